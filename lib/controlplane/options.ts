@@ -1,0 +1,18 @@
+import type { Logger } from 'pino';
+
+/** What the control plane needs to know; the command line fills it. Times are milliseconds. */
+export interface ProxyOptions {
+  readonly workers: number;
+  /** Address that proxy ports bind per family: the wildcard unless `--bind-address` says otherwise. */
+  readonly bindAddress: { readonly IPv4: string; readonly IPv6: string };
+  /** CIDRs of the node addresses that NodePorts bind; empty means all addresses. */
+  readonly nodePortAddresses: readonly string[];
+  /** Inclusive. */
+  readonly proxyPortRange: { readonly first: number; readonly last: number };
+  /** Idle time of a UDP flow; null means 30 s before the first reply and 120 s after it, as conntrack. */
+  readonly udpTimeoutMs: number | null;
+  /** Full check of the redirect rules and retry of what could not be bound. */
+  readonly syncPeriodMs: number;
+  readonly stateDir: string;
+  readonly log: Logger;
+}

@@ -1,0 +1,46 @@
+/**
+ * The desired state: what the control plane wants the data plane and the redirect driver to do.
+ * Plain values, no Kubernetes objects, so that every source ends in the same language.
+ */
+
+export type Protocol = 'TCP' | 'UDP';
+export type Family = 'IPv4' | 'IPv6';
+
+/** An address that clients use: a ClusterIP, an external IP or a load-balancer ingress IP, with the service port. */
+export interface Vip {
+  readonly address: string;
+  readonly port: number;
+}
+
+/** One place a connection or a flow can be sent to. */
+export interface Endpoint {
+  /**
+   * Identity of the pod, the same on every port and protocol of a Service, so that ClientIP affinity can
+   * meet one pod on all of them: `namespace/name` of the targetRef, else the address.
+   */
+  readonly id: string;
+  readonly address: string;
+  readonly port: number;
+}
+
+/** One Service port of one IP family, with everything that shares its endpoints and its round robin. */
+export interface Portal {
+  /** Unique and stable: `namespace/service:portName/PROTOCOL/Family`, for example `default/web:http/TCP/IPv4`. */
+  readonly key: string;
+  /** `namespace/name`; ClientIP affinity is kept per this value. */
+  readonly service: string;
+  /** Port name, empty where the Service has one unnamed port. */
+  readonly portName: string;
+  readonly protocol: Protocol;
+  readonly family: Family;
+  readonly vips: readonly Vip[];
+  /** Port bound on the node's own addresses, or null. */
+  readonly nodePort: number | null;
+  /** ClientIP session affinity; null means round robin. */
+  readonly affinity: { readonly timeoutSeconds: number } | null;
+  /** Eligible endpoints in a stable order (sorted); empty means that clients are refused. */
+  readonly endpoints: readonly Endpoint[];
+}
+
+/** Desired portals by key. */
+export type Snapshot = ReadonlyMap<string, Portal>;

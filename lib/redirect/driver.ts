@@ -1,0 +1,44 @@
+import type { Family, Protocol, Vip } from '../model/portal.js';
+
+/** Traffic that must reach a proxy port on this node. */
+export interface Redirect {
+  /** The portal's key. */
+  readonly id: string;
+  /** Human name for comments and messages, for example `default/web:http`. */
+  readonly label: string;
+  readonly protocol: Protocol;
+  readonly family: Family;
+  readonly vips: readonly Vip[];
+  /** Port of the portal's wildcard listener; drivers that capture by address ignore it. */
+  readonly proxyPort: number;
+}
+
+/** One change: `set` adds or replaces by id, `remove` takes away by id. */
+export interface RedirectChange {
+  readonly set: readonly Redirect[];
+  readonly remove: readonly string[];
+}
+
+/**
+ * Brings VIP traffic to the portals' listeners.
+ *
+ * - capture `port`: the portal listens on one proxy port and the driver sends the VIPs' traffic there.
+ * - capture `address`: the portal listens on each VIP itself (IP_FREEBIND) and the driver makes the VIPs local.
+ *
+ * Calls never overlap: the caller waits for one promise before the next call.
+ */
+export interface RedirectDriver {
+  readonly name: 'iptables' | 'address' | 'none';
+  readonly capture: 'port' | 'address';
+  /** Applies one change in one transaction. Rejects with {@link RedirectError}; the wanted state is then kept for `audit`. */
+  apply(change: RedirectChange): Promise<void>;
+  /** Compares the kernel with the wanted state and repairs it. Resolves to the number of things put back (0: all was well). */
+  audit(): Promise<number>;
+  /** Removes everything that this program ever made, in this run or an earlier one that was killed. */
+  clear(): Promise<void>;
+}
+
+/** A failure of the redirect; the message says what failed, why, and what to do. */
+export class RedirectError extends Error {
+  override readonly name = 'RedirectError';
+}
