@@ -1,0 +1,56 @@
+/** Something that waits in a {@link TimerList}. The links belong to the list. */
+export interface TimerEntry {
+  timerPrevious: TimerEntry | null;
+  timerNext: TimerEntry | null;
+  timerDeadline: number;
+  timerList: TimerList | null;
+  onTimer(now: number): void;
+}
+
+/**
+ * Timers of one constant delay: new ones go to the end, so the list is always sorted and every operation is O(1).
+ * JavaScript's own timers don't fire in a thread that sleeps in epoll_wait. Times are milliseconds of the loop's clock.
+ */
+export class TimerList {
+  #head: TimerEntry | null = null;
+  #tail: TimerEntry | null = null;
+
+  constructor(readonly delay: number) {}
+
+  /** The earliest deadline; Infinity when nothing waits. */
+  get deadline(): number {
+    return this.#head === null ? Number.POSITIVE_INFINITY : this.#head.timerDeadline;
+  }
+
+  /** Starts the entry's timer, after stopping the one it may have. */
+  start(entry: TimerEntry, now: number): void {
+    entry.timerList?.stop(entry);
+    entry.timerList = this;
+    entry.timerDeadline = now + this.delay;
+    entry.timerPrevious = this.#tail;
+    entry.timerNext = null;
+    if (this.#tail === null) this.#head = entry;
+    else this.#tail.timerNext = entry;
+    this.#tail = entry;
+  }
+
+  stop(entry: TimerEntry): void {
+    if (entry.timerList !== this) return;
+    if (entry.timerPrevious === null) this.#head = entry.timerNext;
+    else entry.timerPrevious.timerNext = entry.timerNext;
+    if (entry.timerNext === null) this.#tail = entry.timerPrevious;
+    else entry.timerNext.timerPrevious = entry.timerPrevious;
+    entry.timerList = null;
+    entry.timerPrevious = null;
+    entry.timerNext = null;
+  }
+
+  /** Fires every entry that is due, each after it left the list. */
+  expire(now: number): void {
+    while (this.#head !== null && this.#head.timerDeadline <= now) {
+      const entry = this.#head;
+      this.stop(entry);
+      entry.onTimer(now);
+    }
+  }
+}

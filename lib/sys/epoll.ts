@@ -1,0 +1,70 @@
+import { checked, EINTR, errno, SysError } from './errno.js';
+import { layout } from './layout.js';
+import * as libc from './libc.js';
+import { Memory } from './memory.js';
+
+const EPOLL_CLOEXEC = 0o2000000;
+const EPOLL_CTL_ADD = 1;
+const EPOLL_CTL_DEL = 2;
+
+const EVENT_WORDS = layout.epollEvent.size / 4;
+const DATA_WORD = layout.epollEvent.data / 4;
+
+/**
+ * An epoll set. Each registration carries two words: the descriptor and a tag of the caller's, which comes back
+ * with every event (the caller uses it to tell a reused descriptor from the one it registered).
+ */
+export class Epoll {
+  readonly #fd = checked('epoll_create1', libc.epollCreate1(EPOLL_CLOEXEC));
+  readonly #events: Memory;
+  readonly #capacity: number;
+  readonly #argument = new Memory(16);
+
+  /** @param capacity most events one wait returns */
+  constructor(capacity: number) {
+    this.#capacity = capacity;
+    this.#events = new Memory(capacity * layout.epollEvent.size);
+  }
+
+  /** @throws SysError, for example with ENOSPC past fs.epoll.max_user_watches */
+  add(fd: number, events: number, tag: number): void {
+    const { words } = this.#argument;
+    words[0] = events;
+    words[DATA_WORD] = fd;
+    words[DATA_WORD + 1] = tag;
+    checked('epoll_ctl', libc.epollCtl(this.#fd, EPOLL_CTL_ADD, fd, this.#argument.address));
+  }
+
+  /** Closing a descriptor does this too; this is for those that stay open. */
+  remove(fd: number): void {
+    libc.epollCtl(this.#fd, EPOLL_CTL_DEL, fd, 0);
+  }
+
+  /**
+   * Waits for events. @param timeoutMs -1 waits for ever, 0 only looks
+   * @returns how many there are, to be read with eventsAt, fdAt and tagAt until the next call
+   */
+  wait(timeoutMs: number): number {
+    const count = libc.epollWait(this.#fd, this.#events.address, this.#capacity, timeoutMs);
+    if (count >= 0) return count;
+    const code = errno();
+    if (code === EINTR) return 0;
+    throw new SysError('epoll_wait', code);
+  }
+
+  eventsAt(index: number): number {
+    return this.#events.words[index * EVENT_WORDS];
+  }
+
+  fdAt(index: number): number {
+    return this.#events.words[index * EVENT_WORDS + DATA_WORD];
+  }
+
+  tagAt(index: number): number {
+    return this.#events.words[index * EVENT_WORDS + DATA_WORD + 1];
+  }
+
+  close(): void {
+    libc.close(this.#fd);
+  }
+}

@@ -1,0 +1,51 @@
+import { F_SETPIPE_SZ, SOCK_CLOEXEC, SOCK_NONBLOCK, SPLICE_F_MOVE, SPLICE_F_NONBLOCK } from './constants.js';
+import * as libc from './libc.js';
+import { Memory } from './memory.js';
+
+/** pipe(7) takes O_NONBLOCK and O_CLOEXEC, which have the values of the socket flags. */
+const PIPE_FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC;
+const SPLICE_FLAGS = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
+
+const pair = new Memory(8);
+
+/** A kernel buffer that splice(2) moves pages through, so that bulk data never enters this process. */
+export class Pipe {
+  /** Bytes inside. */
+  held = 0;
+
+  private constructor(
+    readonly readEnd: number,
+    readonly writeEnd: number,
+    readonly capacity: number,
+  ) {}
+
+  /**
+   * @param size wanted capacity in bytes; the kernel gives less once the user's pipes hold too many pages (pipe(7))
+   * @returns null when descriptors are out
+   */
+  static open(size: number): Pipe | null {
+    if (libc.pipe2(pair.address, PIPE_FLAGS) < 0) return null;
+    const [readEnd, writeEnd] = pair.words;
+    const granted = libc.fcntl(writeEnd, F_SETPIPE_SZ, size);
+    return new Pipe(readEnd, writeEnd, granted > 0 ? granted : 65536);
+  }
+
+  /** Moves up to `length` bytes from a socket into the pipe. @returns bytes, 0 at end of stream, -1 with `errno` */
+  fill(socket: number, length: number): number {
+    const moved = libc.splice(socket, 0, this.writeEnd, 0, length, SPLICE_FLAGS);
+    if (moved > 0) this.held += moved;
+    return moved;
+  }
+
+  /** Moves what the pipe holds to a socket. @returns bytes, -1 with `errno` */
+  drain(socket: number): number {
+    const moved = libc.splice(this.readEnd, 0, socket, 0, this.held, SPLICE_FLAGS);
+    if (moved > 0) this.held -= moved;
+    return moved;
+  }
+
+  close(): void {
+    libc.close(this.readEnd);
+    libc.close(this.writeEnd);
+  }
+}

@@ -1,0 +1,202 @@
+import {
+  AF_INET,
+  AF_INET6,
+  IP_FREEBIND,
+  IP_PKTINFO,
+  IPPROTO_IP,
+  IPPROTO_IPV6,
+  IPPROTO_TCP,
+  IPV6_FREEBIND,
+  IPV6_RECVPKTINFO,
+  IPV6_V6ONLY,
+  SHUT_WR,
+  SO_ERROR,
+  SO_KEEPALIVE,
+  SO_LINGER,
+  SO_ORIGINAL_DST,
+  SO_RCVBUF,
+  SO_RCVBUFFORCE,
+  SO_REUSEADDR,
+  SO_REUSEPORT,
+  SO_SNDBUF,
+  SO_SNDBUFFORCE,
+  SOCK_CLOEXEC,
+  SOCK_DGRAM,
+  SOCK_NONBLOCK,
+  SOCK_STREAM,
+  SOL_SOCKET,
+  TCP_KEEPCNT,
+  TCP_KEEPIDLE,
+  TCP_KEEPINTVL,
+  TCP_NODELAY,
+} from './constants.js';
+import { checked } from './errno.js';
+import * as libc from './libc.js';
+import { Memory } from './memory.js';
+import { SOCKADDR_SIZE, SocketAddress } from './sockaddr.js';
+
+const OPEN_FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC;
+
+/** Scratch for option values and lengths; no call keeps a pointer to it. */
+const scratch = new Memory(16);
+const lengthCell = new Memory(8);
+
+/**
+ * Sets an integer option.
+ * @returns false where the kernel refuses it; `errno()` then says why
+ */
+export function setOption(fd: number, level: number, option: number, value: number): boolean {
+  scratch.words[0] = value;
+  return libc.setsockopt(fd, level, option, scratch.address, 4) === 0;
+}
+
+function requireOption(fd: number, level: number, option: number, value: number): void {
+  checked('setsockopt', setOption(fd, level, option, value) ? 0 : -1);
+}
+
+/** Reads an integer option. @throws SysError */
+export function getOption(fd: number, level: number, option: number): number {
+  lengthCell.words[0] = 4;
+  checked('getsockopt', libc.getsockopt(fd, level, option, scratch.address, lengthCell.address));
+  return scratch.words[0];
+}
+
+/** The pending error of a socket, cleared by reading it: how an asynchronous connect ended. */
+export function takeError(fd: number): number {
+  return getOption(fd, SOL_SOCKET, SO_ERROR);
+}
+
+/** New non-blocking TCP socket, or -1 with `errno`. @param family AF_INET or AF_INET6 */
+export function openStream(family: number): number {
+  return libc.socket(family, SOCK_STREAM | OPEN_FLAGS, 0);
+}
+
+/** New non-blocking UDP socket, or -1 with `errno`. @param family AF_INET or AF_INET6 */
+export function openDatagram(family: number): number {
+  return libc.socket(family, SOCK_DGRAM | OPEN_FLAGS, 0);
+}
+
+/** Starts to connect. @returns 0, or -1 with EINPROGRESS or a real error in `errno` */
+export function connect(fd: number, to: SocketAddress): number {
+  return libc.connect(fd, to.memory.address, to.length);
+}
+
+/** Accepts a non-blocking connection and puts the peer into `peer`. @returns the descriptor, or -1 with `errno` */
+export function accept(listener: number, peer: SocketAddress): number {
+  lengthCell.words[0] = SOCKADDR_SIZE;
+  return libc.accept4(listener, peer.memory.address, lengthCell.address, OPEN_FLAGS);
+}
+
+/** Says goodbye to the peer in one direction; what it still sends can be read. */
+export function shutdownWrite(fd: number): void {
+  libc.shutdown(fd, SHUT_WR);
+}
+
+/** Makes the next close a reset: the peer sees ECONNRESET and no TIME_WAIT stays behind (socket(7), SO_LINGER). */
+export function resetOnClose(fd: number): void {
+  scratch.words[0] = 1;
+  scratch.words[1] = 0;
+  libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, scratch.address, 8);
+}
+
+export function setNoDelay(fd: number): void {
+  setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+}
+
+/** Finds a dead peer after about a minute and a half of silence. */
+export function setKeepAlive(fd: number): void {
+  setOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  setOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, 30);
+  setOption(fd, IPPROTO_TCP, TCP_KEEPINTVL, 10);
+  setOption(fd, IPPROTO_TCP, TCP_KEEPCNT, 6);
+}
+
+/** Sets both socket buffers, past the system's limits where CAP_NET_ADMIN allows it. @param size bytes */
+export function setBuffers(fd: number, size: number): void {
+  if (!setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, size)) setOption(fd, SOL_SOCKET, SO_RCVBUF, size);
+  if (!setOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, size)) setOption(fd, SOL_SOCKET, SO_SNDBUF, size);
+}
+
+/**
+ * The destination port that a redirected connection had before netfilter changed it (SO_ORIGINAL_DST).
+ * @returns the port; 0 where conntrack knows nothing of the connection
+ */
+export function originalDestinationPort(fd: number, family: number, cell: SocketAddress): number {
+  lengthCell.words[0] = SOCKADDR_SIZE;
+  const level = family === AF_INET6 ? IPPROTO_IPV6 : IPPROTO_IP;
+  const result = libc.getsockopt(fd, level, SO_ORIGINAL_DST, cell.memory.address, lengthCell.address);
+  return result === 0 ? cell.port : 0;
+}
+
+/** The local address of a bound socket. @throws SysError */
+export function localAddress(fd: number): SocketAddress {
+  const local = new SocketAddress();
+  lengthCell.words[0] = SOCKADDR_SIZE;
+  checked('getsockname', libc.getsockname(fd, local.memory.address, lengthCell.address));
+  return local;
+}
+
+export interface ListenOptions {
+  readonly address: string;
+  readonly port: number;
+  /** Several sockets of this process share the port; see `lib/sys/steering.ts`. */
+  readonly shared: boolean;
+  /** Binds an address that the node does not have yet. */
+  readonly freeBind: boolean;
+}
+
+/**
+ * A listening TCP socket. TCP_NODELAY and keep-alive are set here because accepted sockets inherit them, which
+ * saves five calls a connection.
+ * @throws SysError with EADDRINUSE and the like
+ */
+export function listenStream(options: ListenOptions): number {
+  return openBound(SOCK_STREAM, options, (fd) => {
+    setNoDelay(fd);
+    setKeepAlive(fd);
+  });
+}
+
+/** A bound UDP socket that reports to which address each datagram came. @throws SysError */
+export function listenDatagram(options: ListenOptions, bufferSize: number): number {
+  return openBound(SOCK_DGRAM, options, (fd, family) => {
+    if (family === AF_INET) requireOption(fd, IPPROTO_IP, IP_PKTINFO, 1);
+    else requireOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+    setBuffers(fd, bufferSize);
+  });
+}
+
+function openBound(
+  type: typeof SOCK_STREAM | typeof SOCK_DGRAM,
+  { address, port, shared, freeBind }: ListenOptions,
+  prepare: (fd: number, family: number) => void,
+): number {
+  const local = SocketAddress.of(address, port);
+  const fd = checked('socket', libc.socket(local.family, type | OPEN_FLAGS, 0));
+  try {
+    if (type === SOCK_STREAM) requireOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+    if (shared) requireOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (local.family === AF_INET6) requireOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
+    if (freeBind) setFreeBind(fd, local.family);
+    prepare(fd, local.family);
+    checked('bind', libc.bindSocket(fd, local.memory.address, local.length));
+    return fd;
+  } catch (error) {
+    libc.close(fd);
+    throw error;
+  }
+}
+
+function setFreeBind(fd: number, family: number): void {
+  if (family === AF_INET) requireOption(fd, IPPROTO_IP, IP_FREEBIND, 1);
+  else requireOption(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
+}
+
+/** Lets a bound TCP socket accept. The kernel caps the backlog at net.core.somaxconn. @throws SysError */
+export function startListening(fd: number, backlog = 65535): void {
+  checked('listen', libc.listen(fd, backlog));
+}
+
+export function closeSocket(fd: number): void {
+  libc.close(fd);
+}
