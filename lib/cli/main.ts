@@ -1,0 +1,46 @@
+import { readFileSync } from 'node:fs';
+import { Command, CommanderError } from 'commander';
+import { quickstartCommand } from './quickstart.js';
+import { runCommand } from './run.js';
+import { statusCommand } from './status.js';
+import { UsageError } from './usage-error.js';
+
+/** What the process ends with; scripts and service managers tell by it who has to act. */
+const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
+
+/** Runs one command line, for example `['run', '--manifest', 'web.yaml']`, and resolves to the exit code. */
+export async function main(args: readonly string[]): Promise<number> {
+  try {
+    await program().parseAsync(args, { from: 'user' });
+    return EXIT.ok;
+  } catch (error) {
+    return report(error);
+  }
+}
+
+/** The whole command line, ready to parse; every command ends by throwing, never by leaving the process. */
+export function program(): Command {
+  const root = new Command('kube-portal')
+    .description('Userspace L4 Service proxy for Kubernetes nodes with minimal kernels.')
+    .version(packageVersion(), '-V, --version', 'print the version')
+    .helpOption('-h, --help', 'print this help')
+    .showHelpAfterError('(kube-portal --help, or kube-portal COMMAND --help, tells what is accepted)');
+  for (const command of [runCommand(), statusCommand(), quickstartCommand()]) {
+    root.addCommand(command.copyInheritedSettings(root));
+  }
+  for (const command of [root, ...root.commands]) command.exitOverride();
+  return root;
+}
+
+function report(error: unknown): number {
+  if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
+  const message = error instanceof Error ? error.message : String(error);
+  process.stderr.write(`error: ${message}\n`);
+  return error instanceof UsageError ? EXIT.usage : EXIT.failure;
+}
+
+/** package.json is two folders up from dist/lib/cli as well as from the root of an installed package. */
+function packageVersion(): string {
+  const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
+  return (JSON.parse(text) as { version: string }).version;
+}

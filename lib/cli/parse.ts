@@ -1,0 +1,113 @@
+import { BlockList, isIP } from 'node:net';
+import { InvalidArgumentError } from 'commander';
+
+/** A listening address of one of the node's small HTTP servers; null where the user switched it off with an empty value. */
+export type BindTarget = { readonly host: string; readonly port: number } | null;
+
+/** Ports of a range, both ends included. */
+export interface PortRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+const MILLISECONDS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+const DURATION = /^(?:\d+(?:\.\d+)?(?:ms|h|m|s))+$/;
+const DURATION_PART = /(\d+(?:\.\d+)?)(ms|h|m|s)/g;
+
+/**
+ * Milliseconds of a duration written as Go's time.ParseDuration reads it, the language of kube-proxy's flags.
+ *
+ * @throws InvalidArgumentError when the text is no positive duration; commander adds the flag and the value.
+ */
+export function parseDuration(text: string): number {
+  const total = DURATION.test(text)
+    ? [...text.matchAll(DURATION_PART)].reduce(
+        (sum, [, count, unit]) => sum + Number(count) * MILLISECONDS[unit]!,
+        0,
+      )
+    : 0;
+  if (total <= 0)
+    throw new InvalidArgumentError('Give a duration above zero, such as 250ms, 30s, 1m30s or 2h.');
+  return Math.round(total);
+}
+
+/** As {@link parseDuration}, but `0` and `0s` are accepted. */
+export function parseDurationOrZero(text: string): number {
+  return /^0(?:ms|h|m|s)?$/.test(text) ? 0 : parseDuration(text);
+}
+
+/** A whole number of at least `minimum` and at most `maximum`. */
+export function integerBetween(minimum: number, maximum: number): (text: string) => number {
+  return (text) => {
+    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    if (value >= minimum && value <= maximum) return value;
+    throw new InvalidArgumentError(`Give a whole number from ${minimum} to ${maximum}.`);
+  };
+}
+
+/** Reads `first-last` or `first+offset`, the two forms of kube-proxy's --proxy-port-range. */
+export function parsePortRange(text: string): PortRange {
+  const [, firstText, sign, secondText] = /^(\d+)([-+])(\d+)$/.exec(text) ?? [];
+  const first = Number(firstText);
+  const last = sign === '+' ? first + Number(secondText) : Number(secondText);
+  if (first >= 1 && first <= last && last <= 65_535) return { first, last };
+  throw new InvalidArgumentError(
+    'Give first-last or first+offset within 1 to 65535, such as 20000-29999 or 20000+9999.',
+  );
+}
+
+/** Reads `address:port` or `[v6]:port`. An empty text switches the server off. */
+export function parseBindTarget(text: string): BindTarget {
+  if (text === '') return null;
+  const [, v6, v4, portText] = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(text) ?? [];
+  const host = v6 ?? v4 ?? '';
+  const port = Number(portText);
+  if (isIP(host) === (v6 === undefined ? 4 : 6) && port <= 65_535) return { host, port };
+  throw new InvalidArgumentError(
+    'Give address:port, such as 127.0.0.1:10249 or [::1]:10249, or an empty value for none.',
+  );
+}
+
+/** Addresses that proxy ports bind, one of each family. */
+export interface BindAddresses {
+  readonly IPv4: string;
+  readonly IPv6: string;
+}
+
+export const WILDCARD: BindAddresses = { IPv4: '0.0.0.0', IPv6: '::' };
+
+/** Reads one literal address and replaces that family's address; for a flag that may be given once per family. */
+export function parseBindAddress(text: string, previous: BindAddresses = WILDCARD): BindAddresses {
+  switch (isIP(text)) {
+    case 4:
+      return { ...previous, IPv4: text };
+    case 6:
+      return { ...previous, IPv6: text };
+    default:
+      throw new InvalidArgumentError('Give one IPv4 or IPv6 address, such as 192.168.1.10 or ::.');
+  }
+}
+
+/** Reads a list of CIDRs, separated by commas; for a flag that may be repeated. */
+export function parseCidrs(text: string, previous: readonly string[] = []): readonly string[] {
+  const cidrs = text.split(',').map((cidr) => cidr.trim());
+  if (cidrs.every(isCidr)) return [...previous, ...cidrs];
+  throw new InvalidArgumentError('Give CIDRs separated by commas, such as 192.168.0.0/16,fd00::/8.');
+}
+
+function isCidr(text: string): boolean {
+  const [address = '', prefix = '', ...rest] = text.split('/');
+  if (isIP(address) === 0 || !/^\d+$/.test(prefix) || rest.length > 0) return false;
+  try {
+    new BlockList().addSubnet(address, Number(prefix), isIP(address) === 4 ? 'ipv4' : 'ipv6');
+    return true;
+  } catch {
+    return false;
+  }
+}
+
+/** Collects the values of a flag that may be repeated. */
+export function collect(text: string, previous: readonly string[] = []): readonly string[] {
+  if (text === '') throw new InvalidArgumentError('Give the path of a file or a directory.');
+  return [...previous, text];
+}

@@ -1,0 +1,40 @@
+import type { PortalCounters, PortalStatus } from '../server/view.js';
+import { table } from './table.js';
+
+const MOST_ENDPOINTS_SHOWN = 4;
+
+/** The portals of a node as a table, one row each; with counters also what each carries now. */
+export function portalTable(portals: readonly PortalStatus[], counters?: readonly PortalCounters[]): string {
+  const titles = ['SERVICE', 'VIP:PORT', 'PROTOCOL', 'ENDPOINTS', 'AFFINITY', 'STATE'];
+  const rows = portals.map((portal) => [
+    portal.portName === '' ? portal.service : `${portal.service}:${portal.portName}`,
+    [...portal.vips.map(vipText), ...nodePortText(portal)].join('\n'),
+    portal.protocol,
+    endpointsText(portal.endpoints),
+    portal.affinity === null ? 'none' : `ClientIP ${portal.affinity.timeoutSeconds}s`,
+    [portal.state, ...portal.problems].join('\n'),
+  ]);
+  if (counters === undefined) return table(titles, rows);
+  const open = new Map(
+    counters.map((counter) => [counter.key, counter.connectionsActive + counter.flowsActive]),
+  );
+  return table(
+    [...titles, 'OPEN'],
+    rows.map((row, index) => [...row, String(open.get(portals[index]!.key) ?? 0)]),
+  );
+}
+
+function vipText({ address, port }: { readonly address: string; readonly port: number }): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+function nodePortText({ nodePort }: PortalStatus): string[] {
+  return nodePort === null ? [] : [`node:${nodePort}`];
+}
+
+function endpointsText(endpoints: readonly string[]): string {
+  if (endpoints.length === 0) return '<none>';
+  const shown = endpoints.slice(0, MOST_ENDPOINTS_SHOWN).join('\n');
+  const more = endpoints.length - MOST_ENDPOINTS_SHOWN;
+  return more > 0 ? `${shown}\n+ ${more} more` : shown;
+}

@@ -1,0 +1,141 @@
+import { availableParallelism } from 'node:os';
+import { type Command, Option } from 'commander';
+import {
+  type BindAddresses,
+  type BindTarget,
+  collect,
+  integerBetween,
+  type PortRange,
+  parseBindAddress,
+  parseBindTarget,
+  parseCidrs,
+  parseDuration,
+  parseDurationOrZero,
+  parsePortRange,
+  WILDCARD,
+} from './parse.js';
+
+const REDIRECT_MODES = ['auto', 'iptables', 'address', 'none'] as const;
+const MOST_DEFAULT_WORKERS = 4;
+
+export type RedirectChoice = (typeof REDIRECT_MODES)[number];
+
+/** Everything that `kube-portal run` can be told. Times are milliseconds. */
+export interface RunFlags {
+  readonly manifest: readonly string[];
+  readonly hostnameOverride?: string;
+  readonly redirect: RedirectChoice;
+  readonly iptablesSyncPeriod: number;
+  readonly bindAddress: BindAddresses;
+  readonly proxyPortRange: PortRange;
+  readonly nodeportAddresses: readonly string[];
+  readonly workers: number;
+  readonly udpTimeout?: number;
+  readonly healthzBindAddress: BindTarget;
+  readonly metricsBindAddress: BindTarget;
+  readonly v: number;
+  readonly stateDir: string;
+  readonly drainTimeout: number;
+  readonly keepRules: boolean;
+  readonly cleanup: boolean;
+}
+
+/** Adds the flags of `run`, in groups, to a command. Names are kube-proxy's where it has the same flag. */
+export function addRunFlags(command: Command): Command {
+  for (const [group, options] of groups()) {
+    for (const option of options) command.addOption(option.helpGroup(group));
+  }
+  return command;
+}
+
+function groups(): [string, Option[]][] {
+  return [
+    ['What to serve:', sourceFlags()],
+    ['How traffic gets here:', redirectFlags()],
+    ['How traffic is relayed:', relayFlags()],
+    ['What can be watched:', watchFlags()],
+    ['Start and stop:', lifecycleFlags()],
+  ];
+}
+
+function sourceFlags(): Option[] {
+  return [
+    new Option(
+      '--manifest <path>',
+      'file or directory with Services, EndpointSlices and Endpoints, YAML or JSON; watched for changes; repeatable',
+    ).argParser(collect),
+    new Option('--hostname-override <name>', 'name of this node, if not its host name'),
+  ];
+}
+
+function redirectFlags(): Option[] {
+  return [
+    new Option(
+      '--redirect <mode>',
+      'iptables: rules send VIP traffic to proxy ports; address: VIPs become addresses of the loopback device, ' +
+        'no netfilter; none: listen only; auto: iptables where it works, else address',
+    )
+      .choices(REDIRECT_MODES)
+      .default('auto'),
+    new Option('--iptables-sync-period <duration>', 'how often rules and addresses are checked and repaired')
+      .argParser(parseDuration)
+      .default(30_000, '30s'),
+    new Option('--bind-address <address>', 'address that proxy ports listen on; once per IP family')
+      .argParser(parseBindAddress)
+      .default(WILDCARD, '0.0.0.0 and ::'),
+    new Option('--proxy-port-range <range>', 'ports for the portals, as first-last or first+offset')
+      .argParser(parsePortRange)
+      .default({ first: 20_000, last: 29_999 }, '20000-29999'),
+    new Option('--nodeport-addresses <cidrs>', 'node addresses that serve NodePorts; repeatable')
+      .argParser(parseCidrs)
+      .default([], 'all'),
+  ];
+}
+
+function relayFlags(): Option[] {
+  const workers = Math.min(availableParallelism(), MOST_DEFAULT_WORKERS);
+  return [
+    new Option('--workers <number>', 'threads that relay traffic')
+      .argParser(integerBetween(1, 64))
+      .default(workers, 'one per core, at most 4'),
+    new Option(
+      '--udp-timeout <duration>',
+      'idle time after which a UDP flow is forgotten (default: 30s before the first reply, 120s after it)',
+    ).argParser(parseDuration),
+  ];
+}
+
+function watchFlags(): Option[] {
+  return [
+    new Option('--healthz-bind-address <address:port>', 'serves /healthz and /livez; empty for none')
+      .argParser(parseBindTarget)
+      .default({ host: '0.0.0.0', port: 10_256 }, '0.0.0.0:10256'),
+    new Option(
+      '--metrics-bind-address <address:port>',
+      'serves /metrics, /status and /proxyMode; empty for none',
+    )
+      .argParser(parseBindTarget)
+      .default({ host: '127.0.0.1', port: 10_249 }, '127.0.0.1:10249'),
+    new Option('-v, --v <level>', 'how much to log: 0 changes and troubles, 4 decisions, 6 everything')
+      .argParser(integerBetween(0, 10))
+      .default(0),
+  ];
+}
+
+function lifecycleFlags(): Option[] {
+  return [
+    new Option('--state-dir <path>', 'where proxy ports are remembered across restarts').default(
+      '/run/kube-portal',
+    ),
+    new Option('--drain-timeout <duration>', 'how long open connections may finish after SIGTERM')
+      .argParser(parseDurationOrZero)
+      .default(5_000, '5s'),
+    new Option('--keep-rules', 'leave rules and addresses in place on exit, for a quick restart').default(
+      false,
+    ),
+    new Option(
+      '--cleanup',
+      'remove every rule and address that kube-portal ever made here, then exit',
+    ).default(false),
+  ];
+}

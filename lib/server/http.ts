@@ -1,0 +1,97 @@
+import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
+import type { AddressInfo } from 'node:net';
+
+/** What a path answers. */
+export interface Answer {
+  readonly status: number;
+  readonly contentType: string;
+  readonly body: string;
+}
+
+/** Answers by exact path; made anew for every request. */
+export type Routes = Readonly<Record<string, () => Answer | Promise<Answer>>>;
+
+export interface HttpOptions {
+  readonly host: string;
+  readonly port: number;
+  /** The flag that set the address, for messages. */
+  readonly flag: string;
+  readonly routes: Routes;
+}
+
+/** A small read-only HTTP server for probes, scrapers and people. */
+export class HttpServer {
+  readonly #server: Server;
+
+  private constructor(server: Server) {
+    this.#server = server;
+  }
+
+  /** Listens. @throws Error that names the flag when the address cannot be had. */
+  static async listen(options: HttpOptions): Promise<HttpServer> {
+    const server = createServer((request, response) => void respond(options.routes, request, response));
+    await new Promise<void>((resolve, reject) => {
+      server.once('error', (error: NodeJS.ErrnoException) => reject(explain(error, options)));
+      server.listen(options.port, options.host, resolve);
+    });
+    return new HttpServer(server);
+  }
+
+  /** The port that is listened on; tells which one the kernel chose when port 0 was asked for. */
+  get port(): number {
+    return (this.#server.address() as AddressInfo).port;
+  }
+
+  /** Stops to listen and ends every connection. */
+  async close(): Promise<void> {
+    const closed = new Promise((resolve) => this.#server.close(resolve));
+    this.#server.closeAllConnections();
+    await closed;
+  }
+}
+
+/** An answer of plain text. */
+export function text(body: string, status = 200): Answer {
+  return { status, contentType: 'text/plain; charset=utf-8', body };
+}
+
+/** An answer of JSON. */
+export function json(value: unknown, status = 200): Answer {
+  return { status, contentType: 'application/json', body: `${JSON.stringify(value)}\n` };
+}
+
+async function respond(routes: Routes, request: IncomingMessage, response: ServerResponse): Promise<void> {
+  const answer = await answerTo(routes, request);
+  response.writeHead(answer.status, {
+    'content-type': answer.contentType,
+    'x-content-type-options': 'nosniff',
+  });
+  response.end(request.method === 'HEAD' ? undefined : answer.body);
+}
+
+async function answerTo(routes: Routes, request: IncomingMessage): Promise<Answer> {
+  if (request.method !== 'GET' && request.method !== 'HEAD') return text('only GET is answered here\n', 405);
+  const path = (request.url ?? '/').split('?', 1)[0]!;
+  if (!Object.hasOwn(routes, path)) return text(`try one of: ${Object.keys(routes).join(' ')}\n`, 404);
+  try {
+    return await routes[path]!();
+  } catch (error) {
+    return text(`${error instanceof Error ? error.message : String(error)}\n`, 500);
+  }
+}
+
+function explain(error: NodeJS.ErrnoException, { host, port, flag }: HttpOptions): Error {
+  const reasons: Readonly<Record<string, string>> = {
+    EADDRINUSE: 'another program listens there already',
+    EADDRNOTAVAIL: 'this node has no such address',
+    EACCES: 'this user may not listen on that port',
+  };
+  const where = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  const reason = reasons[error.code ?? ''] ?? error.message;
+  return new Error(
+    `${flag}: cannot listen on ${where}: ${reason}; give another address:port, or '' for none`,
+    {
+      cause: error,
+    },
+  );
+}

@@ -1,0 +1,152 @@
+import { Counter, Gauge, Registry } from 'prom-client';
+import { type Answer, json, type Routes, text } from './http.js';
+import { processMetrics } from './process-metrics.js';
+import type { PortalCounters, PortalStatus, ProxyStatus } from './view.js';
+
+/** What the metrics server reads, at the moment of a request. */
+export interface MetricsSource {
+  status(): ProxyStatus;
+  counters(): readonly PortalCounters[];
+}
+
+/** `/metrics` for Prometheus, `/status` for `kube-portal status`, and the two paths that kube-proxy has on this port. */
+export function metricsRoutes(source: MetricsSource): Routes {
+  const registry = registryOf(source);
+  return {
+    '/metrics': async () =>
+      ({ ...text(await registry.metrics()), contentType: registry.contentType }) satisfies Answer,
+    '/status': () => json(statusReport(source)),
+    '/proxyMode': () => text('userspace'),
+    '/healthz': () => text('ok'),
+  };
+}
+
+/** What `/status` answers. */
+export interface StatusReport extends ProxyStatus {
+  readonly counters: readonly PortalCounters[];
+}
+
+function statusReport(source: MetricsSource): StatusReport {
+  return { ...source.status(), counters: source.counters() };
+}
+
+type Count = keyof {
+  [Field in keyof PortalCounters as PortalCounters[Field] extends number ? Field : never]: true;
+};
+
+interface PortalMetric {
+  readonly name: string;
+  readonly help: string;
+  readonly kind: 'counter' | 'gauge';
+  readonly field: Count;
+  readonly protocol?: 'TCP' | 'UDP';
+}
+
+const LABELS = ['namespace', 'service', 'port', 'protocol', 'family'] as const;
+
+const PORTAL_METRICS: readonly PortalMetric[] = [
+  {
+    name: 'kubeportal_connections_total',
+    help: 'TCP connections accepted from clients.',
+    kind: 'counter',
+    field: 'connectionsTotal',
+    protocol: 'TCP',
+  },
+  {
+    name: 'kubeportal_connections_active',
+    help: 'TCP connections open now.',
+    kind: 'gauge',
+    field: 'connectionsActive',
+    protocol: 'TCP',
+  },
+  {
+    name: 'kubeportal_connect_failures_total',
+    help: 'Attempts to reach an endpoint that failed or timed out; another endpoint was tried.',
+    kind: 'counter',
+    field: 'connectFailures',
+  },
+  {
+    name: 'kubeportal_datagrams_received_total',
+    help: 'UDP datagrams received from clients.',
+    kind: 'counter',
+    field: 'datagramsIn',
+    protocol: 'UDP',
+  },
+  {
+    name: 'kubeportal_datagrams_sent_total',
+    help: 'UDP datagrams sent to clients.',
+    kind: 'counter',
+    field: 'datagramsOut',
+    protocol: 'UDP',
+  },
+  {
+    name: 'kubeportal_flows_active',
+    help: 'UDP flows, one per client address and port, remembered now.',
+    kind: 'gauge',
+    field: 'flowsActive',
+    protocol: 'UDP',
+  },
+  {
+    name: 'kubeportal_received_bytes_total',
+    help: 'Payload bytes received from clients.',
+    kind: 'counter',
+    field: 'bytesIn',
+  },
+  {
+    name: 'kubeportal_sent_bytes_total',
+    help: 'Payload bytes sent to clients.',
+    kind: 'counter',
+    field: 'bytesOut',
+  },
+];
+
+function registryOf(source: MetricsSource): Registry {
+  const registry = new Registry();
+  for (const metric of PORTAL_METRICS) registerPortalMetric(registry, metric, source);
+  registerPortalStates(registry, source);
+  processMetrics(registry);
+  return registry;
+}
+
+/**
+ * The true counts live in memory shared with the workers; a metric is only filled from there when it is scraped,
+ * and anew each time, so that portals that are gone leave no series behind.
+ */
+function registerPortalMetric(registry: Registry, metric: PortalMetric, source: MetricsSource): void {
+  const { name, help } = metric;
+  const Metric = metric.kind === 'counter' ? Counter : Gauge;
+  const series = new Metric({
+    name,
+    help,
+    labelNames: LABELS,
+    registers: [registry],
+    collect() {
+      series.reset();
+      for (const portal of source.counters()) {
+        if (metric.protocol === undefined || metric.protocol === portal.protocol) {
+          series.inc(labelsOf(portal), portal[metric.field]);
+        }
+      }
+    },
+  });
+}
+
+function labelsOf(portal: PortalCounters): Record<(typeof LABELS)[number], string> {
+  const [namespace = '', service = ''] = portal.service.split('/', 2);
+  return { namespace, service, port: portal.portName, protocol: portal.protocol, family: portal.family };
+}
+
+const STATES: readonly PortalStatus['state'][] = ['serving', 'pending', 'no-endpoints'];
+
+function registerPortalStates(registry: Registry, source: MetricsSource): void {
+  const gauge = new Gauge({
+    name: 'kubeportal_portals',
+    help: 'Service ports by state.',
+    labelNames: ['state'] as const,
+    registers: [registry],
+    collect() {
+      for (const state of STATES) gauge.set({ state }, 0);
+      for (const { state } of source.status().portals) gauge.inc({ state });
+    },
+  });
+}

@@ -1,0 +1,42 @@
+/** The part of a portal's status that readiness depends on. */
+export interface PortalState {
+  readonly key: string;
+  readonly state: string;
+}
+
+/**
+ * Knows when the program became ready: once every portal of the first state is listening and redirected.
+ * A portal that comes later and has to wait, say for a taken NodePort, does not take readiness back: the node
+ * serves all others, and restarting the program or draining the node would help nobody.
+ */
+export class Readiness {
+  readonly #portals: () => readonly PortalState[];
+  #phase: 'starting' | 'checking' | 'ready' | 'stopping' = 'starting';
+  #awaited: ReadonlySet<string> = new Set();
+
+  /** @param portals the portals' present states, asked only until the program is ready. */
+  constructor(portals: () => readonly PortalState[]) {
+    this.#portals = portals;
+  }
+
+  /** The first state was handed to the proxy; its portals are the ones to wait for. */
+  await(keys: Iterable<string>): void {
+    this.#awaited = new Set(keys);
+    this.#phase = 'checking';
+  }
+
+  /** The program is on its way out: load balancers should look elsewhere. */
+  stop(): void {
+    this.#phase = 'stopping';
+  }
+
+  isReady(): boolean {
+    if (this.#phase === 'checking' && !this.#portals().some((portal) => this.#isMissing(portal)))
+      this.#phase = 'ready';
+    return this.#phase === 'ready';
+  }
+
+  #isMissing(portal: PortalState): boolean {
+    return portal.state === 'pending' && this.#awaited.has(portal.key);
+  }
+}

@@ -1,0 +1,44 @@
+import type { Family, Protocol, Vip } from '../model/portal.js';
+
+/** One portal as people see it. */
+export interface PortalStatus {
+  readonly key: string;
+  /** `namespace/name`. */
+  readonly service: string;
+  readonly portName: string;
+  readonly protocol: Protocol;
+  readonly family: Family;
+  readonly vips: readonly Vip[];
+  readonly nodePort: number | null;
+  /** Port of the wildcard listener; null where the VIPs are listened on themselves. */
+  readonly proxyPort: number | null;
+  /** `address:port` of each endpoint. */
+  readonly endpoints: readonly string[];
+  readonly affinity: { readonly timeoutSeconds: number } | null;
+  readonly state: 'serving' | 'pending' | 'no-endpoints';
+  readonly problems: readonly string[];
+}
+
+/** The whole program as people see it. */
+export interface ProxyStatus {
+  readonly driver: string;
+  readonly workers: number;
+  readonly portals: readonly PortalStatus[];
+}
+
+/** What one portal has carried since it was made. */
+export interface PortalCounters {
+  readonly key: string;
+  readonly service: string;
+  readonly portName: string;
+  readonly protocol: Protocol;
+  readonly family: Family;
+  readonly connectionsTotal: number;
+  readonly connectionsActive: number;
+  readonly connectFailures: number;
+  readonly datagramsIn: number;
+  readonly datagramsOut: number;
+  readonly flowsActive: number;
+  readonly bytesIn: number;
+  readonly bytesOut: number;
+}

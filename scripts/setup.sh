@@ -1,0 +1,41 @@
+# Shell functions that bring a machine to where the project can be built and run. Sourced by the other scripts.
+
+# Installs the packages of scripts/debian-packages.txt that carry the given word and are missing.
+# Says their names first. Without root, or elsewhere than on Debian, it only says what is missing.
+install_debian_packages() {
+  command -v dpkg-query >/dev/null || {
+    echo "Not a Debian machine; these programs should be there: $(packages_for "$1" | tr '\n' ' ')"
+    return 0
+  }
+  missing=$(packages_for "$1" | while read -r package; do is_installed "$package" || echo "$package"; done)
+  [ -n "$missing" ] || return 0
+  missing=$(echo "$missing" | tr '\n' ' ')
+  if [ "$(id -u)" != 0 ]; then
+    echo "Debian packages that are missing and that only root can install (going on without): $missing"
+    return 0
+  fi
+  echo "Installing Debian packages: $missing"
+  export DEBIAN_FRONTEND=noninteractive
+  apt-get update -qq
+  # shellcheck disable=SC2086 # one word per package
+  apt-get install -qq -y --no-install-recommends $missing >/dev/null
+}
+
+packages_for() {
+  sed 's/#.*//' scripts/debian-packages.txt | awk -v word="$1" '{ for (i = 2; i <= NF; i++) if ($i == word) print $1 }'
+}
+
+is_installed() {
+  [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
+}
+
+# Installs the npm packages of package-lock.json, unless that was done since the lock file changed.
+install_npm_packages() {
+  [ package-lock.json -nt node_modules/.package-lock.json ] || return 0
+  echo "Installing npm packages: $(npm_packages)"
+  npm ci --no-audit --no-fund --loglevel=error
+}
+
+npm_packages() {
+  node -p 'const p = require("./package.json"); Object.keys({ ...p.dependencies, ...p.devDependencies }).join(" ")'
+}

@@ -1,0 +1,11 @@
+#!/bin/sh
+# `npm test [-- WORD...]`: installs what the tests need, builds, lints and runs the tests whose path has one of the words.
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/setup.sh
+
+install_debian_packages test
+install_npm_packages
+npm run --silent build
+npm run --silent lint
+exec node scripts/run-tests.js "$@"

@@ -1,0 +1,25 @@
+import t from 'tap';
+import { table } from '../../lib/cli/table.js';
+
+t.test('columns are aligned under their titles', (t) => {
+  const text = table(
+    ['NAME', 'AGE'],
+    [
+      ['a-long-name', '1'],
+      ['b', '200'],
+    ],
+  );
+  t.equal(text, 'NAME         AGE\na-long-name  1\nb            200\n');
+  t.end();
+});
+
+t.test('a cell of several lines makes its row as high', (t) => {
+  const text = table(['NAME', 'VIP', 'X'], [['web', '1\n2', 'y']]);
+  t.equal(text, 'NAME  VIP  X\nweb   1    y\n      2\n');
+  t.end();
+});
+
+t.test('no rows leave the titles', (t) => {
+  t.equal(table(['NAME', 'VIP'], []), 'NAME  VIP\n');
+  t.end();
+});
