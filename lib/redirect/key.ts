@@ -1,0 +1,70 @@
+import { createHash } from 'node:crypto';
+import type { Family, Protocol } from '../model/portal.js';
+import { addressBytes, addressText } from '../sys/sockaddr.js';
+
+/**
+ * Keys of the rule tree. A key is what a packet shows to netfilter, most significant part first, written with
+ * one character for two bits: the destination address, the protocol (one character), the destination port.
+ * A prefix of a key therefore is a match that iptables can express, and string order is match order.
+ */
+const DIGIT_BITS = 2;
+const DIGITS_OF_BYTE = Array.from({ length: 256 }, (_, byte) => byte.toString(4).padStart(4, '0'));
+const PORT_DIGITS = 8;
+
+const ADDRESS_DIGITS = { IPv4: 16, IPv6: 64 } as const;
+const PROTOCOL_DIGIT = { TCP: '0', UDP: '1' } as const;
+const PROTOCOL_OF_DIGIT = ['tcp', 'udp'] as const;
+
+/** Limit of the kernel for a chain's name (XT_EXTENSION_MAXNAMELEN without its end mark). */
+const LONGEST_CHAIN_NAME = 28;
+
+/** @throws TypeError if `address` is not an IP address */
+export function keyOf(address: string, protocol: Protocol, port: number): string {
+  const bytes = [...addressBytes(address), port >> 8, port & 255];
+  const digits = bytes.map((byte) => DIGITS_OF_BYTE[byte]);
+  const portDigits = digits.splice(-2);
+  return digits.join('') + PROTOCOL_DIGIT[protocol] + portDigits.join('');
+}
+
+/** The part of an iptables rule that matches every packet whose key starts with `prefix`; empty where all do. */
+export function matchOf(family: Family, prefix: string): string {
+  const addressDigits = ADDRESS_DIGITS[family];
+  const length = Math.min(prefix.length, addressDigits);
+  const parts: string[] = [];
+  if (length > 0) parts.push(`-d ${prefixAddress(family, prefix)}/${length * DIGIT_BITS}`);
+  if (prefix.length > addressDigits) {
+    const protocol = PROTOCOL_OF_DIGIT[Number(prefix[addressDigits])];
+    parts.push(`-p ${protocol}`);
+    const portPrefix = prefix.slice(addressDigits + 1);
+    if (portPrefix !== '') parts.push(`-m ${protocol} --dport ${portRange(portPrefix)}`);
+  }
+  return parts.join(' ');
+}
+
+/**
+ * Name of the chain for everything under `prefix`: `KUBE-PORTAL-10.96.0.0-20`, and for IPv6 with dots in the
+ * place of colons, which the nft language does not allow in names. What has no room or ends inside a port
+ * number gets a digest instead, as kube-proxy's chains have; the rule that jumps there shows what it holds.
+ */
+export function chainNameOf(family: Family, prefix: string): string {
+  if (prefix.length <= ADDRESS_DIGITS[family]) {
+    const address = prefixAddress(family, prefix).replaceAll(':', '.');
+    const name = `KUBE-PORTAL-${address}-${prefix.length * DIGIT_BITS}`;
+    if (name.length <= LONGEST_CHAIN_NAME) return name;
+  }
+  return `KUBE-PORTAL-${createHash('sha256').update(prefix).digest('hex').slice(0, 16).toUpperCase()}`;
+}
+
+function prefixAddress(family: Family, prefix: string): string {
+  const digits = prefix.slice(0, ADDRESS_DIGITS[family]).padEnd(ADDRESS_DIGITS[family], '0');
+  const bytes = Array.from({ length: digits.length / 4 }, (_, i) =>
+    Number.parseInt(digits.slice(4 * i, 4 * i + 4), 4),
+  );
+  return addressText(bytes);
+}
+
+function portRange(prefix: string): string {
+  const first = Number.parseInt(prefix.padEnd(PORT_DIGITS, '0'), 4);
+  const last = Number.parseInt(prefix.padEnd(PORT_DIGITS, '3'), 4);
+  return first === last ? `${first}` : `${first}:${last}`;
+}

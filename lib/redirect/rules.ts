@@ -1,0 +1,104 @@
+import type { Family, Vip } from '../model/portal.js';
+import { addressBytes, addressText } from '../sys/sockaddr.js';
+import type { Redirect } from './driver.js';
+
+/**
+ * The texts of our rules, each exactly as `iptables-save` prints it after the chain's name. So what is
+ * wanted and what the kernel holds can be compared as text.
+ */
+
+/** Every chain of ours begins like this, in every table; nothing else may. */
+const OWN_CHAIN = 'KUBE-PORTAL';
+
+/** Met by what comes from pods and other hosts. */
+export const CONTAINER_CHAIN = 'KUBE-PORTALS-CONTAINER';
+/** Met by what this node's own programs send. */
+export const HOST_CHAIN = 'KUBE-PORTALS-HOST';
+export const GUARD_CHAIN = 'KUBE-PORTALS-GUARD';
+/** Lives for moments only, while a probe runs. */
+export const PROBE_CHAIN = 'KUBE-PORTALS-PROBE';
+
+const JUMP_TO_OWN = new RegExp(`(?:^| )-[jg] ${OWN_CHAIN}`);
+
+export function isOwnChain(chain: string): boolean {
+  return chain.startsWith(OWN_CHAIN);
+}
+
+export function jumpsToOwnChain(rule: string): boolean {
+  return JUMP_TO_OWN.test(rule);
+}
+
+/** What the kernel's netfilter has beyond the required: nat, the tcp and udp matches, REDIRECT or DNAT. */
+export interface Features {
+  /** xt_comment. */
+  readonly comment: boolean;
+  /** How the guard refuses, null where xt_conntrack is missing. */
+  readonly guard: 'REJECT' | 'DROP' | null;
+}
+
+/**
+ * The target that brings a packet to a proxy port. REDIRECT goes to the address of the interface that the packet
+ * came in on, which a wildcard listener answers; a listener on one address needs DNAT.
+ */
+export function targetRule(bindAddress: string, port: number): string {
+  const bytes = addressBytes(bindAddress);
+  if (bytes.every((byte) => byte === 0)) return `-j REDIRECT --to-ports ${port}`;
+  const address = addressText(bytes);
+  return `-j DNAT --to-destination ${bytes.length === 16 ? `[${address}]` : address}:${port}`;
+}
+
+/** `-d 10.96.0.10/32 -p tcp -m tcp --dport 80 -m comment --comment "default/web:http" -j REDIRECT --to-ports 41000` */
+export function redirectRule(redirect: Redirect, vip: Vip, bindAddress: string, features: Features): string {
+  const bytes = addressBytes(vip.address);
+  const protocol = redirect.protocol.toLowerCase();
+  const comment = features.comment ? ` -m comment --comment "${commentText(redirect.label)}"` : '';
+  return (
+    `-d ${addressText(bytes)}/${bytes.length * 8} -p ${protocol} -m ${protocol} --dport ${vip.port}` +
+    `${comment} ${targetRule(bindAddress, redirect.proxyPort)}`
+  );
+}
+
+/** The kernel's limit is 255 bytes; what would need escaping cannot be in a Kubernetes name anyway. */
+function commentText(label: string): string {
+  return label.replace(/[^\w/:. -]/g, '_').slice(0, 255);
+}
+
+/**
+ * Refuses datagrams that were sent to a proxy port itself, not to a VIP. A redirected one passes after one check.
+ * @param ports UDP proxy ports in use
+ */
+export function guardRules(family: Family, ports: readonly number[], verdict: 'REJECT' | 'DROP'): string[] {
+  const refuse =
+    verdict === 'DROP'
+      ? '-j DROP'
+      : `-j REJECT --reject-with ${family === 'IPv4' ? 'icmp-port-unreachable' : 'icmp6-port-unreachable'}`;
+  return [
+    '-m conntrack --ctstate ESTABLISHED,DNAT -j RETURN',
+    ...runsOf(ports).map((run) => `${udpPorts(run)} ${refuse}`),
+  ];
+}
+
+/** The jump to the guard, for the range that proxy ports come from. */
+export function guardHook(range: PortRange): string {
+  return `${udpPorts(range)} -j ${GUARD_CHAIN}`;
+}
+
+/** Inclusive. */
+export interface PortRange {
+  readonly first: number;
+  readonly last: number;
+}
+
+function udpPorts({ first, last }: PortRange): string {
+  return `-p udp -m udp --dport ${first === last ? first : `${first}:${last}`}`;
+}
+
+function runsOf(ports: readonly number[]): PortRange[] {
+  const runs: { first: number; last: number }[] = [];
+  for (const port of [...ports].sort((a, b) => a - b)) {
+    const run = runs.at(-1);
+    if (run !== undefined && port <= run.last + 1) run.last = port;
+    else runs.push({ first: port, last: port });
+  }
+  return runs;
+}

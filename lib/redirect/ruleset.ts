@@ -1,0 +1,125 @@
+import { isOwnChain, jumpsToOwnChain } from './rules.js';
+
+/** The part of one netfilter table that is ours. Rules are texts as `iptables-save` prints them. */
+export interface Table {
+  /** Our chains, with all their rules. */
+  readonly chains: ReadonlyMap<string, readonly string[]>;
+  /**
+   * Chains of others that lead to ours, with their rules from the top to the last one that does. What we want is
+   * one rule, ours: then nobody takes a packet before us.
+   */
+  readonly hooks: ReadonlyMap<string, readonly string[]>;
+}
+
+/** Tables by name; a table without anything of ours may be missing. */
+export type Ruleset = ReadonlyMap<string, Table>;
+
+/** Finds what is ours in the output of `iptables-save`. */
+export function parseSave(text: string): Ruleset {
+  const ruleset = new Map<string, Table>();
+  let chains = new Map<string, string[]>();
+  let others = new Map<string, string[]>();
+  for (const line of text.split('\n')) {
+    if (line.startsWith('*')) {
+      chains = new Map();
+      others = new Map();
+      ruleset.set(line.slice(1), { chains, hooks: others });
+    } else if (line.startsWith(':')) {
+      const name = line.slice(1, line.indexOf(' '));
+      (isOwnChain(name) ? chains : others).set(name, []);
+    } else if (line.startsWith('-A ')) {
+      const [name] = line.slice(3).split(' ', 1);
+      (chains.get(name) ?? others.get(name))?.push(line.slice(name.length + 4));
+    } else if (line === 'COMMIT') {
+      keepHooks(others);
+    }
+  }
+  return ruleset;
+}
+
+function keepHooks(chains: Map<string, string[]>): void {
+  for (const [name, rules] of chains) {
+    const last = rules.findLastIndex(jumpsToOwnChain);
+    if (last < 0) chains.delete(name);
+    else rules.length = last + 1;
+  }
+}
+
+/** How to get from one state to another. */
+export interface Repair {
+  /** Input for `iptables-restore --noflush`, one transaction for each table; empty if nothing differs. */
+  readonly script: string;
+  /** Chains and hooks that differ. */
+  readonly count: number;
+}
+
+export function difference(actual: Ruleset, wanted: Ruleset): Repair {
+  const scripts: string[] = [];
+  let count = 0;
+  for (const name of new Set([...wanted.keys(), ...actual.keys()])) {
+    const lines = tableDifference(actual.get(name) ?? EMPTY, wanted.get(name) ?? EMPTY);
+    if (lines.count === 0) continue;
+    count += lines.count;
+    scripts.push(
+      `*${name}`,
+      ...lines.declare,
+      ...lines.unhook,
+      ...lines.fill,
+      ...lines.hook,
+      ...lines.drop,
+      'COMMIT',
+    );
+  }
+  return { script: scripts.length === 0 ? '' : `${scripts.join('\n')}\n`, count };
+}
+
+const EMPTY: Table = { chains: new Map(), hooks: new Map() };
+
+/** In the order in which restore needs them: a chain must exist before a jump to it, and have none when it goes. */
+interface Lines {
+  /** With `--noflush`, declaring a chain of one's own creates it, or empties it if it is there. */
+  declare: string[];
+  unhook: string[];
+  fill: string[];
+  hook: string[];
+  drop: string[];
+  count: number;
+}
+
+function tableDifference(actual: Table, wanted: Table): Lines {
+  const lines: Lines = { declare: [], unhook: [], fill: [], hook: [], drop: [], count: 0 };
+  for (const [name, rules] of wanted.chains) {
+    if (sameRules(actual.chains.get(name), rules)) continue;
+    lines.count++;
+    lines.declare.push(`:${name} - [0:0]`);
+    for (const rule of rules) lines.fill.push(`-A ${name} ${rule}`);
+  }
+  for (const name of actual.chains.keys()) {
+    if (wanted.chains.has(name)) continue;
+    lines.count++;
+    lines.declare.push(`:${name} - [0:0]`);
+    lines.drop.push(`-X ${name}`);
+  }
+  for (const chain of new Set([...wanted.hooks.keys(), ...actual.hooks.keys()])) {
+    const present = actual.hooks.get(chain) ?? [];
+    const hooks = wanted.hooks.get(chain) ?? [];
+    if (sameRules(present, hooks)) continue;
+    lines.count++;
+    for (const rule of present.filter(jumpsToOwnChain)) lines.unhook.push(`-D ${chain} ${rule}`);
+    for (const rule of hooks) lines.hook.push(`-I ${chain} ${rule}`);
+  }
+  return lines;
+}
+
+function sameRules(a: readonly string[] | undefined, b: readonly string[]): boolean {
+  if (a === b) return true;
+  return a?.length === b.length && b.every((rule, i) => a[i] === rule || plain(a[i]) === plain(rule));
+}
+
+/** Levels what versions of iptables print in different ways: quotes, the names of loaded matches, full-length masks. */
+function plain(rule: string): string {
+  return rule
+    .replaceAll('"', '')
+    .replace(/ -m \w+/g, '')
+    .replace(/\/(?:32|128)(?= )/g, '');
+}

@@ -1,0 +1,144 @@
+import type { Family } from '../model/portal.js';
+import type { RunCommand } from './command.js';
+import { RedirectError } from './driver.js';
+import { isOwnChain, jumpsToOwnChain } from './rules.js';
+import { difference, parseSave } from './ruleset.js';
+
+/**
+ * Which programs carry the rules: the ones over nf_tables, the ones over the old x_tables interface, or, where
+ * neither has its own name, whatever `iptables` is.
+ */
+export type BackendName = 'nft' | 'legacy' | 'system';
+
+/** How long a program may wait for the lock that all legacy iptables programs share. */
+const LOCK_SECONDS = '5';
+
+/** `iptables-save` and `iptables-restore` of one back end and one family. */
+export class Xtables {
+  private readonly program: string;
+  private lockArguments: readonly string[] = ['-w', LOCK_SECONDS];
+
+  constructor(
+    readonly backend: BackendName,
+    readonly family: Family,
+    private readonly run: RunCommand,
+  ) {
+    this.program =
+      (family === 'IPv4' ? 'iptables' : 'ip6tables') + (backend === 'system' ? '' : `-${backend}`);
+  }
+
+  /** All tables as text, or null where the program is not installed. @throws RedirectError */
+  async save(): Promise<string | null> {
+    const program = `${this.program}-save`;
+    const result = await this.run(program, []);
+    if (result === null) return null;
+    if (result.code !== 0) throw new RedirectError(`${program} failed: ${firstLine(result.stderr)}`);
+    return result.stdout;
+  }
+
+  /** Applies a script beside what is there; each table changes wholly or not at all. @throws RedirectError */
+  async restore(script: string): Promise<void> {
+    const program = `${this.program}-restore`;
+    const result = await this.run(program, ['--noflush', ...this.lockArguments], script);
+    if (result === null) throw new RedirectError(`${program} is not installed: ${INSTALL_HINT}`);
+    if (result.code === 0) return;
+    if (this.lockArguments.length > 0 && /(?:unrecognized|invalid) option/.test(result.stderr)) {
+      // Restore learned to wait in iptables 1.6.2 only.
+      this.lockArguments = [];
+      return this.restore(script);
+    }
+    throw new RedirectError(
+      `${program} failed: ${firstLine(result.stderr)}${culprit(result.stderr, script)}`,
+    );
+  }
+
+  /**
+   * Removes every chain of ours and every jump to one. Resolves to the number removed, which is 0 where the program
+   * or its part of the kernel is missing.
+   * @throws RedirectError
+   */
+  async clear(): Promise<number> {
+    const text = await this.save().catch((error: Error) => {
+      if (/not supported/.test(error.message)) return null;
+      throw error;
+    });
+    if (text === null) return 0;
+    const { script, count } = difference(parseSave(text), new Map());
+    if (count > 0) await this.restore(script);
+    return count;
+  }
+}
+
+export const INSTALL_HINT = 'apt-get install iptables, or use --redirect=address';
+
+/** Every pair of programs that may exist on a node, with the names that carry rules first. */
+export function allXtables(run: RunCommand): Xtables[] {
+  const backends: BackendName[] = ['nft', 'legacy', 'system'];
+  return backends.flatMap((backend) => [
+    new Xtables(backend, 'IPv4', run),
+    new Xtables(backend, 'IPv6', run),
+  ]);
+}
+
+export interface Backend {
+  readonly name: BackendName;
+  readonly IPv4: Xtables;
+  readonly IPv6: Xtables;
+}
+
+/**
+ * The installed back ends, the one that holds this node's rules first: what the kubelet marked, else the one with
+ * more rules of others, else nft. The kubelet's marks are the chains that iptables programs in containers
+ * are meant to look for: KUBE-IPTABLES-HINT, and KUBE-KUBELET-CANARY before Kubernetes 1.24.
+ */
+export async function findBackends(run: RunCommand): Promise<Backend[]> {
+  const named = await Promise.all([inspect('nft', run), inspect('legacy', run)]);
+  const installed = named.filter((found) => found !== null);
+  if (installed.length === 0) {
+    const system = await inspect('system', run);
+    return system === null ? [] : [system.backend];
+  }
+  installed.sort((a, b) => Number(b.marked) - Number(a.marked) || b.rules - a.rules);
+  return installed.map(({ backend }) => backend);
+}
+
+async function inspect(
+  name: BackendName,
+  run: RunCommand,
+): Promise<{ backend: Backend; marked: boolean; rules: number } | null> {
+  const backend = { name, IPv4: new Xtables(name, 'IPv4', run), IPv6: new Xtables(name, 'IPv6', run) };
+  const texts = await Promise.all([readable(backend.IPv4), readable(backend.IPv6)]);
+  if (texts[0] === null) return null;
+  const lines = texts.flatMap((text) => text?.split('\n') ?? []);
+  return {
+    backend,
+    marked: lines.some((line) => /^:KUBE-(?:IPTABLES-HINT|KUBELET-CANARY) /.test(line)),
+    rules: lines.filter(isForeignRule).length,
+  };
+}
+
+/** A back end that the kernel does not have fails here; whether it can be used is for the probe to say. */
+async function readable(xtables: Xtables): Promise<string | null> {
+  try {
+    return await xtables.save();
+  } catch {
+    return '';
+  }
+}
+
+function isForeignRule(line: string): boolean {
+  return line.startsWith('-A ') && !isOwnChain(line.slice(3)) && !jumpsToOwnChain(line);
+}
+
+function firstLine(text: string): string {
+  const line = text.split('\n').find((candidate) => candidate.trim() !== '');
+  return line?.trim() ?? 'no message';
+}
+
+/** The line of the script that a message of restore points at. */
+function culprit(message: string, script: string): string {
+  const match = /line:? (\d+)/.exec(message);
+  if (match === null) return '';
+  const line = script.split('\n')[Number(match[1]) - 1];
+  return line === undefined || line === 'COMMIT' ? '' : `, at "${line}"`;
+}
