@@ -1,0 +1,154 @@
+import type { Logger } from 'pino';
+import { EADDRNOTAVAIL, EEXIST, errnoName } from '../sys/errno.js';
+import { type AddressFailure, RouteSocket } from '../sys/netlink.js';
+import { addressBytes, addressText } from '../sys/sockaddr.js';
+import { AddressRecord } from './addressrecord.js';
+import { type Redirect, type RedirectChange, type RedirectDriver, RedirectError } from './driver.js';
+
+export interface AddressOptions {
+  readonly log: Logger;
+  readonly stateDir: string;
+}
+
+/**
+ * Makes each VIP an address of the loopback device, so that its traffic ends on this node and portals can listen
+ * on it. It needs neither netfilter nor any program. The node then answers for the VIP on its links too, as
+ * with every address it has.
+ */
+export class AddressDriver implements RedirectDriver {
+  readonly name = 'address';
+  readonly capture = 'address';
+  private readonly redirects = new Map<string, Redirect>();
+
+  private constructor(
+    private readonly log: Logger,
+    private readonly routes: RouteSocket,
+    private readonly record: AddressRecord,
+    /** Ours on the loopback device, or about to be. */
+    private owned: Set<string>,
+  ) {}
+
+  /** @throws RedirectError if the loopback device is down or the state directory is not usable */
+  static async open({ log, stateDir }: AddressOptions): Promise<AddressDriver> {
+    const routes = openRoutes();
+    try {
+      if (!routes.loopbackIsUp()) {
+        throw new RedirectError('the loopback device is down: ip link set lo up');
+      }
+      const record = new AddressRecord(stateDir);
+      return new AddressDriver(log, routes, record, await record.read());
+    } catch (error) {
+      routes.close();
+      throw error;
+    }
+  }
+
+  async apply({ set, remove }: RedirectChange): Promise<void> {
+    for (const id of remove) this.redirects.delete(id);
+    for (const redirect of set) this.redirects.set(redirect.id, redirect);
+    await this.synchronize();
+  }
+
+  audit(): Promise<number> {
+    return this.synchronize();
+  }
+
+  async clear(): Promise<void> {
+    this.redirects.clear();
+    await removeOwned(this.routes, this.owned);
+    this.owned = new Set();
+    await this.record.delete();
+  }
+
+  /** Resolves to the number of addresses added and removed. @throws RedirectError */
+  private async synchronize(): Promise<number> {
+    const wanted = this.wantedAddresses();
+    const present = new Set(this.routes.addresses().map(({ address }) => address));
+    const missing = [...wanted.keys()].filter((address) => !present.has(address));
+    const stale = [...this.owned].filter((address) => !wanted.has(address));
+    const before = this.owned;
+    this.owned = new Set([...before, ...missing]);
+    if (this.owned.size > before.size) await this.record.write(this.owned);
+    const failures = await this.routes.addToLoopback(missing);
+    await removeOwned(this.routes, stale);
+    for (const address of [...stale, ...failures.map((failure) => failure.address)])
+      this.owned.delete(address);
+    if (this.owned.size !== before.size || stale.length > 0) await this.record.write(this.owned);
+    this.report(failures, wanted);
+    return missing.length - failures.length + stale.length;
+  }
+
+  private async own(addresses: readonly string[]): Promise<void> {
+    const next = new Set(addresses);
+    // Either a few were added or a few were taken away, never both.
+    if (next.size === this.owned.size) return;
+    await this.record.write(next);
+    this.owned = next;
+  }
+
+  /** Each address in its plain form, with a redirect that wants it. */
+  private wantedAddresses(): Map<string, Redirect> {
+    const wanted = new Map<string, Redirect>();
+    for (const redirect of this.redirects.values()) {
+      for (const vip of redirect.vips) wanted.set(addressText(addressBytes(vip.address)), redirect);
+    }
+    return wanted;
+  }
+
+  private report(failures: readonly AddressFailure[], wanted: ReadonlyMap<string, Redirect>): void {
+    const real = failures.filter(({ address, code }) => {
+      if (code !== EEXIST) return true;
+      this.log.info({ address }, 'the address appeared by itself; it is used and will not be removed');
+      return false;
+    });
+    if (real.length === 0) return;
+    const [{ address, code }] = real;
+    const more = real.length > 1 ? ` and ${real.length - 1} more` : '';
+    throw new RedirectError(
+      `cannot add ${address} for ${wanted.get(address)?.label}${more} to the loopback device: ${errnoName(code)}; ${advice(address)}`,
+    );
+  }
+}
+
+/**
+ * Removes the addresses that an earlier run recorded.
+ * @returns how many it had recorded
+ * @throws RedirectError
+ */
+export async function clearAddresses(stateDir: string): Promise<number> {
+  const record = new AddressRecord(stateDir);
+  const owned = await record.read();
+  if (owned.size === 0) return 0;
+  const routes = openRoutes();
+  try {
+    await removeOwned(routes, owned);
+  } finally {
+    routes.close();
+  }
+  await record.delete();
+  return owned.size;
+}
+
+function openRoutes(): RouteSocket {
+  try {
+    return new RouteSocket();
+  } catch (error) {
+    throw new RedirectError(`cannot talk to the kernel about addresses (${(error as Error).message})`);
+  }
+}
+
+/** An address that somebody took away before us is as good as removed. */
+async function removeOwned(routes: RouteSocket, owned: Iterable<string>): Promise<void> {
+  const failures = await routes.removeFromLoopback([...owned]);
+  const real = failures.find(({ code }) => code !== EADDRNOTAVAIL);
+  if (real === undefined) return;
+  throw new RedirectError(
+    `cannot remove ${real.address} from the loopback device: ${errnoName(real.code)}; run as root`,
+  );
+}
+
+function advice(address: string): string {
+  return address.includes(':')
+    ? 'run as root, with IPv6 enabled on lo (sysctl net.ipv6.conf.lo.disable_ipv6=0)'
+    : 'run as root';
+}

@@ -1,0 +1,26 @@
+import { clearAddresses } from './address.js';
+import { type RunCommand, runCommand } from './command.js';
+import { RedirectError } from './driver.js';
+import { clearIptables } from './iptables.js';
+
+/**
+ * Removes what any driver ever made on this node, in this run or an earlier one.
+ * @returns one phrase for each kind of thing removed, for example `3 addresses of the loopback device`
+ * @throws RedirectError after trying everything
+ */
+export async function clearAll(stateDir: string, run: RunCommand = runCommand): Promise<string[]> {
+  const removed: string[] = [];
+  const failures: string[] = [];
+  const attempt = async (what: string, clear: Promise<number>) => {
+    try {
+      const count = await clear;
+      if (count > 0) removed.push(`${count} ${what}`);
+    } catch (error) {
+      failures.push((error as Error).message);
+    }
+  };
+  await attempt('iptables chains and jumps to them', clearIptables(run));
+  await attempt('addresses of the loopback device', clearAddresses(stateDir));
+  if (failures.length > 0) throw new RedirectError(failures.join('; '));
+  return removed;
+}

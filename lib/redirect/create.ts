@@ -1,0 +1,75 @@
+import type { Logger } from 'pino';
+import { AddressDriver, clearAddresses } from './address.js';
+import { type RunCommand, runCommand } from './command.js';
+import { type RedirectDriver, RedirectError } from './driver.js';
+import { clearIptables, IptablesDriver } from './iptables.js';
+import { NoneDriver } from './none.js';
+import type { PortRange } from './rules.js';
+
+export type RedirectMode = 'auto' | 'iptables' | 'address' | 'none';
+
+export interface RedirectOptions {
+  readonly log: Logger;
+  /** Where the address driver remembers which addresses are its own. */
+  readonly stateDir: string;
+  /** Where the proxy ports listen. */
+  readonly bindAddress: { readonly IPv4: string; readonly IPv6: string };
+  /** Where the proxy ports are taken from. */
+  readonly proxyPortRange: PortRange;
+  /** How programs are run; only tests have another way. */
+  readonly run?: RunCommand;
+}
+
+/**
+ * The driver for `--redirect`. `auto` takes iptables where it really redirects a datagram, else addresses.
+ * What a driver of the other kind left behind in an earlier run is removed.
+ * @throws RedirectError if the chosen driver cannot work here; the message says what to do
+ */
+export async function createRedirectDriver(
+  mode: RedirectMode,
+  options: RedirectOptions,
+): Promise<RedirectDriver> {
+  const driver = await open(mode, options);
+  if (driver.name === 'iptables') await clearOther(options, clearAddresses(options.stateDir));
+  if (driver.name === 'address') await clearOther(options, clearIptables(options.run ?? runCommand));
+  return driver;
+}
+
+async function clearOther({ log }: RedirectOptions, cleared: Promise<number>): Promise<void> {
+  try {
+    const count = await cleared;
+    if (count > 0) log.info({ count }, 'removed what another redirect driver had left behind');
+  } catch (error) {
+    log.warn(
+      { reason: (error as Error).message },
+      'cannot remove what another redirect driver may have left',
+    );
+  }
+}
+
+function open(mode: RedirectMode, options: RedirectOptions): Promise<RedirectDriver> {
+  const { run = runCommand } = options;
+  switch (mode) {
+    case 'iptables':
+      return IptablesDriver.open({ ...options, run });
+    case 'address':
+      return AddressDriver.open(options);
+    case 'none':
+      return Promise.resolve(new NoneDriver());
+    case 'auto':
+      return openBest(options, run);
+  }
+}
+
+async function openBest(options: RedirectOptions, run: RunCommand): Promise<RedirectDriver> {
+  try {
+    const driver = await IptablesDriver.open({ ...options, run });
+    options.log.info('redirect: iptables, as a probe datagram was redirected');
+    return driver;
+  } catch (error) {
+    if (!(error instanceof RedirectError)) throw error;
+    const driver = await AddressDriver.open(options);
+    options.log.info({ reason: error.message }, 'redirect: addresses on the loopback device');
+    return driver;
+  }
+}
