@@ -1,0 +1,126 @@
+import { inspect } from 'node:util';
+import { canonicalAddress } from './address.js';
+
+/** Says which field of an object is wrong and why; never leaves the parse functions. */
+export class FieldError extends Error {
+  constructor(
+    readonly field: string,
+    message: string,
+  ) {
+    super(message);
+  }
+}
+
+const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
+const DNS_SUBDOMAIN = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
+
+/**
+ * A value inside an untrusted object together with its path. Reading goes down with {@link at} and {@link items}
+ * and ends in one of the typed readers, which return a valid value or throw {@link FieldError}.
+ * As in the Kubernetes API, null means absent.
+ */
+export class Field {
+  constructor(
+    private readonly value: unknown,
+    readonly path = '',
+  ) {}
+
+  get absent(): boolean {
+    return this.value === undefined || this.value === null;
+  }
+
+  /** The member `name`; members of an absent mapping are absent. */
+  at(name: string): Field {
+    const path = /^\w+$/.test(name) ? `${this.path}${this.path && '.'}${name}` : `${this.path}["${name}"]`;
+    if (this.absent) return new Field(undefined, path);
+    if (!isMapping(this.value)) this.fail(`${show(this.value)} is not a mapping`);
+    return new Field(this.value[name], path);
+  }
+
+  /** The elements of a list; none if absent. */
+  items(): Field[] {
+    if (this.absent) return [];
+    if (!Array.isArray(this.value)) this.fail(`${show(this.value)} is not a list`);
+    return this.value.map((item: unknown, index) => new Field(item, `${this.path}[${index}]`));
+  }
+
+  /** What `read` makes of the field, or `fallback` where it is absent. */
+  optional<T, F>(read: (field: Field) => T, fallback: F): T | F {
+    return this.absent ? fallback : read(this);
+  }
+
+  string(): string {
+    if (typeof this.value === 'string') return this.value;
+    if (this.absent) this.fail('missing');
+    return this.fail(
+      `${show(this.value)} is not a string${isMapping(this.value) ? '' : '; put it in quotes'}`,
+    );
+  }
+
+  boolean(): boolean {
+    if (typeof this.value === 'boolean') return this.value;
+    return this.fail(`${show(this.value)} is not true or false`);
+  }
+
+  /** Name of a namespace, a Service or a Service port. */
+  label(): string {
+    const text = this.string();
+    if (DNS_LABEL.test(text)) return text;
+    return this.fail(`${show(text)} is not a DNS label (lower-case letters, digits and '-', at most 63)`);
+  }
+
+  /** Name of any other object. */
+  subdomain(): string {
+    const text = this.string();
+    if (DNS_SUBDOMAIN.test(text)) return text;
+    return this.fail(
+      `${show(text)} is not a DNS name (lower-case letters, digits, '-' and '.', at most 253)`,
+    );
+  }
+
+  oneOf<T extends string>(...choices: readonly T[]): T {
+    const choice = choices.find((candidate) => candidate === this.value);
+    if (choice !== undefined) return choice;
+    if (this.absent) this.fail(`missing; one of ${choices.join(', ')}`);
+    return this.fail(`${show(this.value)} is not one of ${choices.join(', ')}`);
+  }
+
+  integer(min: number, max: number, what: string): number {
+    const value = this.value;
+    if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value;
+    if (this.absent) this.fail('missing');
+    return this.fail(`${show(value)} is not ${what} (${min}-${max})`);
+  }
+
+  port(): number {
+    return this.integer(1, 65535, 'a port');
+  }
+
+  /** An address of one host in canonical spelling. */
+  address(): string {
+    const text = this.string();
+    return canonicalAddress(text) ?? this.fail(`${show(text)} is not the IP address of a host`);
+  }
+
+  /** A time in RFC 3339, as milliseconds since the epoch. */
+  time(): number {
+    const text = this.string();
+    const time = Date.parse(text);
+    return Number.isNaN(time) ? this.fail(`${show(text)} is not a time`) : time;
+  }
+
+  fail(message: string): never {
+    throw new FieldError(this.path, message);
+  }
+}
+
+function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
+  return typeof value === 'object' && value !== null && !Array.isArray(value);
+}
+
+/** Short enough for a log line, whatever the value. */
+function show(value: unknown): string {
+  if (Array.isArray(value)) return 'a list';
+  if (typeof value === 'object' && value !== null) return 'a mapping';
+  return typeof value === 'string' ? JSON.stringify(value.slice(0, 80)) : inspect(value);
+}

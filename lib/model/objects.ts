@@ -1,0 +1,85 @@
+/**
+ * Kubernetes objects cut down to what a Service proxy reads. An update that touches nothing here (annotations,
+ * resourceVersion) gives an equal value, so that it costs nothing downstream.
+ */
+
+import type { Family } from './portal.js';
+
+export type ServiceType = 'ClusterIP' | 'NodePort' | 'LoadBalancer' | 'ExternalName';
+/** Protocols the API knows; {@link import('./portal.js').Protocol} are those that are proxied. */
+export type ServiceProtocol = 'TCP' | 'UDP' | 'SCTP';
+
+export interface ObjectMeta {
+  readonly namespace: string;
+  readonly name: string;
+  /** creationTimestamp in milliseconds since the epoch; null where a manifest has none. */
+  readonly createdMs: number | null;
+  /** The label, if any, by which the object asks ordinary proxies to leave it alone. */
+  readonly excludedBy: string | null;
+}
+
+/** v1 Service. Addresses are canonical. */
+export interface Service extends ObjectMeta {
+  readonly type: ServiceType;
+  /** `clusterIP: None`. */
+  readonly headless: boolean;
+  /** `spec.clusterIPs`, else `spec.clusterIP`; empty where headless or not allocated. */
+  readonly clusterIPs: readonly string[];
+  readonly ipFamilies: readonly Family[];
+  readonly externalIPs: readonly string[];
+  /** `status.loadBalancer.ingress[].ip` without those of ipMode Proxy, whose traffic must go through the load balancer. */
+  readonly ingressIPs: readonly string[];
+  readonly ports: readonly ServicePort[];
+  /** Null means no session affinity. */
+  readonly affinityTimeoutSeconds: number | null;
+  readonly publishNotReadyAddresses: boolean;
+}
+
+export interface ServicePort {
+  /** Empty for the one unnamed port. */
+  readonly name: string;
+  readonly protocol: ServiceProtocol;
+  readonly port: number;
+  readonly nodePort: number | null;
+}
+
+/** discovery.k8s.io/v1 EndpointSlice, or one part of a v1 Endpoints object. */
+export interface EndpointSlice extends ObjectMeta {
+  /** Name of the Service in the same namespace. */
+  readonly serviceName: string;
+  readonly addressType: Family | 'FQDN';
+  readonly ports: readonly SlicePort[];
+  readonly endpoints: readonly SliceEndpoint[];
+}
+
+export interface SlicePort {
+  readonly name: string;
+  readonly protocol: ServiceProtocol;
+  readonly port: number;
+}
+
+export interface SliceEndpoint {
+  readonly address: string;
+  readonly ready: boolean;
+  readonly serving: boolean;
+  readonly terminating: boolean;
+  /** `namespace/name` of the targetRef. */
+  readonly target: string | null;
+}
+
+/** Everything a source knows at one moment, by `namespace/name`. */
+export interface ObjectSet {
+  readonly services: ReadonlyMap<string, Service>;
+  readonly slices: ReadonlyMap<string, EndpointSlice>;
+}
+
+/** The key of an object in an {@link ObjectSet}. */
+export function objectKey({
+  namespace,
+  name,
+}: {
+  readonly namespace: string;
+  readonly name: string;
+}): string {
+  return `${namespace}/${name}`;
+}

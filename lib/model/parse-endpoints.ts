@@ -1,0 +1,48 @@
+import { familyOf } from './address.js';
+import type { Field } from './field.js';
+import type { EndpointSlice, ObjectMeta, SliceEndpoint } from './objects.js';
+import { type Parsed, parseObject } from './parse.js';
+import { readSlicePorts, readTarget } from './parse-slice.js';
+import type { Family } from './portal.js';
+
+const FAMILIES: readonly Family[] = ['IPv4', 'IPv6'];
+
+/**
+ * Reads a v1 Endpoints object as slices, one per subset and family, so that the model knows one form only.
+ * Their names hold a '/', which no real slice's name can.
+ */
+export function parseEndpoints(raw: unknown): Parsed<readonly EndpointSlice[]> {
+  return parseObject('Endpoints', raw, (object, meta) => {
+    object.at('metadata').at('name').label();
+    return object
+      .at('subsets')
+      .items()
+      .flatMap((subset, index) => subsetSlices(subset, index, meta));
+  });
+}
+
+function subsetSlices(subset: Field, index: number, meta: ObjectMeta): EndpointSlice[] {
+  const ports = readSlicePorts(subset.at('ports'));
+  const endpoints = [
+    ...readAddresses(subset.at('addresses'), true, meta.namespace),
+    ...readAddresses(subset.at('notReadyAddresses'), false, meta.namespace),
+  ];
+  return FAMILIES.map((family) => ({
+    ...meta,
+    name: `${meta.name}/${index}/${family}`,
+    serviceName: meta.name,
+    addressType: family,
+    ports,
+    endpoints: endpoints.filter(({ address }) => familyOf(address) === family),
+  })).filter((slice) => slice.endpoints.length > 0);
+}
+
+function readAddresses(addresses: Field, ready: boolean, namespace: string): SliceEndpoint[] {
+  return addresses.items().map((item) => ({
+    address: item.at('ip').address(),
+    ready,
+    serving: ready,
+    terminating: false,
+    target: readTarget(item.at('targetRef'), namespace),
+  }));
+}

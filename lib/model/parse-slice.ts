@@ -1,0 +1,71 @@
+import { familyOf } from './address.js';
+import type { Field } from './field.js';
+import type { EndpointSlice, SliceEndpoint, SlicePort } from './objects.js';
+import { type Parsed, parseObject } from './parse.js';
+
+/** The label by which a slice says whose endpoints it holds. */
+export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
+
+/** Reads a discovery.k8s.io/v1 EndpointSlice as the API server or a manifest gives it. */
+export function parseEndpointSlice(raw: unknown): Parsed<EndpointSlice> {
+  return parseObject('EndpointSlice', raw, (object, meta) => {
+    const addressType = object.at('addressType').oneOf('IPv4', 'IPv6', 'FQDN');
+    return {
+      ...meta,
+      serviceName: object.at('metadata').at('labels').at(SERVICE_NAME_LABEL).label(),
+      addressType,
+      ports: readSlicePorts(object.at('ports')),
+      endpoints: object
+        .at('endpoints')
+        .items()
+        .map((endpoint) => readEndpoint(endpoint, addressType, meta.namespace)),
+    };
+  });
+}
+
+/** Ports without a number mean "all ports" in the API; a Service port cannot be sent there, kube-proxy leaves them out too. */
+export function readSlicePorts(ports: Field): SlicePort[] {
+  return ports
+    .items()
+    .filter((port) => !port.at('port').absent)
+    .map((port) => ({
+      name: port.at('name').optional((field) => field.string(), ''),
+      protocol: port.at('protocol').optional((field) => field.oneOf('TCP', 'UDP', 'SCTP'), 'TCP'),
+      port: port.at('port').port(),
+    }));
+}
+
+/** `namespace/name` of an object reference. */
+export function readTarget(reference: Field, namespace: string): string | null {
+  const name = reference.at('name').optional((field) => field.string(), '');
+  return (
+    (name && `${reference.at('namespace').optional((field) => field.string(), namespace)}/${name}`) || null
+  );
+}
+
+function readEndpoint(
+  endpoint: Field,
+  addressType: EndpointSlice['addressType'],
+  namespace: string,
+): SliceEndpoint {
+  const conditions = endpoint.at('conditions');
+  const condition = (name: string, fallback: boolean) =>
+    conditions.at(name).optional((field) => field.boolean(), fallback);
+  return {
+    address: readAddress(endpoint.at('addresses'), addressType),
+    ready: condition('ready', true),
+    serving: condition('serving', true),
+    terminating: condition('terminating', false),
+    target: readTarget(endpoint.at('targetRef'), namespace),
+  };
+}
+
+/** All addresses of an endpoint lead to the same place; like kube-proxy, the first one is used. */
+function readAddress(addresses: Field, addressType: EndpointSlice['addressType']): string {
+  const first = addresses.items()[0] ?? addresses.fail('missing; an endpoint needs an address');
+  if (addressType === 'FQDN') return first.string();
+  const address = first.address();
+  if (familyOf(address) !== addressType)
+    first.fail(`${address} is not ${addressType}, the slice's addressType`);
+  return address;
+}

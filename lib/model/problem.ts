@@ -1,0 +1,19 @@
+/** Something about one object that the user has to know or mend; the other objects are served all the same. */
+export interface Problem {
+  /** Kind and `namespace/name`, for example `Service default/web`. */
+  readonly object: string;
+  /** Path of the field inside the object, for example `spec.ports[1].port`; absent when the whole object is meant. */
+  readonly field?: string;
+  readonly message: string;
+}
+
+/** One line for people: `Service default/web: spec.ports[1].port: 70000 is not a port (1-65535)`. */
+export function describeProblem({ object, field, message }: Problem): string {
+  return field === undefined ? `${object}: ${message}` : `${object}: ${field}: ${message}`;
+}
+
+/** The problems of `now` that were not there `before`, so that each is said once. */
+export function freshProblems<P extends Problem>(now: readonly P[], before: readonly P[]): P[] {
+  const known = new Set(before.map(describeProblem));
+  return now.filter((problem) => !known.has(describeProblem(problem)));
+}

@@ -1,0 +1,283 @@
+import fc from 'fast-check';
+import t from 'tap';
+import type { Parsed } from '../../lib/model/parse.js';
+import { parseEndpoints } from '../../lib/model/parse-endpoints.js';
+import { parseService } from '../../lib/model/parse-service.js';
+import { parseEndpointSlice } from '../../lib/model/parse-slice.js';
+import { describeProblem, freshProblems } from '../../lib/model/problem.js';
+import { rawService, rawSlice, unwrap } from './fixtures.js';
+
+function complaint(parsed: Parsed<unknown>): string {
+  return parsed.ok ? 'accepted' : describeProblem(parsed.problem);
+}
+
+t.test('a refused Service is named with the field and the reason', async (t) => {
+  const ports = (...list: unknown[]) => rawService({ ports: list });
+  const table: [unknown, string][] = [
+    [null, 'Service without a name: metadata.name: missing'],
+    [[], 'Service without a name: a list is not a mapping'],
+    [{ metadata: 'web' }, 'Service without a name: metadata: "web" is not a mapping'],
+    [
+      rawService({}, { name: 8080 }),
+      'Service without a name: metadata.name: 8080 is not a string; put it in quotes',
+    ],
+    [
+      rawService({}, { namespace: 'a b' }),
+      `Service without a name: metadata.namespace: "a b" is not a DNS label (lower-case letters, digits and '-', at most 63)`,
+    ],
+    [
+      rawService({}, { name: 'web"\n-j DROP' }),
+      `Service without a name: metadata.name: "web\\"\\n-j DROP" is not a DNS name (lower-case letters, digits, '-' and '.', at most 253)`,
+    ],
+    [
+      rawService({}, { name: 'web.example' }),
+      `Service default/web.example: metadata.name: "web.example" is not a DNS label (lower-case letters, digits and '-', at most 63)`,
+    ],
+    [
+      rawService({}, { creationTimestamp: 'yesterday' }),
+      'Service default/web: metadata.creationTimestamp: "yesterday" is not a time',
+    ],
+    [
+      rawService({ ports: [] }),
+      'Service default/web: spec.ports: missing; a Service needs at least one port',
+    ],
+    [rawService({ ports: { port: 80 } }), 'Service default/web: spec.ports: a mapping is not a list'],
+    [ports({ port: 70000 }), 'Service default/web: spec.ports[0].port: 70000 is not a port (1-65535)'],
+    [ports({ port: '80' }), 'Service default/web: spec.ports[0].port: "80" is not a port (1-65535)'],
+    [ports({ port: 80.5 }), 'Service default/web: spec.ports[0].port: 80.5 is not a port (1-65535)'],
+    [ports({ name: 'a' }), 'Service default/web: spec.ports[0].port: missing'],
+    [ports({ port: 80, name: 'a' }, { port: 81 }), 'Service default/web: spec.ports[1].name: missing'],
+    [
+      ports({ port: 80, name: 'a' }, { port: 81, name: 'a' }),
+      'Service default/web: spec.ports[1].name: a is already used by spec.ports[0]',
+    ],
+    [
+      ports({ port: 80, name: 'a' }, { port: 80, name: 'b' }),
+      'Service default/web: spec.ports[1].port: 80/TCP is already used by spec.ports[0]',
+    ],
+    [
+      ports({ port: 80, name: 'a', nodePort: 30000 }, { port: 81, name: 'b', nodePort: 30000 }),
+      'Service default/web: spec.ports[1].nodePort: 30000/TCP is already used by spec.ports[0]',
+    ],
+    [
+      ports({ port: 80, protocol: 'tcp' }),
+      'Service default/web: spec.ports[0].protocol: "tcp" is not one of TCP, UDP, SCTP',
+    ],
+    [
+      rawService({ clusterIP: '10.96.0' }),
+      'Service default/web: spec.clusterIP: "10.96.0" is not the IP address of a host',
+    ],
+    [
+      rawService({ clusterIPs: ['10.96.0.1', 'fe80::1%eth0'] }),
+      'Service default/web: spec.clusterIPs[1]: "fe80::1%eth0" is not the IP address of a host',
+    ],
+    [
+      rawService({ externalIPs: ['0.0.0.0'] }),
+      'Service default/web: spec.externalIPs[0]: "0.0.0.0" is not the IP address of a host',
+    ],
+    [
+      rawService({}, {}, { status: { loadBalancer: { ingress: [{ ip: '239.0.0.1' }] } } }),
+      'Service default/web: status.loadBalancer.ingress[0].ip: "239.0.0.1" is not the IP address of a host',
+    ],
+    [
+      rawService({ type: 'Headless' }),
+      'Service default/web: spec.type: "Headless" is not one of ClusterIP, NodePort, LoadBalancer, ExternalName',
+    ],
+    [
+      rawService({
+        sessionAffinity: 'ClientIP',
+        sessionAffinityConfig: { clientIP: { timeoutSeconds: 86401 } },
+      }),
+      'Service default/web: spec.sessionAffinityConfig.clientIP.timeoutSeconds: 86401 is not a number of seconds (1-86400)',
+    ],
+    [
+      rawService({ publishNotReadyAddresses: 'yes' }),
+      'Service default/web: spec.publishNotReadyAddresses: "yes" is not true or false',
+    ],
+  ];
+  for (const [raw, expected] of table) t.equal(complaint(parseService(raw)), expected);
+});
+
+t.test('a refused EndpointSlice is named with the field and the reason', async (t) => {
+  const one = [{ addresses: ['10.1.0.1'] }];
+  const table: [unknown, string][] = [
+    [rawSlice(one, {}, { name: null }), 'EndpointSlice without a name: metadata.name: missing'],
+    [
+      rawSlice(one, {}, { labels: {} }),
+      'EndpointSlice default/web-1: metadata.labels["kubernetes.io/service-name"]: missing',
+    ],
+    [
+      rawSlice(one, { addressType: null }),
+      'EndpointSlice default/web-1: addressType: missing; one of IPv4, IPv6, FQDN',
+    ],
+    [
+      rawSlice(one, { addressType: 'IPv6' }),
+      "EndpointSlice default/web-1: endpoints[0].addresses[0]: 10.1.0.1 is not IPv6, the slice's addressType",
+    ],
+    [
+      rawSlice([{ addresses: [] }]),
+      'EndpointSlice default/web-1: endpoints[0].addresses: missing; an endpoint needs an address',
+    ],
+    [
+      rawSlice([...one, { addresses: ['10.1.0.256'] }]),
+      'EndpointSlice default/web-1: endpoints[1].addresses[0]: "10.1.0.256" is not the IP address of a host',
+    ],
+    [
+      rawSlice(one, { ports: [{ port: 0 }] }),
+      'EndpointSlice default/web-1: ports[0].port: 0 is not a port (1-65535)',
+    ],
+    [
+      rawSlice([{ ...one[0], conditions: { ready: 'true' } }]),
+      'EndpointSlice default/web-1: endpoints[0].conditions.ready: "true" is not true or false',
+    ],
+  ];
+  for (const [raw, expected] of table) t.equal(complaint(parseEndpointSlice(raw)), expected);
+});
+
+t.test('what the API server prints for an ordinary dual-stack Service', async (t) => {
+  const parsed = parseService({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: 'web', namespace: 'shop', creationTimestamp: '2024-05-01T10:00:00Z', annotations: {} },
+    spec: {
+      type: 'LoadBalancer',
+      clusterIP: '10.96.0.10',
+      clusterIPs: ['10.96.0.10', 'FD00:0::10'],
+      ipFamilies: ['IPv4', 'IPv6'],
+      externalIPs: ['192.0.2.1'],
+      ports: [{ name: 'http', port: 80, targetPort: 'web', nodePort: 30080, protocol: 'TCP' }],
+      sessionAffinity: 'ClientIP',
+      sessionAffinityConfig: { clientIP: { timeoutSeconds: 60 } },
+      selector: { app: 'web' },
+    },
+    status: {
+      loadBalancer: {
+        ingress: [
+          { ip: '198.51.100.1', ipMode: 'VIP' },
+          { ip: '198.51.100.2', ipMode: 'Proxy' },
+          { hostname: 'lb.example' },
+        ],
+      },
+    },
+  });
+  t.same(unwrap(parsed), {
+    namespace: 'shop',
+    name: 'web',
+    createdMs: Date.UTC(2024, 4, 1, 10),
+    excludedBy: null,
+    type: 'LoadBalancer',
+    headless: false,
+    clusterIPs: ['10.96.0.10', 'fd00::10'],
+    ipFamilies: ['IPv4', 'IPv6'],
+    externalIPs: ['192.0.2.1'],
+    ingressIPs: ['198.51.100.1'],
+    ports: [{ name: 'http', protocol: 'TCP', port: 80, nodePort: 30080 }],
+    affinityTimeoutSeconds: 60,
+    publishNotReadyAddresses: false,
+  });
+});
+
+t.test('null stands for absent, as kubectl prints it', async (t) => {
+  const raw = rawService(
+    { externalIPs: null, sessionAffinity: null, type: null },
+    { creationTimestamp: null, labels: null },
+    { status: null },
+  );
+  t.equal(complaint(parseService(raw)), 'accepted');
+  t.same(unwrap(parseEndpointSlice(rawSlice([], { ports: null, endpoints: null }))).endpoints, []);
+  t.same(unwrap(parseEndpoints({ metadata: { name: 'web' }, subsets: null })), []);
+});
+
+t.test('endpoint conditions that are not given mean ready, serving and not terminating', async (t) => {
+  const raw = rawSlice([
+    { addresses: ['10.1.0.1'] },
+    { addresses: ['10.1.0.2', '10.1.0.3'], conditions: { ready: false, serving: true, terminating: true } },
+    { addresses: ['10.1.0.4'], targetRef: { kind: 'Pod', namespace: 'shop', name: 'web-4' } },
+  ]);
+  t.same(unwrap(parseEndpointSlice(raw)).endpoints, [
+    { address: '10.1.0.1', ready: true, serving: true, terminating: false, target: null },
+    { address: '10.1.0.2', ready: false, serving: true, terminating: true, target: null },
+    { address: '10.1.0.4', ready: true, serving: true, terminating: false, target: 'shop/web-4' },
+  ]);
+});
+
+t.test('v1 Endpoints become one slice per subset and family', async (t) => {
+  const slices = unwrap(
+    parseEndpoints({
+      metadata: { name: 'web', namespace: 'shop' },
+      subsets: [
+        {
+          addresses: [{ ip: '10.1.0.1', targetRef: { kind: 'Pod', name: 'web-1' } }, { ip: 'fd00::1' }],
+          notReadyAddresses: [{ ip: '10.1.0.2' }],
+          ports: [{ name: 'http', port: 8080 }],
+        },
+        { addresses: [{ ip: '10.1.0.3' }], ports: [{ name: 'http', port: 8081 }] },
+      ],
+    }),
+  );
+  t.same(
+    slices.map(({ name, serviceName, addressType, ports, endpoints }) => [
+      name,
+      serviceName,
+      addressType,
+      ports[0]!.port,
+      endpoints.map(({ address, ready, target }) => [address, ready, target]),
+    ]),
+    [
+      [
+        'web/0/IPv4',
+        'web',
+        'IPv4',
+        8080,
+        [
+          ['10.1.0.1', true, 'shop/web-1'],
+          ['10.1.0.2', false, null],
+        ],
+      ],
+      ['web/0/IPv6', 'web', 'IPv6', 8080, [['fd00::1', true, null]]],
+      ['web/1/IPv4', 'web', 'IPv4', 8081, [['10.1.0.3', true, null]]],
+    ],
+  );
+});
+
+t.test('no JSON makes the parsers throw', async () => {
+  const names = fc.constantFrom(
+    ...[
+      'metadata',
+      'name',
+      'namespace',
+      'labels',
+      'spec',
+      'ports',
+      'port',
+      'clusterIPs',
+      'status',
+      'subsets',
+    ],
+    ...['endpoints', 'addresses', 'addressType', 'conditions', 'targetRef', '__proto__', 'constructor'],
+  );
+  const { tree } = fc.letrec((tie) => ({
+    tree: fc.oneof(
+      { depthSize: 'small' },
+      fc.jsonValue(),
+      fc.constantFrom('web', 'IPv4', 80, '10.0.0.1', 'None'),
+      fc.array(tie('tree'), { maxLength: 3 }),
+      fc.dictionary(names, tie('tree'), { maxKeys: 6 }),
+    ),
+  }));
+  fc.assert(
+    fc.property(tree, (raw) => {
+      for (const parse of [parseService, parseEndpointSlice, parseEndpoints]) parse(raw);
+      const named = { ...(raw as object), metadata: { name: 'web' } };
+      for (const parse of [parseService, parseEndpointSlice, parseEndpoints]) parse(named);
+    }),
+    { numRuns: 2000 },
+  );
+});
+
+t.test('a problem is fresh once', async (t) => {
+  const a = { object: 'Service default/a', field: 'spec', message: 'x' };
+  const b = { object: 'Service default/a', message: 'x' };
+  t.same(freshProblems([a, b], [{ ...a }]), [b]);
+  t.same(freshProblems([a], [a, b]), []);
+});

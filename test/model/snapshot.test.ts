@@ -1,0 +1,403 @@
+import { isDeepStrictEqual } from 'node:util';
+import fc from 'fast-check';
+import t from 'tap';
+import { diffSnapshots } from '../../lib/model/diff.js';
+import type { EndpointSlice, Service } from '../../lib/model/objects.js';
+import { describeProblem } from '../../lib/model/problem.js';
+import { type Build, buildSnapshot } from '../../lib/model/snapshot.js';
+import { objectSet, service, slice } from './fixtures.js';
+
+function problemsOf({ problems }: Build): string[] {
+  return problems.map(describeProblem);
+}
+
+function vipsOf({ snapshot }: Build): Record<string, string[]> {
+  return Object.fromEntries(
+    [...snapshot].map(([key, { vips }]) => [key, vips.map(({ address }) => address)]),
+  );
+}
+
+/** `id=address:port` of the endpoints of the Service's only portal. */
+function endpointsOf(one: Service, ...slices: EndpointSlice[]): string[] {
+  const { snapshot } = buildSnapshot(objectSet([one], slices));
+  return [...snapshot.values()][0]!.endpoints.map(({ id, address, port }) => `${id}=${address}:${port}`);
+}
+
+t.test('not served: headless, ExternalName, and what is labelled for another proxy', async (t) => {
+  const labelled = (label: string) => service({}, { labels: { [label]: '' } });
+  const table: Record<string, Service> = {
+    'clusterIP None': service({ clusterIP: 'None' }),
+    'clusterIPs None': service({ clusterIP: null, clusterIPs: ['None'], ports: [] }),
+    ExternalName: service({ type: 'ExternalName', clusterIP: '', externalName: 'a.example', ports: null }),
+    'service-proxy-name': labelled('service.kubernetes.io/service-proxy-name'),
+    headless: labelled('service.kubernetes.io/headless'),
+  };
+  for (const [rule, one] of Object.entries(table)) {
+    const build = buildSnapshot(objectSet([one]));
+    t.equal(build.snapshot.size, 0, rule);
+    t.same(build.problems, [], rule);
+  }
+});
+
+t.test('a portal per port and family, with every VIP of that family once', async (t) => {
+  const build = buildSnapshot(
+    objectSet([
+      service(
+        {
+          clusterIP: '10.96.0.10',
+          clusterIPs: ['10.96.0.10', 'fd00::10'],
+          externalIPs: ['192.0.2.1', '2001:db8::1'],
+          ports: [
+            { name: 'http', port: 80 },
+            { name: 'dns', port: 53, protocol: 'UDP' },
+          ],
+        },
+        {},
+        { status: { loadBalancer: { ingress: [{ ip: '192.0.2.1' }, { ip: '192.0.2.2' }] } } },
+      ),
+    ]),
+  );
+  t.same(vipsOf(build), {
+    'default/web:http/TCP/IPv4': ['10.96.0.10', '192.0.2.1', '192.0.2.2'],
+    'default/web:dns/UDP/IPv4': ['10.96.0.10', '192.0.2.1', '192.0.2.2'],
+    'default/web:http/TCP/IPv6': ['fd00::10', '2001:db8::1'],
+    'default/web:dns/UDP/IPv6': ['fd00::10', '2001:db8::1'],
+  });
+  t.same(build.problems, []);
+});
+
+t.test('clusterIP stands in where clusterIPs is missing', async (t) => {
+  t.same(vipsOf(buildSnapshot(objectSet([service({ clusterIP: 'fd00::a' })]))), {
+    'default/web:/TCP/IPv6': ['fd00::a'],
+  });
+});
+
+t.test('an address of a family the Service does not have is a problem', async (t) => {
+  const build = buildSnapshot(objectSet([service({ externalIPs: ['2001:db8::1'] })]));
+  t.same(vipsOf(build), { 'default/web:/TCP/IPv4': ['10.96.0.10'] });
+  t.same(problemsOf(build), [
+    'Service default/web: spec.externalIPs: 2001:db8::1 is not served: the Service has no IPv6 ClusterIP',
+  ]);
+});
+
+t.test('node ports of NodePort and LoadBalancer Services only', async (t) => {
+  const ports = [{ port: 80, nodePort: 30080 }];
+  const nodePort = (type: string, over = {}) =>
+    [...buildSnapshot(objectSet([service({ type, ports, ...over })])).snapshot.values()].map(
+      (p) => p.nodePort,
+    );
+  t.same(nodePort('ClusterIP'), [null]);
+  t.same(nodePort('NodePort'), [30080]);
+  t.same(nodePort('LoadBalancer'), [30080]);
+  t.same(nodePort('NodePort', { clusterIPs: ['10.96.0.10', 'fd00::10'] }), [30080, 30080]);
+  t.same(nodePort('NodePort', { clusterIP: null }), [30080], 'even without a ClusterIP');
+});
+
+t.test('addresses and ports that only an API server would allocate are a problem', async (t) => {
+  t.same(problemsOf(buildSnapshot(objectSet([service({ clusterIP: '' })]))), [
+    'Service default/web: spec.clusterIP: missing; nothing allocates one here, so give an address',
+  ]);
+  t.same(problemsOf(buildSnapshot(objectSet([service({ type: 'NodePort' })]))), [
+    'Service default/web: spec.ports[0].nodePort: missing; nothing allocates one here, so give a port',
+  ]);
+});
+
+t.test('ClientIP affinity lasts three hours unless told otherwise', async (t) => {
+  const affinity = (spec: Record<string, unknown>) =>
+    [...buildSnapshot(objectSet([service(spec)])).snapshot.values()][0]!.affinity;
+  const sessionAffinityConfig = { clientIP: { timeoutSeconds: 5 } };
+  t.equal(affinity({}), null);
+  t.equal(affinity({ sessionAffinity: 'None', sessionAffinityConfig }), null);
+  t.same(affinity({ sessionAffinity: 'ClientIP' }), { timeoutSeconds: 10800 });
+  t.same(affinity({ sessionAffinity: 'ClientIP', sessionAffinityConfig }), { timeoutSeconds: 5 });
+});
+
+t.test('SCTP is not proxied, and said', async (t) => {
+  const ports = [
+    { name: 'a', port: 80 },
+    { name: 'b', port: 81, protocol: 'SCTP' },
+  ];
+  const build = buildSnapshot(objectSet([service({ ports })]));
+  t.same([...build.snapshot.keys()], ['default/web:a/TCP/IPv4']);
+  t.same(problemsOf(build), [
+    'Service default/web: spec.ports[1].protocol: SCTP is not proxied; port 81 is not served',
+  ]);
+});
+
+t.test('endpoints: by port name and protocol, each slice with its own number', async (t) => {
+  const web = service({ ports: [{ name: 'http', port: 80 }] });
+  const ports = (port: number) => [
+    { name: 'http', port },
+    { name: 'http', port: port + 1, protocol: 'UDP' },
+    { name: 'metrics', port: 9090 },
+    { name: 'all' },
+  ];
+  t.same(
+    endpointsOf(
+      web,
+      slice([{ addresses: ['10.1.0.2'] }], { ports: ports(8080) }, { name: 'web-1' }),
+      slice([{ addresses: ['10.1.0.1'] }], { ports: ports(7070) }, { name: 'web-2' }),
+    ),
+    ['10.1.0.1=10.1.0.1:7070', '10.1.0.2=10.1.0.2:8080'],
+  );
+});
+
+t.test(
+  'endpoints: only of the same namespace, Service and family, and not labelled for another proxy',
+  async (t) => {
+    const at = (address: string) => [{ addresses: [address] }];
+    const labels = { 'kubernetes.io/service-name': 'web' };
+    t.same(
+      endpointsOf(
+        service(),
+        slice(at('10.1.0.1'), {}, { name: 'a', namespace: 'other' }),
+        slice(at('10.1.0.2'), {}, { name: 'b', labels: { 'kubernetes.io/service-name': 'api' } }),
+        slice(at('fd00::3'), { addressType: 'IPv6' }, { name: 'c' }),
+        slice(at('10.1.0.4'), {}, { name: 'd', labels: { ...labels, 'service.kubernetes.io/headless': '' } }),
+        slice(at('10.1.0.5'), {}, { name: 'e' }),
+      ),
+      ['10.1.0.5=10.1.0.5:8080'],
+    );
+  },
+);
+
+t.test('endpoints: ready ones; else those serving and terminating', async (t) => {
+  const endpoint = (n: number, conditions: Record<string, boolean>) => ({
+    addresses: [`10.1.0.${n}`],
+    conditions,
+  });
+  const ready = endpoint(1, { ready: true });
+  const notReady = endpoint(2, { ready: false, serving: false });
+  const draining = endpoint(3, { ready: false, serving: true, terminating: true });
+  const dead = endpoint(4, { ready: false, serving: false, terminating: true });
+  const addresses = (...endpoints: object[]) =>
+    endpointsOf(service(), slice(endpoints as never)).map((text) => text.split('=')[0]);
+  t.same(addresses(ready, notReady, draining, dead), ['10.1.0.1']);
+  t.same(addresses(notReady, draining, dead), ['10.1.0.3']);
+  t.same(addresses(notReady, dead), []);
+});
+
+t.test('endpoints: all of them with publishNotReadyAddresses', async (t) => {
+  const endpoints = [{ addresses: ['10.1.0.1'], conditions: { ready: false } }, { addresses: ['10.1.0.2'] }];
+  t.equal(endpointsOf(service({ publishNotReadyAddresses: true }), slice(endpoints)).length, 2);
+});
+
+t.test('endpoints: the same place in two slices counts once, and its pod is known', async (t) => {
+  const targetRef = { kind: 'Pod', namespace: 'default', name: 'web-a' };
+  t.same(
+    endpointsOf(
+      service(),
+      slice([{ addresses: ['10.1.0.1'] }], {}, { name: 'web-1' }),
+      slice([{ addresses: ['10.1.0.1'], targetRef }], {}, { name: 'web-2' }),
+    ),
+    ['default/web-a=10.1.0.1:8080'],
+  );
+});
+
+t.test('endpoint ids are unique in a portal and tell the address before the port', async (t) => {
+  const targetRef = { name: 'pod' };
+  const portSlice = (port: number, endpoint: Record<string, unknown>) =>
+    slice([endpoint as never], { ports: [{ port }] }, { name: `web-${port}` });
+  t.same(
+    endpointsOf(
+      service(),
+      portSlice(9001, { addresses: ['127.0.0.1'] }),
+      portSlice(9002, { addresses: ['127.0.0.1'] }),
+    ),
+    ['127.0.0.1:9001=127.0.0.1:9001', '127.0.0.1:9002=127.0.0.1:9002'],
+  );
+  t.same(
+    endpointsOf(
+      service(),
+      slice([
+        { addresses: ['10.1.0.1'], targetRef },
+        { addresses: ['10.1.0.2'], targetRef },
+      ]),
+    ),
+    ['default/pod@10.1.0.1=10.1.0.1:8080', 'default/pod@10.1.0.2=10.1.0.2:8080'],
+  );
+});
+
+t.test('FQDN slices are a problem of their own', async (t) => {
+  const named = slice([{ addresses: ['web.example'] }], { addressType: 'FQDN' }, { name: 'web-names' });
+  const build = buildSnapshot(objectSet([service()], [named, slice([{ addresses: ['10.1.0.1'] }])]));
+  t.equal([...build.snapshot.values()][0]!.endpoints.length, 1);
+  t.same(problemsOf(build), [
+    'EndpointSlice default/web-names: addressType: FQDN endpoints are not proxied; give IPv4 or IPv6 addresses',
+  ]);
+});
+
+t.test('a VIP claimed twice stays with the older Service, else with the first by name', async (t) => {
+  const named = (name: string, creationTimestamp: string | null) => service({}, { name, creationTimestamp });
+  const old = '2020-01-01T00:00:00Z';
+  const young = '2024-01-01T00:00:00Z';
+  const winner = (...services: Service[]) => [...buildSnapshot(objectSet(services)).snapshot.keys()];
+  t.same(winner(named('a', young), named('b', old)), ['default/b:/TCP/IPv4']);
+  t.same(winner(named('a', old), named('b', old)), ['default/a:/TCP/IPv4']);
+  t.same(winner(named('b', null), named('a', null)), ['default/a:/TCP/IPv4']);
+  t.same(winner(named('a', null), named('b', young)), ['default/b:/TCP/IPv4'], 'unknown age counts as new');
+  t.same(problemsOf(buildSnapshot(objectSet([named('a', null), named('b', null)]))), [
+    'Service default/b: 10.96.0.10:80/TCP already belongs to Service default/a, which keeps it',
+  ]);
+});
+
+t.test('only what is contested is lost', async (t) => {
+  const ports = [{ port: 80, nodePort: 30080 }];
+  const a = service({ type: 'NodePort', ports }, { name: 'a' });
+  const b = service(
+    { type: 'NodePort', clusterIP: '10.96.0.11', externalIPs: ['10.96.0.10'], ports },
+    { name: 'b' },
+  );
+  const c = service({ ports: [{ port: 80, protocol: 'UDP' }] }, { name: 'c' });
+  const build = buildSnapshot(objectSet([a, b, c]));
+  t.same(vipsOf(build), {
+    'default/a:/TCP/IPv4': ['10.96.0.10'],
+    'default/b:/TCP/IPv4': ['10.96.0.11'],
+    'default/c:/UDP/IPv4': ['10.96.0.10'],
+  });
+  t.equal(build.snapshot.get('default/b:/TCP/IPv4')!.nodePort, null);
+  t.same(problemsOf(build), [
+    'Service default/b: 10.96.0.10:80/TCP already belongs to Service default/a, which keeps it',
+    'Service default/b: node port 30080/TCP already belongs to Service default/a, which keeps it',
+  ]);
+  const after = buildSnapshot(objectSet([b, c]), build);
+  t.same(after.problems, [], 'the claim passes on when its owner goes');
+  t.equal(after.snapshot.get('default/b:/TCP/IPv4')!.nodePort, 30080);
+});
+
+t.test('portals that did not change keep their identity', async (t) => {
+  const other = service({ clusterIP: '10.96.0.11' }, { name: 'other' });
+  const ports = [
+    { name: 'a', port: 80 },
+    { name: 'b', port: 81 },
+  ];
+  const web = service({ ports });
+  const first = slice([{ addresses: ['10.1.0.1'] }], { ports: [{ name: 'a', port: 1 }] });
+  const second = slice([{ addresses: ['10.1.0.2'] }], { ports: [{ name: 'a', port: 1 }] });
+  const before = buildSnapshot(objectSet([web, other], [first]));
+  const after = buildSnapshot(objectSet([web, other], [second]), before);
+  for (const key of ['default/other:/TCP/IPv4', 'default/web:b/TCP/IPv4']) {
+    t.equal(after.snapshot.get(key), before.snapshot.get(key), key);
+  }
+  t.not(after.snapshot.get('default/web:a/TCP/IPv4'), before.snapshot.get('default/web:a/TCP/IPv4'));
+  const equal = buildSnapshot(objectSet([service({ ports }), other], [{ ...second }]), after);
+  t.equal(equal.snapshot, after.snapshot, 'equal objects give the same snapshot');
+});
+
+const anyService = fc
+  .record({
+    name: fc.constantFrom('a', 'b', 'c'),
+    type: fc.constantFrom('ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'),
+    clusterIPs: fc.constantFrom(['10.0.0.1'], ['10.0.0.2', 'fd00::2'], ['None'], []),
+    externalIPs: fc.subarray(['10.0.0.1', 'fd00::2', '192.0.2.1']),
+    ports: fc.constantFrom(
+      [{ port: 80, nodePort: 30080 }],
+      [
+        { name: 'x', port: 80 },
+        { name: 'y', port: 80, protocol: 'UDP', nodePort: 30080 },
+      ],
+      [{ name: 'x', port: 81, protocol: 'SCTP' }],
+    ),
+    creationTimestamp: fc.constantFrom(null, '2020-01-01T00:00:00Z', '2021-01-01T00:00:00Z'),
+    publishNotReadyAddresses: fc.boolean(),
+  })
+  .map(({ name, creationTimestamp, ...spec }) => service(spec, { name, creationTimestamp }));
+
+const anySlice = fc
+  .record({
+    name: fc.constantFrom('s1', 's2', 's3'),
+    owner: fc.constantFrom('a', 'b', 'c'),
+    addressType: fc.constantFrom('IPv4', 'IPv4', 'IPv6', 'FQDN'),
+    ports: fc.subarray([{ port: 8080 }, { name: 'x', port: 1 }, { name: 'y', port: 2, protocol: 'UDP' }]),
+    endpoints: fc.array(
+      fc.record({
+        host: fc.integer({ min: 1, max: 4 }),
+        ready: fc.boolean(),
+        terminating: fc.boolean(),
+        pod: fc.constantFrom(undefined, 'p1', 'p2'),
+      }),
+      { maxLength: 4 },
+    ),
+  })
+  .map(({ name, owner, addressType, ports, endpoints }) =>
+    slice(
+      endpoints.map(({ host, ready, terminating, pod }) => ({
+        addresses: [addressType === 'IPv6' ? `fd00::${host}` : `10.1.0.${host}`],
+        conditions: { ready, terminating },
+        ...(pod && { targetRef: { name: pod } }),
+      })),
+      { addressType, ports },
+      { name, labels: { 'kubernetes.io/service-name': owner } },
+    ),
+  );
+
+const anyObjects = fc
+  .tuple(fc.array(anyService, { maxLength: 4 }), fc.array(anySlice, { maxLength: 4 }))
+  .map(([services, slices]) => objectSet(services, slices));
+
+t.test('building on a previous state and from scratch give the same', async (t) => {
+  fc.assert(
+    fc.property(fc.array(anyObjects, { minLength: 1, maxLength: 4 }), (states) => {
+      let previous: Build | undefined;
+      for (const objects of states) {
+        const fresh = buildSnapshot(objects);
+        const built: Build = buildSnapshot(objects, previous);
+        if (!isDeepStrictEqual(built.snapshot, fresh.snapshot)) return false;
+        if (!isDeepStrictEqual(built.problems, fresh.problems)) return false;
+        previous = built;
+      }
+      return true;
+    }),
+    { numRuns: 500 },
+  );
+  t.pass();
+});
+
+t.test(
+  'no two portals share a VIP with port and protocol, or a node port; ids are unique in a portal',
+  async (t) => {
+    fc.assert(
+      fc.property(anyObjects, (objects) => {
+        const owners = new Map<string, string>();
+        return [...buildSnapshot(objects).snapshot.values()].every(
+          ({ key, service, protocol, ...portal }) => {
+            const claims = [
+              ...portal.vips.map((vip) => [`${vip.address} ${vip.port} ${protocol}`, key]),
+              ...(portal.nodePort ? [[`${portal.nodePort} ${protocol}`, service]] : []),
+            ] as [string, string][];
+            const free = claims.every(([claim, owner]) => (owners.get(claim) ?? owner) === owner);
+            for (const [claim, owner] of claims) owners.set(claim, owner);
+            const ids = new Set(portal.endpoints.map(({ id }) => id));
+            return free && ids.size === portal.endpoints.length && claims.length > 0;
+          },
+        );
+      }),
+      { numRuns: 500 },
+    );
+    t.pass();
+  },
+);
+
+t.test('a diff applied to before gives after', async (t) => {
+  fc.assert(
+    fc.property(anyObjects, anyObjects, fc.boolean(), (first, second, reuse) => {
+      const before = buildSnapshot(first);
+      const after = buildSnapshot(second, reuse ? before : undefined);
+      const diff = diffSnapshots(before.snapshot, after.snapshot);
+      const applied = new Map(before.snapshot);
+      for (const { key } of diff.removed) if (!applied.delete(key)) return false;
+      for (const portal of diff.added) {
+        if (applied.has(portal.key)) return false;
+        applied.set(portal.key, portal);
+      }
+      for (const change of diff.changed) {
+        if (applied.get(change.before.key) !== change.before) return false;
+        if (isDeepStrictEqual(change.before, change.after)) return false;
+        applied.set(change.after.key, change.after);
+      }
+      return isDeepStrictEqual(applied, after.snapshot);
+    }),
+    { numRuns: 500 },
+  );
+  t.pass();
+});
