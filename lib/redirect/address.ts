@@ -66,14 +66,11 @@ export class AddressDriver implements RedirectDriver {
     const present = new Set(this.routes.addresses().map(({ address }) => address));
     const missing = [...wanted.keys()].filter((address) => !present.has(address));
     const stale = [...this.owned].filter((address) => !wanted.has(address));
-    const before = this.owned;
-    this.owned = new Set([...before, ...missing]);
-    if (this.owned.size > before.size) await this.record.write(this.owned);
+    await this.own([...this.owned, ...missing]);
     const failures = await this.routes.addToLoopback(missing);
     await removeOwned(this.routes, stale);
-    for (const address of [...stale, ...failures.map((failure) => failure.address)])
-      this.owned.delete(address);
-    if (this.owned.size !== before.size || stale.length > 0) await this.record.write(this.owned);
+    const notOurs = new Set([...stale, ...failures.map(({ address }) => address)]);
+    await this.own([...this.owned].filter((address) => !notOurs.has(address)));
     this.report(failures, wanted);
     return missing.length - failures.length + stale.length;
   }
