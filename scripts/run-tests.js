@@ -40,17 +40,16 @@ function testFiles(words) {
 }
 
 async function run(file) {
-  const started = performance.now();
   // env -u: tap's spawn puts its process instruments into NODE_OPTIONS, and the tests' own child processes,
   // whose memory and descriptors are measured, would inherit them.
   const args = ['-u', 'NODE_OPTIONS', process.execPath, '--enable-source-maps', file];
   const results = await t.spawn('env', args, { buffered: true, timeout: FILE_TIMEOUT_MS }, file);
-  report(file, results, (performance.now() - started) / 1000);
+  report(file, results);
 }
 
-function report(file, results, seconds) {
-  const verdict = results.ok ? 'ok    ' : 'FAILED';
-  process.stdout.write(`${verdict} ${file} (${results.count} tests, ${seconds.toFixed(1)} s)\n`);
+function report(file, { ok, count, time }) {
+  const verdict = ok ? 'ok    ' : 'FAILED';
+  process.stdout.write(`${verdict} ${file} (${count} tests, ${(time / 1000).toFixed(1)} s)\n`);
 }
 
 function describe({ fullname, diag }) {

@@ -1,5 +1,6 @@
 #!/bin/sh
-# `npm start`: from a fresh checkout to sample Services that answer.
+# `npm start`: from a fresh checkout to sample Services that answer. Without root they live in a user and network
+# namespace of their own, which goes when this program does.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/setup.sh
@@ -7,4 +8,12 @@ cd "$(dirname "$0")/.."
 install_debian_packages start
 install_npm_packages
 npm run --silent build
-exec node bin/kube-portal quickstart
+
+[ "$(id -u)" != 0 ] || exec node bin/kube-portal quickstart
+
+unshare --user --map-root-user --net true || {
+  echo "error: this kernel gives ordinary users no network namespace; run as root: sudo npm start" >&2
+  exit 1
+}
+exec unshare --user --map-root-user --net \
+  sh -c 'ip link set lo up && exec node bin/kube-portal quickstart --namespaced'

@@ -1,8 +1,8 @@
 import { BlockList, isIP } from 'node:net';
 import { InvalidArgumentError } from 'commander';
 
-/** A listening address of one of the node's small HTTP servers; null where the user switched it off with an empty value. */
-export type BindTarget = { readonly host: string; readonly port: number } | null;
+/** A listening address of one of the node's small HTTP servers, or `off` where the user gave an empty value. */
+export type BindTarget = { readonly host: string; readonly port: number } | 'off';
 
 /** Ports of a range, both ends included. */
 export interface PortRange {
@@ -58,7 +58,7 @@ export function parsePortRange(text: string): PortRange {
 
 /** Reads `address:port` or `[v6]:port`. An empty text switches the server off. */
 export function parseBindTarget(text: string): BindTarget {
-  if (text === '') return null;
+  if (text === '') return 'off';
   const [, v6, v4, portText] = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(text) ?? [];
   const host = v6 ?? v4 ?? '';
   const port = Number(portText);

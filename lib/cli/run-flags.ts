@@ -1,5 +1,5 @@
 import { availableParallelism } from 'node:os';
-import { type Command, Option } from 'commander';
+import { Command, Option } from 'commander';
 import {
   type BindAddresses,
   type BindTarget,
@@ -36,8 +36,8 @@ export interface RunFlags {
   readonly v: number;
   readonly stateDir: string;
   readonly drainTimeout: number;
-  readonly keepRules: boolean;
-  readonly cleanup: boolean;
+  readonly keepRules?: boolean;
+  readonly cleanup?: boolean;
 }
 
 /** Adds the flags of `run`, in groups, to a command. Names are kube-proxy's where it has the same flag. */
@@ -46,6 +46,11 @@ export function addRunFlags(command: Command): Command {
     for (const option of options) command.addOption(option.helpGroup(group));
   }
   return command;
+}
+
+/** The flags that a command line gives, with the defaults for all others. */
+export function runFlagsOf(args: readonly string[]): RunFlags {
+  return addRunFlags(new Command('run').exitOverride()).parse(args, { from: 'user' }).opts<RunFlags>();
 }
 
 function groups(): [string, Option[]][] {
@@ -63,7 +68,9 @@ function sourceFlags(): Option[] {
     new Option(
       '--manifest <path>',
       'file or directory with Services, EndpointSlices and Endpoints, YAML or JSON; watched for changes; repeatable',
-    ).argParser(collect),
+    )
+      .argParser(collect)
+      .default([], 'none'),
     new Option('--hostname-override <name>', 'name of this node, if not its host name'),
   ];
 }
@@ -130,12 +137,7 @@ function lifecycleFlags(): Option[] {
     new Option('--drain-timeout <duration>', 'how long open connections may finish after SIGTERM')
       .argParser(parseDurationOrZero)
       .default(5_000, '5s'),
-    new Option('--keep-rules', 'leave rules and addresses in place on exit, for a quick restart').default(
-      false,
-    ),
-    new Option(
-      '--cleanup',
-      'remove every rule and address that kube-portal ever made here, then exit',
-    ).default(false),
+    new Option('--keep-rules', 'leave rules and addresses in place on exit, for a quick restart'),
+    new Option('--cleanup', 'remove every rule and address that kube-portal ever made here, then exit'),
   ];
 }

@@ -27,13 +27,13 @@ export function statusCommand(): Command {
 }
 
 async function printStatus({ output, metricsBindAddress }: StatusFlags): Promise<void> {
-  if (metricsBindAddress === null)
+  if (metricsBindAddress === 'off')
     throw new UsageError('--metrics-bind-address: status needs an address to ask');
   const report = await fetchStatus(metricsBindAddress);
   process.stdout.write(output === 'json' ? `${JSON.stringify(report, null, 2)}\n` : describe(report));
 }
 
-async function fetchStatus({ host, port }: NonNullable<BindTarget>): Promise<StatusReport> {
+async function fetchStatus({ host, port }: Exclude<BindTarget, 'off'>): Promise<StatusReport> {
   const authority = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
   try {
     const response = await fetch(`http://${authority}/status`, { signal: AbortSignal.timeout(TIMEOUT_MS) });

@@ -1,4 +1,5 @@
 import { Counter, Gauge, Registry } from 'prom-client';
+import type { CounterField } from '../dataplane/counters.js';
 import { type Answer, json, type Routes, text } from './http.js';
 import { processMetrics } from './process-metrics.js';
 import type { PortalCounters, PortalStatus, ProxyStatus } from './view.js';
@@ -30,15 +31,11 @@ function statusReport(source: MetricsSource): StatusReport {
   return { ...source.status(), counters: source.counters() };
 }
 
-type Count = keyof {
-  [Field in keyof PortalCounters as PortalCounters[Field] extends number ? Field : never]: true;
-};
-
 interface PortalMetric {
   readonly name: string;
   readonly help: string;
   readonly kind: 'counter' | 'gauge';
-  readonly field: Count;
+  readonly field: CounterField;
   readonly protocol?: 'TCP' | 'UDP';
 }
 
@@ -60,10 +57,52 @@ const PORTAL_METRICS: readonly PortalMetric[] = [
     protocol: 'TCP',
   },
   {
+    name: 'kubeportal_connections_refused_total',
+    help: 'TCP connections that were not served: no endpoint answered, or the client may not use this port.',
+    kind: 'counter',
+    field: 'connectionsRefused',
+    protocol: 'TCP',
+  },
+  {
+    name: 'kubeportal_connection_resets_total',
+    help: 'TCP connections that ended with a reset on either side.',
+    kind: 'counter',
+    field: 'connectionResets',
+    protocol: 'TCP',
+  },
+  {
     name: 'kubeportal_connect_failures_total',
-    help: 'Attempts to reach an endpoint that failed or timed out; another endpoint was tried.',
+    help: 'Attempts to reach an endpoint that failed or timed out.',
     kind: 'counter',
     field: 'connectFailures',
+  },
+  {
+    name: 'kubeportal_flows_total',
+    help: 'UDP flows seen, one per client address and port.',
+    kind: 'counter',
+    field: 'flowsTotal',
+    protocol: 'UDP',
+  },
+  {
+    name: 'kubeportal_flows_active',
+    help: 'UDP flows remembered now.',
+    kind: 'gauge',
+    field: 'flowsActive',
+    protocol: 'UDP',
+  },
+  {
+    name: 'kubeportal_flows_evicted_total',
+    help: 'UDP flows forgotten early to make room for newer ones.',
+    kind: 'counter',
+    field: 'flowsEvicted',
+    protocol: 'UDP',
+  },
+  {
+    name: 'kubeportal_flows_moved_total',
+    help: 'UDP flows moved to another endpoint because theirs failed or went.',
+    kind: 'counter',
+    field: 'flowsMoved',
+    protocol: 'UDP',
   },
   {
     name: 'kubeportal_datagrams_received_total',
@@ -80,10 +119,10 @@ const PORTAL_METRICS: readonly PortalMetric[] = [
     protocol: 'UDP',
   },
   {
-    name: 'kubeportal_flows_active',
-    help: 'UDP flows, one per client address and port, remembered now.',
-    kind: 'gauge',
-    field: 'flowsActive',
+    name: 'kubeportal_datagrams_dropped_total',
+    help: 'UDP datagrams that could not be passed on.',
+    kind: 'counter',
+    field: 'datagramsDropped',
     protocol: 'UDP',
   },
   {
@@ -97,6 +136,12 @@ const PORTAL_METRICS: readonly PortalMetric[] = [
     help: 'Payload bytes sent to clients.',
     kind: 'counter',
     field: 'bytesOut',
+  },
+  {
+    name: 'kubeportal_affinity_pins_moved_total',
+    help: 'ClientIP pins moved because their endpoint failed or went.',
+    kind: 'counter',
+    field: 'pinsMoved',
   },
 ];
 

@@ -1,3 +1,4 @@
+import type { CounterValues } from '../dataplane/counters.js';
 import type { Family, Protocol, Vip } from '../model/portal.js';
 
 /** One portal as people see it. */
@@ -27,18 +28,10 @@ export interface ProxyStatus {
 }
 
 /** What one portal has carried since it was made. */
-export interface PortalCounters {
+export interface PortalCounters extends Readonly<CounterValues> {
   readonly key: string;
   readonly service: string;
   readonly portName: string;
   readonly protocol: Protocol;
   readonly family: Family;
-  readonly connectionsTotal: number;
-  readonly connectionsActive: number;
-  readonly connectFailures: number;
-  readonly datagramsIn: number;
-  readonly datagramsOut: number;
-  readonly flowsActive: number;
-  readonly bytesIn: number;
-  readonly bytesOut: number;
 }

@@ -1,0 +1,112 @@
+import type { Logger } from 'pino';
+import type { ProxyOptions } from '../controlplane/options.js';
+import { ServiceProxy } from '../controlplane/proxy.js';
+import type { ObjectSet } from '../model/objects.js';
+import { describeProblem, freshProblems } from '../model/problem.js';
+import { type Build, buildSnapshot } from '../model/snapshot.js';
+import { createRedirectDriver } from '../redirect/create.js';
+import { healthRoutes } from '../server/health.js';
+import { HttpServer, type Routes } from '../server/http.js';
+import { metricsRoutes } from '../server/metrics.js';
+import { Readiness } from '../server/readiness.js';
+import type { ProxyStatus } from '../server/view.js';
+import { ManifestSource } from '../sources/manifest.js';
+import type { BindTarget } from './parse.js';
+import type { RunFlags } from './run-flags.js';
+
+/** One kube-portal at work: the source, the proxy and the servers, wired together. */
+export class Daemon {
+  readonly #flags: RunFlags;
+  readonly #log: Logger;
+  readonly #proxy: ServiceProxy;
+  readonly #source: ManifestSource;
+  readonly #readiness: Readiness;
+  readonly #servers: HttpServer[] = [];
+  #build: Build | undefined;
+  #lastUpdated: Date | null = null;
+
+  private constructor(flags: RunFlags, log: Logger, proxy: ServiceProxy) {
+    this.#flags = flags;
+    this.#log = log;
+    this.#proxy = proxy;
+    this.#source = new ManifestSource(flags.manifest, log);
+    this.#readiness = new Readiness(() => proxy.status().portals);
+  }
+
+  /**
+   * Resolves once the first state of the manifests was put into effect.
+   *
+   * @throws Error that says what to do when something that is needed cannot be had; nothing is left behind then.
+   */
+  static async start(flags: RunFlags, log: Logger): Promise<Daemon> {
+    const options = proxyOptions(flags, log);
+    const proxy = await ServiceProxy.start(options, await createRedirectDriver(flags.redirect, options));
+    const daemon = new Daemon(flags, log, proxy);
+    try {
+      await daemon.#listen();
+      await daemon.#follow();
+      return daemon;
+    } catch (error) {
+      await daemon.stop();
+      throw error;
+    }
+  }
+
+  status(): ProxyStatus {
+    return this.#proxy.status();
+  }
+
+  /** Takes down what {@link start} put up: the source first, so that no change comes in between. */
+  async stop(): Promise<void> {
+    const { keepRules = false, drainTimeout } = this.#flags;
+    this.#readiness.stop();
+    await this.#source.stop();
+    await this.#proxy.stop({ keepRules, drainTimeoutMs: drainTimeout });
+    await Promise.all(this.#servers.map((server) => server.close()));
+  }
+
+  async #listen(): Promise<void> {
+    const { healthzBindAddress, metricsBindAddress } = this.#flags;
+    const health = { isReady: () => this.#readiness.isReady(), lastUpdated: () => this.#lastUpdated };
+    await this.#serve(healthzBindAddress, '--healthz-bind-address', healthRoutes(health));
+    await this.#serve(metricsBindAddress, '--metrics-bind-address', metricsRoutes(this.#proxy));
+  }
+
+  async #serve(target: BindTarget, flag: string, routes: Routes): Promise<void> {
+    if (target !== 'off') this.#servers.push(await HttpServer.listen({ ...target, flag, routes }));
+  }
+
+  async #follow(): Promise<void> {
+    let first: Promise<void> | undefined;
+    await this.#source.start((objects) => {
+      const applied = this.#apply(objects);
+      first ??= applied;
+    });
+    await first;
+    this.#readiness.await(this.#build?.snapshot.keys() ?? []);
+    this.#log.info({ portals: this.#build?.snapshot.size, redirect: this.status().driver }, 'serving');
+  }
+
+  async #apply(objects: ObjectSet): Promise<void> {
+    const build = buildSnapshot(objects, this.#build);
+    for (const problem of freshProblems(build.problems, this.#build?.problems ?? [])) {
+      this.#log.warn(describeProblem(problem));
+    }
+    this.#build = build;
+    await this.#proxy.apply(build.snapshot);
+    this.#lastUpdated = new Date();
+  }
+}
+
+function proxyOptions(flags: RunFlags, log: Logger): ProxyOptions {
+  return {
+    workers: flags.workers,
+    bindAddress: flags.bindAddress,
+    nodePortAddresses: flags.nodeportAddresses,
+    proxyPortRange: flags.proxyPortRange,
+    udpTimeoutMs: flags.udpTimeout ?? null,
+    syncPeriodMs: flags.iptablesSyncPeriod,
+    stateDir: flags.stateDir,
+    log,
+  };
+}

@@ -1,0 +1,110 @@
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { fileURLToPath } from 'node:url';
+import { Command } from 'commander';
+import { Backends } from './backends.js';
+import type { Daemon } from './daemon.js';
+import { createLog } from './log.js';
+import { portalTable } from './portal-table.js';
+import { runFlagsOf } from './run-flags.js';
+import { untilToldToStop } from './signals.js';
+
+const MANIFEST = fileURLToPath(new URL('../../../examples/quickstart.yaml', import.meta.url));
+const WEB_VIP = '10.96.0.10';
+const ROBOT_VIP = '10.96.0.11';
+
+interface QuickstartFlags {
+  readonly namespaced: boolean;
+}
+
+/** `kube-portal quickstart`: sample Services and backends on this machine, until Ctrl-C. */
+export function quickstartCommand(): Command {
+  return new Command('quickstart')
+    .description('Serve two sample Services with sample backends on this machine, to try kube-portal out.')
+    .option('--namespaced', 'this runs in a network namespace of its own; tell how to enter it', false)
+    .action(quickstart);
+}
+
+async function quickstart({ namespaced }: QuickstartFlags): Promise<void> {
+  if (process.geteuid?.() !== 0) {
+    throw new Error(
+      'quickstart changes rules or addresses, which takes root; `npm start` does it without, in a namespace',
+    );
+  }
+  const log = await createLog(0);
+  log.level = 'warn';
+  const told = untilToldToStop(log);
+  const backends = await Backends.start();
+  try {
+    const { Daemon } = await import('./daemon.js');
+    const daemon = await Daemon.start(runFlagsOf(await runArgs(namespaced)), log);
+    try {
+      process.stdout.write(introduction(daemon, namespaced));
+      await told;
+    } finally {
+      await daemon.stop();
+    }
+  } finally {
+    await backends.stop();
+  }
+}
+
+async function runArgs(namespaced: boolean): Promise<string[]> {
+  const common = [`--manifest=${MANIFEST}`, '--healthz-bind-address=', '--drain-timeout=0'];
+  if (namespaced) return [...common, '--redirect=address', `--state-dir=${temporaryDirectory()}`];
+  const redirect = (await hasRouteTo(WEB_VIP)) ? 'auto' : 'address';
+  return [...common, `--redirect=${redirect}`];
+}
+
+/** For who may not write to /run. What it remembers is worth nothing once the namespace is gone. */
+function temporaryDirectory(): string {
+  const path = mkdtempSync(join(tmpdir(), 'kube-portal-'));
+  process.once('exit', () => rmSync(path, { recursive: true, force: true }));
+  return path;
+}
+
+/** A machine that is offline has no default route, and iptables rewrites nothing that was not routed first. */
+async function hasRouteTo(address: string): Promise<boolean> {
+  const socket = createSocket('udp4');
+  try {
+    socket.connect(9, address);
+    await once(socket, 'connect');
+    return true;
+  } catch {
+    return false;
+  } finally {
+    socket.close();
+  }
+}
+
+function introduction(daemon: Daemon, namespaced: boolean): string {
+  const { driver, workers, portals } = daemon.status();
+  return `
+kube-portal serves two sample Services on this machine (redirect: ${driver}, workers: ${workers}):
+
+${portalTable(portals)}
+${namespaced ? enterText() : 'In a second terminal:'}
+
+  curl http://${WEB_VIP}     # again and again: the three backends answer in turn
+  ${askText(7410)}
+  ${askText(7411)}   # the same backend as on 7410
+  ${process.execPath} ${process.argv[1]} status
+
+Ctrl-C ends all this and leaves nothing behind.
+`;
+}
+
+function enterText(): string {
+  return `They live in a network namespace of their own. In a second terminal, enter it:
+
+  nsenter --target ${process.pid} --user --net --preserve-credentials bash
+
+and there:`;
+}
+
+function askText(port: number): string {
+  return `bash -c 'exec 3<>/dev/udp/${ROBOT_VIP}/${port}; echo hello >&3; head -n 1 <&3'`;
+}

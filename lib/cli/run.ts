@@ -1,0 +1,54 @@
+import { Command } from 'commander';
+import type { Logger } from 'pino';
+import { createLog } from './log.js';
+import { addRunFlags, type RunFlags } from './run-flags.js';
+import { untilToldToStop } from './signals.js';
+import { UsageError } from './usage-error.js';
+
+/** `kube-portal run`: serve until SIGTERM or SIGINT. */
+export function runCommand(): Command {
+  return addRunFlags(new Command('run'))
+    .description('Serve the Services of this node until SIGTERM or SIGINT.')
+    .helpOption('-h, --help', 'print this help')
+    .helpGroup('Commands:')
+    .addHelpText('after', EXAMPLES)
+    .action(run);
+}
+
+const EXAMPLES = `
+Durations are written as 250ms, 30s or 1m30s. Every flag can be given as --flag value or --flag=value.
+
+Examples:
+  kube-portal run --manifest examples/quickstart.yaml
+  kube-portal run --manifest /etc/kube-portal --redirect=address -v 4
+  kube-portal run --cleanup
+`;
+
+async function run(flags: RunFlags): Promise<void> {
+  if (flags.cleanup) return cleanup(flags);
+  if (flags.manifest.length === 0) {
+    throw new UsageError('--manifest: give at least one file or directory with Services and their endpoints');
+  }
+  await serve(flags, await createLog(flags.v));
+}
+
+/*
+ * What touches the kernel is loaded where it is used, so that --help and status need neither its memory nor its
+ * native library.
+ */
+
+async function cleanup({ stateDir }: RunFlags): Promise<void> {
+  const { removeEverything } = await import('./cleanup.js');
+  await removeEverything(stateDir);
+}
+
+async function serve(flags: RunFlags, log: Logger): Promise<void> {
+  const told = untilToldToStop(log);
+  const { Daemon } = await import('./daemon.js');
+  const daemon = await Daemon.start(flags, log);
+  try {
+    await told;
+  } finally {
+    await daemon.stop();
+  }
+}

@@ -1,0 +1,49 @@
+import t from 'tap';
+import { portalTable } from '../../lib/cli/portal-table.js';
+import { portalCounters, portalStatus } from '../server/fixtures.js';
+
+t.test('a row tells all about a portal', (t) => {
+  const text = portalTable([portalStatus({ affinity: { timeoutSeconds: 10_800 } })]);
+  t.equal(
+    text,
+    [
+      'SERVICE           VIP:PORT       PROTOCOL  ENDPOINTS      AFFINITY         STATE',
+      'default/web:http  10.96.0.10:80  TCP       10.0.0.1:8080  ClientIP 10800s  serving',
+      '                                           10.0.0.2:8080',
+      '',
+    ].join('\n'),
+  );
+  t.end();
+});
+
+t.test('IPv6 addresses are bracketed, node ports and problems are shown', (t) => {
+  const text = portalTable([
+    portalStatus({
+      portName: '',
+      vips: [{ address: 'fd00::10', port: 80 }],
+      nodePort: 30_080,
+      endpoints: [],
+      state: 'pending',
+      problems: ['node port 30080 is taken'],
+    }),
+  ]);
+  t.match(text, /^default\/web {2}\[fd00::10\]:80 .*<none> .*pending$/m);
+  t.match(text, /node:30080 .*node port 30080 is taken$/m);
+  t.end();
+});
+
+t.test('many endpoints are summed up', (t) => {
+  const endpoints = Array.from({ length: 7 }, (_, index) => `10.0.0.${index}:80`);
+  const text = portalTable([portalStatus({ endpoints })]);
+  t.match(text, '10.0.0.3:80');
+  t.notMatch(text, '10.0.0.4:80');
+  t.match(text, '+ 3 more');
+  t.end();
+});
+
+t.test('with counters, a column tells what is open', (t) => {
+  const text = portalTable([portalStatus()], [portalCounters({ connectionsActive: 2, flowsActive: 1 })]);
+  t.match(text, /OPEN$/m);
+  t.match(text, /serving +3$/m);
+  t.end();
+});
