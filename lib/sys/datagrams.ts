@@ -6,7 +6,6 @@ import {
   IPV6_PKTINFO,
   MSG_DONTWAIT,
   MSG_NOSIGNAL,
-  MSG_TRUNC,
   UDP_SEGMENT,
 } from './constants.js';
 import { EINVAL, EIO, EMSGSIZE, errno } from './errno.js';
@@ -16,8 +15,8 @@ import { Memory } from './memory.js';
 import { SOCKADDR_SIZE } from './sockaddr.js';
 
 /**
- * The largest UDP payload is 65,507 bytes, and all of it must fit (Cyclone DDS sends 14.7 KB). The odd 192 bytes
- * keep the slots from starting in the same cache set.
+ * The largest UDP payload, 65,527 bytes with IPv6, must fit: a datagram cut short would be a lost one (Cyclone DDS sends
+ * 14.7 KB). The odd 192 bytes keep the slots from starting in the same cache set.
  */
 const SLOT_SIZE = 65536 + 192;
 /** Room for one IP_PKTINFO or IPV6_PKTINFO message and, on sending, one UDP_SEGMENT message. */
@@ -29,7 +28,6 @@ const HEADER_WORDS = layout.mmsghdr.size / 4;
 const LENGTH_WORD = layout.mmsghdr.length / 4;
 const NAME_LENGTH_WORD = layout.msghdr.nameLength / 4;
 const CONTROL_LENGTH_WORD = layout.msghdr.controlLength / 4;
-const FLAGS_WORD = layout.msghdr.flags / 4;
 const IOVEC_WORDS = layout.iovec.size / 4;
 const IOVEC_LENGTH_WORD = layout.iovec.length / 4;
 const CMSG_DATA_WORD = layout.cmsghdr.data / 4;
@@ -44,7 +42,8 @@ export class DatagramRing {
   readonly slots: number;
   /** Slot that the last receive filled first. */
   first = 0;
-  #next = 0;
+  /** Slot that the next receive will fill first, which is the oldest one. */
+  next = 0;
   readonly #payload: Memory;
   readonly #names: Memory;
   readonly #controls: Memory;
@@ -86,7 +85,7 @@ export class DatagramRing {
    * @returns how many, from slot {@link first} on, or -1 with `errno`
    */
   receive(fd: number, limit: number): number {
-    const first = this.#next;
+    const first = this.next;
     const count = this.room(limit);
     for (let slot = first; slot < first + count; slot++) this.#rearm(slot * HEADER_WORDS);
     const received = libc.recvmmsg(
@@ -98,22 +97,18 @@ export class DatagramRing {
     );
     if (received > 0) {
       this.first = first;
-      this.#next = (first + received) % this.slots;
+      this.next = (first + received) % this.slots;
     }
     return received;
   }
 
   /** How many slots the next receive will offer: a ring's end cuts a batch short. */
   room(limit: number): number {
-    return Math.min(limit, this.slots - this.#next);
+    return Math.min(limit, this.slots - this.next);
   }
 
   length(slot: number): number {
     return this.#headers.words[slot * HEADER_WORDS + LENGTH_WORD];
-  }
-
-  isTruncated(slot: number): boolean {
-    return (this.#headers.words[slot * HEADER_WORDS + FLAGS_WORD] & MSG_TRUNC) !== 0;
   }
 
   payloadAddress(slot: number): number {

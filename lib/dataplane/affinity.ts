@@ -1,0 +1,68 @@
+import { LRUCache } from 'lru-cache';
+
+/** A client's address as a map key: an IPv4 address as a number, an IPv6 address as eight hexadecimal words. */
+export type ClientKey = number | string;
+
+/**
+ * ClientIP pins of one worker. The kernel steers a client to the same worker on every port (lib/sys/steering.ts), so
+ * workers share nothing. The cap is over all Services; the least recently used pin goes first.
+ */
+export class PinTable {
+  readonly #pins: LRUCache<string, string>;
+
+  /** @param now clock in milliseconds; the loop's, so that a look-up costs no system call */
+  constructor(capacity: number, now: () => number) {
+    // A resolution of 0 would ask the clock's own cache for a timer, which never fires in a worker.
+    this.#pins = new LRUCache<string, string>({
+      max: capacity,
+      ttl: 1,
+      ttlResolution: 0,
+      updateAgeOnGet: true,
+      perf: { now },
+    });
+  }
+
+  get size(): number {
+    return this.#pins.size;
+  }
+
+  /** The pinned endpoint id; using a pin starts its time again. */
+  get(scope: string, client: ClientKey): string | undefined {
+    return this.#pins.get(`${client} ${scope}`);
+  }
+
+  /** @param timeout milliseconds without use after which the pin is gone */
+  set(scope: string, client: ClientKey, endpointId: string, timeout: number): void {
+    this.#pins.set(`${client} ${scope}`, endpointId, { ttl: timeout });
+  }
+
+  delete(scope: string, client: ClientKey): void {
+    this.#pins.delete(`${client} ${scope}`);
+  }
+}
+
+/** Which endpoint ids live in a Service, over all its portals: a pin to one that is nowhere is void. */
+export class ServiceEndpoints {
+  readonly #counts = new Map<string, Map<string, number>>();
+
+  add(service: string, ids: Iterable<string>): void {
+    const counts = this.#counts.get(service) ?? new Map<string, number>();
+    this.#counts.set(service, counts);
+    for (const id of ids) counts.set(id, (counts.get(id) ?? 0) + 1);
+  }
+
+  remove(service: string, ids: Iterable<string>): void {
+    const counts = this.#counts.get(service);
+    if (counts === undefined) return;
+    for (const id of ids) {
+      const left = (counts.get(id) ?? 0) - 1;
+      if (left > 0) counts.set(id, left);
+      else counts.delete(id);
+    }
+    if (counts.size === 0) this.#counts.delete(service);
+  }
+
+  has(service: string, id: string): boolean {
+    return this.#counts.get(service)?.has(id) ?? false;
+  }
+}

@@ -1,0 +1,162 @@
+import { SocketAddress } from '../sys/sockaddr.js';
+import type { ClientKey, PinTable, ServiceEndpoints } from './affinity.js';
+import type { WorkerEndpoint } from './messages.js';
+
+/** How long new clients avoid an endpoint that failed, while others live. */
+const AVOID_MS = 5000;
+
+/** An endpoint with what a worker learns about it. */
+export class Target {
+  readonly id: string;
+  readonly name: string;
+  /** New clients avoid it until then (loop clock, ms). */
+  avoidUntil = 0;
+  removed = false;
+  #address: SocketAddress | null = null;
+
+  constructor(readonly endpoint: WorkerEndpoint) {
+    this.id = endpoint.id;
+    this.name = targetName(endpoint);
+  }
+
+  /** Made on first use: most endpoints of a big cluster are never used by one node. */
+  get address(): SocketAddress {
+    this.#address ??= SocketAddress.of(this.endpoint.address, this.endpoint.port);
+    return this.#address;
+  }
+}
+
+function targetName({ address, port }: WorkerEndpoint): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** What the balancers of one worker share. */
+export interface BalancerContext {
+  readonly pins: PinTable;
+  readonly services: ServiceEndpoints;
+  /** One counter per portal slot, shared by all workers: that makes the round robin exact. */
+  readonly roundRobin: Int32Array;
+  now(): number;
+}
+
+/**
+ * Picks endpoints for one portal: round robin, or ClientIP affinity per Service over all its ports and protocols.
+ * Where the Service's pinned pod does not serve this port, the client gets a pin of the port's own.
+ */
+export class Balancer {
+  #targets: Target[] = [];
+  affinityTimeout: number | null = null;
+
+  constructor(
+    readonly slot: number,
+    readonly key: string,
+    readonly service: string,
+    readonly context: BalancerContext,
+  ) {}
+
+  get size(): number {
+    return this.#targets.length;
+  }
+
+  /** Takes a new endpoint list; targets that stay keep what is known about them. */
+  update(endpoints: readonly WorkerEndpoint[]): void {
+    const known = new Map(this.#targets.map((target) => [`${target.id} ${target.name}`, target]));
+    const { services } = this.context;
+    services.remove(this.service, this.#ids());
+    this.#targets = endpoints.map((endpoint) => {
+      const key = `${endpoint.id} ${targetName(endpoint)}`;
+      const target = known.get(key) ?? new Target(endpoint);
+      known.delete(key);
+      return target;
+    });
+    services.add(this.service, this.#ids());
+    for (const target of known.values()) target.removed = true;
+  }
+
+  #ids(): Set<string> {
+    return new Set(this.#targets.map((target) => target.id));
+  }
+
+  /** @returns null where there is no endpoint at all */
+  pick(client: ClientKey | null): Target | null {
+    if (client === null || this.affinityTimeout === null) return this.#next(null);
+    return this.#pinned(client) ?? this.#pin(client, this.#next(null));
+  }
+
+  /**
+   * Picks again after endpoints failed, and moves the client's pin.
+   * @param tried what failed already; it comes last in `tried` order
+   * @returns null where every endpoint has been tried
+   */
+  pickOther(client: ClientKey | null, tried: readonly Target[]): Target | null {
+    const target = this.#next(tried);
+    if (client === null || this.affinityTimeout === null) return target;
+    return this.#pin(client, target);
+  }
+
+  /** A client that is being served without a new pick keeps its pins alive. */
+  refresh(client: ClientKey): void {
+    this.context.pins.get(this.service, client);
+    this.context.pins.get(this.key, client);
+  }
+
+  /** New clients stay away from it for a while. */
+  avoid(target: Target): void {
+    target.avoidUntil = this.context.now() + AVOID_MS;
+  }
+
+  /** Drops a client's pins to a failed endpoint. @returns whether there was one */
+  unpin(client: ClientKey, target: Target): boolean {
+    let found = false;
+    for (const scope of [this.service, this.key]) {
+      if (this.context.pins.get(scope, client) !== target.id) continue;
+      this.context.pins.delete(scope, client);
+      found = true;
+    }
+    return found;
+  }
+
+  #pinned(client: ClientKey): Target | null {
+    const { pins } = this.context;
+    const byService = pins.get(this.service, client);
+    const target = this.#find(byService);
+    if (target !== null) return target;
+    // A pin to a pod that serves other ports only leaves room for one of this port's own.
+    return this.#isAlive(byService) ? this.#find(pins.get(this.key, client)) : null;
+  }
+
+  #pin(client: ClientKey, target: Target | null): Target | null {
+    if (target === null || this.affinityTimeout === null) return target;
+    const { pins } = this.context;
+    const byService = pins.get(this.service, client);
+    const scope = this.#isAlive(byService) && this.#find(byService) === null ? this.key : this.service;
+    pins.set(scope, client, target.id, this.affinityTimeout);
+    return target;
+  }
+
+  #isAlive(id: string | undefined): boolean {
+    return id !== undefined && this.context.services.has(this.service, id);
+  }
+
+  #find(id: string | undefined): Target | null {
+    if (id === undefined) return null;
+    for (const target of this.#targets) if (target.id === id) return target;
+    return null;
+  }
+
+  /** The next in turn that is neither tried nor avoided; an avoided one only where nothing else is left. */
+  #next(tried: readonly Target[] | null): Target | null {
+    const count = this.#targets.length;
+    if (count === 0) return null;
+    const turn = Atomics.add(this.context.roundRobin, this.slot, 1) >>> 0;
+    const now = this.context.now();
+    let fallback: Target | null = null;
+    for (let step = 0; step < count; step++) {
+      const target = this.#targets[(turn + step) % count];
+      if (tried?.includes(target)) continue;
+      if (target.avoidUntil <= now) return target;
+      fallback ??= target;
+    }
+    return fallback;
+  }
+}

@@ -1,0 +1,75 @@
+import type { Family, Protocol } from '../model/portal.js';
+
+/** A portal as a worker knows it: descriptors, plain addresses and numbers. */
+export interface WorkerPortal {
+  /** Index into the counters and the round robin; the portal's identity between the threads. */
+  readonly slot: number;
+  /** For log lines. */
+  readonly key: string;
+  readonly service: string;
+  readonly protocol: Protocol;
+  readonly family: Family;
+  /** This worker's own listeners; the worker closes those that a later message leaves out. */
+  readonly listeners: readonly WorkerListener[];
+  readonly endpoints: readonly WorkerEndpoint[];
+  /** Milliseconds a ClientIP pin lives unused; null means round robin. */
+  readonly affinityTimeout: number | null;
+}
+
+export interface WorkerListener {
+  readonly fd: number;
+  /**
+   * Proxy port that only redirected connections may use: one that netfilter did not bring here is refused.
+   * Null where direct access is meant (NodePorts, VIPs bound as addresses).
+   */
+  readonly redirectedPort: number | null;
+}
+
+export interface WorkerEndpoint {
+  readonly id: string;
+  readonly address: string;
+  readonly port: number;
+}
+
+export type ToWorker =
+  /** All portals of one change at once: affinity must never see a Service half updated. */
+  | {
+      readonly type: 'apply';
+      readonly sequence: number;
+      readonly set: readonly WorkerPortal[];
+      readonly remove: readonly number[];
+    }
+  /** Close all listeners, answer `drained` once no connection is left. */
+  | { readonly type: 'drain' }
+  | { readonly type: 'stop' };
+
+export type FromWorker =
+  | { readonly type: 'ready' }
+  | { readonly type: 'applied'; readonly sequence: number }
+  | { readonly type: 'drained' }
+  | { readonly type: 'event'; readonly event: DataplaneEvent };
+
+/** What an operator may want to read in the log. Workers limit how often they say the same thing. */
+export type DataplaneEvent =
+  | {
+      readonly kind: 'endpointFailed';
+      readonly portal: string;
+      readonly endpoint: string;
+      readonly reason: string;
+    }
+  | { readonly kind: 'descriptorsOut' };
+
+/** Everything a worker needs at its start. */
+export interface WorkerSetup {
+  readonly index: number;
+  readonly wakeupFd: number;
+  readonly counters: SharedArrayBuffer;
+  readonly roundRobin: SharedArrayBuffer;
+  readonly budget: SharedArrayBuffer;
+  /** Most UDP flows of this worker. */
+  readonly maxFlows: number;
+  /** Most ClientIP pins of this worker. */
+  readonly maxPins: number;
+  /** See ProxyOptions.udpTimeoutMs. */
+  readonly udpTimeout: number | null;
+}

@@ -1,0 +1,233 @@
+import { EventEmitter } from 'node:events';
+import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import type { Family, Protocol } from '../model/portal.js';
+import { Wakeup } from '../sys/wakeup.js';
+import { DescriptorBudget } from './budget.js';
+import {
+  type CounterValues,
+  createCounterMemory,
+  DETACHED,
+  MAX_PORTALS,
+  sumCounters,
+  workerCells,
+  zeroSlot,
+} from './counters.js';
+import type { ListenerGroup } from './listeners.js';
+import type { DataplaneEvent, FromWorker, ToWorker, WorkerEndpoint, WorkerSetup } from './messages.js';
+
+/** Pins over all workers; kube-proxy's kernel modes have no cap, the userspace mode had none either. */
+const MAX_PINS = 65536;
+
+/** A portal as the control plane hands it to the data plane. */
+export interface DataplanePortal {
+  readonly slot: number;
+  readonly key: string;
+  readonly service: string;
+  readonly protocol: Protocol;
+  readonly family: Family;
+  readonly listeners: readonly PortalListener[];
+  readonly endpoints: readonly WorkerEndpoint[];
+  /** Milliseconds, or null for round robin. */
+  readonly affinityTimeout: number | null;
+}
+
+export interface PortalListener {
+  readonly group: ListenerGroup;
+  /** See WorkerListener. */
+  readonly redirectedPort: number | null;
+}
+
+export interface DataplaneOptions {
+  readonly workers: number;
+  /** Descriptors that all listeners, connections and flows may use together. */
+  readonly descriptors: number;
+  /** Most UDP flows of all workers together. */
+  readonly maxFlows: number;
+  /** See ProxyOptions.udpTimeoutMs. */
+  readonly udpTimeout: number | null;
+}
+
+interface Thread {
+  readonly worker: Worker;
+  readonly port: MessagePort;
+  readonly wakeup: Wakeup;
+}
+
+interface DataplaneEvents {
+  event: [DataplaneEvent];
+  /** A worker ended by itself, which it never should. */
+  failed: [Error];
+}
+
+/** The worker threads, seen from the main thread. */
+export class Dataplane extends EventEmitter<DataplaneEvents> {
+  readonly workers: number;
+  readonly budget = new DescriptorBudget();
+  readonly #cells: Float64Array[];
+  readonly #roundRobin: Int32Array;
+  readonly #threads: Thread[] = [];
+  readonly #acknowledgements = new Map<number, { waiting: number; done: () => void }>();
+  readonly #freeSlots: number[] = [];
+  #nextSlot = DETACHED + 1;
+  #sequence = 0;
+  #drained = 0;
+  #onDrained: (() => void) | null = null;
+  #stopping = false;
+
+  private constructor(options: DataplaneOptions) {
+    super();
+    this.workers = options.workers;
+    this.budget.limit = options.descriptors;
+    const counters = createCounterMemory(options.workers);
+    const roundRobin = new SharedArrayBuffer(MAX_PORTALS * 4);
+    this.#cells = Array.from({ length: options.workers }, (_, index) => workerCells(counters, index));
+    this.#roundRobin = new Int32Array(roundRobin);
+    for (let index = 0; index < options.workers; index++) {
+      const wakeup = Wakeup.open();
+      this.#threads.push(
+        this.#startThread(wakeup, {
+          index,
+          wakeupFd: wakeup.fd,
+          counters,
+          roundRobin,
+          budget: this.budget.memory,
+          maxFlows: Math.max(1, Math.floor(options.maxFlows / options.workers)),
+          maxPins: Math.floor(MAX_PINS / options.workers),
+          udpTimeout: options.udpTimeout,
+        }),
+      );
+    }
+  }
+
+  /** Starts the workers and waits until their loops run. */
+  static async start(options: DataplaneOptions): Promise<Dataplane> {
+    const dataplane = new Dataplane(options);
+    await dataplane.#whenReady();
+    return dataplane;
+  }
+
+  #startThread(wakeup: Wakeup, setup: WorkerSetup): Thread {
+    const { port1, port2 } = new MessageChannel();
+    const worker = new Worker(new URL('./worker.js', import.meta.url), {
+      name: `relay-${setup.index}`,
+      workerData: { setup, port: port2 },
+      transferList: [port2],
+    });
+    const thread = { worker, port: port1, wakeup };
+    port1.on('message', (message: FromWorker) => this.#receive(message));
+    worker.on('error', (error) => this.emit('failed', error));
+    worker.on('exit', (code) => {
+      if (!this.#stopping) this.emit('failed', new Error(`relay worker ${setup.index} ended with code ${code}`));
+    });
+    return thread;
+  }
+
+  async #whenReady(): Promise<void> {
+    await Promise.all(
+      this.#threads.map(
+        ({ port, worker }) =>
+          new Promise<void>((resolve, reject) => {
+            port.once('message', () => resolve());
+            worker.once('error', reject);
+          }),
+      ),
+    );
+  }
+
+  #receive(message: FromWorker): void {
+    switch (message.type) {
+      case 'applied':
+        this.#acknowledge(message.sequence);
+        break;
+      case 'event':
+        this.emit('event', message.event);
+        break;
+      case 'drained':
+        if (++this.#drained === this.workers) this.#onDrained?.();
+        break;
+    }
+  }
+
+  #acknowledge(sequence: number): void {
+    const entry = this.#acknowledgements.get(sequence);
+    if (entry === undefined || --entry.waiting > 0) return;
+    this.#acknowledgements.delete(sequence);
+    entry.done();
+  }
+
+  #send(thread: Thread, message: ToWorker): void {
+    thread.port.postMessage(message);
+    thread.wakeup.signal();
+  }
+
+  /** A number for a new portal, its counters at zero. @throws Error when 65,535 portals exist */
+  takeSlot(): number {
+    const slot = this.#freeSlots.pop() ?? this.#nextSlot++;
+    if (slot >= MAX_PORTALS) throw new Error(`more than ${MAX_PORTALS - 1} portals`);
+    zeroSlot(this.#cells, slot);
+    Atomics.store(this.#roundRobin, slot, 0);
+    return slot;
+  }
+
+  /**
+   * Applies one change in all workers; resolves when every worker has. From then on the workers own the listeners'
+   * descriptors: a listener that a later `set` of its portal leaves out is closed by them.
+   */
+  apply(set: readonly DataplanePortal[], remove: readonly number[]): Promise<void> {
+    const sequence = ++this.#sequence;
+    return new Promise((resolve) => {
+      const done = () => {
+        this.#freeSlots.push(...remove);
+        resolve();
+      };
+      this.#acknowledgements.set(sequence, { waiting: this.workers, done });
+      for (const [index, thread] of this.#threads.entries()) {
+        this.#send(thread, {
+          type: 'apply',
+          sequence,
+          set: set.map((portal) => forWorker(portal, index)),
+          remove,
+        });
+      }
+    });
+  }
+
+  counters(slot: number): CounterValues {
+    return sumCounters(this.#cells, slot);
+  }
+
+  /** Closes all listeners; resolves when the last connection has ended or the time, ms, is over. */
+  async drain(timeout: number): Promise<void> {
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, timeout);
+      this.#onDrained = () => {
+        clearTimeout(timer);
+        resolve();
+      };
+      for (const thread of this.#threads) this.#send(thread, { type: 'drain' });
+    });
+  }
+
+  /** Ends the threads; open connections end with the process. */
+  async stop(): Promise<void> {
+    this.#stopping = true;
+    const exits = this.#threads.map(({ worker }) => new Promise((resolve) => worker.once('exit', resolve)));
+    for (const thread of this.#threads) this.#send(thread, { type: 'stop' });
+    await Promise.all(exits);
+    for (const { port, wakeup } of this.#threads) {
+      port.close();
+      wakeup.close();
+    }
+  }
+}
+
+function forWorker(portal: DataplanePortal, worker: number) {
+  const { listeners, ...rest } = portal;
+  return {
+    ...rest,
+    listeners: listeners.flatMap(({ group, redirectedPort }) => {
+      const fd = group.fds[worker];
+      return fd === null ? [] : [{ fd, redirectedPort }];
+    }),
+  };
+}

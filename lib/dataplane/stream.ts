@@ -1,0 +1,180 @@
+import { EAGAIN, errno } from '../sys/errno.js';
+import * as libc from '../sys/libc.js';
+import { Memory } from '../sys/memory.js';
+import type { Pipe } from '../sys/pipe.js';
+import { shutdownWrite } from '../sys/socket.js';
+import type { PipePool } from './pipepool.js';
+
+/** One read takes at most this much, bytes; two full ones in a row mean bulk. */
+const READ_SIZE = 65536;
+const FULL_READS_BEFORE_SPLICE = 2;
+/** Bytes; a splice that brings less ends bulk mode. */
+const SMALL_SPLICE = 16384;
+/** Steps one direction may take before the others get their turn. */
+const STEPS = 16;
+
+/** What a direction is doing after {@link Stream.pump}. */
+export const enum Flow {
+  /** It waits for an event. */
+  Waiting,
+  /** There is more to do, but it is someone else's turn. */
+  Unfinished,
+  /** Its end has been passed on. */
+  Finished,
+  /** The connection broke. */
+  Broken,
+}
+
+/** What the streams of one worker share: the read buffer and the pipes. */
+export class StreamResources {
+  readonly buffer = new Memory(READ_SIZE);
+
+  constructor(readonly pipes: PipePool) {}
+}
+
+/**
+ * One direction of a relayed connection: source to target, with the end of stream, and with back-pressure: nothing is
+ * read while the target takes nothing.
+ *
+ * Small data is copied through one shared buffer, and only what the target did not take is kept; bulk data goes through
+ * a pipe with splice(2). Both descriptors are registered edge-triggered for everything, so the two flags below are the
+ * only state about readiness, and no epoll_ctl is needed while data flows.
+ */
+export class Stream {
+  /** Bytes moved since the owner last looked. */
+  moved = 0;
+  /** Writes so far, at most two: the owner wants to know when a conversation begins. */
+  writes = 0;
+  readable = false;
+  writable = true;
+  /** The source has said that its end is near: a short read is then no sign of an empty socket. */
+  endNear = false;
+  ended = false;
+  finished = false;
+  #pending: Buffer | null = null;
+  #pipe: Pipe | null = null;
+  #fullReads = 0;
+
+  constructor(
+    readonly resources: StreamResources,
+    public source: number,
+    public target: number,
+  ) {}
+
+  /** Moves what can be moved now, in bounded time. */
+  pump(): Flow {
+    for (let step = 0; step < STEPS; step++) {
+      if (this.#holdsData() && !this.#flush()) return Flow.Broken;
+      if (this.#holdsData()) return Flow.Waiting;
+      if (this.ended) return this.#finish();
+      if (!this.readable) return Flow.Waiting;
+      const worked = this.#pipe === null ? this.#copy() : this.#splice(this.#pipe);
+      if (!worked) return Flow.Broken;
+    }
+    return Flow.Unfinished;
+  }
+
+  /** Gives back what it holds; the owner closes the descriptors. */
+  release(): void {
+    this.#pending = null;
+    if (this.#pipe !== null) this.#returnPipe(this.#pipe);
+  }
+
+  #holdsData(): boolean {
+    return this.#pending !== null || (this.#pipe !== null && this.#pipe.held > 0);
+  }
+
+  #finish(): Flow {
+    if (!this.finished) {
+      this.finished = true;
+      this.release();
+      shutdownWrite(this.target);
+    }
+    return Flow.Finished;
+  }
+
+  #copy(): boolean {
+    const { buffer } = this.resources;
+    const length = libc.read(this.source, buffer.address, READ_SIZE);
+    if (length <= 0) return this.#endOrError(length);
+    if (length === READ_SIZE) this.#countFullRead();
+    else this.#fullReads = 0;
+    // epoll(7): a short read from a stream socket means that it is empty.
+    if (length < READ_SIZE && !this.endNear) this.readable = false;
+    return this.#write(length);
+  }
+
+  #countFullRead(): void {
+    if (++this.#fullReads >= FULL_READS_BEFORE_SPLICE) this.#pipe = this.resources.pipes.take();
+  }
+
+  #write(length: number): boolean {
+    const { buffer } = this.resources;
+    if (this.writes < 2) this.writes++;
+    const written = libc.write(this.target, buffer.address, length);
+    if (written === length) {
+      this.moved += length;
+      return true;
+    }
+    if (written < 0 && errno() !== EAGAIN) return false;
+    const taken = Math.max(written, 0);
+    this.moved += taken;
+    this.writable = false;
+    this.#pending = Buffer.from(buffer.bytes.subarray(taken, length));
+    return true;
+  }
+
+  #flush(): boolean {
+    if (!this.writable) return true;
+    if (this.#pending !== null) return this.#flushPending(this.#pending);
+    return this.#pipe === null || this.#drain(this.#pipe);
+  }
+
+  #flushPending(pending: Buffer): boolean {
+    const { buffer } = this.resources;
+    buffer.bytes.set(pending);
+    const written = libc.write(this.target, buffer.address, pending.length);
+    if (written < 0) return this.#blockedOnTarget();
+    this.moved += written;
+    this.writable = written === pending.length;
+    this.#pending = this.writable ? null : pending.subarray(written);
+    return true;
+  }
+
+  #splice(pipe: Pipe): boolean {
+    const length = pipe.fill(this.source, pipe.capacity);
+    if (length <= 0) return this.#endOrError(length);
+    if (!this.#drain(pipe)) return false;
+    if (length < SMALL_SPLICE && pipe.held === 0) this.#returnPipe(pipe);
+    return true;
+  }
+
+  #drain(pipe: Pipe): boolean {
+    while (pipe.held > 0) {
+      const moved = pipe.drain(this.target);
+      if (moved < 0) return this.#blockedOnTarget();
+      this.moved += moved;
+    }
+    return true;
+  }
+
+  #returnPipe(pipe: Pipe): void {
+    this.resources.pipes.give(pipe);
+    this.#pipe = null;
+    this.#fullReads = 0;
+  }
+
+  #blockedOnTarget(): boolean {
+    this.writable = false;
+    return errno() === EAGAIN;
+  }
+
+  #endOrError(result: number): boolean {
+    if (result === 0) {
+      this.ended = true;
+      return true;
+    }
+    this.readable = false;
+    return errno() === EAGAIN;
+  }
+}

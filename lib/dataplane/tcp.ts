@@ -1,0 +1,231 @@
+import { AF_INET, AF_INET6, EPOLLIN } from '../sys/constants.js';
+import { EMFILE, ENFILE, ENOBUFS, ENOMEM, errno } from '../sys/errno.js';
+import { SocketAddress } from '../sys/sockaddr.js';
+import { accept, closeSocket, originalDestinationPort, resetOnClose } from '../sys/socket.js';
+import type { Target } from './balancer.js';
+import type { DescriptorBudget } from './budget.js';
+import { clientKey } from './clientkey.js';
+import { FIELD } from './counters.js';
+import type { EventLoop, Task, Watcher } from './loop.js';
+import type { DataplaneEvent } from './messages.js';
+import { PipePool } from './pipepool.js';
+import type { PortalState } from './portal.js';
+import { TcpSession } from './session.js';
+import { StreamResources } from './stream.js';
+import { TimerList } from './timers.js';
+
+/** Waits for an endpoint's answer, ms, one attempt after the other: the userspace kube-proxy's own values. */
+const CONNECT_TIMEOUTS = [250, 500, 1000, 2000];
+/** A connection that lives this long, ms, gets keep-alive towards the endpoint; most never do, and save the calls. */
+const KEEP_ALIVE_AFTER = 5000;
+const ACCEPTS_PER_EVENT = 32;
+/** How often, ms, paused listeners look whether descriptors have come free in another worker. */
+const PAUSE = 100;
+const DESCRIPTORS_PER_SESSION = 2;
+
+/** Listeners and sessions of one worker. */
+export class TcpRelay implements Task {
+  readonly resources: StreamResources;
+  readonly #connectTimers = CONNECT_TIMEOUTS.map((delay) => new TimerList(delay));
+  readonly #keepAliveTimers = new TimerList(KEEP_ALIVE_AFTER);
+  readonly #timerLists = [...this.#connectTimers, this.#keepAliveTimers];
+  readonly #paused = new Set<TcpListener>();
+  #unfinished: TcpSession[] = [];
+  #sessions = 0;
+  #resumeAt = 0;
+
+  /**
+   * @param freeDescriptors asked for idle descriptors when the budget is used up; returns how many it gave back
+   * @param report takes events for the log
+   * @param onIdle called each time the last session has ended
+   */
+  constructor(
+    readonly loop: EventLoop,
+    readonly budget: DescriptorBudget,
+    readonly freeDescriptors: (count: number) => number,
+    readonly report: (event: DataplaneEvent) => void,
+    readonly onIdle: () => void,
+  ) {
+    this.resources = new StreamResources(new PipePool(budget));
+    loop.addTask(this);
+  }
+
+  get sessions(): number {
+    return this.#sessions;
+  }
+
+  get deadline(): number {
+    if (this.#unfinished.length > 0) return 0;
+    let earliest = this.#paused.size > 0 ? this.#resumeAt : Number.POSITIVE_INFINITY;
+    for (const list of this.#timerLists) earliest = Math.min(earliest, list.deadline);
+    return earliest;
+  }
+
+  expire(now: number): void {
+    for (const list of this.#timerLists) list.expire(now);
+    this.#continue();
+    if (now >= this.#resumeAt) this.#resume();
+  }
+
+  /** Opens a listener's door. @param redirectedPort see WorkerListener */
+  listen(fd: number, portal: PortalState, redirectedPort: number | null): TcpListener {
+    const listener = new TcpListener(this, fd, portal, redirectedPort);
+    this.loop.watch(fd, EPOLLIN, listener);
+    return listener;
+  }
+
+  /** Closes a listener; clients that the kernel had already let in are served first. */
+  close(listener: TcpListener): void {
+    listener.acceptAll();
+    if (this.#paused.delete(listener)) closeSocket(listener.fd);
+    else this.#forgetAndClose(listener.fd);
+  }
+
+  #forgetAndClose(fd: number): void {
+    this.loop.forget(fd);
+    closeSocket(fd);
+  }
+
+  /** Reserves a session's descriptors, from idle flows if need be. */
+  reserve(): boolean {
+    if (this.budget.take(DESCRIPTORS_PER_SESSION)) return true;
+    this.freeDescriptors(DESCRIPTORS_PER_SESSION);
+    return this.budget.take(DESCRIPTORS_PER_SESSION);
+  }
+
+  unreserve(): void {
+    this.budget.give(DESCRIPTORS_PER_SESSION);
+  }
+
+  begin(fd: number, portal: PortalState, peer: SocketAddress): void {
+    this.#sessions++;
+    portal.count(FIELD.connectionsTotal, 1);
+    portal.count(FIELD.connectionsActive, 1);
+    const client = portal.balancer.affinityTimeout === null ? null : clientKey(peer.memory.words, 0);
+    new TcpSession(this, portal, fd, client).start();
+  }
+
+  sessionClosed(session: TcpSession): void {
+    this.#sessions--;
+    session.portal.count(FIELD.connectionsActive, -1);
+    this.unreserve();
+    if (this.#sessions === 0) this.onIdle();
+  }
+
+  /** The listener stays quiet until descriptors come free; its clients wait in the kernel's backlog. */
+  pause(listener: TcpListener): void {
+    this.loop.unwatch(listener.fd);
+    this.#paused.add(listener);
+    this.#resumeAt = this.loop.now + PAUSE;
+    this.descriptorsOut();
+  }
+
+  descriptorsOut(): void {
+    this.report({ kind: 'descriptorsOut' });
+  }
+
+  reportFailure(portal: PortalState, target: Target, reason: string): void {
+    this.report({ kind: 'endpointFailed', portal: portal.key, endpoint: target.name, reason });
+  }
+
+  continueLater(session: TcpSession): void {
+    if (session.queued) return;
+    session.queued = true;
+    this.#unfinished.push(session);
+  }
+
+  startConnectTimer(session: TcpSession, attempt: number): void {
+    const list = this.#connectTimers[Math.min(attempt, this.#connectTimers.length) - 1];
+    list.start(session, this.loop.now);
+  }
+
+  hasConnectTimeLeft(attempts: number): boolean {
+    return attempts < this.#connectTimers.length;
+  }
+
+  startKeepAliveTimer(session: TcpSession): void {
+    this.#keepAliveTimers.start(session, this.loop.now);
+  }
+
+  #continue(): void {
+    const sessions = this.#unfinished;
+    this.#unfinished = [];
+    for (const session of sessions) {
+      session.queued = false;
+      session.pump();
+    }
+  }
+
+  #resume(): void {
+    this.#resumeAt = this.loop.now + PAUSE;
+    for (const listener of this.#paused) {
+      if (!this.reserve()) return;
+      this.unreserve();
+      this.#paused.delete(listener);
+      this.loop.watch(listener.fd, EPOLLIN, listener);
+    }
+  }
+}
+
+/** One listening socket of a portal. */
+export class TcpListener implements Watcher {
+  /** Filled by each accept; what must outlive the next one is copied. */
+  static readonly #peer = new SocketAddress();
+  static readonly #destination = new SocketAddress();
+
+  constructor(
+    readonly relay: TcpRelay,
+    readonly fd: number,
+    readonly portal: PortalState,
+    readonly redirectedPort: number | null,
+  ) {}
+
+  onReady(): void {
+    for (let i = 0; i < ACCEPTS_PER_EVENT; i++) if (!this.#acceptOne()) return;
+  }
+
+  close(): void {
+    this.relay.close(this);
+  }
+
+  acceptAll(): void {
+    while (this.#acceptOne());
+  }
+
+  /** @returns whether there may be another */
+  #acceptOne(): boolean {
+    if (!this.relay.reserve()) {
+      this.relay.pause(this);
+      return false;
+    }
+    const fd = accept(this.fd, TcpListener.#peer);
+    if (fd < 0) {
+      const code = errno();
+      this.relay.unreserve();
+      if (isShortage(code)) this.relay.pause(this);
+      return false;
+    }
+    if (this.#isDirect(fd)) this.#refuse(fd);
+    else this.relay.begin(fd, this.portal, TcpListener.#peer);
+    return true;
+  }
+
+  /** Whether the client connected to the proxy port itself: conntrack then knows no other destination. */
+  #isDirect(fd: number): boolean {
+    if (this.redirectedPort === null) return false;
+    const family = this.portal.isV6 ? AF_INET6 : AF_INET;
+    const port = originalDestinationPort(fd, family, TcpListener.#destination);
+    return port === 0 || port === this.redirectedPort;
+  }
+
+  #refuse(fd: number): void {
+    this.relay.unreserve();
+    this.portal.count(FIELD.connectionsRefused, 1);
+    resetOnClose(fd);
+    closeSocket(fd);
+  }
+}
+
+function isShortage(code: number): boolean {
+  return code === EMFILE || code === ENFILE || code === ENOBUFS || code === ENOMEM;
+}

@@ -1,0 +1,172 @@
+import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import { EPOLLIN } from '../sys/constants.js';
+import { Wakeup } from '../sys/wakeup.js';
+import { PinTable, ServiceEndpoints } from './affinity.js';
+import type { BalancerContext } from './balancer.js';
+import { DescriptorBudget } from './budget.js';
+import { workerCells } from './counters.js';
+import { EventLoop } from './loop.js';
+import type {
+  DataplaneEvent,
+  FromWorker,
+  ToWorker,
+  WorkerListener,
+  WorkerPortal,
+  WorkerSetup,
+} from './messages.js';
+import { PortalState } from './portal.js';
+import { type TcpListener, TcpRelay } from './tcp.js';
+import { type UdpListener, UdpRelay } from './udp.js';
+
+/** The same event again within this time, ms, is not worth another message. */
+const REPORT_INTERVAL = 5000;
+
+interface Active {
+  readonly state: PortalState;
+  readonly protocol: WorkerPortal['protocol'];
+  readonly listeners: Map<number, TcpListener | UdpListener>;
+}
+
+/** A data-plane thread: applies what the control plane sends, relays until it is told to stop. */
+class DataplaneWorker {
+  readonly #loop = new EventLoop();
+  readonly #port: MessagePort;
+  readonly #wakeup: Wakeup;
+  readonly #cells: Float64Array;
+  readonly #context: BalancerContext;
+  readonly #tcp: TcpRelay;
+  readonly #udp: UdpRelay;
+  readonly #portals = new Map<number, Active>();
+  readonly #reported = new Map<string, number>();
+  #draining = false;
+
+  constructor(setup: WorkerSetup, port: MessagePort) {
+    this.#port = port;
+    this.#cells = workerCells(setup.counters, setup.index);
+    const now = () => this.#loop.now;
+    this.#context = {
+      pins: new PinTable(setup.maxPins, now),
+      services: new ServiceEndpoints(),
+      roundRobin: new Int32Array(setup.roundRobin),
+      now,
+    };
+    const budget = new DescriptorBudget(setup.budget);
+    const report = (event: DataplaneEvent) => this.#report(event);
+    this.#udp = new UdpRelay(this.#loop, budget, setup.maxFlows, setup.udpTimeout, report);
+    this.#tcp = new TcpRelay(
+      this.#loop,
+      budget,
+      (count) => this.#udp.freeIdle(count),
+      report,
+      () => this.#reportDrained(),
+    );
+    this.#wakeup = Wakeup.from(setup.wakeupFd);
+    this.#loop.watch(setup.wakeupFd, EPOLLIN, { onReady: () => this.#readMessages() });
+  }
+
+  run(): void {
+    this.#send({ type: 'ready' });
+    this.#loop.run();
+    this.#port.close();
+  }
+
+  #send(message: FromWorker): void {
+    this.#port.postMessage(message);
+  }
+
+  #readMessages(): void {
+    this.#wakeup.clear();
+    for (;;) {
+      const received = receiveMessageOnPort(this.#port);
+      if (received === undefined) return;
+      this.#handle(received.message as ToWorker);
+    }
+  }
+
+  #handle(message: ToWorker): void {
+    switch (message.type) {
+      case 'apply':
+        this.#apply(message.set, message.remove);
+        this.#send({ type: 'applied', sequence: message.sequence });
+        break;
+      case 'drain':
+        this.#draining = true;
+        for (const active of this.#portals.values()) this.#closeListeners(active, []);
+        this.#reportDrained();
+        break;
+      case 'stop':
+        this.#loop.stop();
+        break;
+    }
+  }
+
+  /**
+   * Endpoints of all portals change before any flow moves: affinity looks at the whole Service, and must not see one
+   * of its ports with a pod that another has already lost.
+   */
+  #apply(set: readonly WorkerPortal[], remove: readonly number[]): void {
+    for (const slot of remove) this.#remove(slot);
+    const changed = set.map((portal) => this.#setEndpoints(portal));
+    for (const [index, active] of changed.entries()) {
+      if (active.protocol === 'UDP') this.#udp.endpointsChanged(active.state);
+      this.#setListeners(active, set[index].listeners);
+    }
+  }
+
+  #setEndpoints(portal: WorkerPortal): Active {
+    let active = this.#portals.get(portal.slot);
+    if (active === undefined) {
+      const state = new PortalState(portal, this.#context, this.#cells);
+      active = { state, protocol: portal.protocol, listeners: new Map() };
+      this.#portals.set(portal.slot, active);
+    }
+    active.state.balancer.affinityTimeout = portal.affinityTimeout;
+    active.state.balancer.update(portal.endpoints);
+    return active;
+  }
+
+  #setListeners(active: Active, wanted: readonly WorkerListener[]): void {
+    this.#closeListeners(active, wanted);
+    for (const { fd, redirectedPort } of wanted) {
+      if (active.listeners.has(fd)) continue;
+      const listener =
+        active.protocol === 'TCP'
+          ? this.#tcp.listen(fd, active.state, redirectedPort)
+          : this.#udp.listen(fd, active.state);
+      active.listeners.set(fd, listener);
+    }
+  }
+
+  #closeListeners(active: Active, wanted: readonly WorkerListener[]): void {
+    const kept = new Set(wanted.map((listener) => listener.fd));
+    for (const [fd, listener] of active.listeners) {
+      if (kept.has(fd)) continue;
+      active.listeners.delete(fd);
+      listener.close();
+    }
+  }
+
+  #remove(slot: number): void {
+    const active = this.#portals.get(slot);
+    if (active === undefined) return;
+    this.#closeListeners(active, []);
+    active.state.detach();
+    this.#portals.delete(slot);
+  }
+
+  #reportDrained(): void {
+    if (this.#draining && this.#tcp.sessions === 0) this.#send({ type: 'drained' });
+  }
+
+  #report(event: DataplaneEvent): void {
+    const key = Object.values(event).join(' ');
+    const last = this.#reported.get(key);
+    if (last !== undefined && this.#loop.now - last < REPORT_INTERVAL) return;
+    if (this.#reported.size > 1000) this.#reported.clear();
+    this.#reported.set(key, this.#loop.now);
+    this.#send({ type: 'event', event });
+  }
+}
+
+const { setup, port } = workerData as { setup: WorkerSetup; port: MessagePort };
+new DataplaneWorker(setup, port).run();
