@@ -1,28 +1,53 @@
 import { objectKey, type Service } from './objects.js';
 import type { Protocol } from './portal.js';
-import type { Front, Fronts } from './ports.js';
+import { type Front, type Fronts, serviceFronts } from './ports.js';
 import type { Problem } from './problem.js';
 
 /** A Service with what it asks for. */
-export interface Claimant extends Fronts {
+interface Claimant extends Fronts {
   readonly service: Service;
   /** Everything on the node that it wants for itself alone, each once. */
   readonly claims: readonly string[];
 }
 
-/** Who holds each claim. */
-export type Owners = ReadonlyMap<string, Service>;
-
-/** The addresses with port, and the node ports, that traffic for these fronts is recognised by. */
-export function claimsOf(fronts: readonly Front[]): string[] {
-  return [...new Set(fronts.flatMap((front) => [...vipClaims(front), ...nodePortClaims(front)]))];
+/** A Service with the fronts that are really its own. */
+export interface Claimed extends Fronts {
+  readonly claimant: Claimant;
 }
 
+/** Lost claims with the Services that hold them. */
+type Losses = ReadonlyMap<string, Service>;
+
+const NO_LOSSES: Losses = new Map();
+
 /**
- * Gives each claim to the oldest Service that makes it, and among Services of one age to the first by
- * name, so that a newcomer never takes traffic from a Service that works.
+ * Settles which Service gets each VIP and port, and each node port: the oldest, and among Services of one age the first by
+ * name, so that a newcomer never takes traffic from a Service that works. The loser's problem names both.
+ *
+ * What did not change is taken from `before`, by identity.
  */
-export function assignClaims(claimants: Iterable<Claimant>): Owners {
+export function settleClaims(
+  services: ReadonlyMap<string, Service>,
+  before: ReadonlyMap<string, Claimed>,
+): ReadonlyMap<string, Claimed> {
+  const claimants = new Map<string, Claimant>();
+  for (const [key, service] of services) {
+    const known = before.get(key)?.claimant;
+    claimants.set(key, known?.service === service ? known : makeClaimant(service));
+  }
+  const owners = assignClaims(claimants.values());
+  const settled = new Map<string, Claimed>();
+  for (const [key, claimant] of claimants) settled.set(key, settle(claimant, owners, before.get(key)));
+  return settled;
+}
+
+function makeClaimant(service: Service): Claimant {
+  const { fronts, problems } = serviceFronts(service);
+  const claims = fronts.flatMap((front) => [...vipClaims(front), ...nodePortClaims(front)]);
+  return { service, fronts, problems, claims: [...new Set(claims)] };
+}
+
+function assignClaims(claimants: Iterable<Claimant>): ReadonlyMap<string, Service> {
   const owners = new Map<string, Service>();
   for (const { service, claims } of claimants) {
     for (const claim of claims) {
@@ -33,19 +58,27 @@ export function assignClaims(claimants: Iterable<Claimant>): Owners {
   return owners;
 }
 
-/** Claims that another Service holds, with that Service; empty in all ordinary cases. */
-export function lostClaims({ service, claims }: Claimant, owners: Owners): ReadonlyMap<string, Service> {
-  const lost = new Map<string, Service>();
-  for (const claim of claims) {
-    const owner = owners.get(claim);
-    if (owner !== undefined && owner !== service) lost.set(claim, owner);
+function settle(
+  claimant: Claimant,
+  owners: ReadonlyMap<string, Service>,
+  before: Claimed | undefined,
+): Claimed {
+  const losses = findLosses(claimant, owners);
+  if (losses.size > 0) {
+    const problems = [...claimant.problems, ...lossProblems(claimant.service, losses)];
+    return { claimant, fronts: keptFronts(claimant.fronts, losses), problems };
   }
-  return lost;
+  if (before?.claimant === claimant && before.fronts === claimant.fronts) return before;
+  return { claimant, fronts: claimant.fronts, problems: claimant.problems };
+}
+
+function findLosses({ service, claims }: Claimant, owners: ReadonlyMap<string, Service>): Losses {
+  const lost = claims.filter((claim) => owners.get(claim) !== service);
+  return lost.length === 0 ? NO_LOSSES : new Map(lost.map((claim) => [claim, owners.get(claim)!]));
 }
 
 /** The fronts without what was lost; those with nothing left to listen for go. */
-export function keptFronts(fronts: readonly Front[], lost: ReadonlyMap<string, Service>): readonly Front[] {
-  if (lost.size === 0) return fronts;
+function keptFronts(fronts: readonly Front[], lost: Losses): readonly Front[] {
   return fronts
     .map((front) => ({
       ...front,
@@ -56,7 +89,7 @@ export function keptFronts(fronts: readonly Front[], lost: ReadonlyMap<string, S
 }
 
 /** One problem per lost claim, naming both Services. */
-export function claimProblems(service: Service, lost: ReadonlyMap<string, Service>): Problem[] {
+function lossProblems(service: Service, lost: Losses): Problem[] {
   return [...lost].map(([claim, owner]) => ({
     object: `Service ${objectKey(service)}`,
     message: `${claim} already belongs to Service ${objectKey(owner)}, which keeps it`,

@@ -24,6 +24,7 @@ export function diffSnapshots(before: Snapshot, after: Snapshot): SnapshotDiff {
     else if (known !== portal && !isDeepStrictEqual(known, portal))
       changed.push({ before: known, after: portal });
   }
-  const removed = [...before.values()].filter(({ key }) => !after.has(key));
+  const kept = after.size - added.length;
+  const removed = kept === before.size ? [] : [...before.values()].filter(({ key }) => !after.has(key));
   return { added, removed, changed };
 }

@@ -45,8 +45,8 @@ export interface ServicePort {
 
 /** discovery.k8s.io/v1 EndpointSlice, or one part of a v1 Endpoints object. */
 export interface EndpointSlice extends ObjectMeta {
-  /** Name of the Service in the same namespace. */
-  readonly serviceName: string;
+  /** The Service whose endpoints these are, as `namespace/name`. */
+  readonly service: string;
   readonly addressType: Family | 'FQDN';
   readonly ports: readonly SlicePort[];
   readonly endpoints: readonly SliceEndpoint[];

@@ -1,6 +1,6 @@
 import { familyOf } from './address.js';
 import type { Field } from './field.js';
-import type { EndpointSlice, ObjectMeta, SliceEndpoint } from './objects.js';
+import { type EndpointSlice, type ObjectMeta, objectKey, type SliceEndpoint } from './objects.js';
 import { type Parsed, parseObject } from './parse.js';
 import { readSlicePorts, readTarget } from './parse-slice.js';
 import type { Family } from './portal.js';
@@ -30,7 +30,7 @@ function subsetSlices(subset: Field, index: number, meta: ObjectMeta): EndpointS
   return FAMILIES.map((family) => ({
     ...meta,
     name: `${meta.name}/${index}/${family}`,
-    serviceName: meta.name,
+    service: objectKey(meta),
     addressType: family,
     ports,
     endpoints: endpoints.filter(({ address }) => familyOf(address) === family),

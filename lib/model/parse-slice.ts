@@ -1,18 +1,19 @@
 import { familyOf } from './address.js';
 import type { Field } from './field.js';
-import type { EndpointSlice, SliceEndpoint, SlicePort } from './objects.js';
+import { type EndpointSlice, objectKey, type SliceEndpoint, type SlicePort } from './objects.js';
 import { type Parsed, parseObject } from './parse.js';
 
 /** The label by which a slice says whose endpoints it holds. */
-export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
+const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
 
 /** Reads a discovery.k8s.io/v1 EndpointSlice as the API server or a manifest gives it. */
 export function parseEndpointSlice(raw: unknown): Parsed<EndpointSlice> {
   return parseObject('EndpointSlice', raw, (object, meta) => {
+    const serviceName = object.at('metadata').at('labels').at(SERVICE_NAME_LABEL);
     const addressType = object.at('addressType').oneOf('IPv4', 'IPv6', 'FQDN');
     return {
       ...meta,
-      serviceName: object.at('metadata').at('labels').at(SERVICE_NAME_LABEL).label(),
+      service: objectKey({ ...meta, name: serviceName.label() }),
       addressType,
       ports: readSlicePorts(object.at('ports')),
       endpoints: object

@@ -1,37 +1,34 @@
 import { isDeepStrictEqual } from 'node:util';
-import {
-  assignClaims,
-  type Claimant,
-  claimProblems,
-  claimsOf,
-  keptFronts,
-  lostClaims,
-  type Owners,
-} from './claims.js';
+import { type Claimed, settleClaims } from './claims.js';
 import { selectEndpoints } from './endpoints.js';
-import { type EndpointSlice, type ObjectSet, objectKey, type Service } from './objects.js';
+import { type EndpointSlice, type ObjectSet, objectKey } from './objects.js';
 import type { Portal, Snapshot } from './portal.js';
-import { serviceFronts } from './ports.js';
 import type { Problem } from './problem.js';
 
 /** The desired state, and what is needed to make the next one from it quickly. */
 export interface Build {
   readonly snapshot: Snapshot;
   readonly problems: readonly Problem[];
-  /** By `namespace/name` of the Service. */
-  readonly parts: ReadonlyMap<string, Part>;
+  readonly objects: ObjectSet;
+  /** The next two by `namespace/name` of the Service. */
+  readonly claimed: ReadonlyMap<string, Claimed>;
+  readonly parts: Parts;
 }
 
-/** What one Service came to, and from what. */
+/** What one Service came to. */
 interface Part {
-  readonly claimant: Claimant;
-  readonly slices: readonly EndpointSlice[];
-  readonly lost: ReadonlyMap<string, Service>;
+  readonly claimed: Claimed;
   readonly portals: readonly Portal[];
   readonly problems: readonly Problem[];
 }
 
-const NO_SLICES: readonly EndpointSlice[] = [];
+const NOTHING: Build = {
+  snapshot: new Map(),
+  problems: [],
+  objects: { services: new Map(), slices: new Map() },
+  claimed: new Map(),
+  parts: new Map(),
+};
 
 /**
  * Turns objects into portals. Pure: the same objects give an equal result with any `previous` or none.
@@ -39,78 +36,84 @@ const NO_SLICES: readonly EndpointSlice[] = [];
  * `previous` makes it quick and stable: Services whose objects are the same (`===`) are not looked at again, and a
  * portal that comes out equal is the same object as before.
  */
-export function buildSnapshot(objects: ObjectSet, previous?: Build): Build {
-  const slices = slicesByService(objects);
-  const claimants = makeClaimants(objects, previous);
-  const owners = assignClaims(claimants.values());
-  const parts = new Map<string, Part>();
-  for (const [key, claimant] of claimants) {
-    parts.set(key, makePart(claimant, slices.get(key) ?? NO_SLICES, owners, previous?.parts.get(key)));
+export function buildSnapshot(objects: ObjectSet, previous: Build = NOTHING): Build {
+  const claimed = sameServices(objects, previous.objects)
+    ? previous.claimed
+    : settleClaims(objects.services, previous.claimed);
+  const dirty = dirtyServices(objects.slices, claimed, previous);
+  if (dirty.size === 0) return { ...previous, objects, claimed };
+  const slices = slicesOf(objects.slices, dirty);
+  const parts = new Map(previous.parts);
+  for (const key of dirty) {
+    const one = claimed.get(key);
+    if (one === undefined) parts.delete(key);
+    else parts.set(key, makePart(one, slices.get(key) ?? [], previous.parts.get(key)));
   }
-  return { parts, ...collect(parts, previous) };
+  return {
+    snapshot: replacePortals(previous.snapshot, dirty, previous.parts, parts),
+    problems: collectProblems(claimed, parts, dirty, previous),
+    objects,
+    claimed,
+    parts,
+  };
 }
 
-function slicesByService({ slices }: ObjectSet): Map<string, EndpointSlice[]> {
+function sameServices({ services }: ObjectSet, previous: ObjectSet): boolean {
+  if (services === previous.services) return true;
+  if (services.size !== previous.services.size) return false;
+  const others = previous.services.values();
+  for (const service of services.values()) if (service !== others.next().value) return false;
+  return true;
+}
+
+type Parts = ReadonlyMap<string, Part>;
+type Slices = ReadonlyMap<string, EndpointSlice>;
+
+/** Keys of the Services of which something changed: themselves, what they may claim, or a slice. */
+function dirtyServices(slices: Slices, claimed: Build['claimed'], previous: Build): ReadonlySet<string> {
+  const dirty = touchedServices(slices, previous.objects.slices);
+  if (claimed === previous.claimed) return dirty;
+  for (const [key, one] of claimed) if (previous.claimed.get(key) !== one) dirty.add(key);
+  for (const key of previous.claimed.keys()) if (!claimed.has(key)) dirty.add(key);
+  return dirty;
+}
+
+/** Keys of the Services that gained, lost or changed a slice. */
+function touchedServices(now: Slices, before: Slices): Set<string> {
+  const touched = new Set<string>();
+  let added = 0;
+  for (const [key, slice] of now) {
+    const old = before.get(key);
+    if (old === slice) continue;
+    touched.add(slice.service);
+    if (old === undefined) added += 1;
+    else touched.add(old.service);
+  }
+  if (now.size - added === before.size) return touched;
+  for (const [key, old] of before) if (!now.has(key)) touched.add(old.service);
+  return touched;
+}
+
+/** Slices by Service, of the Services that are asked for. */
+function slicesOf(slices: Slices, services: ReadonlySet<string>): Map<string, EndpointSlice[]> {
   const groups = new Map<string, EndpointSlice[]>();
   for (const slice of slices.values()) {
-    const key = `${slice.namespace}/${slice.serviceName}`;
-    const group = groups.get(key);
-    if (group === undefined) groups.set(key, [slice]);
+    if (!services.has(slice.service)) continue;
+    const group = groups.get(slice.service);
+    if (group === undefined) groups.set(slice.service, [slice]);
     else group.push(slice);
   }
   return groups;
 }
 
-function makeClaimants({ services }: ObjectSet, previous: Build | undefined): Map<string, Claimant> {
-  const claimants = new Map<string, Claimant>();
-  for (const [key, service] of services) {
-    const known = previous?.parts.get(key)?.claimant;
-    claimants.set(key, known?.service === service ? known : makeClaimant(service));
-  }
-  return claimants;
-}
-
-function makeClaimant(service: Service): Claimant {
-  const { fronts, problems } = serviceFronts(service);
-  return { service, fronts, problems, claims: claimsOf(fronts) };
-}
-
-function makePart(
-  claimant: Claimant,
-  slices: readonly EndpointSlice[],
-  owners: Owners,
-  before: Part | undefined,
-): Part {
-  const lost = lostClaims(claimant, owners);
-  if (
-    before &&
-    before.claimant === claimant &&
-    sameSlices(before.slices, slices) &&
-    sameLoss(before.lost, lost)
-  ) {
-    return before;
-  }
-  const { service, fronts } = claimant;
-  const portals = keptFronts(fronts, lost).map((front) => {
+function makePart(claimed: Claimed, slices: readonly EndpointSlice[], before: Part | undefined): Part {
+  const { service } = claimed.claimant;
+  const portals = claimed.fronts.map((front) => {
     const portal: Portal = { ...front, endpoints: selectEndpoints(service, front, slices) };
     return before?.portals.find((known) => isDeepStrictEqual(known, portal)) ?? portal;
   });
-  const problems = [
-    ...claimant.problems,
-    ...claimProblems(service, lost),
-    ...(fronts.length > 0 ? nameProblems(slices) : []),
-  ];
-  return { claimant, slices, lost, portals, problems };
-}
-
-function sameSlices(a: readonly EndpointSlice[], b: readonly EndpointSlice[]): boolean {
-  return a.length === b.length && a.every((slice, index) => slice === b[index]);
-}
-
-function sameLoss(a: ReadonlyMap<string, Service>, b: ReadonlyMap<string, Service>): boolean {
-  if (a.size !== b.size) return false;
-  for (const [claim, owner] of a) if (b.get(claim) !== owner) return false;
-  return true;
+  const named = portals.length > 0 ? nameProblems(slices) : [];
+  return { claimed, portals, problems: [...claimed.problems, ...named] };
 }
 
 function nameProblems(slices: readonly EndpointSlice[]): Problem[] {
@@ -123,21 +126,43 @@ function nameProblems(slices: readonly EndpointSlice[]): Problem[] {
     }));
 }
 
-/** Keeps the previous snapshot itself where no portal changed. */
-function collect(
-  parts: ReadonlyMap<string, Part>,
-  previous: Build | undefined,
-): Pick<Build, 'snapshot' | 'problems'> {
-  const snapshot = new Map<string, Portal>();
-  const problems: Problem[] = [];
-  let same = true;
-  for (const part of parts.values()) {
-    for (const problem of part.problems) problems.push(problem);
-    for (const portal of part.portals) {
-      snapshot.set(portal.key, portal);
-      same &&= previous?.snapshot.get(portal.key) === portal;
-    }
+/** The snapshot with the new portals of the dirty Services; itself where they came out the same. */
+function replacePortals(
+  snapshot: Snapshot,
+  dirty: ReadonlySet<string>,
+  before: Parts,
+  after: Parts,
+): Snapshot {
+  const moved = [...dirty].filter((key) => !samePortals(portalsOf(before, key), portalsOf(after, key)));
+  if (moved.length === 0) return snapshot;
+  const result = new Map(snapshot);
+  for (const key of moved) {
+    for (const portal of portalsOf(before, key)) result.delete(portal.key);
+    for (const portal of portalsOf(after, key)) result.set(portal.key, portal);
   }
-  const unchanged = previous !== undefined && same && previous.snapshot.size === snapshot.size;
-  return { snapshot: unchanged ? previous.snapshot : snapshot, problems };
+  return result;
+}
+
+function portalsOf(parts: Parts, key: string): readonly Portal[] {
+  return parts.get(key)?.portals ?? [];
+}
+
+function samePortals(a: readonly Portal[], b: readonly Portal[]): boolean {
+  return a.length === b.length && a.every((portal, index) => portal === b[index]);
+}
+
+/** In the order of the Services; most changes concern no problem at all and need not look for them. */
+function collectProblems(
+  claimed: Build['claimed'],
+  parts: Parts,
+  dirty: ReadonlySet<string>,
+  previous: Build,
+): readonly Problem[] {
+  const troubled = (key: string) => hasProblems(parts, key) || hasProblems(previous.parts, key);
+  if (claimed === previous.claimed && ![...dirty].some(troubled)) return previous.problems;
+  return [...claimed.keys()].flatMap((key) => parts.get(key)!.problems);
+}
+
+function hasProblems(parts: Parts, key: string): boolean {
+  return (parts.get(key)?.problems.length ?? 0) > 0;
 }

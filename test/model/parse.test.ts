@@ -216,9 +216,9 @@ t.test('v1 Endpoints become one slice per subset and family', async (t) => {
     }),
   );
   t.same(
-    slices.map(({ name, serviceName, addressType, ports, endpoints }) => [
+    slices.map(({ name, service, addressType, ports, endpoints }) => [
       name,
-      serviceName,
+      service,
       addressType,
       ports[0]!.port,
       endpoints.map(({ address, ready, target }) => [address, ready, target]),
@@ -226,7 +226,7 @@ t.test('v1 Endpoints become one slice per subset and family', async (t) => {
     [
       [
         'web/0/IPv4',
-        'web',
+        'shop/web',
         'IPv4',
         8080,
         [
@@ -234,8 +234,8 @@ t.test('v1 Endpoints become one slice per subset and family', async (t) => {
           ['10.1.0.2', false, null],
         ],
       ],
-      ['web/0/IPv6', 'web', 'IPv6', 8080, [['fd00::1', true, null]]],
-      ['web/1/IPv4', 'web', 'IPv4', 8081, [['10.1.0.3', true, null]]],
+      ['web/0/IPv6', 'shop/web', 'IPv6', 8080, [['fd00::1', true, null]]],
+      ['web/1/IPv4', 'shop/web', 'IPv4', 8081, [['10.1.0.3', true, null]]],
     ],
   );
 });
