@@ -1,0 +1,105 @@
+import { createHash } from 'node:crypto';
+import { type Document, parseChunk, type SyntaxProblem, splitDocuments } from './documents.js';
+import { type Finding, type ManifestObject, readObjects } from './manifest-objects.js';
+import type { ManifestProblem, Place } from './manifest-problem.js';
+
+/** An object and where it stands. */
+export interface PlacedObject {
+  readonly place: Place;
+  readonly object: ManifestObject;
+}
+
+/** What one manifest file contributes at present. */
+export interface FileState {
+  readonly objects: readonly PlacedObject[];
+  readonly problems: readonly ManifestProblem[];
+  /** apiVersion and kind of what was left out, each once. */
+  readonly ignored: readonly string[];
+  /** What each chunk came to, by the hash of its text: a change costs the parsing of what changed only. */
+  readonly parsed: ReadonlyMap<string, readonly ParsedDocument[]>;
+}
+
+/** A document before its place in the file is known. */
+type ParsedDocument = { readonly findings: readonly Finding[] } | { readonly error: SyntaxProblem };
+
+/**
+ * Reads the text of a manifest file. What is bad in it becomes a problem, and the last good version of it stays:
+ * - an object that is refused but tells its name: the version in `before`, if there was one;
+ * - a document that cannot even be read: everything of `before` that the rest of the file does not redefine,
+ *   because any of it may have stood there.
+ */
+export function readManifest(file: string, text: string, before?: FileState): FileState {
+  if (text.trim() === '') return holdFile(file, 'the file is empty', before);
+  const parsed = new Map<string, readonly ParsedDocument[]>();
+  const found: (Finding & { readonly place: Place })[] = [];
+  let document = 0;
+  for (const { text: chunk, linesBefore } of splitDocuments(text)) {
+    const hash = createHash('sha1').update(chunk).digest('base64');
+    const documents = parsed.get(hash) ?? before?.parsed.get(hash) ?? parseChunk(chunk).map(toParsedDocument);
+    parsed.set(hash, documents);
+    for (const one of documents) {
+      document += 1;
+      for (const finding of findingsOf(one, linesBefore)) {
+        const { item } = finding;
+        found.push({ ...finding, place: { file, document, ...(item && { item }) } });
+      }
+    }
+  }
+  return { ...sortFindings(found, before), parsed };
+}
+
+/** For a file that cannot be used as a whole: all it gave before stays. */
+export function holdFile(file: string, reason: string, before?: FileState): FileState {
+  const held = before?.objects ?? [];
+  const message = held.length > 0 ? `${reason}; its last good objects stay in service` : reason;
+  return {
+    objects: held,
+    problems: [{ file, object: 'file', message }],
+    ignored: [],
+    parsed: before?.parsed ?? new Map(),
+  };
+}
+
+function toParsedDocument(document: Document): ParsedDocument {
+  return 'error' in document ? document : { findings: readObjects(document.value) };
+}
+
+function findingsOf(document: ParsedDocument, linesBefore: number): readonly Finding[] {
+  if ('findings' in document) return document.findings;
+  const { message, position } = document.error;
+  const where = position ? ` (line ${linesBefore + position.line}, column ${position.column})` : '';
+  const problem = { object: 'document', message: `not readable as YAML or JSON: ${message}${where}` };
+  return [{ result: { kind: 'problem', id: null, problem } }];
+}
+
+function sortFindings(
+  found: readonly (Finding & { readonly place: Place })[],
+  before: FileState | undefined,
+): Omit<FileState, 'parsed'> {
+  const objects: PlacedObject[] = [];
+  const problems: ManifestProblem[] = [];
+  const ignored = new Set<string>();
+  const refused = new Set<string | null>();
+  for (const { place, result } of found) {
+    if (result.kind === 'object') objects.push({ place, object: result.object });
+    else if (result.kind === 'ignored') ignored.add(result.what);
+    else {
+      problems.push({ ...place, ...result.problem });
+      refused.add(result.id);
+    }
+  }
+  return { objects: [...objects, ...lastGood(objects, refused, before)], problems, ignored: [...ignored] };
+}
+
+/** A null among the refused stands for any object. */
+function lastGood(
+  good: readonly PlacedObject[],
+  refused: ReadonlySet<string | null>,
+  before: FileState | undefined,
+): PlacedObject[] {
+  if (before === undefined || refused.size === 0) return [];
+  const present = new Set(good.map(({ object }) => object.id));
+  return before.objects.filter(
+    ({ object: { id } }) => !present.has(id) && (refused.has(null) || refused.has(id)),
+  );
+}

@@ -1,0 +1,85 @@
+import type { EndpointSlice, Service } from '../model/objects.js';
+import type { Parsed } from '../model/parse.js';
+import { parseEndpoints } from '../model/parse-endpoints.js';
+import { parseService } from '../model/parse-service.js';
+import { parseEndpointSlice } from '../model/parse-slice.js';
+import type { Problem } from '../model/problem.js';
+
+/** One object of a document in the form the model wants. */
+export interface ManifestObject {
+  /** Kind and `namespace/name`. */
+  readonly id: string;
+  readonly service: Service | null;
+  readonly slices: readonly EndpointSlice[];
+}
+
+/** What one object of a document came to. */
+export interface Finding {
+  /** Position in a `List`, from 1. */
+  readonly item?: number;
+  readonly result:
+    | { readonly kind: 'object'; readonly object: ManifestObject }
+    /** `id` is null where the object does not tell which one it is. */
+    | { readonly kind: 'problem'; readonly id: string | null; readonly problem: Problem }
+    | { readonly kind: 'ignored'; readonly what: string };
+}
+
+type Result = Finding['result'];
+
+/** The kinds that are read, by apiVersion and kind. */
+const READERS = new Map<string, (raw: unknown) => Result>([
+  ['v1 Service', (raw) => toResult(parseService(raw), (service) => ({ service, slices: [] }))],
+  [
+    'discovery.k8s.io/v1 EndpointSlice',
+    (raw) => toResult(parseEndpointSlice(raw), (slice) => ({ service: null, slices: [slice] })),
+  ],
+  ['v1 Endpoints', (raw) => toResult(parseEndpoints(raw), (slices) => ({ service: null, slices }))],
+]);
+
+/** Lists, and the kind of items that do not say theirs (the API server leaves it out in typed lists). */
+const LISTS = new Map<string, string | null>([
+  ['v1 List', null],
+  ['v1 ServiceList', 'v1 Service'],
+  ['v1 EndpointsList', 'v1 Endpoints'],
+  ['discovery.k8s.io/v1 EndpointSliceList', 'discovery.k8s.io/v1 EndpointSlice'],
+]);
+
+/** Finds the objects of a parsed document: itself, or the items of a list. Empty documents hold none. */
+export function readObjects(value: unknown): Finding[] {
+  if (value === null || value === undefined) return [];
+  const type = typeOf(value);
+  const itemType = type === null ? undefined : LISTS.get(type);
+  if (itemType === undefined) return [{ result: readObject(value, type) }];
+  const items = (value as { items?: unknown }).items ?? [];
+  if (!Array.isArray(items)) return [{ result: malformed('items is not a list') }];
+  return items.map((item: unknown, index) => ({
+    item: index + 1,
+    result: readObject(item, typeOf(item) ?? itemType),
+  }));
+}
+
+function readObject(raw: unknown, type: string | null): Result {
+  if (type === null) return malformed('not a Kubernetes object: apiVersion and kind are missing');
+  const read = READERS.get(type);
+  if (read !== undefined) return read(raw);
+  const [version, kind] = type.split(' ');
+  if (kind === 'EndpointSlice') {
+    return malformed(`EndpointSlice of apiVersion ${version} is not supported; use discovery.k8s.io/v1`);
+  }
+  return { kind: 'ignored', what: type };
+}
+
+function typeOf(raw: unknown): string | null {
+  if (typeof raw !== 'object' || raw === null) return null;
+  const { apiVersion, kind } = raw as { apiVersion?: unknown; kind?: unknown };
+  return typeof apiVersion === 'string' && typeof kind === 'string' ? `${apiVersion} ${kind}` : null;
+}
+
+function toResult<T>(parsed: Parsed<T>, convert: (value: T) => Omit<ManifestObject, 'id'>): Result {
+  if (parsed.ok) return { kind: 'object', object: { id: parsed.object, ...convert(parsed.value) } };
+  return { kind: 'problem', id: parsed.object, problem: parsed.problem };
+}
+
+function malformed(message: string): Result {
+  return { kind: 'problem', id: null, problem: { object: 'document', message } };
+}

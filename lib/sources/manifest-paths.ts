@@ -1,0 +1,61 @@
+import { readdir, stat } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+
+/** Whether an entry of a directory is read as a manifest; hidden ones are not. */
+export function isManifestName(name: string): boolean {
+  return /^[^.].*\.(yaml|yml|json)$/.test(name);
+}
+
+/**
+ * The manifest files under a path: itself, or those directly in a directory, sorted by name. Hidden entries are left
+ * out, so that of a ConfigMap mount the links are read once and its `..data` directories are not. Rejects if the
+ * path cannot be read.
+ */
+export async function listManifests(path: string): Promise<string[]> {
+  const stats = await stat(path);
+  if (stats.isFile()) return [path];
+  if (!stats.isDirectory()) throw new Error('neither a file nor a directory');
+  const names = (await readdir(path)).filter(isManifestName).sort();
+  const paths = names.map((name) => join(path, name));
+  const regular = await Promise.all(paths.map(isRegularFile));
+  return paths.filter((_, index) => regular[index]);
+}
+
+/** A text that differs whenever a file under the paths was written, replaced, added or removed. */
+export async function stampOf(paths: readonly string[]): Promise<string> {
+  const stamps = await Promise.all(paths.map(stampOfPath));
+  return stamps.flat().join('\n');
+}
+
+/** The directory in which a change of `path` shows: a link or a file is replaced in its parent. */
+export async function directoryOf(path: string): Promise<string> {
+  const stats = await stat(path);
+  return stats.isDirectory() ? path : dirname(path);
+}
+
+/** `ENOENT: no such file or directory` and the like, without the call and the path. */
+export function reasonOf(error: unknown): string {
+  const message = error instanceof Error ? error.message : String(error);
+  return message.split(', ')[0]!;
+}
+
+async function isRegularFile(path: string): Promise<boolean> {
+  try {
+    return (await stat(path)).isFile();
+  } catch {
+    return false;
+  }
+}
+
+async function stampOfPath(path: string): Promise<string[]> {
+  try {
+    return await Promise.all((await listManifests(path)).map(stampOfFile));
+  } catch (error) {
+    return [`${path} ${reasonOf(error)}`];
+  }
+}
+
+async function stampOfFile(path: string): Promise<string> {
+  const { dev, ino, size, mtimeNs, ctimeNs } = await stat(path, { bigint: true });
+  return [path, dev, ino, size, mtimeNs, ctimeNs].join(' ');
+}

@@ -1,0 +1,59 @@
+import { isDeepStrictEqual } from 'node:util';
+import { type EndpointSlice, type ObjectSet, objectKey, type Service } from '../model/objects.js';
+import type { FileState, PlacedObject } from './manifest-file.js';
+import { describePlace, type ManifestProblem, type Place } from './manifest-problem.js';
+
+export interface Merged {
+  readonly objects: ObjectSet;
+  readonly problems: readonly ManifestProblem[];
+}
+
+/**
+ * Joins the files in their order. An object defined twice is taken from the first place. Objects equal to those in
+ * `before` are those (`===`), and `before` itself comes back if nothing changed.
+ */
+export function mergeFiles(files: Iterable<FileState>, before: ObjectSet): Merged {
+  const places = new Map<string, Place>();
+  const services = new Map<string, Service>();
+  const slices = new Map<string, EndpointSlice>();
+  const problems: ManifestProblem[] = [];
+  for (const file of files) {
+    problems.push(...file.problems);
+    for (const { place, object } of file.objects) {
+      const first = places.get(object.id);
+      if (first !== undefined) {
+        problems.push(duplicate({ place, object }, first));
+        continue;
+      }
+      places.set(object.id, place);
+      if (object.service) keep(services, object.service, before.services);
+      for (const slice of object.slices) keep(slices, slice, before.slices);
+    }
+  }
+  const same = sameMap(services, before.services) && sameMap(slices, before.slices);
+  return { objects: same ? before : { services, slices }, problems };
+}
+
+function keep<T extends Service | EndpointSlice>(
+  target: Map<string, T>,
+  object: T,
+  before: ReadonlyMap<string, T>,
+): void {
+  const key = objectKey(object);
+  const known = before.get(key);
+  target.set(key, known !== undefined && isDeepStrictEqual(known, object) ? known : object);
+}
+
+function sameMap<T>(a: ReadonlyMap<string, T>, b: ReadonlyMap<string, T>): boolean {
+  if (a.size !== b.size) return false;
+  for (const [key, value] of a) if (b.get(key) !== value) return false;
+  return true;
+}
+
+function duplicate({ place, object }: PlacedObject, first: Place): ManifestProblem {
+  return {
+    ...place,
+    object: object.id,
+    message: `already defined in ${describePlace(first)}; this one is ignored, remove one of the two`,
+  };
+}

@@ -1,0 +1,347 @@
+import {
+  appendFileSync,
+  chmodSync,
+  mkdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  unlinkSync,
+  writeFileSync,
+} from 'node:fs';
+import { join } from 'node:path';
+import { pino } from 'pino';
+import t, { type Test } from 'tap';
+import type { ObjectSet } from '../../lib/model/objects.js';
+import { ManifestSource } from '../../lib/sources/manifest.js';
+import { describeManifestProblem, ManifestError } from '../../lib/sources/manifest-problem.js';
+
+const QUICK = { debounceMs: 10, maxDelayMs: 100, pollMs: 50 };
+
+function serviceYaml(name: string, port = 80, address = '10.96.0.10'): string {
+  return `apiVersion: v1
+kind: Service
+metadata:
+  name: ${name}
+spec:
+  clusterIP: ${address}
+  ports:
+  - port: ${port}
+`;
+}
+
+/** A source under test, with the states it delivered and the lines it logged. */
+class Harness {
+  readonly lines: Record<string, unknown>[] = [];
+  readonly states: ObjectSet[] = [];
+  readonly source: ManifestSource;
+  #wake = () => {};
+
+  constructor(t: Test, paths: string[]) {
+    const log = pino({ level: 'debug' }, { write: (line: string) => void this.lines.push(JSON.parse(line)) });
+    this.source = new ManifestSource(paths, log, QUICK);
+    t.teardown(() => this.source.stop());
+  }
+
+  start(): Promise<void> {
+    return this.source.start((objects) => {
+      this.states.push(objects);
+      this.#wake();
+    });
+  }
+
+  get now(): ObjectSet {
+    return this.states.at(-1)!;
+  }
+
+  /** Names and first ports of the Services at present. */
+  get services(): string[] {
+    return [...this.now.services.values()].map(({ name, ports }) => `${name}:${ports[0]!.port}`).sort();
+  }
+
+  /** Problems with file names cut down to their last part. */
+  get problems(): string[] {
+    return this.source.problems.map((problem) => describeManifestProblem(problem).replaceAll(/\/\S*\//g, ''));
+  }
+
+  /** Waits until `condition` holds; the test's own time-out is the limit. */
+  async until(condition: () => boolean): Promise<void> {
+    while (!condition()) {
+      await new Promise<void>((resolve) => {
+        this.#wake = resolve;
+        setTimeout(resolve, 20);
+      });
+    }
+  }
+}
+
+t.test('kubectl output: documents, lists, JSON and YAML, typed lists', async (t) => {
+  const item = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'c' }, spec: { ports: [{ port: 3 }] } };
+  const { apiVersion: _, kind: __, ...bare } = item;
+  const dir = t.testdir({
+    'a.yaml': `# two documents\n---\n${serviceYaml('a', 1)}---\n${serviceYaml('b', 2)}`,
+    'b.json': JSON.stringify({ apiVersion: 'v1', kind: 'List', items: [item] }),
+    'c.yml': JSON.stringify({
+      apiVersion: 'v1',
+      kind: 'ServiceList',
+      items: [{ ...bare, metadata: { name: 'd', namespace: 'shop' } }],
+    }),
+    'd.yaml': `apiVersion: v1
+kind: List
+items:
+- apiVersion: discovery.k8s.io/v1
+  kind: EndpointSlice
+  metadata:
+    name: a-1
+    labels: {kubernetes.io/service-name: a}
+  addressType: IPv4
+  ports: [{port: 8080}]
+  endpoints:
+  - addresses: [10.1.0.1]
+- apiVersion: v1
+  kind: Endpoints
+  metadata: {name: b}
+  subsets:
+  - addresses: [{ip: 10.1.0.2}]
+    ports: [{port: 8080}]
+- {apiVersion: apps/v1, kind: Deployment, metadata: {name: a}}
+- {apiVersion: serving.knative.dev/v1, kind: Service, metadata: {name: other}}
+`,
+    'notes.txt': 'not read',
+    '.hidden.yaml': 'not: read',
+    'sub.yaml': { 'e.yaml': serviceYaml('e') },
+  });
+  const harness = new Harness(t, [dir]);
+  await harness.start();
+  t.same([...harness.now.services.keys()], ['default/a', 'default/b', 'default/c', 'shop/d']);
+  t.same([...harness.now.slices.keys()], ['default/a-1', 'default/b/0/IPv4']);
+  t.same(harness.problems, []);
+  const ignored = harness.lines.filter(({ kinds }) => kinds);
+  t.same(
+    ignored.map(({ kinds }) => kinds),
+    [['apps/v1 Deployment', 'serving.knative.dev/v1 Service']],
+  );
+});
+
+t.test('the start fails on a path that cannot be read, not on an empty directory', async (t) => {
+  const dir = t.testdir({});
+  const missing = new Harness(t, [join(dir, 'missing.yaml')]);
+  await t.rejects(missing.start(), ManifestError);
+  await t.rejects(missing.start(), {
+    message: `cannot read manifest ${join(dir, 'missing.yaml')}: ENOENT: no such file or directory; check the path given to --manifest`,
+  });
+  const empty = new Harness(t, [dir]);
+  await empty.start();
+  t.equal(empty.now.services.size, 0);
+  t.match(empty.lines[0], { level: 40, path: dir });
+  writeFileSync(join(dir, 'a.yaml'), serviceYaml('a'));
+  await empty.until(() => empty.now.services.size === 1);
+});
+
+const good = serviceYaml('good');
+const malformed: Record<string, { text: string; says: string; served?: string[] }> = {
+  'broken YAML': {
+    text: `a: "b\n---\n${good}`,
+    says: 'm.yaml, document 1: document: not readable as YAML or JSON: Missing closing "quote (line 2, column 1)',
+  },
+  'broken YAML in the second document': {
+    text: `${good}---\nkind: [Service\n---\n${serviceYaml('last')}`,
+    says: 'm.yaml, document 2: document: not readable as YAML or JSON: Flow sequence in block collection must be sufficiently indented and end with a ] (line 11, column 1)',
+    served: ['good:80', 'last:80'],
+  },
+  'tabs as indentation': {
+    text: `${good}---\nspec:\n\tports: 1\n`,
+    says: 'm.yaml, document 2: document: not readable as YAML or JSON: Tabs are not allowed as indentation (line 11, column 1)',
+  },
+  'duplicate keys': {
+    text: `${good}---\nkind: Service\nkind: Service\n`,
+    says: 'm.yaml, document 2: document: not readable as YAML or JSON: Map keys must be unique (line 11, column 1)',
+  },
+  'alias bomb': {
+    text: `${good}---\na0: &a0 [x,x]\n${Array.from({ length: 20 }, (_, i) => `a${i + 1}: &a${i + 1} [*a${i},*a${i}]\n`).join('')}`,
+    says: 'm.yaml, document 2: document: not readable as YAML or JSON: Excessive alias count indicates a resource exhaustion attack',
+  },
+  'endless nesting': {
+    text: `${good}---\n${'['.repeat(100_000)}`,
+    says: 'm.yaml, document 2: document: not readable as YAML or JSON: nested deeper than 100 levels',
+  },
+  'not an object': {
+    text: `${good}---\njust text\n`,
+    says: 'm.yaml, document 2: document: not a Kubernetes object: apiVersion and kind are missing',
+  },
+  'no kind': {
+    text: `${good}---\napiVersion: v1\nmetadata: {name: a}\n`,
+    says: 'm.yaml, document 2: document: not a Kubernetes object: apiVersion and kind are missing',
+  },
+  'no name': {
+    text: `${good}---\napiVersion: v1\nkind: Service\nspec: {}\n`,
+    says: 'm.yaml, document 2: Service without a name: metadata.name: missing',
+  },
+  'bad port': {
+    text: `${good}---\n${serviceYaml('bad', 70000)}`,
+    says: 'm.yaml, document 2: Service default/bad: spec.ports[0].port: 70000 is not a port (1-65535)',
+  },
+  'bad address': {
+    text: `${good}---\n${serviceYaml('bad', 80, '10.96.0.1000')}`,
+    says: 'm.yaml, document 2: Service default/bad: spec.clusterIP: "10.96.0.1000" is not the IP address of a host',
+  },
+  'bad list': {
+    text: `${good}---\napiVersion: v1\nkind: List\nitems: {}\n`,
+    says: 'm.yaml, document 2: document: items is not a list',
+  },
+  'bad list item': {
+    text: `${good}---\napiVersion: v1\nkind: List\nitems: [{apiVersion: v1, kind: Deploymint}, {apiVersion: v1, kind: Service, metadata: 1}]\n`,
+    says: 'm.yaml, document 2, item 2: Service without a name: metadata: 1 is not a mapping',
+  },
+  'defined twice': {
+    text: `${good}---\n${serviceYaml('good', 81)}`,
+    says: 'm.yaml, document 2: Service default/good: already defined in m.yaml, document 1; this one is ignored, remove one of the two',
+  },
+  'old EndpointSlice version': {
+    text: `${good}---\napiVersion: discovery.k8s.io/v1beta1\nkind: EndpointSlice\n`,
+    says: 'm.yaml, document 2: document: EndpointSlice of apiVersion discovery.k8s.io/v1beta1 is not supported; use discovery.k8s.io/v1',
+  },
+  'binary rubbish': {
+    text: `${good}---\n\u0000\u0001\ufffd`,
+    says: 'm.yaml, document 2: document: not a Kubernetes object: apiVersion and kind are missing',
+  },
+  'empty file': { text: ' \n', says: 'm.yaml: file: the file is empty', served: [] },
+};
+
+t.test('malformed: the bad document is named and the good ones are served', async (t) => {
+  for (const [how, { text, says, served }] of Object.entries(malformed)) {
+    const harness = new Harness(t, [t.testdir({ 'm.yaml': text })]);
+    await harness.start();
+    t.same(harness.problems, [says], how);
+    t.same(harness.services, served ?? ['good:80'], how);
+    const errors = harness.lines.filter(({ level }) => level === 50);
+    t.equal(errors.length, 1, `${how}: logged once`);
+    await harness.source.stop();
+  }
+});
+
+t.test('the same malformations later: the last good version stays', async (t) => {
+  const dir = t.testdir({ 'm.yaml': '' });
+  const file = join(dir, 'm.yaml');
+  for (const [how, { text }] of Object.entries(malformed)) {
+    writeFileSync(file, `${good}---\n${serviceYaml('bad', 81)}`);
+    const harness = new Harness(t, [dir]);
+    await harness.start();
+    writeFileSync(file, text);
+    await harness.until(() => harness.problems.length > 0);
+    await harness.source.stop();
+    const replaced = how === 'defined twice';
+    const expected = replaced ? ['good:80'] : ['bad:81', 'good:80'];
+    t.same(
+      harness.services.filter((name) => !name.startsWith('last')),
+      expected,
+      how,
+    );
+  }
+});
+
+t.test('a change in place reaches the Service it is about and no other', async (t) => {
+  const dir = t.testdir({ 'a.yaml': `${serviceYaml('a')}---\n${serviceYaml('b')}` });
+  const harness = new Harness(t, [dir]);
+  await harness.start();
+  const before = harness.now;
+  writeFileSync(join(dir, 'a.yaml'), `${serviceYaml('a')}---\n${serviceYaml('b', 81)}`);
+  await harness.until(() => harness.services.includes('b:81'));
+  t.equal(harness.now.services.get('default/a'), before.services.get('default/a'));
+  t.not(harness.now.services.get('default/b'), before.services.get('default/b'));
+  appendFileSync(join(dir, 'a.yaml'), `---\n${serviceYaml('c')}`);
+  await harness.until(() => harness.services.includes('c:80'));
+  t.equal(harness.now.services.get('default/a'), before.services.get('default/a'));
+});
+
+t.test('files come, are replaced by rename, and go', async (t) => {
+  const dir = t.testdir({ 'a.yaml': serviceYaml('a') });
+  const at = (name: string) => join(dir, name);
+  const harness = new Harness(t, [dir]);
+  await harness.start();
+  writeFileSync(at('b.yaml'), serviceYaml('b'));
+  await harness.until(() => harness.services.join() === 'a:80,b:80');
+  writeFileSync(at('.a.yaml.tmp'), serviceYaml('a', 81));
+  renameSync(at('.a.yaml.tmp'), at('a.yaml'));
+  await harness.until(() => harness.services.join() === 'a:81,b:80');
+  unlinkSync(at('a.yaml'));
+  await harness.until(() => harness.services.join() === 'b:80');
+  writeFileSync(at('a.yaml'), serviceYaml('a', 82));
+  await harness.until(() => harness.services.join() === 'a:82,b:80');
+});
+
+t.test('a ConfigMap mount: links through ..data, swapped as one', async (t) => {
+  const dir = t.testdir({});
+  const publish = (version: string, port: number) => {
+    mkdirSync(join(dir, version));
+    for (const name of ['a', 'b']) writeFileSync(join(dir, version, `${name}.yaml`), serviceYaml(name, port));
+    symlinkSync(version, join(dir, '..data_tmp'));
+    renameSync(join(dir, '..data_tmp'), join(dir, '..data'));
+  };
+  publish('..2026_01', 80);
+  for (const name of ['a.yaml', 'b.yaml']) symlinkSync(`..data/${name}`, join(dir, name));
+  const whole = new Harness(t, [dir]);
+  const single = new Harness(t, [join(dir, 'b.yaml')]);
+  await whole.start();
+  await single.start();
+  t.same(whole.services, ['a:80', 'b:80']);
+  publish('..2026_02', 81);
+  await whole.until(() => whole.services.join() === 'a:81,b:81');
+  await single.until(() => single.services.join() === 'b:81');
+  rmSync(join(dir, '..2026_01'), { recursive: true });
+  t.same(whole.problems, []);
+});
+
+t.test('a file given by name that goes keeps its objects until it is back', async (t) => {
+  const file = join(t.testdir({ services: serviceYaml('a') }), 'services');
+  const harness = new Harness(t, [file]);
+  await harness.start();
+  unlinkSync(file);
+  await harness.until(() => harness.problems.length === 1);
+  t.same(harness.problems, [
+    'services: file: cannot be read: ENOENT: no such file or directory; its last good objects stay in service',
+  ]);
+  t.same(harness.services, ['a:80']);
+  writeFileSync(file, serviceYaml('a', 81));
+  await harness.until(() => harness.services.join() === 'a:81');
+  t.same(harness.problems, []);
+});
+
+t.test('a directory that goes keeps its objects until it is back', async (t) => {
+  const dir = join(t.testdir({ d: { 'a.yaml': serviceYaml('a') } }), 'd');
+  const harness = new Harness(t, [dir]);
+  await harness.start();
+  renameSync(dir, `${dir}.away`);
+  await harness.until(() => harness.problems.length === 1);
+  t.same(harness.problems, ['d: file: cannot be read: ENOENT: no such file or directory']);
+  t.same(harness.services, ['a:80']);
+  mkdirSync(dir);
+  writeFileSync(join(dir, 'b.yaml'), serviceYaml('b'));
+  await harness.until(() => harness.services.join() === 'b:80');
+  t.same(harness.problems, []);
+});
+
+t.test('a held object keeps its place against a second definition', async (t) => {
+  const dir = t.testdir({ 'a.yaml': serviceYaml('x', 80), 'b.yaml': serviceYaml('x', 81) });
+  const harness = new Harness(t, [dir]);
+  await harness.start();
+  t.same(harness.services, ['x:80']);
+  writeFileSync(join(dir, 'a.yaml'), serviceYaml('x', 0));
+  await harness.until(() => harness.problems.length === 2);
+  t.same(harness.services, ['x:80']);
+  unlinkSync(join(dir, 'a.yaml'));
+  await harness.until(() => harness.services.join() === 'x:81');
+  t.same(harness.problems, []);
+});
+
+t.test('an unchanged state is not delivered again', async (t) => {
+  const dir = t.testdir({ 'a.yaml': serviceYaml('a') });
+  const harness = new Harness(t, [dir]);
+  await harness.start();
+  const text = readFileSync(join(dir, 'a.yaml'), 'utf8');
+  writeFileSync(join(dir, 'a.yaml'), `# a comment\n${text}`);
+  chmodSync(join(dir, 'a.yaml'), 0o600);
+  writeFileSync(join(dir, 'b.yaml'), 'rubbish');
+  await harness.until(() => harness.problems.length === 1);
+  t.equal(harness.states.length, 1);
+});
