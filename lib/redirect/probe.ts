@@ -19,27 +19,26 @@ const PATIENCE_MS = 1000;
  * @throws RedirectError if redirecting does not work
  */
 export async function probe(xtables: Xtables, bindAddress: string): Promise<Features> {
-  const comment = await redirects(xtables, bindAddress, ' -m comment --comment "a:b"').then(
-    () => true,
-    async () => {
-      await redirects(xtables, bindAddress, '');
-      return false;
-    },
-  );
-  return { comment, guard: await guardVerdict(xtables) };
+  const comment = await accepts(xtables, 'nat', ['-m comment --comment "a:b" -j RETURN']);
+  await redirectDatagram(xtables, bindAddress);
+  for (const guard of ['REJECT', 'DROP'] as const) {
+    const rules = guardRules(xtables.family, [PROBE_PORT], guard);
+    if (await accepts(xtables, 'filter', rules)) return { comment, guard };
+  }
+  return { comment, guard: null };
 }
 
-async function redirects(xtables: Xtables, bindAddress: string, comment: string): Promise<void> {
+async function redirectDatagram(xtables: Xtables, bindAddress: string): Promise<void> {
   const { family } = xtables;
   const receiver = await listen(family, isWildcard(bindAddress) ? LOOPBACK[family] : bindAddress);
   try {
     const match = `-d ${LOOPBACK[family]} -p udp -m udp --dport ${PROBE_PORT}`;
-    const rule = `${match}${comment} ${targetRule(bindAddress, receiver.address().port)}`;
+    const target = targetRule(bindAddress, receiver.address().port);
+    const hook = `OUTPUT ${match} -j ${PROBE_CHAIN}`;
     await withRules(
       xtables,
       'nat',
-      [`-A ${PROBE_CHAIN} ${rule}`, `-I OUTPUT ${match} -j ${PROBE_CHAIN}`],
-      [`-D OUTPUT ${match} -j ${PROBE_CHAIN}`],
+      { install: [`-A ${PROBE_CHAIN} ${match} ${target}`, `-I ${hook}`], remove: [`-D ${hook}`] },
       () => expectDatagram(family, receiver),
     );
   } finally {
@@ -47,26 +46,21 @@ async function redirects(xtables: Xtables, bindAddress: string, comment: string)
   }
 }
 
-async function guardVerdict(xtables: Xtables): Promise<'REJECT' | 'DROP' | null> {
-  for (const verdict of ['REJECT', 'DROP'] as const) {
-    const rules = guardRules(xtables.family, [PROBE_PORT], verdict).map(
-      (rule) => `-A ${PROBE_CHAIN} ${rule}`,
-    );
-    try {
-      await withRules(xtables, 'filter', rules, [], async () => {});
-      return verdict;
-    } catch {
-      // What the kernel has not, it refuses to load; the next choice needs less.
-    }
+/** What the kernel has not, it refuses to load. */
+async function accepts(xtables: Xtables, table: string, rules: readonly string[]): Promise<boolean> {
+  const install = rules.map((rule) => `-A ${PROBE_CHAIN} ${rule}`);
+  try {
+    await withRules(xtables, table, { install, remove: [] }, async () => {});
+    return true;
+  } catch {
+    return false;
   }
-  return null;
 }
 
 async function withRules(
   xtables: Xtables,
   table: string,
-  install: readonly string[],
-  remove: readonly string[],
+  { install, remove }: { install: readonly string[]; remove: readonly string[] },
   body: () => Promise<void>,
 ): Promise<void> {
   const script = (lines: readonly string[]) =>

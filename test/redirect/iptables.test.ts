@@ -1,0 +1,307 @@
+import { pino } from 'pino';
+import t from 'tap';
+import type { Family, Protocol } from '../../lib/model/portal.js';
+import { clearAll } from '../../lib/redirect/clear.js';
+import { type RunCommand, runCommand } from '../../lib/redirect/command.js';
+import type { Redirect } from '../../lib/redirect/driver.js';
+import { IptablesDriver } from '../../lib/redirect/iptables.js';
+import { Pod, sh } from './namespace.js';
+import { NameServer, reach, reachFrom } from './reach.js';
+
+const log = pino({ level: 'silent' });
+const VIP = { IPv4: '10.96.0.10', IPv6: 'fd00:96::10' } as const;
+const FAMILIES = ['IPv4', 'IPv6'] as const;
+const PROTOCOLS = ['TCP', 'UDP'] as const;
+const NODE_ADDRESSES = ['127.0.0.1', '::1', Pod.router.IPv4, Pod.router.IPv6];
+const proxyPortRange = { first: 1024, last: 65535 };
+
+type Kind = 'nft' | 'legacy';
+const OTHER = { nft: 'legacy', legacy: 'nft' } as const;
+
+/** A node that has one back end only. */
+function only(kind: Kind, run: RunCommand = runCommand): RunCommand {
+  return async (program, args, input) => (program.includes(OTHER[kind]) ? null : run(program, args, input));
+}
+
+/** A kernel that refuses every rule with this word in it. */
+function without(word: string): RunCommand {
+  return async (program, args, input) =>
+    input?.includes(word)
+      ? { code: 2, stdout: '', stderr: `${program}: Couldn't load match '${word}'` }
+      : runCommand(program, args, input);
+}
+
+function open(run: RunCommand, bindAddress = { IPv4: '0.0.0.0', IPv6: '::' }): Promise<IptablesDriver> {
+  return IptablesDriver.open({ log, run, bindAddress, proxyPortRange });
+}
+
+function redirect(
+  name: string,
+  family: Family,
+  protocol: Protocol,
+  proxyPort: number,
+  port: number = 80,
+): Redirect {
+  const label = `default/${name}:main`;
+  const id = `${label}/${protocol}/${family}`;
+  return { id, label, protocol, family, vips: [{ address: VIP[family], port }], proxyPort };
+}
+
+/** One Service port in all four forms. */
+function redirects(name: string, proxyPort: number, port?: number): Redirect[] {
+  return FAMILIES.flatMap((family) =>
+    PROTOCOLS.map((protocol) => redirect(name, family, protocol, proxyPort, port)),
+  );
+}
+
+function saved(kind: Kind): string {
+  return sh(`iptables-${kind}-save; ip6tables-${kind}-save`);
+}
+
+const pod = new Pod();
+const server = await NameServer.start('web', NODE_ADDRESSES);
+t.teardown(() => server.close());
+t.setTimeout(120_000);
+
+async function answers(port = 80): Promise<string[]> {
+  const targets = FAMILIES.flatMap((family) =>
+    PROTOCOLS.map((protocol) => ({ protocol, address: VIP[family], port })),
+  );
+  return Promise.all(targets.map(reach));
+}
+const ALL_WEB = ['web', 'web', 'web', 'web'];
+
+for (const kind of ['nft', 'legacy'] as const) {
+  const family = (name: Family) => `${name === 'IPv4' ? 'iptables' : 'ip6tables'}-${kind}`;
+
+  t.test(`${kind}: VIPs are reached from the node and from a pod`, async (t) => {
+    const driver = await open(only(kind));
+    await driver.apply({ set: redirects('web', server.port), remove: [] });
+    for (const name of FAMILIES) {
+      for (const protocol of PROTOCOLS) {
+        const target = { protocol, address: VIP[name], port: 80 };
+        t.equal(await reach(target), 'web', `${name} ${protocol} from the node`);
+        t.equal(await reachFrom(pod.namespace, target), 'web', `${name} ${protocol} from a pod`);
+      }
+    }
+    t.equal(await driver.audit(), 0, 'what was programmed is what is wanted');
+    await driver.clear();
+    t.notMatch(saved(kind), /KUBE-PORTAL/);
+  });
+
+  t.test(`${kind}: changes are seen, and what did not change stays`, async (t) => {
+    const other = await NameServer.start('other', NODE_ADDRESSES);
+    const driver = await open(only(kind));
+    await driver.apply({ set: [...redirects('a', 1, 80), ...redirects('b', server.port, 81)], remove: [] });
+    await driver.apply({ set: redirects('a', other.port, 80), remove: [] });
+    t.strictSame(await answers(80), ['other', 'other', 'other', 'other']);
+    t.strictSame(await answers(81), ALL_WEB);
+    await driver.apply({ set: [], remove: redirects('a', 1).map(({ id }) => id) });
+    t.notMatch(saved(kind), /default\/a/);
+    t.strictSame(await answers(81), ALL_WEB);
+    t.equal(await driver.audit(), 0);
+    await driver.clear();
+    other.close();
+  });
+
+  t.test(`${kind}: what others break is repaired`, async (t) => {
+    const driver = await open(only(kind));
+    const many = Array.from({ length: 40 }, (_, i) => redirects(`s${i}`, server.port, 80 + i)).flat();
+    await driver.apply({ set: many, remove: [] });
+    t.equal(await driver.audit(), 0);
+    const good = saved(kind).replace(/^#.*|\[\d+:\d+\]/gm, '');
+    const damages: Record<string, (tables: string) => string> = {
+      'everything flushed': (tables) =>
+        `${tables} -t nat -F; ${tables} -t nat -X; ${tables} -F; ${tables} -X`,
+      'the jump removed': (tables) => `${tables} -t nat -D PREROUTING -j KUBE-PORTALS-CONTAINER`,
+      'the jump twice': (tables) => `${tables} -t nat -A OUTPUT -j KUBE-PORTALS-HOST`,
+      'a rule added': (tables) => `${tables} -t nat -A KUBE-PORTALS-HOST -p tcp -j ACCEPT`,
+      'one chain emptied': (tables) => `${tables} -t nat -F KUBE-PORTALS-HOST`,
+      'a chain of our kind': (tables) =>
+        `${tables} -t nat -N KUBE-PORTAL-OLD; ${tables} -t nat -A OUTPUT -j KUBE-PORTAL-OLD`,
+      'the guard flushed': (tables) => `${tables} -F KUBE-PORTALS-GUARD`,
+    };
+    for (const [name, damage] of Object.entries(damages)) {
+      for (const which of FAMILIES) sh(damage(family(which)));
+      t.ok((await driver.audit()) >= 2, name);
+      t.equal(saved(kind).replace(/^#.*|\[\d+:\d+\]/gm, ''), good, `${name}: as before`);
+      t.equal(await driver.audit(), 0, `${name}: once`);
+    }
+    t.strictSame(await answers(119), ALL_WEB);
+    await driver.clear();
+  });
+
+  t.test(`${kind}: a change works although somebody has flushed the table`, async (t) => {
+    const driver = await open(only(kind));
+    await driver.apply({ set: [...redirects('a', server.port, 80), ...redirects('b', 1, 81)], remove: [] });
+    for (const which of FAMILIES) sh(`${family(which)} -t nat -F; ${family(which)} -t nat -X`);
+    await driver.apply({ set: redirects('b', server.port, 81), remove: [] });
+    await driver.audit();
+    t.strictSame(await answers(80), ALL_WEB);
+    t.strictSame(await answers(81), ALL_WEB);
+    await driver.clear();
+  });
+
+  t.test(`${kind}: our jump goes before the rules of others, which stay`, async (t) => {
+    sh(`iptables-${kind} -t nat -A OUTPUT -d ${VIP.IPv4} -p tcp -j REDIRECT --to-ports 1`);
+    const driver = await open(only(kind));
+    await driver.apply({ set: redirects('web', server.port), remove: [] });
+    t.strictSame(await answers(), ALL_WEB);
+    sh(`iptables-${kind} -t nat -I OUTPUT -d ${VIP.IPv4} -p tcp -j REDIRECT --to-ports 1`);
+    t.equal(await driver.audit(), 1);
+    t.strictSame(await answers(), ALL_WEB);
+    await driver.clear();
+    const rules = saved(kind).match(/^-A .*/gm);
+    t.strictSame(rules, Array(2).fill(`-A OUTPUT -d ${VIP.IPv4}/32 -p tcp -j REDIRECT --to-ports 1`));
+    sh(`iptables-${kind} -t nat -F OUTPUT`);
+  });
+
+  t.test(`${kind}: what a killed run left is taken over or cleared`, async (t) => {
+    const killed = await open(only(kind));
+    await killed.apply({ set: [...redirects('a', 1, 80), ...redirects('gone', 2, 81)], remove: [] });
+    const next = await open(only(kind));
+    await next.apply({ set: redirects('a', server.port, 80), remove: [] });
+    t.notMatch(saved(kind), /default\/gone/);
+    t.strictSame(await answers(), ALL_WEB);
+    t.match(await clearAll('/nonexistent'), [/^\d+ iptables chains/]);
+    t.notMatch(saved(kind), /KUBE-PORTAL/);
+    t.strictSame(await clearAll('/nonexistent'), []);
+  });
+
+  t.test(`${kind}: rules left in the other back end go`, async (t) => {
+    const before = await open(only(OTHER[kind]));
+    await before.apply({ set: redirects('a', 1), remove: [] });
+    sh(`iptables-${kind} -t mangle -N KUBE-IPTABLES-HINT`);
+    const driver = await open(runCommand);
+    t.notMatch(saved(OTHER[kind]), /KUBE-PORTAL/);
+    await driver.apply({ set: redirects('a', server.port), remove: [] });
+    t.match(saved(kind), /KUBE-PORTAL/, 'the back end with the mark of the kubelet is chosen');
+    t.strictSame(await answers(), ALL_WEB);
+    sh(`iptables-${kind} -t mangle -X KUBE-IPTABLES-HINT`);
+    await before.apply({ set: redirects('b', 1), remove: [] });
+    await driver.clear();
+    t.notMatch(saved(OTHER[kind]), /KUBE-PORTAL/, 'clear looks into both');
+  });
+
+  t.test(`${kind}: the back end with rules of others is chosen`, async (t) => {
+    sh(`iptables-${kind} -A FORWARD -j ACCEPT`);
+    const driver = await open(runCommand);
+    await driver.apply({ set: redirects('a', server.port), remove: [] });
+    t.match(saved(kind), /KUBE-PORTAL/);
+    await driver.clear();
+    sh(`iptables-${kind} -D FORWARD -j ACCEPT`);
+  });
+
+  t.test(`${kind}: proxy ports refuse datagrams that were not redirected`, async (t) => {
+    const driver = await open(only(kind));
+    await driver.apply({ set: redirects('web', server.port), remove: [] });
+    for (const address of [Pod.router.IPv4, Pod.router.IPv6]) {
+      const target = { protocol: 'UDP', address, port: server.port } as const;
+      t.equal(await reach(target), 'ECONNREFUSED', `${address} from the node`);
+      t.equal(await reachFrom(pod.namespace, target), 'ECONNREFUSED', `${address} from a pod`);
+    }
+    await driver.clear();
+    t.equal(await reach({ protocol: 'UDP', address: Pod.router.IPv4, port: server.port }), 'web');
+  });
+
+  for (const word of ['comment', 'conntrack', 'REJECT']) {
+    t.test(`${kind}: a kernel without ${word} will do`, async (t) => {
+      const driver = await open(only(kind, without(word)));
+      await driver.apply({ set: redirects('web', server.port), remove: [] });
+      t.notMatch(saved(kind), word);
+      t.strictSame(await answers(), ALL_WEB);
+      t.equal(await driver.audit(), 0);
+      await driver.clear();
+    });
+  }
+
+  t.test(`${kind}: a listener on one address gets its traffic`, async (t) => {
+    const driver = await open(only(kind), Pod.router);
+    await driver.apply({ set: redirects('web', server.port), remove: [] });
+    t.match(saved(kind), `-j DNAT --to-destination [${Pod.router.IPv6}]:${server.port}`);
+    t.strictSame(await answers(), ALL_WEB);
+    t.equal(
+      await reachFrom(pod.namespace, { protocol: 'TCP', address: VIP.IPv4, port: 80 }),
+      'web',
+      'from a pod',
+    );
+    t.equal(await driver.audit(), 0);
+    await driver.clear();
+  });
+
+  t.test(`${kind}: a failed change is told and repaired later`, async (t) => {
+    let broken = false;
+    const driver = await open(
+      only(kind, async (program, args, input) =>
+        broken && program.includes('restore')
+          ? { code: 4, stdout: '', stderr: `${program}: line 4 failed: no luck\n` }
+          : runCommand(program, args, input),
+      ),
+    );
+    broken = true;
+    const change = { set: redirects('web', server.port), remove: [] };
+    await t.rejects(driver.apply(change), {
+      name: 'RedirectError',
+      message: /iptables-\w+-restore failed: .*no luck, at "/,
+    });
+    broken = false;
+    t.ok((await driver.audit()) > 0);
+    t.strictSame(await answers(), ALL_WEB);
+    await driver.clear();
+  });
+
+  t.test(`${kind}: 2,000 redirects and one more`, async (t) => {
+    const driver = await open(only(kind));
+    const many = Array.from({ length: 2000 }, (_, i) =>
+      redirect(`s${i}`, 'IPv4', 'TCP', server.port, 1000 + i),
+    );
+    await driver.apply({ set: many, remove: [] });
+    await driver.apply({ set: redirects('web', server.port), remove: [many[7].id] });
+    t.strictSame(await answers(), ALL_WEB);
+    t.equal(await reach({ protocol: 'TCP', address: VIP.IPv4, port: 2999 }), 'web');
+    t.notMatch(saved(kind), /default\/s7:/);
+    t.equal(await driver.audit(), 0);
+    await driver.clear();
+  });
+}
+
+t.test('a VIP that is no address is refused alone', async (t) => {
+  const driver = await open(runCommand);
+  const bad = { ...redirect('bad', 'IPv4', 'TCP', 1), vips: [{ address: '10.96.0.999', port: 80 }] };
+  const change = { set: [bad, ...redirects('web', server.port)], remove: [] };
+  await t.rejects(driver.apply(change), { message: /default\/bad:main: .*10\.96\.0\.999/ });
+  t.strictSame(await answers(), ALL_WEB);
+  await driver.clear();
+});
+
+t.test('without ip6tables the IPv4 VIPs work and the others are named', async (t) => {
+  const driver = await open(async (program, args, input) =>
+    program.startsWith('ip6') ? null : runCommand(program, args, input),
+  );
+  await t.rejects(driver.apply({ set: redirects('web', server.port), remove: [] }), {
+    message: /IPv6 VIPs of default\/web:main.* not reachable/,
+  });
+  t.equal(await reach({ protocol: 'TCP', address: VIP.IPv4, port: 80 }), 'web');
+  t.equal(await driver.audit(), 0);
+  await driver.clear();
+});
+
+t.test('a rule that loads but redirects nothing is not good enough', async (t) => {
+  const deaf: RunCommand = (program, args, input) =>
+    runCommand(program, args, input?.replaceAll('--dport 9 ', '--dport 10 '));
+  await t.rejects(open(deaf), { name: 'RedirectError', message: /redirects nothing/ });
+  t.notMatch(saved('nft') + saved('legacy'), /KUBE-PORTAL/);
+});
+
+t.test('iptables missing: the message says what to do', async (t) => {
+  const path = process.env.PATH;
+  process.env.PATH = '/nonexistent';
+  t.teardown(() => {
+    process.env.PATH = path;
+  });
+  await t.rejects(open(runCommand), {
+    name: 'RedirectError',
+    message: /apt-get install iptables.*--redirect=address/,
+  });
+  t.strictSame(await clearAll('/nonexistent'), []);
+});
