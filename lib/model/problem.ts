@@ -12,8 +12,12 @@ export function describeProblem({ object, field, message }: Problem): string {
   return field === undefined ? `${object}: ${message}` : `${object}: ${field}: ${message}`;
 }
 
-/** The problems of `now` that were not there `before`, so that each is said once. */
-export function freshProblems<P extends Problem>(now: readonly P[], before: readonly P[]): P[] {
-  const known = new Set(before.map(describeProblem));
-  return now.filter((problem) => !known.has(describeProblem(problem)));
+/** The problems of `now` that were not there `before`, so that each is said once; `describe` tells them apart. */
+export function freshProblems<P extends Problem>(
+  now: readonly P[],
+  before: readonly P[],
+  describe: (problem: P) => string = describeProblem,
+): P[] {
+  const known = new Set(before.map(describe));
+  return now.filter((problem) => !known.has(describe(problem)));
 }

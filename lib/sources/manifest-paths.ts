@@ -29,8 +29,8 @@ export async function stampOf(paths: readonly string[]): Promise<string> {
 
 /** The directory in which a change of `path` shows: a link or a file is replaced in its parent. */
 export async function directoryOf(path: string): Promise<string> {
-  const stats = await stat(path);
-  return stats.isDirectory() ? path : dirname(path);
+  const names = await readdir(path).catch(() => null);
+  return names === null ? dirname(path) : path;
 }
 
 /** `ENOENT: no such file or directory` and the like, without the call and the path. */

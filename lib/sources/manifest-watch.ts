@@ -40,6 +40,7 @@ export class ManifestWatch {
 
   async start(): Promise<void> {
     const directories = await Promise.all(this.#paths.map(directoryOf));
+    if (this.#stopped) return;
     for (const directory of new Set(directories)) this.#watchDirectory(directory);
     this.#schedulePoll();
   }

@@ -2,6 +2,7 @@ import { readFile } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Logger } from 'pino';
 import type { ObjectSet } from '../model/objects.js';
+import { freshProblems } from '../model/problem.js';
 import { type FileState, holdFile, readManifest } from './manifest-file.js';
 import { listManifests, reasonOf, stampOf } from './manifest-paths.js';
 import { describeManifestProblem, ManifestError, type ManifestProblem } from './manifest-problem.js';
@@ -48,6 +49,7 @@ export class ManifestSource implements Source {
     await this.#checkPaths();
     const stamp = await stampOf(this.#paths);
     await this.#read();
+    if (this.#stopped) return;
     onChange(this.#objects);
     const reread = () => {
       this.#reading = this.#reading.then(() => this.#reread(onChange));
@@ -133,10 +135,7 @@ export class ManifestSource implements Source {
   }
 
   #report(problems: readonly ManifestProblem[]): void {
-    const known = new Set(this.#problems.map(describeManifestProblem));
-    for (const problem of problems) {
-      if (known.has(describeManifestProblem(problem))) continue;
-      const { message, ...where } = problem;
+    for (const { message, ...where } of freshProblems(problems, this.#problems, describeManifestProblem)) {
       this.#log.error(where, message);
     }
     this.#problems = problems;

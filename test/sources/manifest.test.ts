@@ -223,12 +223,12 @@ t.test('malformed: the bad document is named and the good ones are served', asyn
 t.test('the same malformations later: the last good version stays', async (t) => {
   const dir = t.testdir({ 'm.yaml': '' });
   const file = join(dir, 'm.yaml');
-  for (const [how, { text }] of Object.entries(malformed)) {
+  for (const [how, { text, says }] of Object.entries(malformed)) {
     writeFileSync(file, `${good}---\n${serviceYaml('bad', 81)}`);
     const harness = new Harness(t, [dir]);
     await harness.start();
     writeFileSync(file, text);
-    await harness.until(() => harness.problems.length > 0);
+    await harness.until(() => harness.problems.join().startsWith(says));
     await harness.source.stop();
     const replaced = how === 'defined twice';
     const expected = replaced ? ['good:80'] : ['bad:81', 'good:80'];
