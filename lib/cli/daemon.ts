@@ -9,7 +9,7 @@ import { healthRoutes } from '../server/health.js';
 import { HttpServer, type Routes } from '../server/http.js';
 import { metricsRoutes } from '../server/metrics.js';
 import { Readiness } from '../server/readiness.js';
-import type { ProxyStatus } from '../server/view.js';
+import type { ProxyStatus } from '../controlplane/status.js';
 import { ManifestSource } from '../sources/manifest.js';
 import type { BindTarget } from './parse.js';
 import type { RunFlags } from './run-flags.js';
@@ -40,7 +40,7 @@ export class Daemon {
    */
   static async start(flags: RunFlags, log: Logger): Promise<Daemon> {
     const options = proxyOptions(flags, log);
-    const proxy = await ServiceProxy.start(options, await createRedirectDriver(flags.redirect, options));
+    const proxy = await ServiceProxy.start(options, () => createRedirectDriver(flags.redirect, options));
     const daemon = new Daemon(flags, log, proxy);
     try {
       await daemon.#listen();

@@ -55,8 +55,7 @@ export function base(slot: number): number {
 /** The sum of a portal's counters over all workers. */
 export function sumCounters(workers: readonly Float64Array[], slot: number): CounterValues {
   const at = base(slot);
-  const sum = (name: CounterField) =>
-    workers.reduce((total, cells) => total + cells[at + FIELD[name]], 0);
+  const sum = (name: CounterField) => workers.reduce((total, cells) => total + cells[at + FIELD[name]], 0);
   return Object.fromEntries(COUNTER_FIELDS.map((name) => [name, sum(name)])) as CounterValues;
 }
 

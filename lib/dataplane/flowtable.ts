@@ -63,7 +63,9 @@ export class FlowTable {
     this.#chain = new Int32Array(capacity);
     this.#replied = new Uint8Array(capacity);
     this.#previous = new Int32Array(capacity).fill(NONE);
-    this.#next = Int32Array.from({ length: capacity }, (_, index) => (index + 1 < capacity ? index + 1 : NONE));
+    this.#next = Int32Array.from({ length: capacity }, (_, index) =>
+      index + 1 < capacity ? index + 1 : NONE,
+    );
   }
 
   get isFull(): boolean {

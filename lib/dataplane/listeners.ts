@@ -26,7 +26,6 @@ export interface ListenerGroup {
 
 /**
  * Opens a portal's sockets, one per worker, in the workers' order: the kernel's steering program counts them so.
- * Where it refuses to steer, one worker serves the portal alone, so that affinity holds all the same.
  * @throws SysError, EADDRINUSE above all; nothing stays open then
  */
 export function openListeners(spec: ListenerSpec, workers: number): ListenerGroup {
@@ -38,10 +37,29 @@ export function openListeners(spec: ListenerSpec, workers: number): ListenerGrou
     fds.forEach(closeSocket);
     throw error;
   }
-  const family = spec.family === 'IPv6' ? AF_INET6 : AF_INET;
-  if (!spec.steered || steerByClientAddress(fds[0], family, workers)) return { spec, fds };
-  fds.forEach(closeSocket);
-  return openAlone(spec, workers);
+  const group = { spec, fds };
+  if (spec.steered) steer(group);
+  return group;
+}
+
+/** Makes the workers' sockets of a group be chosen by client address; one alone needs no choice. */
+export function steer({ spec, fds }: ListenerGroup): void {
+  const open = fds.filter((fd) => fd !== null);
+  if (open.length > 1)
+    steerByClientAddress(open[0], spec.family === 'IPv6' ? AF_INET6 : AF_INET, open.length);
+}
+
+/** Whether this kernel can choose a worker by client address (Linux 4.6). */
+export function probeSteering(): boolean {
+  const fd = listenDatagram(
+    { address: '127.0.0.1', port: 0, shared: true, freeBind: false },
+    UDP_BUFFER_SIZE,
+  );
+  try {
+    return steerByClientAddress(fd, AF_INET, 1);
+  } finally {
+    closeSocket(fd);
+  }
 }
 
 function openAlone(spec: ListenerSpec, workers: number): ListenerGroup {
@@ -61,9 +79,4 @@ function openOne({ protocol, address, port, freeBind }: ListenerSpec, shared: bo
     closeSocket(fd);
     throw error;
   }
-}
-
-/** Closes sockets that no worker has been given yet. */
-export function closeListeners(group: ListenerGroup): void {
-  for (const fd of group.fds) if (fd !== null) closeSocket(fd);
 }

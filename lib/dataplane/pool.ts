@@ -117,7 +117,8 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
     port1.on('message', (message: FromWorker) => this.#receive(message));
     worker.on('error', (error) => this.emit('failed', error));
     worker.on('exit', (code) => {
-      if (!this.#stopping) this.emit('failed', new Error(`relay worker ${setup.index} ended with code ${code}`));
+      if (!this.#stopping)
+        this.emit('failed', new Error(`relay worker ${setup.index} ended with code ${code}`));
     });
     return thread;
   }

@@ -14,7 +14,7 @@ const SMALL_SPLICE = 16384;
 const STEPS = 16;
 
 /** What a direction is doing after {@link Stream.pump}. */
-export const enum Flow {
+export enum Flow {
   /** It waits for an event. */
   Waiting,
   /** There is more to do, but it is someone else's turn. */

@@ -1,7 +1,7 @@
 import { EPOLLIN } from '../sys/constants.js';
 import { CONTROL_SIZE, CONTROL_WORDS, DatagramRing, DatagramSender, NAME_WORDS } from '../sys/datagrams.js';
 import { EAGAIN, ECONNREFUSED, errno, errnoName } from '../sys/errno.js';
-import { SOCKADDR_IN6_SIZE, SOCKADDR_IN_SIZE, SOCKADDR_SIZE } from '../sys/sockaddr.js';
+import { SOCKADDR_IN_SIZE, SOCKADDR_IN6_SIZE, SOCKADDR_SIZE } from '../sys/sockaddr.js';
 import { closeSocket, connect, openDatagram, setBuffers } from '../sys/socket.js';
 import type { ClientKey } from './affinity.js';
 import type { Target } from './balancer.js';

@@ -276,11 +276,7 @@ export class DatagramSender {
     const infoSpace = isV6 ? PACKET_INFO_SPACE.v6 : PACKET_INFO_SPACE.v4;
     const controlAddress = control.address + controlOffset;
     if (this.#canSegment()) {
-      control.view.setUint16(
-        controlOffset + infoSpace + layout.cmsghdr.data,
-        this.#segmentSize,
-        true,
-      );
+      control.view.setUint16(controlOffset + infoSpace + layout.cmsghdr.data, this.#segmentSize, true);
       const sent = this.#sendSegmented(fd, name, nameLength, controlAddress, infoSpace + SEGMENT_SPACE);
       if (sent >= 0) return sent;
     }

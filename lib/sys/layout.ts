@@ -66,7 +66,9 @@ export function layoutFor(arch: string): Layout {
     case 'arm':
       return { ...bits32, epollEvent: { size: 16, data: 8 } };
     default:
-      throw new Error(`kube-portal has no memory layout for ${arch}; supported: x64, arm64, arm, riscv64, loong64`);
+      throw new Error(
+        `kube-portal has no memory layout for ${arch}; supported: x64, arm64, arm, riscv64, loong64`,
+      );
   }
 }
 

@@ -29,9 +29,13 @@ export const splice = bind<
 >('int splice(int, uintptr_t, int, uintptr_t, uint32_t, uint32_t)');
 
 export const socket = bind<[domain: number, type: number, protocol: number]>('int socket(int, int, int)');
-export const bindSocket = bind<[fd: Fd, address: Address, length: number]>('int bind(int, uintptr_t, uint32_t)');
+export const bindSocket = bind<[fd: Fd, address: Address, length: number]>(
+  'int bind(int, uintptr_t, uint32_t)',
+);
 export const listen = bind<[fd: Fd, backlog: number]>('int listen(int, int)');
-export const connect = bind<[fd: Fd, address: Address, length: number]>('int connect(int, uintptr_t, uint32_t)');
+export const connect = bind<[fd: Fd, address: Address, length: number]>(
+  'int connect(int, uintptr_t, uint32_t)',
+);
 export const accept4 = bind<[fd: Fd, address: Address, length: Address, flags: number]>(
   'int accept4(int, uintptr_t, uintptr_t, int)',
 );
@@ -39,9 +43,9 @@ export const shutdown = bind<[fd: Fd, how: number]>('int shutdown(int, int)');
 export const getsockname = bind<[fd: Fd, address: Address, length: Address]>(
   'int getsockname(int, uintptr_t, uintptr_t)',
 );
-export const getsockopt = bind<
-  [fd: Fd, level: number, option: number, value: Address, length: Address]
->('int getsockopt(int, int, int, uintptr_t, uintptr_t)');
+export const getsockopt = bind<[fd: Fd, level: number, option: number, value: Address, length: Address]>(
+  'int getsockopt(int, int, int, uintptr_t, uintptr_t)',
+);
 export const setsockopt = bind<[fd: Fd, level: number, option: number, value: Address, length: number]>(
   'int setsockopt(int, int, int, uintptr_t, uint32_t)',
 );
@@ -56,9 +60,9 @@ export const sendmsg = bind<[fd: Fd, header: Address, flags: number]>('int sendm
 export const sendmmsg = bind<[fd: Fd, headers: Address, count: number, flags: number]>(
   'int sendmmsg(int, uintptr_t, uint32_t, int)',
 );
-export const recvmmsg = bind<
-  [fd: Fd, headers: Address, count: number, flags: number, timeout: Address]
->('int recvmmsg(int, uintptr_t, uint32_t, int, uintptr_t)');
+export const recvmmsg = bind<[fd: Fd, headers: Address, count: number, flags: number, timeout: Address]>(
+  'int recvmmsg(int, uintptr_t, uint32_t, int, uintptr_t)',
+);
 
 export const epollCreate1 = bind<[flags: number]>('int epoll_create1(int)');
 export const epollCtl = bind<[epoll: Fd, operation: number, fd: Fd, event: Address]>(

@@ -1,6 +1,6 @@
 import { AF_INET6, SO_ATTACH_REUSEPORT_CBPF, SOL_SOCKET } from './constants.js';
-import * as libc from './libc.js';
 import { layout, storePointer } from './layout.js';
+import * as libc from './libc.js';
 import { Memory } from './memory.js';
 
 /** Classic BPF opcodes, linux/bpf_common.h: load an absolute word, modulo a constant, return the accumulator. */

@@ -1,0 +1,258 @@
+import { type ListenerGroup, type ListenerSpec, openListeners, steer } from '../dataplane/listeners.js';
+import type { DataplanePortal, PortalListener } from '../dataplane/pool.js';
+import type { Portal } from '../model/portal.js';
+import type { Redirect } from '../redirect/driver.js';
+import { EADDRINUSE, SysError } from '../sys/errno.js';
+import type { Capacity } from './capacity.js';
+import type { NodeAddresses } from './nodeaddresses.js';
+import type { Placement, Placements } from './placement.js';
+import { PortRangeError, type ProxyPorts } from './proxyports.js';
+import type { PortalStatus } from './status.js';
+
+/** A proxy port in use by others is exchanged for another this often before the portal waits for its next retry. */
+const PORT_TRIES = 100;
+
+/** What all portals of a node share. */
+export interface PortalContext {
+  readonly workers: number;
+  readonly capture: 'port' | 'address';
+  /** Whether a driver really redirects; without one clients may use the proxy ports directly. */
+  readonly redirects: boolean;
+  readonly bindAddress: { readonly IPv4: string; readonly IPv6: string };
+  readonly nodeAddresses: NodeAddresses;
+  readonly ports: ProxyPorts;
+  readonly placements: Placements;
+  readonly capacity: Capacity;
+}
+
+interface WantedListener {
+  readonly address: string;
+  readonly port: number;
+  readonly kind: 'proxyPort' | 'vip' | 'nodePort';
+}
+
+/** A portal that exists on this node: its sockets, its place in the data plane and what is wrong with it. */
+export class ActivePortal {
+  redirected = false;
+  #portal: Portal;
+  #placement: Placement;
+  #proxyPort: number | null = null;
+  readonly #groups = new Map<string, PortalListener>();
+  /** Why a listener is missing, by its address and port. */
+  readonly #missing = new Map<string, { readonly kind: WantedListener['kind']; readonly message: string }>();
+
+  constructor(
+    portal: Portal,
+    readonly slot: number,
+    readonly context: PortalContext,
+  ) {
+    this.#portal = portal;
+    this.#placement = context.placements.join(portal.service, portal.affinity !== null);
+  }
+
+  get portal(): Portal {
+    return this.#portal;
+  }
+
+  get isComplete(): boolean {
+    return this.#missing.size === 0;
+  }
+
+  /** Whether clients of the VIPs can be served or refused as they should: a NodePort may still be missing. */
+  get canRedirect(): boolean {
+    return ![...this.#missing.values()].some(({ kind }) => kind !== 'nodePort');
+  }
+
+  /** Takes a new version of the portal. @returns whether its redirect must be made anew */
+  update(portal: Portal): boolean {
+    const before = this.#portal;
+    const { placements } = this.context;
+    placements.leave(before.service, before.affinity !== null);
+    this.#portal = portal;
+    this.#placement = placements.join(portal.service, portal.affinity !== null);
+    return !sameVips(before, portal);
+  }
+
+  /**
+   * Opens listeners that are wanted and not there, and lets go of those no longer wanted: the workers close them with
+   * the next {@link forDataplane}.
+   * @returns whether the data plane must hear of it
+   */
+  openListeners(): boolean {
+    this.#missing.clear();
+    this.#takeProxyPort();
+    const wanted = this.#wanted();
+    const names = new Set(wanted.map(nameOf));
+    let changed = this.#dropListeners((name, placement) => !names.has(name) || placement !== this.#placement);
+    for (const listener of wanted) {
+      if (this.#groups.has(nameOf(listener))) continue;
+      changed = this.#open(listener) || changed;
+    }
+    if (this.#portal.affinity !== null) for (const { group } of this.#groups.values()) steer(group);
+    return changed;
+  }
+
+  /** The portal is going: the data plane closes its sockets. */
+  release(): void {
+    this.#dropListeners(() => true);
+    this.context.placements.leave(this.#portal.service, this.#portal.affinity !== null);
+    this.context.ports.release(this.#portal);
+  }
+
+  forDataplane(): DataplanePortal {
+    const { key, service, protocol, family, endpoints, affinity } = this.#portal;
+    return {
+      slot: this.slot,
+      key,
+      service,
+      protocol,
+      family,
+      endpoints: endpoints.map(({ id, address, port }) => ({ id, address, port })),
+      listeners: [...this.#groups.values()],
+      affinityTimeout: affinity === null ? null : affinity.timeoutSeconds * 1000,
+    };
+  }
+
+  redirect(): Redirect {
+    const { key, service, portName, protocol, family, vips } = this.#portal;
+    const label = portName === '' ? service : `${service}:${portName}`;
+    return { id: key, label, protocol, family, vips, proxyPort: this.#proxyPort ?? 0 };
+  }
+
+  status(): PortalStatus {
+    const { key, service, portName, protocol, family, vips, nodePort, endpoints, affinity } = this.#portal;
+    return {
+      key,
+      service,
+      portName,
+      protocol,
+      family,
+      vips,
+      nodePort,
+      proxyPort: this.#proxyPort,
+      endpoints: endpoints.map(({ address, port }) => hostPort(address, port)),
+      affinity,
+      state: this.#state(),
+      problems: this.problems(),
+    };
+  }
+
+  problems(): string[] {
+    return [...this.#missing.values()].map(({ message }) => message);
+  }
+
+  #state(): PortalStatus['state'] {
+    if (!this.redirected) return 'pending';
+    return this.#portal.endpoints.length === 0 ? 'no-endpoints' : 'serving';
+  }
+
+  #takeProxyPort(): void {
+    const { capture, ports } = this.context;
+    if (capture === 'address') return;
+    try {
+      this.#proxyPort = ports.take(this.#portal);
+    } catch (error) {
+      if (!(error instanceof PortRangeError)) throw error;
+      this.#missing.set('proxy port', { kind: 'proxyPort', message: error.message });
+    }
+  }
+
+  /** Without endpoints nothing listens, so that the kernel refuses clients at once; the proxy port stays reserved. */
+  #wanted(): WantedListener[] {
+    if (this.#portal.endpoints.length === 0) return [];
+    return [...this.#wantedForVips(), ...this.#wantedNodePorts()];
+  }
+
+  #wantedNodePorts(): WantedListener[] {
+    const { nodePort, family } = this.#portal;
+    if (nodePort === null) return [];
+    return this.context.nodeAddresses
+      .of(family)
+      .map((address) => ({ address, port: nodePort, kind: 'nodePort' }));
+  }
+
+  #wantedForVips(): WantedListener[] {
+    const { family, vips } = this.#portal;
+    if (this.context.capture === 'address') return vips.map((vip) => ({ ...vip, kind: 'vip' }));
+    if (this.#proxyPort === null) return [];
+    return [{ address: this.context.bindAddress[family], port: this.#proxyPort, kind: 'proxyPort' }];
+  }
+
+  /** @returns whether a socket was opened; else the reason is among the problems */
+  #open(listener: WantedListener): boolean {
+    try {
+      const group = listener.kind === 'proxyPort' ? this.#openProxyPort(listener) : this.#openGroup(listener);
+      const redirectedPort = listener.kind === 'proxyPort' && this.context.redirects ? group.spec.port : null;
+      this.#groups.set(nameOf(group.spec), { group, redirectedPort });
+      this.context.capacity.listenersOpened(countOf(group));
+      return true;
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      this.#missing.set(nameOf(listener), { kind: listener.kind, message: this.#explain(listener, error) });
+      return false;
+    }
+  }
+
+  #openProxyPort(listener: WantedListener): ListenerGroup {
+    for (let tries = 1; ; tries++) {
+      try {
+        return this.#openGroup({ ...listener, port: this.#proxyPort as number });
+      } catch (error) {
+        if (!(error instanceof SysError) || error.code !== EADDRINUSE || tries === PORT_TRIES) throw error;
+        this.#proxyPort = this.context.ports.retake(this.#portal);
+        this.redirected = false;
+      }
+    }
+  }
+
+  #openGroup({ address, port, kind }: WantedListener): ListenerGroup {
+    const { protocol, family, affinity } = this.#portal;
+    const spec: ListenerSpec = {
+      protocol,
+      family,
+      address,
+      port,
+      freeBind: kind === 'vip',
+      steered: affinity !== null,
+      onlyWorker: this.#placement,
+    };
+    return openListeners(spec, this.context.workers);
+  }
+
+  #explain({ address, port, kind }: WantedListener, error: SysError): string {
+    const place = `${hostPort(address, port)}/${this.#portal.protocol}`;
+    if (error.code !== EADDRINUSE) return `cannot listen on ${place}: ${error.message}; trying again`;
+    const what = kind === 'nodePort' ? 'NodePort' : kind === 'vip' ? 'VIP' : 'proxy port';
+    return `${what} ${place} is taken by another program; stop it (ss -lntup shows it) or change the Service; trying again`;
+  }
+
+  #dropListeners(isUnwanted: (name: string, placement: Placement) => boolean): boolean {
+    let dropped = false;
+    for (const [name, { group }] of this.#groups) {
+      if (!isUnwanted(name, group.spec.onlyWorker)) continue;
+      this.#groups.delete(name);
+      this.context.capacity.listenersClosed(countOf(group));
+      dropped = true;
+    }
+    return dropped;
+  }
+}
+
+function nameOf({ address, port }: { address: string; port: number }): string {
+  return hostPort(address, port);
+}
+
+function hostPort(address: string, port: number): string {
+  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+function countOf(group: ListenerGroup): number {
+  return group.fds.filter((fd) => fd !== null).length;
+}
+
+function sameVips(a: Portal, b: Portal): boolean {
+  return (
+    a.vips.length === b.vips.length &&
+    a.vips.every((vip, index) => vip.address === b.vips[index].address && vip.port === b.vips[index].port)
+  );
+}

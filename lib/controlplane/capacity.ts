@@ -1,0 +1,44 @@
+import { readdirSync } from 'node:fs';
+
+/** Kept back for the control plane: programs it starts, files it writes, connections to its servers. */
+const RESERVE = 128;
+/** Listeners in every worker may use this share of all descriptors; beyond it a portal listens in one worker only. */
+const SPREAD_SHARE = 0.25;
+/** More flows than this no node needs, and each costs about 200 bytes of tables. */
+const MOST_FLOWS = 131072;
+
+/** Divides the process's descriptors between listeners, connections and flows. */
+export class Capacity {
+  /** What the runtime itself has open. */
+  readonly #base = readdirSync('/proc/self/fd').length;
+  #listeners = 0;
+
+  /** @param limit RLIMIT_NOFILE in force */
+  constructor(readonly limit: number) {}
+
+  get maxFlows(): number {
+    return Math.max(64, Math.min(MOST_FLOWS, Math.floor(this.#usable / 2)));
+  }
+
+  /** Descriptors that connections and flows may use beside the listeners now open. */
+  get forTraffic(): number {
+    return Math.max(0, this.#usable - this.#listeners);
+  }
+
+  get #usable(): number {
+    return this.limit - this.#base - RESERVE;
+  }
+
+  /** Whether a listener in each of `workers` workers still fits. */
+  hasRoomInAll(workers: number): boolean {
+    return this.#listeners + workers <= this.limit * SPREAD_SHARE;
+  }
+
+  listenersOpened(count: number): void {
+    this.#listeners += count;
+  }
+
+  listenersClosed(count: number): void {
+    this.#listeners -= count;
+  }
+}

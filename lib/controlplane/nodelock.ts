@@ -1,0 +1,22 @@
+import { takeNodeLock } from '../sys/nodelock.js';
+import { closeSocket } from '../sys/socket.js';
+
+const NAME = 'kube-portal';
+
+/** The right to be the one proxy of this node, that is of this network namespace. */
+export class NodeLock {
+  private constructor(private readonly fd: number) {}
+
+  /** @throws Error if another instance has it */
+  static take(): NodeLock {
+    const fd = takeNodeLock(NAME);
+    if (fd !== null) return new NodeLock(fd);
+    throw new Error(
+      `another kube-portal serves this node already (the abstract socket @${NAME} is held; ss -xlp shows by whom); stop it first`,
+    );
+  }
+
+  release(): void {
+    closeSocket(this.fd);
+  }
+}

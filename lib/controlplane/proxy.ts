@@ -1,0 +1,313 @@
+import { EventEmitter } from 'node:events';
+import { probeSteering } from '../dataplane/listeners.js';
+import type { DataplaneEvent } from '../dataplane/messages.js';
+import { Dataplane } from '../dataplane/pool.js';
+import { diffSnapshots } from '../model/diff.js';
+import type { Snapshot } from '../model/portal.js';
+import { type RedirectDriver, RedirectError } from '../redirect/driver.js';
+import { raiseDescriptorLimit } from '../sys/limits.js';
+import { ActivePortal, type PortalContext } from './activeportal.js';
+import { Capacity } from './capacity.js';
+import { NodeAddresses } from './nodeaddresses.js';
+import { NodeLock } from './nodelock.js';
+import type { ProxyOptions } from './options.js';
+import { Placements } from './placement.js';
+import { ProxyPorts } from './proxyports.js';
+import { StateDir } from './statedir.js';
+import type { PortalCounters, ProxyStatus } from './status.js';
+
+const PORTS_FILE = 'ports.json';
+/** How often, ms, a listener that could not be had is tried again. */
+const RETRY_PERIOD = 5000;
+
+interface ProxyEvents {
+  /** The data plane broke; the process should end and be started again. */
+  failed: [Error];
+}
+
+/**
+ * Brings the node to the desired state and keeps it there: sockets in the data plane, redirects in the driver.
+ * New portals listen before they are redirected to; those that go are first redirected to no more.
+ */
+export class ServiceProxy extends EventEmitter<ProxyEvents> {
+  readonly #options: ProxyOptions;
+  readonly #lock: NodeLock;
+  readonly #state: StateDir;
+  readonly #driver: RedirectDriver;
+  readonly #dataplane: Dataplane;
+  readonly #context: PortalContext;
+  readonly #portals = new Map<string, ActivePortal>();
+  readonly #timers: NodeJS.Timeout[] = [];
+  #current: Snapshot = new Map();
+  #desired: Snapshot = new Map();
+  #firstState = true;
+  #nextRun: Promise<void> | null = null;
+  #queue: Promise<unknown> = Promise.resolve();
+  #lastRedirectFailure = '';
+  #stopping = false;
+
+  private constructor(
+    options: ProxyOptions,
+    lock: NodeLock,
+    state: StateDir,
+    driver: RedirectDriver,
+    dataplane: Dataplane,
+    context: PortalContext,
+  ) {
+    super();
+    this.#options = options;
+    this.#lock = lock;
+    this.#state = state;
+    this.#driver = driver;
+    this.#dataplane = dataplane;
+    this.#context = context;
+    dataplane.on('event', (event) => this.#logEvent(event));
+    dataplane.on('failed', (error) => this.emit('failed', error));
+    this.#every(options.syncPeriodMs, () => this.#audit());
+    this.#every(Math.min(RETRY_PERIOD, options.syncPeriodMs), () => this.#retry());
+  }
+
+  /**
+   * Makes this process the node's proxy and starts the workers.
+   * @param openDriver called once no other instance can be there to be disturbed
+   * @throws Error that says what to do: a second instance, a state directory that cannot be written, no usable driver
+   */
+  static async start(
+    options: ProxyOptions,
+    openDriver: () => Promise<RedirectDriver>,
+  ): Promise<ServiceProxy> {
+    const lock = NodeLock.take();
+    try {
+      const state = await StateDir.open(options.stateDir);
+      const capacity = new Capacity(raiseDescriptorLimit());
+      const driver = await openDriver();
+      const dataplane = await Dataplane.start({
+        workers: options.workers,
+        descriptors: capacity.forTraffic,
+        maxFlows: capacity.maxFlows,
+        udpTimeout: options.udpTimeoutMs,
+      });
+      const context = await portalContext(options, state, capacity, driver);
+      return new ServiceProxy(options, lock, state, driver, dataplane, context);
+    } catch (error) {
+      lock.release();
+      throw error;
+    }
+  }
+
+  /** Makes a snapshot the desired state; resolves when it, or a newer one, is in effect as far as it can be. */
+  apply(snapshot: Snapshot): Promise<void> {
+    this.#desired = snapshot;
+    this.#nextRun ??= this.#exclusively(() => {
+      this.#nextRun = null;
+      return this.#reconcile();
+    });
+    return this.#nextRun;
+  }
+
+  status(): ProxyStatus {
+    return {
+      driver: this.#driver.name,
+      workers: this.#options.workers,
+      portals: [...this.#portals.values()].map((active) => active.status()),
+    };
+  }
+
+  counters(): PortalCounters[] {
+    return [...this.#portals.values()].map(({ slot, portal }) => {
+      const { key, service, portName, protocol, family } = portal;
+      return { key, service, portName, protocol, family, ...this.#dataplane.counters(slot) };
+    });
+  }
+
+  /** Leaves nothing behind, or the rules and the port memory if told so. Connections get `drainTimeoutMs` to end. */
+  async stop({ keepRules, drainTimeoutMs }: { keepRules: boolean; drainTimeoutMs: number }): Promise<void> {
+    this.#stopping = true;
+    for (const timer of this.#timers) clearInterval(timer);
+    await this.#exclusively(async () => {
+      // Connections to a VIP that is a local address end with the address; others live on in conntrack.
+      const clearsFirst = this.#driver.capture === 'port';
+      if (clearsFirst && !keepRules) await this.#clearRedirects();
+      await this.#dataplane.drain(drainTimeoutMs);
+      if (!clearsFirst && !keepRules) await this.#clearRedirects();
+      await this.#dataplane.stop();
+      if (!keepRules) await this.#state.remove(PORTS_FILE);
+    });
+    this.#lock.release();
+  }
+
+  async #clearRedirects(): Promise<void> {
+    try {
+      await this.#driver.clear();
+    } catch (error) {
+      this.#options.log.error(
+        { reason: (error as Error).message },
+        'some redirects could not be removed; run "kube-portal run --cleanup"',
+      );
+    }
+  }
+
+  #every(period: number, work: () => Promise<void>): void {
+    this.#timers.push(setInterval(() => void this.#exclusively(work), period));
+  }
+
+  /** One change of the node at a time. */
+  #exclusively(work: () => Promise<void>): Promise<void> {
+    const run = this.#queue.then(work);
+    this.#queue = run.catch((error: unknown) => {
+      this.#options.log.error(
+        { err: error },
+        'a change of the node failed; it is tried again at the next sync',
+      );
+    });
+    return run;
+  }
+
+  async #reconcile(): Promise<void> {
+    if (this.#stopping) return;
+    const desired = this.#desired;
+    if (this.#firstState) this.#context.ports.keepOnly(desired);
+    this.#firstState = false;
+    const { added, changed, removed } = diffSnapshots(this.#current, desired);
+    this.#current = desired;
+    if (removed.length > 0) await this.#redirect({ set: [], remove: removed.map(({ key }) => key) });
+    const slots = removed.map(({ key }) => this.#forget(key));
+    const redirectsChanged: ActivePortal[] = [];
+    for (const portal of added) redirectsChanged.push(this.#create(portal.key, portal));
+    const updated = changed.map(({ after }) => {
+      const active = this.#portals.get(after.key) as ActivePortal;
+      if (active.update(after)) redirectsChanged.push(active);
+      return active;
+    });
+    const touched = [...updated, ...added.map(({ key }) => this.#portals.get(key) as ActivePortal)];
+    await this.#put(touched, slots, redirectsChanged);
+  }
+
+  #create(key: string, portal: ActivePortal['portal']): ActivePortal {
+    const active = new ActivePortal(portal, this.#dataplane.takeSlot(), this.#context);
+    this.#portals.set(key, active);
+    return active;
+  }
+
+  #forget(key: string): number {
+    const active = this.#portals.get(key) as ActivePortal;
+    active.release();
+    this.#portals.delete(key);
+    return active.slot;
+  }
+
+  /** Opens what the portals need, tells the workers, and then redirects. */
+  async #put(
+    touched: readonly ActivePortal[],
+    removedSlots: readonly number[],
+    redirectsChanged: readonly ActivePortal[],
+  ): Promise<void> {
+    for (const active of touched) this.#openListeners(active);
+    await this.#savePorts();
+    this.#dataplane.budget.limit = this.#context.capacity.forTraffic;
+    if (touched.length > 0 || removedSlots.length > 0) {
+      await this.#dataplane.apply(
+        touched.map((active) => active.forDataplane()),
+        removedSlots,
+      );
+    }
+    const moved = touched.filter((active) => !active.redirected && !redirectsChanged.includes(active));
+    const wanted = [...redirectsChanged, ...moved].filter((active) => active.canRedirect);
+    if (wanted.length === 0) return;
+    const applied = await this.#redirect({ set: wanted.map((active) => active.redirect()), remove: [] });
+    for (const active of wanted) active.redirected = applied;
+  }
+
+  #openListeners(active: ActivePortal): boolean {
+    const before = active.problems();
+    const changed = active.openListeners();
+    for (const problem of active.problems()) {
+      if (!before.includes(problem)) this.#options.log.warn({ portal: active.portal.key }, problem);
+    }
+    return changed;
+  }
+
+  /** Written before anything points at the ports: a killed run's successor must find the ports its rules name. */
+  async #savePorts(): Promise<void> {
+    const { ports } = this.#context;
+    if (ports.dirty) await this.#state.write(PORTS_FILE, ports.saved());
+  }
+
+  async #redirect(change: Parameters<RedirectDriver['apply']>[0]): Promise<boolean> {
+    return this.#tryRedirect(() => this.#driver.apply(change));
+  }
+
+  /** A failing driver keeps what is wanted and is asked again at the next audit; the same failure is logged once. */
+  async #tryRedirect(work: () => Promise<unknown>): Promise<boolean> {
+    try {
+      await work();
+      this.#lastRedirectFailure = '';
+      return true;
+    } catch (error) {
+      if (!(error instanceof RedirectError)) throw error;
+      if (error.message !== this.#lastRedirectFailure) this.#options.log.error(error.message);
+      this.#lastRedirectFailure = error.message;
+      return false;
+    }
+  }
+
+  async #audit(): Promise<void> {
+    if (this.#stopping) return;
+    const worked = await this.#tryRedirect(async () => {
+      const repaired = await this.#driver.audit();
+      if (repaired > 0) {
+        this.#options.log.warn(
+          { repaired, driver: this.#driver.name },
+          'redirects were missing or changed; put back',
+        );
+      }
+    });
+    if (!worked) return;
+    for (const active of this.#portals.values()) if (active.canRedirect) active.redirected = true;
+  }
+
+  /** Tries again what could not be bound, and follows the node's addresses for NodePorts. */
+  async #retry(): Promise<void> {
+    if (this.#stopping) return;
+    const changed = [...this.#portals.values()].filter(
+      (active) => (!active.isComplete || active.portal.nodePort !== null) && this.#openListeners(active),
+    );
+    if (changed.length > 0) await this.#put(changed, [], []);
+  }
+
+  #logEvent(event: DataplaneEvent): void {
+    const { log } = this.#options;
+    switch (event.kind) {
+      case 'endpointFailed':
+        log.warn(
+          { portal: event.portal, endpoint: event.endpoint, reason: event.reason },
+          'endpoint failed; its clients move to another',
+        );
+        break;
+      case 'descriptorsOut':
+        log.warn(
+          { limit: this.#context.capacity.limit },
+          'descriptors are used up: new connections wait; raise the hard limit of open files (LimitNOFILE)',
+        );
+        break;
+    }
+  }
+}
+
+async function portalContext(
+  options: ProxyOptions,
+  state: StateDir,
+  capacity: Capacity,
+  driver: RedirectDriver,
+): Promise<PortalContext> {
+  return {
+    workers: options.workers,
+    capture: driver.capture,
+    redirects: driver.name !== 'none',
+    bindAddress: options.bindAddress,
+    nodeAddresses: new NodeAddresses(options.nodePortAddresses),
+    ports: new ProxyPorts(options.proxyPortRange, await state.read(PORTS_FILE)),
+    placements: new Placements(options.workers, probeSteering(), capacity),
+    capacity,
+  };
+}

@@ -1,0 +1,116 @@
+import type { Family, Portal, Protocol } from '../model/portal.js';
+
+/** More portals than ports. */
+export class PortRangeError extends Error {}
+
+/** A port number and the portal that owns it. */
+type Owners = Map<number, string>;
+
+/** What {@link ProxyPorts} keeps between runs: portal key → port. */
+export type SavedPorts = Readonly<Record<string, number>>;
+
+/**
+ * Gives each portal its proxy port and remembers it, so that a restart keeps conntrack's redirect entries valid.
+ *
+ * Ports are taken from the top of the range downwards and around: a port that was given back is used again as late as
+ * possible, since UDP clients whose conntrack entries still point at it would meet a stranger. TCP and UDP, and the
+ * two families, have port numbers of their own.
+ */
+export class ProxyPorts {
+  readonly #ports = new Map<string, number>();
+  readonly #owners = new Map<string, Owners>();
+  readonly #cursors = new Map<string, number>();
+  /** Whether something changed since the last {@link saved}. */
+  dirty = false;
+
+  constructor(
+    readonly range: { readonly first: number; readonly last: number },
+    saved: unknown,
+  ) {
+    for (const [key, port] of Object.entries(validated(saved))) {
+      const space = spaceOfKey(key);
+      if (!this.#isInRange(port) || this.#ownersOf(space).has(port)) continue;
+      this.#own(space, key, port);
+      this.#cursors.set(space, Math.min(this.#cursors.get(space) ?? range.last, port));
+    }
+  }
+
+  /** The portal's port, the remembered one or a new one. @throws PortRangeError when the range is used up */
+  take(portal: Portal): number {
+    return this.#ports.get(portal.key) ?? this.#next(portal);
+  }
+
+  /** The portal's port is taken by another program: gives the portal another. @throws as take */
+  retake(portal: Portal): number {
+    const taken = this.#ports.get(portal.key);
+    const next = this.#next(portal);
+    if (taken !== undefined) this.#ownersOf(spaceOf(portal)).delete(taken);
+    return next;
+  }
+
+  release(portal: Pick<Portal, 'key'>): void {
+    const port = this.#ports.get(portal.key);
+    if (port === undefined) return;
+    this.#ports.delete(portal.key);
+    this.#ownersOf(spaceOfKey(portal.key)).delete(port);
+    this.dirty = true;
+  }
+
+  /** Forgets what an earlier run had and this one does not. */
+  keepOnly(keys: { has(key: string): boolean }): void {
+    for (const key of [...this.#ports.keys()]) if (!keys.has(key)) this.release({ key });
+  }
+
+  saved(): SavedPorts {
+    this.dirty = false;
+    return Object.fromEntries(this.#ports);
+  }
+
+  #next(portal: Portal): number {
+    const space = spaceOf(portal);
+    const { first, last } = this.range;
+    const owners = this.#ownersOf(space);
+    let port = this.#cursors.get(space) ?? last + 1;
+    for (let tries = first; tries <= last; tries++) {
+      port = port <= first ? last : port - 1;
+      // A redirected connection is told from a direct one by its original port, so the two must differ.
+      if (owners.has(port) || portal.vips.some((vip) => vip.port === port)) continue;
+      this.#cursors.set(space, port);
+      this.#own(space, portal.key, port);
+      return port;
+    }
+    throw new PortRangeError(
+      `all ports of --proxy-port-range ${first}-${last} are in use for ${space}; give a wider range`,
+    );
+  }
+
+  #own(space: string, key: string, port: number): void {
+    this.#ports.set(key, port);
+    this.#ownersOf(space).set(port, key);
+    this.dirty = true;
+  }
+
+  #ownersOf(space: string): Owners {
+    const owners = this.#owners.get(space) ?? new Map<number, string>();
+    this.#owners.set(space, owners);
+    return owners;
+  }
+
+  #isInRange(port: number): boolean {
+    return port >= this.range.first && port <= this.range.last;
+  }
+}
+
+function spaceOf({ protocol, family }: { protocol: Protocol; family: Family }): string {
+  return `${protocol}/${family}`;
+}
+
+/** A portal's key ends in its protocol and family. */
+function spaceOfKey(key: string): string {
+  return key.split('/').slice(-2).join('/');
+}
+
+function validated(saved: unknown): SavedPorts {
+  if (typeof saved !== 'object' || saved === null) return {};
+  return Object.fromEntries(Object.entries(saved).filter(([, port]) => Number.isInteger(port)));
+}

@@ -1,0 +1,45 @@
+import { mkdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+
+/** The directory where a killed run leaves what its successor must know. */
+export class StateDir {
+  private constructor(readonly path: string) {}
+
+  /** Makes the directory if need be and proves that it can be written. @throws Error that names the flag */
+  static async open(path: string): Promise<StateDir> {
+    const probe = join(path, '.probe');
+    try {
+      await mkdir(path, { recursive: true, mode: 0o755 });
+      await writeFile(probe, '');
+      await rm(probe);
+      return new StateDir(path);
+    } catch (error) {
+      throw new Error(
+        `--state-dir ${path} cannot be written (${(error as Error).message}); give a writable directory, on a node usually below /run`,
+      );
+    }
+  }
+
+  /** @returns null where the file does not exist or is damaged; what it said can be found out again */
+  async read(name: string): Promise<unknown> {
+    try {
+      return JSON.parse(await readFile(join(this.path, name), 'utf8'));
+    } catch {
+      return null;
+    }
+  }
+
+  /** Replaces a file in one step: after a crash it is the old one or the new one. */
+  async write(name: string, value: unknown): Promise<void> {
+    const file = join(this.path, name);
+    await writeFile(`${file}.new`, `${JSON.stringify(value)}\n`);
+    await rename(`${file}.new`, file);
+  }
+
+  /** Removes files, and the directory once nothing else is in it. */
+  async remove(name: string): Promise<void> {
+    await rm(join(this.path, name), { force: true });
+    await rm(join(this.path, `${name}.new`), { force: true });
+    await rmdir(this.path).catch(() => undefined);
+  }
+}
