@@ -1,9 +1,8 @@
-import type { Family } from '../model/portal.js';
-import { chainNameOf, matchOf } from './key.js';
+import type { Keyspace } from './key.js';
 
 /** One rule, at its place in the tree. */
 export interface Entry {
-  /** See {@link keyOf}: address, protocol and port. */
+  /** In digits of two bits; all keys of a tree are equally long. */
   readonly key: string;
   /** Where two entries claim the same key, the first id wins. */
   readonly id: string;
@@ -31,7 +30,7 @@ interface Branch {
 type Node = Leaf | Branch;
 
 /**
- * The rules of one family as a tree of chains, so that a packet meets a few dozen checks instead of thousands.
+ * Rules as a tree of chains, so that a packet meets a few dozen checks instead of thousands.
  *
  * It is a path-compressed trie with four ways at a node: the way to walk the fewest checks when a node is a list
  * that the kernel reads from the top. Its shape depends on the set of entries only, not on the order in
@@ -42,7 +41,7 @@ export class ChainTree {
   private root: Node | null = null;
   private readonly rendered = new WeakMap<Node, { name: string; rules: readonly string[] }>();
 
-  constructor(private readonly family: Family) {}
+  constructor(private readonly keyspace: Keyspace) {}
 
   add(entry: Entry): void {
     this.root = this.root === null ? build([entry]) : insert(this.root, entry);
@@ -73,7 +72,7 @@ export class ChainTree {
 
   private reference(node: Node): readonly string[] {
     if (sizeOf(node) <= INLINE) return entriesOf(node).map((entry) => entry.rule);
-    const match = matchOf(this.family, node.prefix);
+    const match = this.keyspace.matchOf(node.prefix);
     const jump = `-j ${this.render(node).name}`;
     return [match === '' ? jump : `${match} ${jump}`];
   }
@@ -85,7 +84,7 @@ export class ChainTree {
         'children' in node
           ? node.children.flatMap((child) => this.reference(child))
           : node.entries.map((entry) => entry.rule);
-      chain = { name: chainNameOf(this.family, node.prefix), rules };
+      chain = { name: this.keyspace.chainNameOf(node.prefix), rules };
       this.rendered.set(node, chain);
     }
     return chain;

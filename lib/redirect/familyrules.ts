@@ -1,13 +1,14 @@
 import type { Family } from '../model/portal.js';
 import { ChainTree, type Entry } from './chains.js';
 import { type Redirect, RedirectError } from './driver.js';
-import { keyOf } from './key.js';
+import { keyOf, portKeyOf, portKeyspace, vipKeyspace } from './key.js';
 import {
   CONTAINER_CHAIN,
   type Features,
   GUARD_CHAIN,
+  GUARD_PASS,
   guardHook,
-  guardRules,
+  guardRule,
   HOST_CHAIN,
   type PortRange,
   redirectRule,
@@ -24,9 +25,9 @@ export interface RuleOptions {
 
 /** The redirects of one family: what rules they want, and what the kernel was last told. */
 export class FamilyRules {
-  private readonly tree: ChainTree;
-  private readonly entries = new Map<string, readonly Entry[]>();
-  private readonly udpPorts = new Map<string, number>();
+  private readonly vips: ChainTree;
+  private readonly guarded = new ChainTree(portKeyspace);
+  private readonly entries = new Map<string, { vips: readonly Entry[]; guarded: readonly Entry[] }>();
   /** Null as long as it is not known what the kernel holds: at the start and after a failure. */
   private programmed: Ruleset | null = null;
 
@@ -34,22 +35,24 @@ export class FamilyRules {
     private readonly xtables: Xtables,
     private readonly options: RuleOptions,
   ) {
-    this.tree = new ChainTree(options.family);
+    this.vips = new ChainTree(vipKeyspace(options.family));
   }
 
   /** @throws RedirectError for a VIP that is not an address */
   set(redirect: Redirect): void {
-    const entries = this.entriesOf(redirect);
+    const entries = { vips: this.vipEntries(redirect), guarded: this.guardEntries(redirect) };
     this.delete(redirect.id);
-    for (const entry of entries) this.tree.add(entry);
+    for (const entry of entries.vips) this.vips.add(entry);
+    for (const entry of entries.guarded) this.guarded.add(entry);
     this.entries.set(redirect.id, entries);
-    if (redirect.protocol === 'UDP') this.udpPorts.set(redirect.id, redirect.proxyPort);
   }
 
   delete(id: string): void {
-    for (const entry of this.entries.get(id) ?? []) this.tree.delete(entry);
+    const entries = this.entries.get(id);
+    if (entries === undefined) return;
+    for (const entry of entries.vips) this.vips.delete(entry);
+    for (const entry of entries.guarded) this.guarded.delete(entry);
     this.entries.delete(id);
-    this.udpPorts.delete(id);
   }
 
   /** Tells the kernel what changed since the last time. @throws RedirectError */
@@ -88,8 +91,8 @@ export class FamilyRules {
   }
 
   private wanted(): Ruleset {
-    const entrance = this.tree.entrance();
-    const chains = this.tree.chains().set(CONTAINER_CHAIN, entrance).set(HOST_CHAIN, entrance);
+    const entrance = this.vips.entrance();
+    const chains = this.vips.chains().set(CONTAINER_CHAIN, entrance).set(HOST_CHAIN, entrance);
     const hooks = new Map([
       ['PREROUTING', [`-j ${CONTAINER_CHAIN}`]],
       ['OUTPUT', [`-j ${HOST_CHAIN}`]],
@@ -101,16 +104,21 @@ export class FamilyRules {
   }
 
   private guard(): Table {
-    const { features, family, proxyPortRange } = this.options;
-    if (features.guard === null || this.udpPorts.size === 0) return { chains: new Map(), hooks: new Map() };
-    const rules = guardRules(family, [...this.udpPorts.values()], features.guard);
+    const entrance = this.guarded.entrance();
+    if (entrance.length === 0) return { chains: new Map(), hooks: new Map() };
     return {
-      chains: new Map([[GUARD_CHAIN, rules]]),
-      hooks: new Map([['INPUT', [guardHook(proxyPortRange)]]]),
+      chains: this.guarded.chains().set(GUARD_CHAIN, [GUARD_PASS, ...entrance]),
+      hooks: new Map([['INPUT', [guardHook(this.options.proxyPortRange)]]]),
     };
   }
 
-  private entriesOf(redirect: Redirect): Entry[] {
+  private guardEntries({ id, protocol, proxyPort }: Redirect): Entry[] {
+    const { family, features } = this.options;
+    if (protocol !== 'UDP' || features.guard === null) return [];
+    return [{ key: portKeyOf(proxyPort), id, rule: guardRule(family, proxyPort, features.guard) }];
+  }
+
+  private vipEntries(redirect: Redirect): Entry[] {
     const { bindAddress, features } = this.options;
     try {
       return redirect.vips.map((vip) => ({

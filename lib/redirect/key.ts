@@ -20,14 +20,37 @@ const LONGEST_CHAIN_NAME = 28;
 
 /** @throws TypeError if `address` is not an IP address */
 export function keyOf(address: string, protocol: Protocol, port: number): string {
-  const bytes = [...addressBytes(address), port >> 8, port & 255];
-  const digits = bytes.map((byte) => DIGITS_OF_BYTE[byte]);
-  const portDigits = digits.splice(-2);
-  return digits.join('') + PROTOCOL_DIGIT[protocol] + portDigits.join('');
+  const digits = addressBytes(address).map((byte) => DIGITS_OF_BYTE[byte]);
+  return digits.join('') + PROTOCOL_DIGIT[protocol] + portKeyOf(port);
 }
 
-/** The part of an iptables rule that matches every packet whose key starts with `prefix`; empty where all do. */
-export function matchOf(family: Family, prefix: string): string {
+/** How prefixes of keys become matches and chains. */
+export interface Keyspace {
+  /** The part of an iptables rule that matches every packet whose key starts with `prefix`; empty where all do. */
+  matchOf(prefix: string): string;
+  /** At most 28 characters; another name for each prefix. */
+  chainNameOf(prefix: string): string;
+}
+
+/** The keys of VIPs, see {@link keyOf}. */
+export function vipKeyspace(family: Family): Keyspace {
+  return {
+    matchOf: (prefix) => vipMatch(family, prefix),
+    chainNameOf: (prefix) => vipChainName(family, prefix),
+  };
+}
+
+/** The keys of UDP proxy ports, see {@link portKeyOf}. */
+export const portKeyspace: Keyspace = {
+  matchOf: (prefix) => (prefix === '' ? '' : `-p udp -m udp --dport ${portRange(prefix)}`),
+  chainNameOf: (prefix) => `KUBE-PORTALS-GUARD-${firstPort(prefix)}-${prefix.length * DIGIT_BITS}`,
+};
+
+export function portKeyOf(port: number): string {
+  return DIGITS_OF_BYTE[port >> 8] + DIGITS_OF_BYTE[port & 255];
+}
+
+function vipMatch(family: Family, prefix: string): string {
   const addressDigits = ADDRESS_DIGITS[family];
   const length = Math.min(prefix.length, addressDigits);
   const parts: string[] = [];
@@ -42,11 +65,11 @@ export function matchOf(family: Family, prefix: string): string {
 }
 
 /**
- * Name of the chain for everything under `prefix`: `KUBE-PORTAL-10.96.0.0-20`, and for IPv6 with dots in the
- * place of colons, which the nft language does not allow in names. What has no room or ends inside a port
- * number gets a digest instead, as kube-proxy's chains have; the rule that jumps there shows what it holds.
+ * `KUBE-PORTAL-10.96.0.0-20`, and for IPv6 with dots in the place of colons, which the nft language does not allow
+ * in names. What has no room or ends inside a port number gets a digest instead, as kube-proxy's chains
+ * have; the rule that jumps there shows what it holds.
  */
-export function chainNameOf(family: Family, prefix: string): string {
+function vipChainName(family: Family, prefix: string): string {
   if (prefix.length <= ADDRESS_DIGITS[family]) {
     const address = prefixAddress(family, prefix).replaceAll(':', '.');
     const name = `KUBE-PORTAL-${address}-${prefix.length * DIGIT_BITS}`;
@@ -64,7 +87,11 @@ function prefixAddress(family: Family, prefix: string): string {
 }
 
 function portRange(prefix: string): string {
-  const first = Number.parseInt(prefix.padEnd(PORT_DIGITS, '0'), 4);
-  const last = Number.parseInt(prefix.padEnd(PORT_DIGITS, '3'), 4);
+  const first = firstPort(prefix);
+  const last = first + 4 ** (PORT_DIGITS - prefix.length) - 1;
   return first === last ? `${first}` : `${first}:${last}`;
+}
+
+function firstPort(prefix: string): number {
+  return Number.parseInt(prefix.padEnd(PORT_DIGITS, '0'), 4);
 }

@@ -3,7 +3,7 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import type { Family } from '../model/portal.js';
 import { RedirectError } from './driver.js';
-import { type Features, guardRules, PROBE_CHAIN, targetRule } from './rules.js';
+import { type Features, GUARD_PASS, guardRule, PROBE_CHAIN, targetRule } from './rules.js';
 import type { Xtables } from './xtables.js';
 
 const LOOPBACK = { IPv4: '127.0.0.1', IPv6: '::1' } as const;
@@ -22,7 +22,7 @@ export async function probe(xtables: Xtables, bindAddress: string): Promise<Feat
   const comment = await accepts(xtables, 'nat', ['-m comment --comment "a:b" -j RETURN']);
   await redirectDatagram(xtables, bindAddress);
   for (const guard of ['REJECT', 'DROP'] as const) {
-    const rules = guardRules(xtables.family, [PROBE_PORT], guard);
+    const rules = [GUARD_PASS, guardRule(xtables.family, PROBE_PORT, guard)];
     if (await accepts(xtables, 'filter', rules)) return { comment, guard };
   }
   return { comment, guard: null };

@@ -63,19 +63,14 @@ function commentText(label: string): string {
   return label.replace(/[^\w/:. -]/g, '_').slice(0, 255);
 }
 
-/**
- * Refuses datagrams that were sent to a proxy port itself, not to a VIP. A redirected one passes after one check.
- * @param ports UDP proxy ports in use
- */
-export function guardRules(family: Family, ports: readonly number[], verdict: 'REJECT' | 'DROP'): string[] {
-  const refuse =
-    verdict === 'DROP'
-      ? '-j DROP'
-      : `-j REJECT --reject-with ${family === 'IPv4' ? 'icmp-port-unreachable' : 'icmp6-port-unreachable'}`;
-  return [
-    '-m conntrack --ctstate ESTABLISHED,DNAT -j RETURN',
-    ...runsOf(ports).map((run) => `${udpPorts(run)} ${refuse}`),
-  ];
+/** At the guard's top: a redirected datagram, or an answer to one of ours, passes after one check. */
+export const GUARD_PASS = '-m conntrack --ctstate ESTABLISHED,DNAT -j RETURN';
+
+/** Refuses datagrams that were sent to a proxy port itself, not to a VIP. */
+export function guardRule(family: Family, port: number, verdict: 'REJECT' | 'DROP'): string {
+  const match = udpPorts({ first: port, last: port });
+  if (verdict === 'DROP') return `${match} -j DROP`;
+  return `${match} -j REJECT --reject-with ${family === 'IPv4' ? 'icmp' : 'icmp6'}-port-unreachable`;
 }
 
 /** The jump to the guard, for the range that proxy ports come from. */
@@ -91,14 +86,4 @@ export interface PortRange {
 
 function udpPorts({ first, last }: PortRange): string {
   return `-p udp -m udp --dport ${first === last ? first : `${first}:${last}`}`;
-}
-
-function runsOf(ports: readonly number[]): PortRange[] {
-  const runs: { first: number; last: number }[] = [];
-  for (const port of [...ports].sort((a, b) => a - b)) {
-    const run = runs.at(-1);
-    if (run !== undefined && port <= run.last + 1) run.last = port;
-    else runs.push({ first: port, last: port });
-  }
-  return runs;
 }

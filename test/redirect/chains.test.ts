@@ -3,7 +3,7 @@ import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import type { Family } from '../../lib/model/portal.js';
 import { ChainTree, type Entry } from '../../lib/redirect/chains.js';
-import { keyOf } from '../../lib/redirect/key.js';
+import { keyOf, portKeyOf, portKeyspace, vipKeyspace } from '../../lib/redirect/key.js';
 import { difference, type Ruleset } from '../../lib/redirect/ruleset.js';
 import { type Packet, walker } from './walk.js';
 
@@ -21,7 +21,7 @@ function entryOf(packet: Packet, id = 'a'): Entry {
 }
 
 function treeOf(family: Family, entries: Iterable<Entry>): ChainTree {
-  const tree = new ChainTree(family);
+  const tree = new ChainTree(vipKeyspace(family));
   for (const entry of entries) tree.add(entry);
   return tree;
 }
@@ -76,7 +76,7 @@ for (const family of ['IPv4', 'IPv6'] as const) {
     holds(
       t,
       fc.property(steps, (changes) => {
-        const tree = new ChainTree(family);
+        const tree = new ChainTree(vipKeyspace(family));
         const present = new Map<string, Entry>();
         for (const { packet } of changes) {
           const entry = entryOf(packet);
@@ -218,5 +218,21 @@ t.test('many claims on one VIP stay one chain', (t) => {
   );
   t.equal(tree.chains().size, 1);
   t.match(walker(tree, 'IPv4')(packet).rule, /"claim-00"/);
+  t.end();
+});
+
+t.test('the guard has a tree of ports', (t) => {
+  const tree = new ChainTree(portKeyspace);
+  const rule = (port: number) => `-p udp -m udp --dport ${port} -j DROP`;
+  const ports = Array.from({ length: 18 }, (_, i) => 20_000 + 2 * i);
+  for (const port of ports) tree.add({ key: portKeyOf(port), id: `${port}`, rule: rule(port) });
+  t.strictSame(tree.entrance(), ['-p udp -m udp --dport 19968:20223 -j KUBE-PORTALS-GUARD-19968-8']);
+  t.strictSame(
+    [...tree.chains().values()]
+      .flat()
+      .filter((text) => text.endsWith('DROP'))
+      .sort(),
+    ports.map(rule),
+  );
   t.end();
 });
