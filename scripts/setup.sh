@@ -31,7 +31,8 @@ is_installed() {
 
 # Installs the npm packages of package-lock.json, unless that was done since the lock file changed.
 install_npm_packages() {
-  [ package-lock.json -nt node_modules/.package-lock.json ] || return 0
+  installed=node_modules/.package-lock.json
+  if [ -e "$installed" ] && ! [ package-lock.json -nt "$installed" ]; then return 0; fi
   echo "Installing npm packages: $(npm_packages)"
   npm ci --no-audit --no-fund --loglevel=error
 }
