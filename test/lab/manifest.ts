@@ -1,0 +1,110 @@
+/** Kubernetes objects as a cluster would print them, made from what a test wants to say. */
+import type { Family, Protocol } from '../../lib/model/portal.js';
+import type { Host } from './host.js';
+
+export interface KubernetesObject {
+  readonly apiVersion: string;
+  readonly kind: string;
+  readonly metadata: { readonly namespace: string; readonly name: string };
+}
+
+export interface PortOptions {
+  /** Needed where there are several. */
+  readonly name?: string;
+  readonly protocol?: Protocol;
+  readonly port: number;
+  /** The pods' port; the same as `port` unless given. */
+  readonly targetPort?: number;
+  readonly nodePort?: number;
+}
+
+export interface ServiceOptions {
+  readonly name: string;
+  readonly clusterIPs: readonly string[];
+  readonly ports: readonly PortOptions[];
+  /** ClientIP affinity: true for the default time, or seconds. */
+  readonly affinity?: boolean | number;
+  readonly externalIPs?: readonly string[];
+  readonly ingressIPs?: readonly string[];
+}
+
+const namespace = 'default';
+
+export function service(options: ServiceOptions): KubernetesObject {
+  const { name, clusterIPs, ports, externalIPs = [], ingressIPs = [] } = options;
+  return {
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { namespace, name },
+    spec: {
+      type: serviceType(options),
+      clusterIP: clusterIPs[0],
+      clusterIPs,
+      ipFamilies: clusterIPs.map(familyOf),
+      externalIPs,
+      ports: ports.map(({ name = '', protocol = 'TCP', port, targetPort = port, nodePort }) => ({
+        name,
+        protocol,
+        port,
+        targetPort,
+        ...(nodePort !== undefined && { nodePort }),
+      })),
+      ...affinityOf(options),
+    },
+    status: { loadBalancer: { ingress: ingressIPs.map((ip) => ({ ip })) } },
+  } as KubernetesObject;
+}
+
+function serviceType({ ports, ingressIPs = [] }: ServiceOptions): string {
+  if (ingressIPs.length > 0) return 'LoadBalancer';
+  return ports.some(({ nodePort }) => nodePort !== undefined) ? 'NodePort' : 'ClusterIP';
+}
+
+function affinityOf({ affinity = false }: ServiceOptions): object {
+  if (affinity === false) return { sessionAffinity: 'None' };
+  const timeoutSeconds = affinity === true ? 10800 : affinity;
+  return { sessionAffinity: 'ClientIP', sessionAffinityConfig: { clientIP: { timeoutSeconds } } };
+}
+
+/** The slice of one family with these pods, all ready. */
+export function endpointSlice(
+  { name, ports }: Pick<ServiceOptions, 'name' | 'ports'>,
+  family: Family,
+  pods: readonly Host[],
+): KubernetesObject {
+  return {
+    apiVersion: 'discovery.k8s.io/v1',
+    kind: 'EndpointSlice',
+    metadata: {
+      namespace,
+      name: `${name}-${family.toLowerCase()}`,
+      labels: { 'kubernetes.io/service-name': name },
+    },
+    addressType: family,
+    ports: ports.map(({ name = '', protocol = 'TCP', port, targetPort = port }) => ({
+      name,
+      protocol,
+      port: targetPort,
+    })),
+    endpoints: pods.map((pod) => ({
+      addresses: [family === 'IPv4' ? pod.address4 : pod.address6],
+      conditions: { ready: true, serving: true, terminating: false },
+      targetRef: { kind: 'Pod', namespace, name: pod.name },
+    })),
+  } as KubernetesObject;
+}
+
+/** A Service with a slice for each family of its ClusterIPs. */
+export function serviceWithPods(options: ServiceOptions, pods: readonly Host[]): KubernetesObject[] {
+  const families = new Set(options.clusterIPs.map(familyOf));
+  return [service(options), ...[...families].map((family) => endpointSlice(options, family, pods))];
+}
+
+/** As `kubectl get -o json` prints several objects. */
+export function listOf(objects: readonly KubernetesObject[]): string {
+  return `${JSON.stringify({ apiVersion: 'v1', kind: 'List', items: objects }, null, 1)}\n`;
+}
+
+function familyOf(address: string): Family {
+  return address.includes(':') ? 'IPv6' : 'IPv4';
+}
