@@ -1,12 +1,15 @@
+import { NodeLock } from '../controlplane/nodelock.js';
 import { clearAll } from '../redirect/clear.js';
 
 /**
  * `run --cleanup`: takes away what kube-portal left in the kernel, in whatever mode and run, and says what it was.
  *
  * @param stateDir where an earlier run remembered which addresses are its own
+ * @throws Error while a kube-portal runs here: it would put everything back
  */
 export async function removeEverything(stateDir: string): Promise<void> {
-  const removed = await clearAll(stateDir);
+  const lock = NodeLock.take();
+  const removed = await clearAll(stateDir).finally(() => lock.release());
   for (const what of removed) process.stdout.write(`removed ${what}\n`);
   if (removed.length === 0)
     process.stdout.write('nothing to remove: no rule or address of kube-portal is here\n');

@@ -1,6 +1,7 @@
 import type { Logger } from 'pino';
 import type { ProxyOptions } from '../controlplane/options.js';
 import { ServiceProxy } from '../controlplane/proxy.js';
+import type { ProxyStatus } from '../controlplane/status.js';
 import type { ObjectSet } from '../model/objects.js';
 import { describeProblem, freshProblems } from '../model/problem.js';
 import { type Build, buildSnapshot } from '../model/snapshot.js';
@@ -9,13 +10,14 @@ import { healthRoutes } from '../server/health.js';
 import { HttpServer, type Routes } from '../server/http.js';
 import { metricsRoutes } from '../server/metrics.js';
 import { Readiness } from '../server/readiness.js';
-import type { ProxyStatus } from '../controlplane/status.js';
 import { ManifestSource } from '../sources/manifest.js';
 import type { BindTarget } from './parse.js';
 import type { RunFlags } from './run-flags.js';
 
 /** One kube-portal at work: the source, the proxy and the servers, wired together. */
 export class Daemon {
+  /** Rejects when the data plane broke and the process should end; resolves never. */
+  readonly broken: Promise<never>;
   readonly #flags: RunFlags;
   readonly #log: Logger;
   readonly #proxy: ServiceProxy;
@@ -30,6 +32,8 @@ export class Daemon {
     this.#log = log;
     this.#proxy = proxy;
     this.#source = new ManifestSource(flags.manifest, log);
+    this.broken = new Promise((_, reject) => proxy.once('failed', reject));
+    this.broken.catch((error: unknown) => log.fatal({ err: error }, 'the data plane broke'));
     this.#readiness = new Readiness(() => proxy.status().portals);
   }
 

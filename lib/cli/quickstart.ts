@@ -43,7 +43,7 @@ async function quickstart({ namespaced }: QuickstartFlags): Promise<void> {
     const daemon = await Daemon.start(runFlagsOf(await runArgs(namespaced)), log);
     try {
       process.stdout.write(introduction(daemon, namespaced));
-      await told;
+      await Promise.race([told, daemon.broken]);
     } finally {
       await daemon.stop();
     }

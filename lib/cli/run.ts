@@ -47,7 +47,7 @@ async function serve(flags: RunFlags, log: Logger): Promise<void> {
   const { Daemon } = await import('./daemon.js');
   const daemon = await Daemon.start(flags, log);
   try {
-    await told;
+    await Promise.race([told, daemon.broken]);
   } finally {
     await daemon.stop();
   }

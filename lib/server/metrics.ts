@@ -1,8 +1,8 @@
 import { Counter, Gauge, Registry } from 'prom-client';
+import type { PortalCounters, PortalStatus, ProxyStatus } from '../controlplane/status.js';
 import type { CounterField } from '../dataplane/counters.js';
 import { type Answer, json, type Routes, text } from './http.js';
 import { processMetrics } from './process-metrics.js';
-import type { PortalCounters, PortalStatus, ProxyStatus } from '../controlplane/status.js';
 
 /** What the metrics server reads, at the moment of a request. */
 export interface MetricsSource {

@@ -1,5 +1,5 @@
-import { COUNTER_FIELDS, type CounterValues } from '../../lib/dataplane/counters.js';
 import type { PortalCounters, PortalStatus } from '../../lib/controlplane/status.js';
+import { COUNTER_FIELDS, type CounterValues } from '../../lib/dataplane/counters.js';
 
 /** A portal in service; `over` says what is different. */
 export function portalStatus(over: Partial<PortalStatus> = {}): PortalStatus {

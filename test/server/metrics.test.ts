@@ -1,6 +1,6 @@
 import t from 'tap';
-import { metricsRoutes, type StatusReport } from '../../lib/server/metrics.js';
 import type { PortalCounters, PortalStatus } from '../../lib/controlplane/status.js';
+import { metricsRoutes, type StatusReport } from '../../lib/server/metrics.js';
 import { portalCounters, portalStatus } from './fixtures.js';
 
 function routesOf(portals: PortalStatus[], counters: PortalCounters[]) {
