@@ -1,0 +1,45 @@
+/** What the orchestrator tells the load programs, and what they answer. */
+
+/** Ports of the load server, each with one way to behave. */
+export const SERVER_PORTS = {
+  /** UDP: sends every datagram back. TCP: sends every message back. */
+  echo: 9000,
+  /** TCP: reads a request, answers, and is the first to close, so that TIME_WAIT does not use up the client's ports. */
+  once: 9001,
+  /** TCP: takes everything as fast as it can. */
+  sink: 9002,
+} as const;
+
+/** Bytes of a TCP request and of its answer. */
+export const MESSAGE_SIZE = 64;
+
+export type Work =
+  /** UDP round trips: each flow keeps that many datagrams under way. */
+  | { readonly kind: 'udp'; readonly flows: number; readonly outstanding: number; readonly size: number }
+  /** Connect, request, response, close. */
+  | { readonly kind: 'connect'; readonly clients: number }
+  /** Round trips on open connections, one message under way on each. */
+  | { readonly kind: 'roundtrip'; readonly connections: number }
+  /** One-way bulk data. */
+  | { readonly kind: 'bulk'; readonly streams: number };
+
+export interface LoadPlan {
+  readonly work: Work;
+  readonly address: string;
+  readonly port: number;
+  /** Seconds before counting begins. */
+  readonly warmup: number;
+  /** Seconds that count. */
+  readonly duration: number;
+}
+
+export interface LoadResult {
+  /** Round trips, connections or, for bulk, bytes, in the time that counts. */
+  readonly amount: number;
+  /** Seconds that counted, as measured. */
+  readonly seconds: number;
+  /** The same as `amount` with the warm-up: what the proxy's CPU time was spent on. */
+  readonly total: number;
+  /** Datagrams that never came back, connections that failed. */
+  readonly losses: number;
+}

@@ -1,0 +1,94 @@
+/** The load server, a program of its own in the backend pod: one thread, raw epoll. See SERVER_PORTS. */
+import { AF_INET, EPOLLIN } from '../../lib/sys/constants.js';
+import { Epoll } from '../../lib/sys/epoll.js';
+import { checked } from '../../lib/sys/errno.js';
+import * as libc from '../../lib/sys/libc.js';
+import { Memory } from '../../lib/sys/memory.js';
+import { SocketAddress } from '../../lib/sys/sockaddr.js';
+import {
+  accept,
+  closeSocket,
+  listenStream,
+  openDatagram,
+  setBuffers,
+  startListening,
+} from '../../lib/sys/socket.js';
+import { EchoBatch } from './batch.js';
+import { MESSAGE_SIZE, SERVER_PORTS } from './plan.js';
+
+/** recv(2): for TCP, drops the data without copying it, so that the sink is never the bottleneck. */
+const MSG_TRUNC = 0x20;
+const BUFFER_SIZE = 1 << 20;
+const ACCEPTS = 64;
+const BATCH = 64;
+const LARGEST_DATAGRAM = 2048;
+
+const epoll = new Epoll(256);
+const buffer = new Memory(BUFFER_SIZE);
+const peer = new SocketAddress();
+const handlers: ((fd: number) => void)[] = [];
+
+function watch(fd: number, handler: (fd: number) => void): void {
+  handlers[fd] = handler;
+  epoll.add(fd, EPOLLIN, 0);
+}
+
+function listen(port: number, onConnection: (fd: number) => void): void {
+  const listener = listenStream({ address: '0.0.0.0', port, shared: false, freeBind: false });
+  startListening(listener);
+  watch(listener, () => {
+    for (let i = 0; i < ACCEPTS; i++) {
+      const fd = accept(listener, peer);
+      if (fd < 0) return;
+      onConnection(fd);
+    }
+  });
+}
+
+function echo(fd: number): void {
+  const length = libc.read(fd, buffer.address, BUFFER_SIZE);
+  if (length <= 0) closeSocket(fd);
+  else libc.write(fd, buffer.address, length);
+}
+
+/** @returns false while there is no request yet */
+function answerOnce(fd: number): boolean {
+  if (libc.read(fd, buffer.address, BUFFER_SIZE) < 0) return false;
+  libc.write(fd, buffer.address, MESSAGE_SIZE);
+  closeSocket(fd);
+  return true;
+}
+
+function swallow(fd: number): void {
+  if (libc.recv(fd, buffer.address, BUFFER_SIZE, MSG_TRUNC) <= 0) closeSocket(fd);
+}
+
+function echoDatagrams(port: number): void {
+  const fd = openDatagram(AF_INET);
+  setBuffers(fd, 4 << 20);
+  const local = SocketAddress.of('0.0.0.0', port);
+  checked('bind', libc.bindSocket(fd, local.memory.address, local.length));
+  const batch = new EchoBatch(BATCH, LARGEST_DATAGRAM, true);
+  watch(fd, () => {
+    const count = batch.receive(fd);
+    if (count <= 0) return;
+    batch.setSize(count);
+    batch.send(fd, count);
+    batch.rearm(count);
+  });
+}
+
+echoDatagrams(SERVER_PORTS.echo);
+listen(SERVER_PORTS.echo, (fd) => watch(fd, echo));
+listen(SERVER_PORTS.once, (fd) => {
+  if (!answerOnce(fd)) watch(fd, answerOnce);
+});
+listen(SERVER_PORTS.sink, (fd) => watch(fd, swallow));
+process.stdout.write('ready\n');
+for (;;) {
+  const ready = epoll.wait(-1);
+  for (let i = 0; i < ready; i++) {
+    const fd = epoll.fdAt(i);
+    handlers[fd](fd);
+  }
+}

@@ -1,0 +1,75 @@
+import type { Contender, Running } from './contenders.js';
+import { cpuSeconds } from './cpu.js';
+import type { Row } from './rows.js';
+import { Stage } from './stage.js';
+
+/** One measurement. */
+export interface Sample {
+  readonly row: string;
+  readonly contender: string;
+  readonly round: number;
+  /** In the row's own unit of amount. */
+  readonly perSecond: number;
+  /** CPU seconds of the proxy's processes for one unit of amount; null where the kernel does all. */
+  readonly cpuPerUnit: number | null;
+  readonly losses: number;
+}
+
+export interface Course {
+  readonly rows: readonly Row[];
+  readonly contenders: readonly Contender[];
+  readonly rounds: number;
+  /** Seconds before counting begins, for each measurement. */
+  readonly warmup: number;
+  /** Seconds that count, for each measurement. */
+  readonly duration: number;
+}
+
+/**
+ * Measures every contender once in each round, the order turned by one from round to round, so that what changes on the
+ * machine in the meantime meets all of them.
+ */
+export async function runCourse(course: Course, say: (progress: string) => void): Promise<Sample[]> {
+  const { contenders, rounds } = course;
+  const samples: Sample[] = [];
+  for (let round = 0; round < rounds; round++) {
+    for (let i = 0; i < contenders.length; i++) {
+      const contender = contenders[(i + round) % contenders.length];
+      say(`round ${round + 1} of ${rounds}: ${contender.title}`);
+      samples.push(...(await measureContender(course, contender, round)));
+    }
+  }
+  return samples;
+}
+
+async function measureContender(course: Course, contender: Contender, round: number): Promise<Sample[]> {
+  const rows = course.rows.filter((row) => contender.runs(row));
+  if (rows.length === 0) return [];
+  const stage = await Stage.open();
+  try {
+    const running = await contender.start(stage);
+    const samples: Sample[] = [];
+    try {
+      for (const row of rows) samples.push(await measure(course, stage, running, row, contender.id, round));
+    } finally {
+      await running.stop();
+    }
+    return samples;
+  } finally {
+    await stage.close();
+  }
+}
+
+async function measure(
+  { warmup, duration }: Course,
+  stage: Stage,
+  { address, pid }: Running,
+  { id, work, port }: Row,
+  contender: string,
+  round: number,
+): Promise<Sample> {
+  const cpuBefore = pid === null ? 0 : cpuSeconds(pid);
+  const { amount, seconds, total, losses } = await stage.load({ work, address, port, warmup, duration });
+  const cpuPerUnit = pid === null ? null : (cpuSeconds(pid) - cpuBefore) / total;
+  return { row: id, contender, round, perSecond: amount / seconds, cpuPerUnit, losses };
+}

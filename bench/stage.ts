@@ -1,0 +1,49 @@
+import { fileURLToPath } from 'node:url';
+import type { Host } from '../test/lab/host.js';
+import { Lab } from '../test/lab/lab.js';
+import type { LoadPlan, LoadResult } from './load/plan.js';
+
+const program = (name: string) => fileURLToPath(new URL(`load/${name}.js`, import.meta.url));
+
+/** The virtual IP that clients use; its ports are the load server's own. */
+export const VIP = '10.96.0.10';
+
+/** The network of one measurement, always new: client pod → node → backend pod, the load server running. */
+export class Stage {
+  readonly node: Host;
+  readonly backend: Host;
+  readonly #client: Host;
+
+  private constructor(readonly lab: Lab) {
+    this.node = lab.node;
+    this.backend = lab.pod('backend');
+    this.#client = lab.pod('client');
+  }
+
+  static async open(): Promise<Stage> {
+    const lab = await Lab.create({ pods: ['client', 'backend'] });
+    try {
+      const stage = new Stage(lab);
+      for (const host of [stage.node, stage.backend, stage.#client]) {
+        await host.sysctl({ 'net/ipv4/ip_local_port_range': '10000 65535' });
+      }
+      const server = stage.backend.spawn(process.execPath, [program('server')]);
+      await server.waitForOutput(/^ready$/m);
+      return stage;
+    } catch (error) {
+      await lab.destroy();
+      throw error;
+    }
+  }
+
+  /** Runs the load generator in the client pod. */
+  async load(plan: LoadPlan): Promise<LoadResult> {
+    const args = [program('client'), JSON.stringify(plan)];
+    const timeoutMs = (plan.warmup + plan.duration) * 1000 + 30_000;
+    return JSON.parse(await this.#client.must(process.execPath, args, { timeoutMs })) as LoadResult;
+  }
+
+  close(): Promise<void> {
+    return this.lab.destroy();
+  }
+}
