@@ -1,4 +1,4 @@
-import { isIPv4, isIPv6, SocketAddress } from 'node:net';
+import { isIP, isIPv4, isIPv6, SocketAddress } from 'node:net';
 import type { Family } from './portal.js';
 
 /** Family of an address that {@link canonicalAddress} returned. */
@@ -16,6 +16,16 @@ export function canonicalAddress(text: string): string | null {
   if (!isIPv6(text) || text.includes('%')) return null;
   const { address } = new SocketAddress({ address: text, family: 'ipv6' });
   return address === '::' || /^(ff..:|::ffff:)/.test(address) ? null : address;
+}
+
+/**
+ * `address/prefix`, or null if the text is no CIDR. Spaces around it do not count, as for kube-proxy; bits beyond the
+ * prefix may be set and mean nothing.
+ */
+export function canonicalCidr(text: string): string | null {
+  const [, address = '', prefix = ''] = /^\s*([^\s/%]+)\/(\d{1,3})\s*$/.exec(text) ?? [];
+  const bits = isIP(address) === 4 ? 32 : 128;
+  return isIP(address) !== 0 && Number(prefix) <= bits ? `${address}/${Number(prefix)}` : null;
 }
 
 function isHostIPv4(text: string): boolean {

@@ -1,5 +1,5 @@
 import { inspect } from 'node:util';
-import { canonicalAddress } from './address.js';
+import { canonicalAddress, canonicalCidr } from './address.js';
 
 /** Says which field of an object is wrong and why; never leaves the parse functions. */
 export class FieldError extends Error {
@@ -100,6 +100,12 @@ export class Field {
   address(): string {
     const text = this.string();
     return canonicalAddress(text) ?? this.fail(`${show(text)} is not the IP address of a host`);
+  }
+
+  /** A range of addresses in CIDR notation. */
+  cidr(): string {
+    const text = this.string();
+    return canonicalCidr(text) ?? this.fail(`${show(text)} is not a range of addresses, such as 10.0.0.0/8`);
   }
 
   /** A time in RFC 3339, as milliseconds since the epoch. */

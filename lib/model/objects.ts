@@ -8,6 +8,8 @@ import type { Family } from './portal.js';
 export type ServiceType = 'ClusterIP' | 'NodePort' | 'LoadBalancer' | 'ExternalName';
 /** Protocols the API knows; {@link import('./portal.js').Protocol} are those that are proxied. */
 export type ServiceProtocol = 'TCP' | 'UDP' | 'SCTP';
+/** Local sends clients to endpoints of this node only. */
+export type TrafficPolicy = 'Cluster' | 'Local';
 
 export interface ObjectMeta {
   readonly namespace: string;
@@ -33,6 +35,14 @@ export interface Service extends ObjectMeta {
   /** Null means no session affinity. */
   readonly affinityTimeoutSeconds: number | null;
   readonly publishNotReadyAddresses: boolean;
+  /** For clients of the ClusterIPs. */
+  readonly internalTrafficPolicy: TrafficPolicy;
+  /** For clients of external IPs, load-balancer ingress IPs and node ports. */
+  readonly externalTrafficPolicy: TrafficPolicy;
+  /** CIDRs of the clients that may use the load-balancer ingress IPs; empty means all. */
+  readonly loadBalancerSourceRanges: readonly string[];
+  /** Where load balancers ask whether this node has endpoints; null where nobody does. */
+  readonly healthCheckNodePort: number | null;
 }
 
 export interface ServicePort {
@@ -50,6 +60,8 @@ export interface EndpointSlice extends ObjectMeta {
   readonly addressType: Family | 'FQDN';
   readonly ports: readonly SlicePort[];
   readonly endpoints: readonly SliceEndpoint[];
+  /** What changed the slice happened then, ms since the epoch, as the endpoints' controller notes it; null if it does not. */
+  readonly triggeredMs: number | null;
 }
 
 export interface SlicePort {
@@ -65,6 +77,15 @@ export interface SliceEndpoint {
   readonly terminating: boolean;
   /** `namespace/name` of the targetRef. */
   readonly target: string | null;
+  /** The node that the endpoint runs on. */
+  readonly nodeName: string | null;
+  /** Zones and nodes whose clients should use the endpoint; null where nothing is said. */
+  readonly hints: TopologyHints | null;
+}
+
+export interface TopologyHints {
+  readonly zones: readonly string[];
+  readonly nodes: readonly string[];
 }
 
 /** Everything a source knows at one moment, by `namespace/name`. */

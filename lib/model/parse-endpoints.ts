@@ -2,7 +2,7 @@ import { familyOf } from './address.js';
 import type { Field } from './field.js';
 import { type EndpointSlice, type ObjectMeta, objectKey, type SliceEndpoint } from './objects.js';
 import { type Parsed, parseObject } from './parse.js';
-import { readSlicePorts, readTarget } from './parse-slice.js';
+import { readSlicePorts, readTarget, readTriggerTime } from './parse-slice.js';
 import type { Family } from './portal.js';
 
 const FAMILIES: readonly Family[] = ['IPv4', 'IPv6'];
@@ -17,11 +17,16 @@ export function parseEndpoints(raw: unknown): Parsed<readonly EndpointSlice[]> {
     return object
       .at('subsets')
       .items()
-      .flatMap((subset, index) => subsetSlices(subset, index, meta));
+      .flatMap((subset, index) => subsetSlices(subset, index, meta, readTriggerTime(object)));
   });
 }
 
-function subsetSlices(subset: Field, index: number, meta: ObjectMeta): EndpointSlice[] {
+function subsetSlices(
+  subset: Field,
+  index: number,
+  meta: ObjectMeta,
+  triggeredMs: number | null,
+): EndpointSlice[] {
   const ports = readSlicePorts(subset.at('ports'));
   const endpoints = [
     ...readAddresses(subset.at('addresses'), true, meta.namespace),
@@ -34,6 +39,7 @@ function subsetSlices(subset: Field, index: number, meta: ObjectMeta): EndpointS
     addressType: family,
     ports,
     endpoints: endpoints.filter(({ address }) => familyOf(address) === family),
+    triggeredMs,
   })).filter((slice) => slice.endpoints.length > 0);
 }
 
@@ -44,5 +50,7 @@ function readAddresses(addresses: Field, ready: boolean, namespace: string): Sli
     serving: ready,
     terminating: false,
     target: readTarget(item.at('targetRef'), namespace),
+    nodeName: item.at('nodeName').optional((field) => field.string(), '') || null,
+    hints: null,
   }));
 }

@@ -1,5 +1,5 @@
 import type { Field } from './field.js';
-import type { Service, ServicePort } from './objects.js';
+import type { Service, ServicePort, ServiceType, TrafficPolicy } from './objects.js';
 import { type Parsed, parseObject } from './parse.js';
 import type { Family } from './portal.js';
 
@@ -34,8 +34,31 @@ export function parseService(raw: unknown): Parsed<Service> {
       publishNotReadyAddresses: spec
         .at('publishNotReadyAddresses')
         .optional((field) => field.boolean(), false),
+      internalTrafficPolicy: readPolicy(spec.at('internalTrafficPolicy')),
+      externalTrafficPolicy: readPolicy(spec.at('externalTrafficPolicy')),
+      loadBalancerSourceRanges: readSourceRanges(spec, type),
+      healthCheckNodePort: spec.at('healthCheckNodePort').optional(readOptionalPort, null),
     };
   });
+}
+
+/** An empty string is what older API servers and clients write for "not set". */
+function readPolicy(policy: Field): TrafficPolicy {
+  return policy.optional((field) => field.oneOf('Cluster', 'Local', ''), '') || 'Cluster';
+}
+
+/** The API lets only load balancers have them; what another type has kept means nothing. */
+function readSourceRanges(spec: Field, type: ServiceType): string[] {
+  if (type !== 'LoadBalancer') return [];
+  return spec
+    .at('loadBalancerSourceRanges')
+    .items()
+    .map((field) => field.cidr());
+}
+
+/** 0 stands for "none" in the API. */
+function readOptionalPort(field: Field): number | null {
+  return field.integer(0, 65535, 'a port') || null;
 }
 
 function clusterIPFields(spec: Field): Field[] {
@@ -86,7 +109,7 @@ function readPort(port: Field, named: boolean): ServicePort {
     name: named || !(name.absent || name.string() === '') ? name.label() : '',
     protocol: port.at('protocol').optional((field) => field.oneOf('TCP', 'UDP', 'SCTP'), 'TCP'),
     port: port.at('port').port(),
-    nodePort: port.at('nodePort').optional((field) => field.integer(0, 65535, 'a port'), 0) || null,
+    nodePort: port.at('nodePort').optional(readOptionalPort, null),
   };
 }
 

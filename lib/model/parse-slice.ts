@@ -1,10 +1,19 @@
 import { familyOf } from './address.js';
 import type { Field } from './field.js';
-import { type EndpointSlice, objectKey, type SliceEndpoint, type SlicePort } from './objects.js';
+import {
+  type EndpointSlice,
+  objectKey,
+  type SliceEndpoint,
+  type SlicePort,
+  type TopologyHints,
+} from './objects.js';
 import { type Parsed, parseObject } from './parse.js';
 
 /** The label by which a slice says whose endpoints it holds. */
 const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
+
+/** When the change happened that led to this version of an object, as its controller notes it. */
+const TRIGGER_TIME_ANNOTATION = 'endpoints.kubernetes.io/last-change-trigger-time';
 
 /** Reads a discovery.k8s.io/v1 EndpointSlice as the API server or a manifest gives it. */
 export function parseEndpointSlice(raw: unknown): Parsed<EndpointSlice> {
@@ -20,6 +29,7 @@ export function parseEndpointSlice(raw: unknown): Parsed<EndpointSlice> {
         .at('endpoints')
         .items()
         .map((endpoint) => readEndpoint(endpoint, addressType, meta.namespace)),
+      triggeredMs: readTriggerTime(object),
     };
   });
 }
@@ -44,6 +54,13 @@ export function readTarget(reference: Field, namespace: string): string | null {
   );
 }
 
+/** Null where the object has no such time, or no sensible one: it is for statistics only. */
+export function readTriggerTime(object: Field): number | null {
+  const annotation = object.at('metadata').at('annotations').at(TRIGGER_TIME_ANNOTATION);
+  const time = Date.parse(annotation.optional((field) => field.string(), ''));
+  return Number.isNaN(time) ? null : time;
+}
+
 function readEndpoint(
   endpoint: Field,
   addressType: EndpointSlice['addressType'],
@@ -58,7 +75,19 @@ function readEndpoint(
     serving: condition('serving', true),
     terminating: condition('terminating', false),
     target: readTarget(endpoint.at('targetRef'), namespace),
+    nodeName: endpoint.at('nodeName').optional((field) => field.string(), '') || null,
+    hints: readHints(endpoint.at('hints')),
   };
+}
+
+function readHints(hints: Field): TopologyHints | null {
+  const names = (member: string) =>
+    hints
+      .at(member)
+      .items()
+      .map((item) => item.at('name').string());
+  const [zones, nodes] = [names('forZones'), names('forNodes')];
+  return zones.length === 0 && nodes.length === 0 ? null : { zones, nodes };
 }
 
 /** All addresses of an endpoint lead to the same place; like kube-proxy, the first one is used. */

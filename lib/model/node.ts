@@ -1,0 +1,31 @@
+/** The node that is served, as far as it decides who goes where. */
+export interface Node {
+  /** Endpoints with this nodeName are local. */
+  readonly name: string;
+  /** Its `topology.kubernetes.io/zone`; null where it has none or is not known. */
+  readonly zone: string | null;
+  /**
+   * CIDRs of the pods, as far as they are known: of the cluster (--cluster-cidr), of this node (its podCIDRs). Their traffic to
+   * a Service's external addresses is traffic inside the cluster.
+   */
+  readonly podCidrs: readonly string[];
+}
+
+/** What the API server says about the own Node. */
+export interface NodeState extends Node {
+  /**
+   * False once the node is about to be deleted: load balancers should look elsewhere (kube-proxy's KEP-3836), while
+   * everything here works on.
+   */
+  readonly eligible: boolean;
+}
+
+/** Whether two descriptions lead to the same decisions. */
+export function sameNode(a: Node, b: Node): boolean {
+  return (
+    a.name === b.name &&
+    a.zone === b.zone &&
+    a.podCidrs.length === b.podCidrs.length &&
+    a.podCidrs.every((cidr, index) => cidr === b.podCidrs[index])
+  );
+}

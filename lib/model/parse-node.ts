@@ -1,0 +1,39 @@
+import type { Field } from './field.js';
+import type { NodeState } from './node.js';
+import { type Parsed, parseObject } from './parse.js';
+
+const ZONE_LABEL = 'topology.kubernetes.io/zone';
+/** The cluster autoscaler sets it on a node that it is about to remove. */
+const DELETION_TAINT = 'ToBeDeletedByClusterAutoscaler';
+
+/** Reads a v1 Node as the API server gives it. */
+export function parseNode(raw: unknown): Parsed<NodeState> {
+  return parseObject('Node', raw, (object, meta) => {
+    const spec = object.at('spec');
+    return {
+      name: meta.name,
+      zone:
+        object
+          .at('metadata')
+          .at('labels')
+          .at(ZONE_LABEL)
+          .optional((field) => field.string(), '') || null,
+      podCidrs: readPodCidrs(spec),
+      eligible: object.at('metadata').at('deletionTimestamp').absent && !hasDeletionTaint(spec),
+    };
+  });
+}
+
+/** `podCIDR` stands in where `podCIDRs` is missing; allocators other than the cluster's own leave both out. */
+function readPodCidrs(spec: Field): string[] {
+  const both = spec.at('podCIDRs').items();
+  const fields = both.length > 0 ? both : [spec.at('podCIDR')];
+  return fields.filter((field) => !field.absent && field.string() !== '').map((field) => field.cidr());
+}
+
+function hasDeletionTaint(spec: Field): boolean {
+  return spec
+    .at('taints')
+    .items()
+    .some((taint) => taint.at('key').optional((field) => field.string(), '') === DELETION_TAINT);
+}
