@@ -1,0 +1,155 @@
+import type { Logger } from 'pino';
+import type { NodeState } from '../../model/node.js';
+import { type EndpointSlice, type ObjectSet, objectKey, type Service } from '../../model/objects.js';
+import { describeProblem, freshProblems, type Problem } from '../../model/problem.js';
+import type { Source } from '../source.js';
+import { ApiClient, type ClientTimes } from './client.js';
+import { Coalescer } from './coalescer.js';
+import { EventRecorder } from './events.js';
+import type { ClusterUser } from './kubeconfig.js';
+import { Mirror } from './mirror.js';
+import { Outage } from './outage.js';
+import { Reflector } from './reflector.js';
+import { nodeResource, type Resource, SERVICES, SLICES } from './resources.js';
+
+export interface KubernetesOptions {
+  readonly clusterUser: ClusterUser;
+  /** Name of the Node object of this machine. */
+  readonly nodeName: string;
+  readonly log: Logger;
+  /** For tests. */
+  readonly times?: Partial<ClientTimes>;
+}
+
+/**
+ * Services, EndpointSlices and the own Node from the Kubernetes API, followed as they change. An API server that is
+ * away, or that refuses, is waited for; what it said last stays.
+ */
+export class KubernetesSource implements Source {
+  readonly #client: ApiClient;
+  readonly #nodeName: string;
+  readonly #log: Logger;
+  readonly #outage: Outage;
+  readonly #events: EventRecorder;
+  readonly #abort = new AbortController();
+  readonly #coalescer = new Coalescer(() => this.#publish());
+  readonly #services = new Mirror<Service>(objectKey, () => this.#changed());
+  readonly #slices = new Mirror<EndpointSlice>(objectKey, () => this.#changed());
+  readonly #nodes = new Mirror<NodeState>(nodeKey, () => this.#changed());
+  #running: Promise<unknown> = Promise.resolve();
+  /** Null until everything was listed. */
+  #onChange: ((objects: ObjectSet) => void) | null = null;
+  #published: { readonly objects: ObjectSet; readonly node: NodeState | null } | null = null;
+  #problems: readonly Problem[] = [];
+
+  constructor({ clusterUser, nodeName, log, times = {} }: KubernetesOptions) {
+    this.#client = new ApiClient(clusterUser, times);
+    this.#nodeName = nodeName;
+    this.#log = log;
+    this.#outage = new Outage(this.#client.server, log);
+    this.#events = new EventRecorder(this.#client, nodeName, log);
+  }
+
+  /** Objects that cannot be used at present. */
+  get problems(): readonly Problem[] {
+    return this.#problems;
+  }
+
+  /** The own Node; null while it does not exist. A change of it is told through `onChange` too. */
+  get node(): NodeState | null {
+    return this.#nodes.values.values().next().value ?? null;
+  }
+
+  /** Tells the owner of a Service, through an Event, what is wrong with it here. */
+  warnAbout(service: { readonly namespace: string; readonly name: string }, warning: ServiceWarning): void {
+    const { namespace, name } = service;
+    const uid = this.#services.uidOf(`${namespace}/${name}`);
+    const subject = { apiVersion: 'v1', kind: 'Service', namespace, name, ...(uid && { uid }) } as const;
+    this.#events.warn(subject, warning.reason, warning.action, warning.note);
+  }
+
+  /** Resolves with the first complete state, however long the API server takes, or when stopped. */
+  async start(onChange: (objects: ObjectSet) => void): Promise<void> {
+    const { signal } = this.#abort;
+    const synced = Promise.all([
+      this.#follow(SERVICES, this.#services),
+      this.#follow(SLICES, this.#slices),
+      this.#follow(nodeResource(this.#nodeName), this.#nodes),
+    ]);
+    const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
+    await Promise.race([synced, stopped]);
+    if (signal.aborted) return;
+    this.#outage.stateIsKnown();
+    if (this.node === null) this.#log.warn({ node: this.#nodeName }, NO_NODE);
+    this.#onChange = onChange;
+    this.#publish();
+  }
+
+  async stop(): Promise<void> {
+    this.#abort.abort();
+    this.#coalescer.stop();
+    this.#events.stop();
+    await this.#running;
+    await this.#client.close();
+  }
+
+  /** Resolves once the mirror is complete. */
+  #follow<T>(resources: readonly Resource<T>[], mirror: Mirror<T>): Promise<void> {
+    const { name } = resources[0] as Resource<T>;
+    return new Promise((resolve) => {
+      const reflector = new Reflector(this.#client, resources, mirror, {
+        synced: (resource) => {
+          this.#log.debug({ resource }, 'listed; watching from here on');
+          resolve();
+        },
+        working: () => this.#outage.working(name),
+        failed: (error) => this.#outage.failed(name, error),
+      });
+      this.#running = Promise.all([this.#running, reflector.run(this.#abort.signal)]);
+    });
+  }
+
+  #changed(): void {
+    if (this.#onChange !== null) this.#coalescer.request();
+  }
+
+  #publish(): void {
+    const objects = { services: this.#services.values, slices: this.#slices.values };
+    const { node } = this;
+    this.#report();
+    const before = this.#published;
+    if (
+      before?.objects.services === objects.services &&
+      before.objects.slices === objects.slices &&
+      before.node === node
+    ) {
+      return;
+    }
+    this.#published = { objects, node };
+    this.#onChange?.(objects);
+  }
+
+  #report(): void {
+    const problems = [this.#services, this.#slices, this.#nodes].flatMap((mirror) => mirror.problems);
+    for (const problem of freshProblems(problems, this.#problems)) {
+      this.#log.error(describeProblem(problem));
+    }
+    this.#problems = problems;
+  }
+}
+
+function nodeKey({ name }: NodeState): string {
+  return name;
+}
+
+/** What an Event says. */
+export interface ServiceWarning {
+  /** One CamelCase word for machines. */
+  readonly reason: string;
+  /** What was tried, one CamelCase word. */
+  readonly action: string;
+  readonly note: string;
+}
+
+const NO_NODE =
+  "there is no Node of this name: topology is not known; give the name of this machine's Node with --hostname-override";

@@ -1,0 +1,105 @@
+import { isDeepStrictEqual } from 'node:util';
+import { objectKey } from '../../model/objects.js';
+import type { Parsed } from '../../model/parse.js';
+import type { Problem } from '../../model/problem.js';
+
+interface Entry<T> {
+  /** Of the API object, to name it in Events. */
+  readonly uid: string;
+  /** What the last good version came to. */
+  readonly values: readonly T[];
+  /** What is wrong with the present version. */
+  readonly problem: Problem | null;
+}
+
+/**
+ * The objects of one collection, cut down to what the model reads. An object that cannot be read is a problem, and its
+ * last good version stays. Values that did not change keep their identity.
+ */
+export class Mirror<T> {
+  readonly #entries = new Map<string, Entry<T>>();
+  readonly #keyOf: (value: T) => string;
+  readonly #onChange: () => void;
+  #values: ReadonlyMap<string, T> | null = new Map();
+
+  /** @param onChange called after every change of the values or of the problems */
+  constructor(keyOf: (value: T) => string, onChange: () => void) {
+    this.#keyOf = keyOf;
+    this.#onChange = onChange;
+  }
+
+  /** All values by their keys. The same map as long as nothing changes. */
+  get values(): ReadonlyMap<string, T> {
+    this.#values ??= new Map(
+      [...this.#entries.values()].flatMap(({ values }) => values.map((value) => [this.#keyOf(value), value])),
+    );
+    return this.#values;
+  }
+
+  get problems(): Problem[] {
+    return [...this.#entries.values()].flatMap(({ problem }) => problem ?? []);
+  }
+
+  /** The uid of an object, by `namespace/name`. */
+  uidOf(key: string): string | undefined {
+    return this.#entries.get(key)?.uid;
+  }
+
+  /** Takes an object in as the server sent it. @returns its key */
+  put(raw: unknown, parse: (raw: unknown) => Parsed<readonly T[]>): string {
+    const { key, uid } = identityOf(raw);
+    const before = this.#entries.get(key);
+    const parsed = parse(raw);
+    const known = before?.values ?? [];
+    const values = parsed.ok ? this.#reuse(parsed.value, known) : known;
+    const problem = parsed.ok ? null : parsed.problem;
+    this.#entries.set(key, { uid, values, problem });
+    if (values !== known) this.#values = null;
+    if (values !== known || problem || before?.problem) this.#onChange();
+    return key;
+  }
+
+  /** The server says that the object is gone. */
+  remove(raw: unknown): void {
+    this.#drop(identityOf(raw).key);
+  }
+
+  /** A complete list has these keys; everything else is gone. */
+  keepOnly(keys: ReadonlySet<string>): void {
+    for (const key of this.#entries.keys()) if (!keys.has(key)) this.#drop(key);
+  }
+
+  /** Those of `known` that are equal; all of them, as the same array, if nothing differs. */
+  #reuse(values: readonly T[], known: readonly T[]): readonly T[] {
+    if (isDeepStrictEqual(values, known)) return known;
+    const byKey = new Map(known.map((value) => [this.#keyOf(value), value]));
+    return values.map((value) => {
+      const before = byKey.get(this.#keyOf(value));
+      return before !== undefined && isDeepStrictEqual(before, value) ? before : value;
+    });
+  }
+
+  #drop(key: string): void {
+    if (!this.#entries.delete(key)) return;
+    this.#values = null;
+    this.#onChange();
+  }
+}
+
+/** The server's objects always have these; the rest may be nonsense and is the parser's business. */
+function identityOf(raw: unknown): { readonly key: string; readonly uid: string } {
+  const { namespace, name, uid } = metadataOf(raw);
+  return { key: objectKey({ namespace: namespace ?? 'default', name: name ?? '' }), uid: uid ?? '' };
+}
+
+interface Metadata {
+  readonly namespace?: string;
+  readonly name?: string;
+  readonly uid?: string;
+  readonly resourceVersion?: string;
+}
+
+/** The metadata of an object, as far as there is any. */
+export function metadataOf(raw: unknown): Metadata {
+  return (raw as { metadata?: Metadata } | null)?.metadata ?? {};
+}
