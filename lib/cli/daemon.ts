@@ -1,7 +1,9 @@
+import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import type { ProxyOptions } from '../controlplane/options.js';
 import { ServiceProxy } from '../controlplane/proxy.js';
 import type { ProxyStatus } from '../controlplane/status.js';
+import type { Node } from '../model/node.js';
 import type { ObjectSet } from '../model/objects.js';
 import { describeProblem, freshProblems } from '../model/problem.js';
 import { type Build, buildSnapshot } from '../model/snapshot.js';
@@ -92,7 +94,7 @@ export class Daemon {
   }
 
   async #apply(objects: ObjectSet): Promise<void> {
-    const build = buildSnapshot(objects, this.#build);
+    const build = buildSnapshot(objects, nodeOf(this.#flags), this.#build);
     for (const problem of freshProblems(build.problems, this.#build?.problems ?? [])) {
       this.#log.warn(describeProblem(problem));
     }
@@ -100,6 +102,12 @@ export class Daemon {
     await this.#proxy.apply(build.snapshot);
     this.#lastUpdated = new Date();
   }
+}
+
+/** As kube-proxy, which compares node names in lower case. */
+function nodeOf({ hostnameOverride, clusterCidr }: RunFlags): Node {
+  const name = (hostnameOverride ?? hostname()).trim().toLowerCase();
+  return { name, zone: null, podCidrs: clusterCidr };
 }
 
 function proxyOptions(flags: RunFlags, log: Logger): ProxyOptions {

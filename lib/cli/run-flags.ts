@@ -24,6 +24,7 @@ export type RedirectChoice = (typeof REDIRECT_MODES)[number];
 export interface RunFlags {
   readonly manifest: readonly string[];
   readonly hostnameOverride?: string;
+  readonly clusterCidr: readonly string[];
   readonly redirect: RedirectChoice;
   readonly iptablesSyncPeriod: number;
   readonly bindAddress: BindAddresses;
@@ -72,6 +73,12 @@ function sourceFlags(): Option[] {
       .argParser(collect)
       .default([], 'none'),
     new Option('--hostname-override <name>', 'name of this node, if not its host name'),
+    new Option(
+      '--cluster-cidr <cidrs>',
+      "addresses of the pods; their traffic to a Service's external addresses is served as traffic to its ClusterIP",
+    )
+      .argParser(parseCidrs)
+      .default([], 'none'),
   ];
 }
 

@@ -1,8 +1,17 @@
-import { type ListenerGroup, type ListenerSpec, openListeners, steer } from '../dataplane/listeners.js';
+import { isDeepStrictEqual } from 'node:util';
+import {
+  type ListenerGroup,
+  type ListenerSpec,
+  openListeners,
+  setFilter,
+  steer,
+} from '../dataplane/listeners.js';
+import type { Admission } from '../dataplane/messages.js';
 import type { DataplanePortal, PortalListener } from '../dataplane/pool.js';
 import type { Portal } from '../model/portal.js';
 import type { Redirect } from '../redirect/driver.js';
 import { EADDRINUSE, SysError } from '../sys/errno.js';
+import { type NodeAdmission, nodeAdmission } from './admission.js';
 import type { Capacity } from './capacity.js';
 import type { NodeAddresses } from './nodeaddresses.js';
 import type { Placement, Placements } from './placement.js';
@@ -23,6 +32,8 @@ export interface PortalContext {
   readonly ports: ProxyPorts;
   readonly placements: Placements;
   readonly capacity: Capacity;
+  /** The slot of the portal with a key. */
+  slotOf(key: string): number | undefined;
 }
 
 interface WantedListener {
@@ -38,6 +49,9 @@ export class ActivePortal {
   #placement: Placement;
   #proxyPort: number | null = null;
   readonly #groups = new Map<string, PortalListener>();
+  /** Whom a group without endpoints still hears, see {@link setFilter}. */
+  readonly #filters = new Map<ListenerGroup, string>();
+  #admission: NodeAdmission = { sources: null, insiders: null };
   /** Why a listener is missing, by its address and port. */
   readonly #missing = new Map<string, { readonly kind: WantedListener['kind']; readonly message: string }>();
 
@@ -63,6 +77,11 @@ export class ActivePortal {
     return ![...this.#missing.values()].some(({ kind }) => kind !== 'nodePort');
   }
 
+  /** Whether its listeners or clients depend on the addresses that the node has. */
+  get followsNode(): boolean {
+    return this.#portal.nodePort !== null || this.#portal.insiders !== null;
+  }
+
   /** Takes a new version of the portal. @returns whether its redirect must be made anew */
   update(portal: Portal): boolean {
     const before = this.#portal;
@@ -70,26 +89,42 @@ export class ActivePortal {
     placements.leave(before.service, before.affinity !== null);
     this.#portal = portal;
     this.#placement = placements.join(portal.service, portal.affinity !== null);
-    return !sameVips(before, portal);
+    if (before.key !== portal.key) this.context.ports.rename(before.key, portal.key);
+    return before.key !== portal.key || !sameVips(before, portal);
   }
 
   /**
-   * Opens listeners that are wanted and not there, and lets go of those no longer wanted: the workers close them with
-   * the next {@link forDataplane}.
+   * Lets go of listeners that are not wanted any more: the workers close them with the next {@link forDataplane}.
+   * @returns whether there were any
+   */
+  closeListeners(): boolean {
+    const names = new Set(this.#wanted().map(nameOf));
+    return this.#dropListeners((name, placement) => !names.has(name) || placement !== this.#placement);
+  }
+
+  /**
+   * Opens listeners that are wanted and not there, and closes those no longer wanted.
    * @returns whether the data plane must hear of it
    */
   openListeners(): boolean {
     this.#missing.clear();
     this.#takeProxyPort();
-    const wanted = this.#wanted();
-    const names = new Set(wanted.map(nameOf));
-    let changed = this.#dropListeners((name, placement) => !names.has(name) || placement !== this.#placement);
-    for (const listener of wanted) {
+    let changed = this.closeListeners();
+    for (const listener of this.#wanted()) {
       if (this.#groups.has(nameOf(listener))) continue;
       changed = this.#open(listener) || changed;
     }
     if (this.#portal.affinity !== null) for (const { group } of this.#groups.values()) steer(group);
+    changed = this.#admit() || changed;
+    if (this.#isEmpty) this.#ignoreOutsiders();
     return changed;
+  }
+
+  /** Once the workers have endpoints, everyone may be heard again. */
+  hearEveryone(): void {
+    if (this.#isEmpty) return;
+    for (const group of this.#filters.keys()) setFilter(group, null);
+    this.#filters.clear();
   }
 
   /** The portal is going: the data plane closes its sockets. */
@@ -110,6 +145,16 @@ export class ActivePortal {
       endpoints: endpoints.map(({ id, address, port }) => ({ id, address, port })),
       listeners: [...this.#groups.values()],
       affinityTimeout: affinity === null ? null : affinity.timeoutSeconds * 1000,
+      admission: this.#resolvedAdmission(),
+    };
+  }
+
+  #resolvedAdmission(): Admission {
+    const { sources, insiders } = this.#admission;
+    const slot = this.context.slotOf(this.#portal.insiders?.key ?? '');
+    return {
+      sources,
+      insiders: insiders === null || slot === undefined ? null : { slot, sources: insiders },
     };
   }
 
@@ -146,6 +191,23 @@ export class ActivePortal {
     return this.#portal.endpoints.length === 0 ? 'no-endpoints' : 'serving';
   }
 
+  /** @returns whether the data plane must hear of it */
+  #admit(): boolean {
+    const admission = nodeAdmission(this.#portal, this.context.capture);
+    if (isDeepStrictEqual(admission, this.#admission)) return false;
+    this.#admission = admission;
+    return true;
+  }
+
+  #ignoreOutsiders(): void {
+    const heard = this.#admission.insiders ?? [];
+    for (const { group } of this.#groups.values()) {
+      if (this.#filters.get(group) === heard.join()) continue;
+      this.#filters.set(group, heard.join());
+      setFilter(group, heard);
+    }
+  }
+
   #takeProxyPort(): void {
     const { capture, ports } = this.context;
     if (capture === 'address') return;
@@ -157,9 +219,16 @@ export class ActivePortal {
     }
   }
 
-  /** Without endpoints nothing listens, so that the kernel refuses clients at once; the proxy port stays reserved. */
+  get #isEmpty(): boolean {
+    return this.#portal.endpoints.length === 0;
+  }
+
+  /**
+   * Without endpoints nothing listens, so that the kernel refuses clients at once; the proxy port stays reserved. Clients that
+   * are to be ignored need a listener that does so.
+   */
   #wanted(): WantedListener[] {
-    if (this.#portal.endpoints.length === 0) return [];
+    if (this.#isEmpty && this.#portal.unserved === 'refuse') return [];
     return [...this.#wantedForVips(), ...this.#wantedNodePorts()];
   }
 
@@ -231,6 +300,7 @@ export class ActivePortal {
     for (const [name, { group }] of this.#groups) {
       if (!isUnwanted(name, group.spec.onlyWorker)) continue;
       this.#groups.delete(name);
+      this.#filters.delete(group);
       this.context.capacity.listenersClosed(countOf(group));
       dropped = true;
     }

@@ -4,16 +4,13 @@ import type { Family } from '../model/portal.js';
 
 /** Finds the node addresses that NodePorts bind, by the rules of kube-proxy's --nodeport-addresses. */
 export class NodeAddresses {
-  readonly #ranges = new BlockList();
+  readonly #ranges: BlockList;
   readonly #all: boolean;
 
   /** @param cidrs empty means all addresses of the node */
   constructor(cidrs: readonly string[]) {
     this.#all = cidrs.length === 0;
-    for (const cidr of cidrs) {
-      const [network, prefix] = cidr.split('/');
-      this.#ranges.addSubnet(network, Number(prefix), isIPv6(network) ? 'ipv6' : 'ipv4');
-    }
+    this.#ranges = rangesOf(cidrs);
   }
 
   /** The addresses of a family to bind now; the wildcard where all are wanted. */
@@ -26,4 +23,22 @@ export class NodeAddresses {
       .filter((entry) => !entry.address.startsWith('fe80:'))
       .map((entry) => entry.address);
   }
+}
+
+/** Every address of a family that other hosts may know this node by. */
+export function ownAddresses(family: Family): string[] {
+  return Object.values(networkInterfaces())
+    .flatMap((entries) => entries ?? [])
+    .filter((entry) => entry.family === family && !entry.internal)
+    .map((entry) => entry.address);
+}
+
+/** A set of CIDRs, of either family, to look addresses up in. */
+export function rangesOf(cidrs: readonly string[]): BlockList {
+  const ranges = new BlockList();
+  for (const cidr of cidrs) {
+    const [network, prefix] = cidr.split('/');
+    ranges.addSubnet(network, Number(prefix), isIPv6(network) ? 'ipv6' : 'ipv4');
+  }
+  return ranges;
 }

@@ -3,7 +3,7 @@ import { probeSteering } from '../dataplane/listeners.js';
 import type { DataplaneEvent } from '../dataplane/messages.js';
 import { Dataplane } from '../dataplane/pool.js';
 import { diffSnapshots } from '../model/diff.js';
-import type { Snapshot } from '../model/portal.js';
+import type { Portal, Snapshot } from '../model/portal.js';
 import { type RedirectDriver, RedirectError } from '../redirect/driver.js';
 import { raiseDescriptorLimit } from '../sys/limits.js';
 import { ActivePortal, type PortalContext } from './activeportal.js';
@@ -36,7 +36,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   readonly #driver: RedirectDriver;
   readonly #dataplane: Dataplane;
   readonly #context: PortalContext;
-  readonly #portals = new Map<string, ActivePortal>();
+  readonly #portals: Map<string, ActivePortal>;
   readonly #timers: NodeJS.Timeout[] = [];
   #current: Snapshot = new Map();
   #desired: Snapshot = new Map();
@@ -53,8 +53,10 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     driver: RedirectDriver,
     dataplane: Dataplane,
     context: PortalContext,
+    portals: Map<string, ActivePortal>,
   ) {
     super();
+    this.#portals = portals;
     this.#options = options;
     this.#lock = lock;
     this.#state = state;
@@ -87,8 +89,9 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
         maxFlows: capacity.maxFlows,
         udpTimeout: options.udpTimeoutMs,
       });
-      const context = await portalContext(options, state, capacity, driver);
-      return new ServiceProxy(options, lock, state, driver, dataplane, context);
+      const portals = new Map<string, ActivePortal>();
+      const context = await portalContext(options, state, capacity, driver, portals);
+      return new ServiceProxy(options, lock, state, driver, dataplane, context, portals);
     } catch (error) {
       lock.release();
       throw error;
@@ -170,21 +173,49 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     this.#firstState = false;
     const { added, changed, removed } = diffSnapshots(this.#current, desired);
     this.#current = desired;
-    if (removed.length > 0) await this.#redirect({ set: [], remove: removed.map(({ key }) => key) });
+    const wantedSoon = new Set(added.flatMap(({ vips }) => vips.map(({ address }) => address)));
+    const isLeaving = ({ vips }: Portal) => !vips.some(({ address }) => wantedSoon.has(address));
+    const leaving = removed.filter(isLeaving).map(({ key }) => key);
+    if (leaving.length > 0) await this.#redirect({ set: [], remove: leaving });
     const slots = removed.map(({ key }) => this.#forget(key));
-    const redirectsChanged: ActivePortal[] = [];
-    for (const portal of added) redirectsChanged.push(this.#create(portal.key, portal));
-    const updated = changed.map(({ after }) => {
-      const active = this.#portals.get(after.key) as ActivePortal;
-      if (active.update(after)) redirectsChanged.push(active);
-      return active;
-    });
-    const touched = [...updated, ...added.map(({ key }) => this.#portals.get(key) as ActivePortal)];
-    await this.#put(touched, slots, redirectsChanged);
+    const updated = changed.map(({ before, after }) => ({ active: this.#rekey(before.key, after), after }));
+    const redirectsChanged = updated
+      .filter(({ active, after }) => active.update(after))
+      .map(({ active }) => active);
+    const touched = updated.map(({ active }) => active);
+    await this.#vacate(touched, slots);
+    for (const portal of added) {
+      const active = this.#create(portal);
+      touched.push(active);
+      redirectsChanged.push(active);
+    }
+    const stale = [...removed, ...changed.map(({ before }) => before)].map(({ key }) => key);
+    await this.#put(
+      touched,
+      redirectsChanged,
+      stale.filter((key) => !leaving.includes(key) && !desired.has(key)),
+    );
   }
 
-  #create(key: string, portal: ActivePortal['portal']): ActivePortal {
+  /** What one portal gives up, another may open in the same change: it must be closed by then. */
+  async #vacate(updated: readonly ActivePortal[], removedSlots: readonly number[]): Promise<void> {
+    const vacating = updated.filter((active) => active.closeListeners());
+    if (vacating.length === 0 && removedSlots.length === 0) return;
+    await this.#dataplane.apply(
+      vacating.map((active) => active.forDataplane()),
+      removedSlots,
+    );
+  }
+
+  #create(portal: Portal): ActivePortal {
     const active = new ActivePortal(portal, this.#dataplane.takeSlot(), this.#context);
+    this.#portals.set(portal.key, active);
+    return active;
+  }
+
+  #rekey(before: string, { key }: Portal): ActivePortal {
+    const active = this.#portals.get(before) as ActivePortal;
+    this.#portals.delete(before);
     this.#portals.set(key, active);
     return active;
   }
@@ -196,25 +227,29 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     return active.slot;
   }
 
-  /** Opens what the portals need, tells the workers, and then redirects. */
+  /**
+   * Opens what the portals need, tells the workers, and then redirects.
+   * @param stale redirects that nobody wants any more
+   */
   async #put(
     touched: readonly ActivePortal[],
-    removedSlots: readonly number[],
     redirectsChanged: readonly ActivePortal[],
+    stale: readonly string[],
   ): Promise<void> {
     for (const active of touched) this.#openListeners(active);
     await this.#savePorts();
     this.#dataplane.budget.limit = this.#context.capacity.forTraffic;
-    if (touched.length > 0 || removedSlots.length > 0) {
+    if (touched.length > 0) {
       await this.#dataplane.apply(
         touched.map((active) => active.forDataplane()),
-        removedSlots,
+        [],
       );
     }
+    for (const active of touched) active.hearEveryone();
     const moved = touched.filter((active) => !active.redirected && !redirectsChanged.includes(active));
     const wanted = [...redirectsChanged, ...moved].filter((active) => active.canRedirect);
-    if (wanted.length === 0) return;
-    const applied = await this.#redirect({ set: wanted.map((active) => active.redirect()), remove: [] });
+    if (wanted.length === 0 && stale.length === 0) return;
+    const applied = await this.#redirect({ set: wanted.map((active) => active.redirect()), remove: stale });
     for (const active of wanted) active.redirected = applied;
   }
 
@@ -270,7 +305,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   async #retry(): Promise<void> {
     if (this.#stopping) return;
     const changed = [...this.#portals.values()].filter(
-      (active) => (!active.isComplete || active.portal.nodePort !== null) && this.#openListeners(active),
+      (active) => (!active.isComplete || active.followsNode) && this.#openListeners(active),
     );
     if (changed.length > 0) await this.#put(changed, [], []);
   }
@@ -299,6 +334,7 @@ async function portalContext(
   state: StateDir,
   capacity: Capacity,
   driver: RedirectDriver,
+  portals: ReadonlyMap<string, ActivePortal>,
 ): Promise<PortalContext> {
   return {
     workers: options.workers,
@@ -309,5 +345,6 @@ async function portalContext(
     ports: new ProxyPorts(options.proxyPortRange, await state.read(PORTS_FILE)),
     placements: new Placements(options.workers, probeSteering(), capacity),
     capacity,
+    slotOf: (key) => portals.get(key)?.slot,
   };
 }

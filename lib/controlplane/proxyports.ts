@@ -48,6 +48,14 @@ export class ProxyPorts {
     return next;
   }
 
+  /** The portal has another key now and keeps its port. */
+  rename(before: string, after: string): void {
+    const port = this.#ports.get(before);
+    if (port === undefined) return;
+    this.#ports.delete(before);
+    this.#own(spaceOfKey(after), after, port);
+  }
+
   release(portal: Pick<Portal, 'key'>): void {
     const port = this.#ports.get(portal.key);
     if (port === undefined) return;

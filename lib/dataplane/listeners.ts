@@ -1,5 +1,6 @@
 import type { Family, Protocol } from '../model/portal.js';
 import { AF_INET, AF_INET6 } from '../sys/constants.js';
+import { ignoreAllBut, ignoreNobody } from '../sys/filter.js';
 import { closeSocket, listenDatagram, listenStream, startListening } from '../sys/socket.js';
 import { steerByClientAddress } from '../sys/steering.js';
 import { UDP_BUFFER_SIZE } from './udp.js';
@@ -47,6 +48,15 @@ export function steer({ spec, fds }: ListenerGroup): void {
   const open = fds.filter((fd) => fd !== null);
   if (open.length > 1)
     steerByClientAddress(open[0], spec.family === 'IPv6' ? AF_INET6 : AF_INET, open.length);
+}
+
+/** Makes the group's sockets deaf but for some clients, see {@link ignoreAllBut}; with null they hear everyone again. */
+export function setFilter({ fds }: ListenerGroup, heard: readonly string[] | null): void {
+  for (const fd of fds) {
+    if (fd === null) continue;
+    if (heard === null) ignoreNobody(fd);
+    else ignoreAllBut(fd, heard);
+  }
 }
 
 /** Whether this kernel can choose a worker by client address (Linux 4.6). */

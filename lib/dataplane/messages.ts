@@ -14,6 +14,15 @@ export interface WorkerPortal {
   readonly endpoints: readonly WorkerEndpoint[];
   /** Milliseconds a ClientIP pin lives unused; null means round robin. */
   readonly affinityTimeout: number | null;
+  readonly admission: Admission;
+}
+
+/** Who may use a portal, and who is served by another. Ranges are CIDRs or plain addresses of the portal's family. */
+export interface Admission {
+  /** Null lets everyone in. */
+  readonly sources: readonly string[] | null;
+  /** Clients that the portal in another slot serves; null where there are none. */
+  readonly insiders: { readonly slot: number; readonly sources: readonly string[] } | null;
 }
 
 export interface WorkerListener {

@@ -13,7 +13,14 @@ import {
   zeroSlot,
 } from './counters.js';
 import type { ListenerGroup } from './listeners.js';
-import type { DataplaneEvent, FromWorker, ToWorker, WorkerEndpoint, WorkerSetup } from './messages.js';
+import type {
+  Admission,
+  DataplaneEvent,
+  FromWorker,
+  ToWorker,
+  WorkerEndpoint,
+  WorkerSetup,
+} from './messages.js';
 
 /** Pins over all workers; kube-proxy's kernel modes have no cap, the userspace mode had none either. */
 const MAX_PINS = 65536;
@@ -29,6 +36,7 @@ export interface DataplanePortal {
   readonly endpoints: readonly WorkerEndpoint[];
   /** Milliseconds, or null for round robin. */
   readonly affinityTimeout: number | null;
+  readonly admission: Admission;
 }
 
 export interface PortalListener {

@@ -205,8 +205,9 @@ export class TcpListener implements Watcher {
       if (isShortage(code)) this.relay.pause(this);
       return false;
     }
-    if (this.#isDirect(fd)) this.#refuse(fd);
-    else this.relay.begin(fd, this.portal, TcpListener.#peer);
+    const portal = this.portal.forClient(TcpListener.#peer.memory.words, 0);
+    if (portal === null || this.#isDirect(fd)) this.#refuse(fd);
+    else this.relay.begin(fd, portal, TcpListener.#peer);
     return true;
   }
 

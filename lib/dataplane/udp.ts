@@ -127,6 +127,16 @@ export class UdpRelay implements Watcher, Task {
     });
   }
 
+  /** Who may use a portal changed: flows of clients that now belong elsewhere go. */
+  admissionChanged(listener: UdpListener): void {
+    const { words } = this.#table.names;
+    this.#forEachFlow((flow) => {
+      if (this.#listenerFds[flow] !== listener.fd) return;
+      const portal = listener.portal.forClient(words, (flow * SOCKADDR_SIZE) / 4);
+      if (portal !== this.#portals[flow]) this.#remove(flow);
+    });
+  }
+
   /** Gives up idle flows for TCP connections that need descriptors. @returns how many went */
   freeIdle(count: number): number {
     let freed = 0;
@@ -260,7 +270,8 @@ export class UdpRelay implements Watcher, Task {
   }
 
   #open(listener: UdpListener): FlowIndex {
-    const { portal } = listener;
+    const portal = listener.portal.forClient(this.#head.names, this.#head.nameAt);
+    if (portal === null) return NONE;
     const { balancer } = portal;
     const client = balancer.affinityTimeout === null ? null : clientKey(this.#head.names, this.#head.nameAt);
     const target = balancer.pick(client);

@@ -7,6 +7,7 @@ import { DescriptorBudget } from './budget.js';
 import { workerCells } from './counters.js';
 import { EventLoop } from './loop.js';
 import type {
+  Admission,
   DataplaneEvent,
   FromWorker,
   ToWorker,
@@ -16,7 +17,7 @@ import type {
 } from './messages.js';
 import { PortalState } from './portal.js';
 import { type TcpListener, TcpRelay } from './tcp.js';
-import { type UdpListener, UdpRelay } from './udp.js';
+import { UdpListener, UdpRelay } from './udp.js';
 
 /** The same event again within this time, ms, is not worth another message. */
 const REPORT_INTERVAL = 5000;
@@ -110,6 +111,15 @@ class DataplaneWorker {
     for (const [index, active] of changed.entries()) {
       if (active.protocol === 'UDP') this.#udp.endpointsChanged(active.state);
       this.#setListeners(active, set[index].listeners);
+      this.#setAdmission(active, set[index].admission);
+    }
+  }
+
+  #setAdmission(active: Active, admission: Admission): void {
+    const changed = active.state.admit(admission, (slot) => this.#portals.get(slot)?.state);
+    if (!changed) return;
+    for (const listener of active.listeners.values()) {
+      if (listener instanceof UdpListener) this.#udp.admissionChanged(listener);
     }
   }
 
@@ -120,6 +130,7 @@ class DataplaneWorker {
       active = { state, protocol: portal.protocol, listeners: new Map() };
       this.#portals.set(portal.slot, active);
     }
+    active.state.key = portal.key;
     active.state.balancer.affinityTimeout = portal.affinityTimeout;
     active.state.balancer.update(portal.endpoints);
     return active;

@@ -28,12 +28,13 @@ const NO_LOSSES: Losses = new Map();
  */
 export function settleClaims(
   services: ReadonlyMap<string, Service>,
+  podCidrs: readonly string[],
   before: ReadonlyMap<string, Claimed>,
 ): ReadonlyMap<string, Claimed> {
   const claimants = new Map<string, Claimant>();
   for (const [key, service] of services) {
     const known = before.get(key)?.claimant;
-    claimants.set(key, known?.service === service ? known : makeClaimant(service));
+    claimants.set(key, known?.service === service ? known : makeClaimant(service, podCidrs));
   }
   const owners = assignClaims(claimants.values());
   const settled = new Map<string, Claimed>();
@@ -41,8 +42,8 @@ export function settleClaims(
   return settled;
 }
 
-function makeClaimant(service: Service): Claimant {
-  const { fronts, problems } = serviceFronts(service);
+function makeClaimant(service: Service, podCidrs: readonly string[]): Claimant {
+  const { fronts, problems } = serviceFronts(service, podCidrs);
   const claims = fronts.flatMap((front) => [...vipClaims(front), ...nodePortClaims(front)]);
   return { service, fronts, problems, claims: [...new Set(claims)] };
 }
@@ -79,13 +80,15 @@ function findLosses({ service, claims }: Claimant, owners: ReadonlyMap<string, S
 
 /** The fronts without what was lost; those with nothing left to listen for go. */
 function keptFronts(fronts: readonly Front[], lost: Losses): readonly Front[] {
-  return fronts
+  const kept = fronts
     .map((front) => ({
       ...front,
       vips: front.vips.filter((vip) => !lost.has(vipClaim(vip.address, vip.port, front.protocol))),
       nodePort: nodePortClaims(front).some((claim) => lost.has(claim)) ? null : front.nodePort,
     }))
     .filter((front) => front.vips.length > 0 || front.nodePort !== null);
+  const keys = new Set(kept.map(({ key }) => key));
+  return kept.map((front) => (keys.has(front.insiders?.key ?? '') ? front : { ...front, insiders: null }));
 }
 
 /** One problem per lost claim, naming both Services. */

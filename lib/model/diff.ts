@@ -8,13 +8,17 @@ export interface SnapshotDiff {
   readonly changed: readonly PortalChange[];
 }
 
-/** Two versions of the portal with one key. */
+/** Two versions of one portal. Their keys differ where the Service's port was renamed. */
 export interface PortalChange {
   readonly before: Portal;
   readonly after: Portal;
 }
 
-/** Compares two snapshots by key and content; identical portals (`===`) cost one comparison. */
+/**
+ * Compares two snapshots by key and content; identical portals (`===`) cost one comparison.
+ *
+ * A portal that only got another key is a change, so that a renamed port keeps its sockets, its flows and its proxy port.
+ */
 export function diffSnapshots(before: Snapshot, after: Snapshot): SnapshotDiff {
   const added: Portal[] = [];
   const changed: PortalChange[] = [];
@@ -26,5 +30,26 @@ export function diffSnapshots(before: Snapshot, after: Snapshot): SnapshotDiff {
   }
   const kept = after.size - added.length;
   const removed = kept === before.size ? [] : [...before.values()].filter(({ key }) => !after.has(key));
-  return { added, removed, changed };
+  if (added.length === 0 || removed.length === 0) return { added, removed, changed };
+  const renamed = pairRenamed(removed, added);
+  return {
+    added: added.filter((portal) => !renamed.some((pair) => pair.after === portal)),
+    removed: removed.filter((portal) => !renamed.some((pair) => pair.before === portal)),
+    changed: [...changed, ...renamed],
+  };
+}
+
+function pairRenamed(removed: readonly Portal[], added: readonly Portal[]): PortalChange[] {
+  const byIdentity = new Map(removed.map((portal) => [identityOf(portal), portal]));
+  return added.flatMap((after) => {
+    const before = byIdentity.get(identityOf(after));
+    return before === undefined ? [] : [{ before, after }];
+  });
+}
+
+/** What a renamed portal keeps, and no other portal has: its Service and the place where its clients come to. */
+function identityOf({ service, protocol, family, vips, nodePort }: Portal): string {
+  const [vip] = vips;
+  const place = vip === undefined ? `node port ${nodePort}` : `${vip.address} ${vip.port}`;
+  return `${service} ${protocol} ${family} ${place}`;
 }

@@ -1,5 +1,6 @@
+import type { Node } from './node.js';
 import type { EndpointSlice, Service, SliceEndpoint } from './objects.js';
-import type { Endpoint } from './portal.js';
+import type { Endpoint, Portal } from './portal.js';
 import type { Front } from './ports.js';
 
 /** One address and port that a slice offers. */
@@ -7,21 +8,67 @@ interface Candidate extends SliceEndpoint {
   readonly port: number;
 }
 
+/** What a front's clients meet. */
+type Choice = Pick<Portal, 'endpoints' | 'unserved'>;
+
 /**
- * The endpoints that a portal's clients are sent to, sorted by address and port.
+ * The endpoints that a front's clients are sent to, sorted by address and port.
  *
  * Ready ones; where there is none, those that still serve while they terminate (kube-proxy's
- * ProxyTerminatingEndpoints), so that the last pods of a rollout finish their work.
+ * ProxyTerminatingEndpoints), so that the last pods of a rollout finish their work. Of the ready ones those that topology
+ * hints or a Local policy leave.
  */
 export function selectEndpoints(
   service: Service,
   front: Front,
   slices: readonly EndpointSlice[],
-): readonly Endpoint[] {
+  node: Node,
+): Choice {
   const candidates = slices.flatMap((slice) => slicePortCandidates(slice, front));
-  const ready = candidates.filter(({ ready }) => ready || service.publishNotReadyAddresses);
-  const eligible = ready.length > 0 ? ready : candidates.filter((one) => one.serving && one.terminating);
-  return distinctIds(distinctPlaces(eligible).map(toEndpoint));
+  const isReady = (one: Candidate) => one.ready || service.publishNotReadyAddresses;
+  const choose = front.policy === 'Local' ? chooseLocal : chooseInCluster;
+  const eligible = choose(candidates, isReady, node);
+  const ignores = eligible.length === 0 && candidates.some((one) => isReady(one) || isDraining(one));
+  return {
+    endpoints: distinctIds(distinctPlaces(eligible).map(toEndpoint)),
+    unserved: ignores ? 'ignore' : 'refuse',
+  };
+}
+
+type Readiness = (candidate: Candidate) => boolean;
+
+function isDraining({ serving, terminating }: Candidate): boolean {
+  return serving && terminating;
+}
+
+/** Hints are only looked at among ready endpoints: with none of those, any that still serves will do. */
+function chooseInCluster(candidates: readonly Candidate[], isReady: Readiness, node: Node): Candidate[] {
+  const ready = candidates.filter(isReady);
+  return ready.length > 0 ? preferredByHints(ready, node) : candidates.filter(isDraining);
+}
+
+/** Hints say nothing here: a Local policy leaves no choice. */
+function chooseLocal(candidates: readonly Candidate[], isReady: Readiness, node: Node): Candidate[] {
+  const local = candidates.filter(({ nodeName }) => nodeName === node.name);
+  const ready = local.filter(isReady);
+  return ready.length > 0 ? ready : local.filter(isDraining);
+}
+
+/**
+ * The endpoints that are meant for this node, else those for its zone, else all. As in kube-proxy, a kind of hint counts
+ * only where every ready endpoint has it: else those without would get no traffic from anywhere. A Service's
+ * trafficDistribution is not looked at, since what it asks for comes as hints.
+ */
+function preferredByHints(ready: Candidate[], { name, zone }: Node): Candidate[] {
+  const forNode = ready.filter(({ hints }) => hints?.nodes.includes(name));
+  if (forNode.length > 0 && ready.every(({ hints }) => hints !== null && hints.nodes.length > 0)) {
+    return forNode;
+  }
+  const forZone = ready.filter(({ hints }) => zone !== null && hints?.zones.includes(zone));
+  if (forZone.length > 0 && ready.every(({ hints }) => hints !== null && hints.zones.length > 0)) {
+    return forZone;
+  }
+  return ready;
 }
 
 /** A slice has its own number for a port name: pods of one Service may listen on different ports. */

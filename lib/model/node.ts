@@ -1,3 +1,5 @@
+import type { ObjectMeta } from './objects.js';
+
 /** The node that is served, as far as it decides who goes where. */
 export interface Node {
   /** Endpoints with this nodeName are local. */
@@ -12,7 +14,7 @@ export interface Node {
 }
 
 /** What the API server says about the own Node. */
-export interface NodeState extends Node {
+export interface NodeState extends ObjectMeta, Node {
   /**
    * False once the node is about to be deleted: load balancers should look elsewhere (kube-proxy's KEP-3836), while
    * everything here works on.

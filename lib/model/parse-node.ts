@@ -11,7 +11,7 @@ export function parseNode(raw: unknown): Parsed<NodeState> {
   return parseObject('Node', raw, (object, meta) => {
     const spec = object.at('spec');
     return {
-      name: meta.name,
+      ...meta,
       zone:
         object
           .at('metadata')

@@ -44,7 +44,8 @@ export function parseService(raw: unknown): Parsed<Service> {
 
 /** An empty string is what older API servers and clients write for "not set". */
 function readPolicy(policy: Field): TrafficPolicy {
-  return policy.optional((field) => field.oneOf('Cluster', 'Local', ''), '') || 'Cluster';
+  const read = (field: Field) => (field.string() === '' ? 'Cluster' : field.oneOf('Cluster', 'Local'));
+  return policy.optional(read, 'Cluster');
 }
 
 /** The API lets only load balancers have them; what another type has kept means nothing. */

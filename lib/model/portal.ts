@@ -23,9 +23,25 @@ export interface Endpoint {
   readonly port: number;
 }
 
-/** One Service port of one IP family, with everything that shares its endpoints and its round robin. */
+/** Clients that another portal serves, though they came to this one's addresses. */
+export interface Insiders {
+  /** The other portal's key. */
+  readonly key: string;
+  /** CIDRs of their addresses; the node's own addresses are meant too. */
+  readonly sources: readonly string[];
+}
+
+/**
+ * One Service port of one IP family, with everything that shares its endpoints and its round robin.
+ *
+ * Mostly a Service port is one portal. Where its external addresses lead to other endpoints than its ClusterIP, or let in other
+ * clients, these are portals of their own, with a scope in their key.
+ */
 export interface Portal {
-  /** Unique and stable: `namespace/service:portName/PROTOCOL/Family`, for example `default/web:http/TCP/IPv4`. */
+  /**
+   * Unique and stable: `namespace/service:portName/PROTOCOL/Family`, for example `default/web:http/TCP/IPv4`. A scope, if any,
+   * comes before the protocol: `default/web:http/external/TCP/IPv4`.
+   */
   readonly key: string;
   /** `namespace/name`; ClientIP affinity is kept per this value. */
   readonly service: string;
@@ -38,8 +54,17 @@ export interface Portal {
   readonly nodePort: number | null;
   /** ClientIP session affinity; null means round robin. */
   readonly affinity: { readonly timeoutSeconds: number } | null;
-  /** Eligible endpoints in a stable order (sorted); empty means that clients are refused. */
+  /** CIDRs of the clients that are let in; null means all. Others get a reset, their datagrams are dropped. */
+  readonly sources: readonly string[] | null;
+  /** Null where all clients are served alike. */
+  readonly insiders: Insiders | null;
+  /** Eligible endpoints in a stable order (sorted). */
   readonly endpoints: readonly Endpoint[];
+  /**
+   * What becomes of clients where `endpoints` is empty: refused, or, as other nodes have endpoints, ignored, so that a load
+   * balancer's next try can find one of those.
+   */
+  readonly unserved: 'refuse' | 'ignore';
 }
 
 /** Desired portals by key. */

@@ -1,10 +1,13 @@
 import { familyOf } from './address.js';
-import { objectKey, type Service, type ServicePort } from './objects.js';
+import { objectKey, type Service, type ServicePort, type TrafficPolicy } from './objects.js';
 import type { Family, Portal, Protocol, Vip } from './portal.js';
 import type { Problem } from './problem.js';
 
 /** The client's side of a portal: everything but its endpoints. */
-export type Front = Omit<Portal, 'endpoints'>;
+export interface Front extends Omit<Portal, 'endpoints' | 'unserved'> {
+  /** Which endpoints its clients are sent to. */
+  readonly policy: TrafficPolicy;
+}
 
 /** What one Service, seen alone, asks for. */
 export interface Fronts {
@@ -18,47 +21,112 @@ const NOTHING: Fronts = { fronts: [], problems: [] };
  * Service ports by family. Headless and ExternalName Services and those labelled for another proxy have none;
  * SCTP ports have none and are a problem.
  */
-export function serviceFronts(service: Service): Fronts {
+export function serviceFronts(service: Service, podCidrs: readonly string[]): Fronts {
   if (service.headless || service.type === 'ExternalName' || service.excludedBy !== null) return NOTHING;
   const families = serviceFamilies(service);
-  const addresses = serviceAddresses(service);
+  const scopes = serviceScopes(service);
   const proxied = service.ports.filter(isProxied);
-  const fronts = families.flatMap((family) => {
-    const own = addresses.filter((address) => familyOf(address) === family);
-    return proxied.map((port) => front(service, port, family, own));
-  });
+  const fronts = families.flatMap((family) =>
+    proxied.flatMap((port) => portFronts(service, port, family, scopes, podCidrs)),
+  );
   return {
-    fronts: fronts.filter((one) => one.vips.length > 0 || one.nodePort !== null),
+    fronts,
     problems: [
       ...sctpProblems(service),
       ...familyProblems(service, families),
-      ...unallocatedProblems(service, addresses),
+      ...unallocatedProblems(service),
     ],
   };
 }
 
-function isProxied(port: ServicePort): port is ServicePort & { readonly protocol: Protocol } {
+type ProxiedPort = ServicePort & { readonly protocol: Protocol };
+
+function isProxied(port: ServicePort): port is ProxiedPort {
   return port.protocol !== 'SCTP';
 }
 
-function front(
+/** Addresses of a Service whose clients are treated alike. */
+interface Scope {
+  /** Part of the portal's key; empty for the ClusterIPs and what goes with them. */
+  readonly name: '' | 'external' | 'load-balancer';
+  readonly policy: TrafficPolicy;
+  readonly addresses: readonly string[];
+  readonly hasNodePort: boolean;
+  readonly sources: readonly string[];
+}
+
+/**
+ * External addresses share the ClusterIPs' portal as long as both policies are the same, so that most Services have one
+ * portal per port. Source ranges concern the ingress IPs only, as in kube-proxy.
+ */
+function serviceScopes(service: Service): readonly Scope[] {
+  const { clusterIPs, externalIPs, ingressIPs, loadBalancerSourceRanges: sources } = service;
+  const { internalTrafficPolicy: internal, externalTrafficPolicy: external } = service;
+  const name = internal === external ? '' : 'external';
+  const outside = [...externalIPs, ...ingressIPs].filter((address) => !clusterIPs.includes(address));
+  const guarded = outside.filter((address) => sources.length > 0 && ingressIPs.includes(address));
+  const open = outside.filter((address) => !guarded.includes(address));
+  const scope = (scopeName: Scope['name'], policy: TrafficPolicy, addresses: readonly string[]): Scope => ({
+    name: scopeName,
+    policy,
+    addresses: [...new Set(addresses)],
+    hasNodePort: scopeName === name && hasNodePorts(service),
+    sources: [],
+  });
+  const scopes = [
+    scope('', internal, name === '' ? [...clusterIPs, ...open] : clusterIPs),
+    { ...scope('load-balancer', external, guarded), hasNodePort: false, sources },
+  ];
+  return name === '' ? scopes : [...scopes, scope('external', external, open)];
+}
+
+/** The portals of one port: one for each scope that has an address or a node port in this family. */
+function portFronts(
   service: Service,
-  port: ServicePort & { readonly protocol: Protocol },
+  port: ProxiedPort,
   family: Family,
-  addresses: readonly string[],
-): Front {
-  const name = objectKey(service);
+  scopes: readonly Scope[],
+  podCidrs: readonly string[],
+): Front[] {
+  const ofFamily = (cidr: string) => familyOf(cidr) === family;
+  const fronts = scopes
+    .map((scope) => front(service, port, family, scope))
+    .filter((one) => one.vips.length > 0 || one.nodePort !== null);
+  const inside = fronts.find((one) => one.key === portalKey(service, port, family, ''));
+  return fronts.map((one) =>
+    inside?.policy === 'Cluster' && one.policy === 'Local'
+      ? { ...one, insiders: { key: inside.key, sources: podCidrs.filter(ofFamily) } }
+      : one,
+  );
+}
+
+function front(service: Service, port: ProxiedPort, family: Family, scope: Scope): Front {
   const timeoutSeconds = service.affinityTimeoutSeconds;
+  const sources = scope.sources.filter((cidr) => familyOf(cidr) === family);
   return {
-    key: `${name}:${port.name}/${port.protocol}/${family}`,
-    service: name,
+    key: portalKey(service, port, family, scope.name),
+    service: objectKey(service),
     portName: port.name,
     protocol: port.protocol,
     family,
-    vips: addresses.map((address): Vip => ({ address, port: port.port })),
-    nodePort: hasNodePorts(service) ? port.nodePort : null,
+    vips: scope.addresses
+      .filter((address) => familyOf(address) === family)
+      .map((address): Vip => ({ address, port: port.port })),
+    nodePort: scope.hasNodePort ? port.nodePort : null,
     affinity: timeoutSeconds === null ? null : { timeoutSeconds },
+    sources: sources.length > 0 ? sources : null,
+    insiders: null,
+    policy: scope.policy,
   };
+}
+
+function portalKey(
+  service: Service,
+  { name, protocol }: ProxiedPort,
+  family: Family,
+  scope: Scope['name'],
+): string {
+  return [`${objectKey(service)}:${name}`, ...(scope === '' ? [] : [scope]), protocol, family].join('/');
 }
 
 /**
@@ -68,10 +136,6 @@ function front(
 function serviceFamilies({ clusterIPs, ipFamilies }: Service): readonly Family[] {
   const families = clusterIPs.length > 0 ? clusterIPs.map(familyOf) : ipFamilies;
   return families.length > 0 ? [...new Set(families)] : ['IPv4'];
-}
-
-function serviceAddresses({ clusterIPs, externalIPs, ingressIPs }: Service): string[] {
-  return [...new Set([...clusterIPs, ...externalIPs, ...ingressIPs])];
 }
 
 function hasNodePorts({ type }: Service): boolean {
@@ -110,8 +174,10 @@ function familyProblems(service: Service, families: readonly Family[]): Problem[
 }
 
 /** In a cluster the API server fills these in; a manifest must name them. */
-function unallocatedProblems(service: Service, addresses: readonly string[]): Problem[] {
+function unallocatedProblems(service: Service): Problem[] {
   const problems: Problem[] = [];
+  const { clusterIPs, externalIPs, ingressIPs } = service;
+  const addresses = [...clusterIPs, ...externalIPs, ...ingressIPs];
   const nodePorts = hasNodePorts(service) && service.ports.some((port) => port.nodePort !== null);
   if (addresses.length === 0 && !nodePorts) {
     problems.push(

@@ -1,6 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Claimed, settleClaims } from './claims.js';
 import { selectEndpoints } from './endpoints.js';
+import { type HealthCheck, serviceHealthCheck } from './healthcheck.js';
+import { type Node, sameNode } from './node.js';
 import { type EndpointSlice, type ObjectSet, objectKey } from './objects.js';
 import type { Portal, Snapshot } from './portal.js';
 import type { Problem } from './problem.js';
@@ -9,7 +11,10 @@ import type { Problem } from './problem.js';
 export interface Build {
   readonly snapshot: Snapshot;
   readonly problems: readonly Problem[];
+  /** What load balancers may ask for; the same array (`===`) as before where nothing changed. */
+  readonly healthChecks: readonly HealthCheck[];
   readonly objects: ObjectSet;
+  readonly node: Node;
   /** The next two by `namespace/name` of the Service. */
   readonly claimed: ReadonlyMap<string, Claimed>;
   readonly parts: Parts;
@@ -20,26 +25,32 @@ interface Part {
   readonly claimed: Claimed;
   readonly portals: readonly Portal[];
   readonly problems: readonly Problem[];
+  readonly healthCheck: HealthCheck | null;
 }
 
-const NOTHING: Build = {
-  snapshot: new Map(),
-  problems: [],
-  objects: { services: new Map(), slices: new Map() },
-  claimed: new Map(),
-  parts: new Map(),
-};
+function nothing(node: Node): Build {
+  return {
+    snapshot: new Map(),
+    problems: [],
+    healthChecks: [],
+    objects: { services: new Map(), slices: new Map() },
+    node,
+    claimed: new Map(),
+    parts: new Map(),
+  };
+}
 
 /**
- * Turns objects into portals. Pure: the same objects give an equal result with any `previous` or none.
+ * Turns objects into portals, as one node serves them. Pure: the same objects give an equal result with any `previous` or none.
  *
  * `previous` makes it quick and stable: Services whose objects are the same (`===`) are not looked at again, and a
- * portal that comes out equal is the same object as before.
+ * portal that comes out equal is the same object as before. A change of the node makes everything anew.
  */
-export function buildSnapshot(objects: ObjectSet, previous: Build = NOTHING): Build {
+export function buildSnapshot(objects: ObjectSet, node: Node, previous: Build = nothing(node)): Build {
+  if (!sameNode(node, previous.node)) return buildSnapshot(objects, node);
   const claimed = sameServices(objects, previous.objects)
     ? previous.claimed
-    : settleClaims(objects.services, previous.claimed);
+    : settleClaims(objects.services, node.podCidrs, previous.claimed);
   const dirty = dirtyServices(objects.slices, claimed, previous);
   if (dirty.size === 0) return { ...previous, objects, claimed };
   const slices = slicesOf(objects.slices, dirty);
@@ -47,11 +58,13 @@ export function buildSnapshot(objects: ObjectSet, previous: Build = NOTHING): Bu
   for (const key of dirty) {
     const one = claimed.get(key);
     if (one === undefined) parts.delete(key);
-    else parts.set(key, makePart(one, slices.get(key) ?? [], previous.parts.get(key)));
+    else parts.set(key, makePart(one, slices.get(key) ?? [], node, previous.parts.get(key)));
   }
   return {
+    ...previous,
     snapshot: replacePortals(previous.snapshot, dirty, previous.parts, parts),
     problems: collectProblems(claimed, parts, dirty, previous),
+    healthChecks: collectHealthChecks(claimed, parts, dirty, previous),
     objects,
     claimed,
     parts,
@@ -106,14 +119,21 @@ function slicesOf(slices: Slices, services: ReadonlySet<string>): Map<string, En
   return groups;
 }
 
-function makePart(claimed: Claimed, slices: readonly EndpointSlice[], before: Part | undefined): Part {
+function makePart(
+  claimed: Claimed,
+  slices: readonly EndpointSlice[],
+  node: Node,
+  before: Part | undefined,
+): Part {
   const { service } = claimed.claimant;
   const portals = claimed.fronts.map((front) => {
-    const portal: Portal = { ...front, endpoints: selectEndpoints(service, front, slices) };
+    const { policy, ...client } = front;
+    const portal: Portal = { ...client, ...selectEndpoints(service, front, slices, node) };
     return before?.portals.find((known) => isDeepStrictEqual(known, portal)) ?? portal;
   });
   const named = portals.length > 0 ? nameProblems(slices) : [];
-  return { claimed, portals, problems: [...claimed.problems, ...named] };
+  const healthCheck = serviceHealthCheck(service, slices, node, before?.healthCheck ?? null);
+  return { claimed, portals, problems: [...claimed.problems, ...named], healthCheck };
 }
 
 function nameProblems(slices: readonly EndpointSlice[]): Problem[] {
@@ -165,4 +185,17 @@ function collectProblems(
 
 function hasProblems(parts: Parts, key: string): boolean {
   return (parts.get(key)?.problems.length ?? 0) > 0;
+}
+
+function collectHealthChecks(
+  claimed: Build['claimed'],
+  parts: Parts,
+  dirty: ReadonlySet<string>,
+  previous: Build,
+): readonly HealthCheck[] {
+  const checkOf = (some: Parts, key: string) => some.get(key)?.healthCheck ?? null;
+  if (![...dirty].some((key) => checkOf(parts, key) !== checkOf(previous.parts, key))) {
+    return previous.healthChecks;
+  }
+  return [...claimed.keys()].flatMap((key) => checkOf(parts, key) ?? []);
 }

@@ -1,8 +1,10 @@
+import type { Node } from '../../lib/model/node.js';
 import type { EndpointSlice, ObjectSet, Service } from '../../lib/model/objects.js';
 import { objectKey } from '../../lib/model/objects.js';
 import type { Parsed } from '../../lib/model/parse.js';
 import { parseService } from '../../lib/model/parse-service.js';
 import { parseEndpointSlice } from '../../lib/model/parse-slice.js';
+import { type Build, buildSnapshot } from '../../lib/model/snapshot.js';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -48,4 +50,12 @@ export function objectSet(services: readonly Service[], slices: readonly Endpoin
     services: new Map(services.map((one) => [objectKey(one), one])),
     slices: new Map(slices.map((one) => [objectKey(one), one])),
   };
+}
+
+/** The node of the tests, where nothing else is said. */
+export const NODE: Node = { name: 'node-1', zone: 'zone-a', podCidrs: ['10.1.0.0/16', 'fd00:1::/32'] };
+
+/** {@link buildSnapshot} on {@link NODE}. */
+export function buildHere(objects: ObjectSet, previous?: Build): Build {
+  return buildSnapshot(objects, NODE, previous);
 }

@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import type { Parsed } from '../../lib/model/parse.js';
 import { parseEndpoints } from '../../lib/model/parse-endpoints.js';
+import { parseNode } from '../../lib/model/parse-node.js';
 import { parseService } from '../../lib/model/parse-service.js';
 import { parseEndpointSlice } from '../../lib/model/parse-slice.js';
 import { describeProblem, freshProblems } from '../../lib/model/problem.js';
@@ -94,6 +95,18 @@ t.test('a refused Service is named with the field and the reason', async (t) => 
       rawService({ publishNotReadyAddresses: 'yes' }),
       'Service default/web: spec.publishNotReadyAddresses: "yes" is not true or false',
     ],
+    [
+      rawService({ internalTrafficPolicy: 'local' }),
+      'Service default/web: spec.internalTrafficPolicy: "local" is not one of Cluster, Local',
+    ],
+    [
+      rawService({ type: 'LoadBalancer', loadBalancerSourceRanges: ['10.0.0.0/33'] }),
+      'Service default/web: spec.loadBalancerSourceRanges[0]: "10.0.0.0/33" is not a range of addresses, such as 10.0.0.0/8',
+    ],
+    [
+      rawService({ healthCheckNodePort: -1 }),
+      'Service default/web: spec.healthCheckNodePort: -1 is not a port (0-65535)',
+    ],
   ];
   for (const [raw, expected] of table) t.equal(complaint(parseService(raw)), expected);
 });
@@ -174,6 +187,10 @@ t.test('what the API server prints for an ordinary dual-stack Service', async (t
     ports: [{ name: 'http', protocol: 'TCP', port: 80, nodePort: 30080 }],
     affinityTimeoutSeconds: 60,
     publishNotReadyAddresses: false,
+    internalTrafficPolicy: 'Cluster',
+    externalTrafficPolicy: 'Cluster',
+    loadBalancerSourceRanges: [],
+    healthCheckNodePort: null,
   });
 });
 
@@ -194,10 +211,11 @@ t.test('endpoint conditions that are not given mean ready, serving and not termi
     { addresses: ['10.1.0.2', '10.1.0.3'], conditions: { ready: false, serving: true, terminating: true } },
     { addresses: ['10.1.0.4'], targetRef: { kind: 'Pod', namespace: 'shop', name: 'web-4' } },
   ]);
+  const place = { nodeName: null, hints: null };
   t.same(unwrap(parseEndpointSlice(raw)).endpoints, [
-    { address: '10.1.0.1', ready: true, serving: true, terminating: false, target: null },
-    { address: '10.1.0.2', ready: false, serving: true, terminating: true, target: null },
-    { address: '10.1.0.4', ready: true, serving: true, terminating: false, target: 'shop/web-4' },
+    { address: '10.1.0.1', ready: true, serving: true, terminating: false, target: null, ...place },
+    { address: '10.1.0.2', ready: false, serving: true, terminating: true, target: null, ...place },
+    { address: '10.1.0.4', ready: true, serving: true, terminating: false, target: 'shop/web-4', ...place },
   ]);
 });
 
@@ -280,4 +298,62 @@ t.test('a problem is fresh once', async (t) => {
   const b = { object: 'Service default/a', message: 'x' };
   t.same(freshProblems([a, b], [{ ...a }]), [b]);
   t.same(freshProblems([a], [a, b]), []);
+});
+
+t.test('where an endpoint is and who should use it', async (t) => {
+  const raw = rawSlice([
+    {
+      addresses: ['10.1.0.1'],
+      nodeName: 'node-1',
+      hints: { forZones: [{ name: 'a' }, { name: 'b' }], forNodes: [{ name: 'node-1' }] },
+    },
+    { addresses: ['10.1.0.2'], hints: {} },
+  ]);
+  t.match(unwrap(parseEndpointSlice(raw)).endpoints, [
+    { nodeName: 'node-1', hints: { zones: ['a', 'b'], nodes: ['node-1'] } },
+    { nodeName: null, hints: null },
+  ]);
+});
+
+t.test('the time of the change behind a slice is kept, nonsense is not', async (t) => {
+  const annotated = (time: string) =>
+    unwrap(
+      parseEndpointSlice(
+        rawSlice([], {}, { annotations: { 'endpoints.kubernetes.io/last-change-trigger-time': time } }),
+      ),
+    ).triggeredMs;
+  t.equal(annotated('2026-01-02T03:04:05Z'), Date.UTC(2026, 0, 2, 3, 4, 5));
+  t.equal(annotated('lately'), null);
+  t.equal(unwrap(parseEndpointSlice(rawSlice([]))).triggeredMs, null);
+});
+
+t.test('source ranges and policies of a Service', async (t) => {
+  const spec = { internalTrafficPolicy: 'Local', externalTrafficPolicy: 'Local', healthCheckNodePort: 32000 };
+  const loadBalancerSourceRanges = [' 10.0.0.0/8 ', 'fd00::/64'];
+  t.match(unwrap(parseService(rawService({ ...spec, type: 'LoadBalancer', loadBalancerSourceRanges }))), {
+    ...spec,
+    loadBalancerSourceRanges: ['10.0.0.0/8', 'fd00::/64'],
+  });
+  t.match(
+    unwrap(parseService(rawService({ type: 'NodePort', loadBalancerSourceRanges: ['left over'] }))),
+    { loadBalancerSourceRanges: [], externalTrafficPolicy: 'Cluster', healthCheckNodePort: null },
+    'they mean nothing to other types',
+  );
+});
+
+t.test('the own Node: zone, pod ranges, and whether it is about to go', async (t) => {
+  const node = (spec: object, metadata: object = {}) =>
+    unwrap(parseNode({ metadata: { name: 'node-1', ...metadata }, spec }));
+  t.match(
+    node(
+      { podCIDR: '10.1.0.0/24', podCIDRs: ['10.1.0.0/24', 'fd00::/64'] },
+      { labels: { 'topology.kubernetes.io/zone': 'a' } },
+    ),
+    { name: 'node-1', zone: 'a', podCidrs: ['10.1.0.0/24', 'fd00::/64'], eligible: true },
+  );
+  t.match(node({ podCIDR: '10.1.0.0/24' }), { zone: null, podCidrs: ['10.1.0.0/24'] });
+  t.match(node({}), { podCidrs: [], eligible: true });
+  t.match(node({ taints: [{ key: 'node.kubernetes.io/not-ready' }] }), { eligible: true });
+  t.match(node({ taints: [{ key: 'ToBeDeletedByClusterAutoscaler' }] }), { eligible: false });
+  t.match(node({}, { deletionTimestamp: '2026-01-02T03:04:05Z' }), { eligible: false });
 });

@@ -4,8 +4,8 @@ import t from 'tap';
 import { diffSnapshots } from '../../lib/model/diff.js';
 import type { EndpointSlice, Service } from '../../lib/model/objects.js';
 import { describeProblem } from '../../lib/model/problem.js';
-import { type Build, buildSnapshot } from '../../lib/model/snapshot.js';
-import { objectSet, service, slice } from './fixtures.js';
+import type { Build } from '../../lib/model/snapshot.js';
+import { buildHere, objectSet, service, slice } from './fixtures.js';
 
 function problemsOf({ problems }: Build): string[] {
   return problems.map(describeProblem);
@@ -19,7 +19,7 @@ function vipsOf({ snapshot }: Build): Record<string, string[]> {
 
 /** `id=address:port` of the endpoints of the Service's only portal. */
 function endpointsOf(one: Service, ...slices: EndpointSlice[]): string[] {
-  const { snapshot } = buildSnapshot(objectSet([one], slices));
+  const { snapshot } = buildHere(objectSet([one], slices));
   return [...snapshot.values()][0]!.endpoints.map(({ id, address, port }) => `${id}=${address}:${port}`);
 }
 
@@ -33,14 +33,14 @@ t.test('not served: headless, ExternalName, and what is labelled for another pro
     headless: labelled('service.kubernetes.io/headless'),
   };
   for (const [rule, one] of Object.entries(table)) {
-    const build = buildSnapshot(objectSet([one]));
+    const build = buildHere(objectSet([one]));
     t.equal(build.snapshot.size, 0, rule);
     t.same(build.problems, [], rule);
   }
 });
 
 t.test('a portal per port and family, with every VIP of that family once', async (t) => {
-  const build = buildSnapshot(
+  const build = buildHere(
     objectSet([
       service(
         {
@@ -67,13 +67,13 @@ t.test('a portal per port and family, with every VIP of that family once', async
 });
 
 t.test('clusterIP stands in where clusterIPs is missing', async (t) => {
-  t.same(vipsOf(buildSnapshot(objectSet([service({ clusterIP: 'fd00::a' })]))), {
+  t.same(vipsOf(buildHere(objectSet([service({ clusterIP: 'fd00::a' })]))), {
     'default/web:/TCP/IPv6': ['fd00::a'],
   });
 });
 
 t.test('an address of a family the Service does not have is a problem', async (t) => {
-  const build = buildSnapshot(objectSet([service({ externalIPs: ['2001:db8::1'] })]));
+  const build = buildHere(objectSet([service({ externalIPs: ['2001:db8::1'] })]));
   t.same(vipsOf(build), { 'default/web:/TCP/IPv4': ['10.96.0.10'] });
   t.same(problemsOf(build), [
     'Service default/web: spec.externalIPs: 2001:db8::1 is not served: the Service has no IPv6 ClusterIP',
@@ -83,9 +83,7 @@ t.test('an address of a family the Service does not have is a problem', async (t
 t.test('node ports of NodePort and LoadBalancer Services only', async (t) => {
   const ports = [{ port: 80, nodePort: 30080 }];
   const nodePort = (type: string, over = {}) =>
-    [...buildSnapshot(objectSet([service({ type, ports, ...over })])).snapshot.values()].map(
-      (p) => p.nodePort,
-    );
+    [...buildHere(objectSet([service({ type, ports, ...over })])).snapshot.values()].map((p) => p.nodePort);
   t.same(nodePort('ClusterIP'), [null]);
   t.same(nodePort('NodePort'), [30080]);
   t.same(nodePort('LoadBalancer'), [30080]);
@@ -94,17 +92,17 @@ t.test('node ports of NodePort and LoadBalancer Services only', async (t) => {
 });
 
 t.test('addresses and ports that only an API server would allocate are a problem', async (t) => {
-  t.same(problemsOf(buildSnapshot(objectSet([service({ clusterIP: '' })]))), [
+  t.same(problemsOf(buildHere(objectSet([service({ clusterIP: '' })]))), [
     'Service default/web: spec.clusterIP: missing; nothing allocates one here, so give an address',
   ]);
-  t.same(problemsOf(buildSnapshot(objectSet([service({ type: 'NodePort' })]))), [
+  t.same(problemsOf(buildHere(objectSet([service({ type: 'NodePort' })]))), [
     'Service default/web: spec.ports[0].nodePort: missing; nothing allocates one here, so give a port',
   ]);
 });
 
 t.test('ClientIP affinity lasts three hours unless told otherwise', async (t) => {
   const affinity = (spec: Record<string, unknown>) =>
-    [...buildSnapshot(objectSet([service(spec)])).snapshot.values()][0]!.affinity;
+    [...buildHere(objectSet([service(spec)])).snapshot.values()][0]!.affinity;
   const sessionAffinityConfig = { clientIP: { timeoutSeconds: 5 } };
   t.equal(affinity({}), null);
   t.equal(affinity({ sessionAffinity: 'None', sessionAffinityConfig }), null);
@@ -117,7 +115,7 @@ t.test('SCTP is not proxied, and said', async (t) => {
     { name: 'a', port: 80 },
     { name: 'b', port: 81, protocol: 'SCTP' },
   ];
-  const build = buildSnapshot(objectSet([service({ ports })]));
+  const build = buildHere(objectSet([service({ ports })]));
   t.same([...build.snapshot.keys()], ['default/web:a/TCP/IPv4']);
   t.same(problemsOf(build), [
     'Service default/web: spec.ports[1].protocol: SCTP is not proxied; port 81 is not served',
@@ -220,7 +218,7 @@ t.test('endpoint ids are unique in a portal and tell the address before the port
 
 t.test('FQDN slices are a problem of their own', async (t) => {
   const named = slice([{ addresses: ['web.example'] }], { addressType: 'FQDN' }, { name: 'web-names' });
-  const build = buildSnapshot(objectSet([service()], [named, slice([{ addresses: ['10.1.0.1'] }])]));
+  const build = buildHere(objectSet([service()], [named, slice([{ addresses: ['10.1.0.1'] }])]));
   t.equal([...build.snapshot.values()][0]!.endpoints.length, 1);
   t.same(problemsOf(build), [
     'EndpointSlice default/web-names: addressType: FQDN endpoints are not proxied; give IPv4 or IPv6 addresses',
@@ -231,12 +229,12 @@ t.test('a VIP claimed twice stays with the older Service, else with the first by
   const named = (name: string, creationTimestamp: string | null) => service({}, { name, creationTimestamp });
   const old = '2020-01-01T00:00:00Z';
   const young = '2024-01-01T00:00:00Z';
-  const winner = (...services: Service[]) => [...buildSnapshot(objectSet(services)).snapshot.keys()];
+  const winner = (...services: Service[]) => [...buildHere(objectSet(services)).snapshot.keys()];
   t.same(winner(named('a', young), named('b', old)), ['default/b:/TCP/IPv4']);
   t.same(winner(named('a', old), named('b', old)), ['default/a:/TCP/IPv4']);
   t.same(winner(named('b', null), named('a', null)), ['default/a:/TCP/IPv4']);
   t.same(winner(named('a', null), named('b', young)), ['default/b:/TCP/IPv4'], 'unknown age counts as new');
-  t.same(problemsOf(buildSnapshot(objectSet([named('a', null), named('b', null)]))), [
+  t.same(problemsOf(buildHere(objectSet([named('a', null), named('b', null)]))), [
     'Service default/b: 10.96.0.10:80/TCP already belongs to Service default/a, which keeps it',
   ]);
 });
@@ -249,7 +247,7 @@ t.test('only what is contested is lost', async (t) => {
     { name: 'b' },
   );
   const c = service({ ports: [{ port: 80, protocol: 'UDP' }] }, { name: 'c' });
-  const build = buildSnapshot(objectSet([a, b, c]));
+  const build = buildHere(objectSet([a, b, c]));
   t.same(vipsOf(build), {
     'default/a:/TCP/IPv4': ['10.96.0.10'],
     'default/b:/TCP/IPv4': ['10.96.0.11'],
@@ -260,9 +258,27 @@ t.test('only what is contested is lost', async (t) => {
     'Service default/b: 10.96.0.10:80/TCP already belongs to Service default/a, which keeps it',
     'Service default/b: node port 30080/TCP already belongs to Service default/a, which keeps it',
   ]);
-  const after = buildSnapshot(objectSet([b, c]), build);
+  const after = buildHere(objectSet([b, c]), build);
   t.same(after.problems, [], 'the claim passes on when its owner goes');
   t.equal(after.snapshot.get('default/b:/TCP/IPv4')!.nodePort, 30080);
+});
+
+t.test('a renamed port is a change, and so is nothing else that goes while another comes', async (t) => {
+  const named = (name: string, over = {}) => service({ ports: [{ name, port: 80 }], ...over });
+  const before = buildHere(objectSet([named('http')])).snapshot;
+  const diffTo = (one: Service) => {
+    const { added, removed, changed } = diffSnapshots(before, buildHere(objectSet([one])).snapshot);
+    return {
+      added: added.map(({ key }) => key),
+      removed: removed.map(({ key }) => key),
+      changed: changed.map(({ before, after }) => [before.key, after.key]),
+    };
+  };
+  const [http, web] = ['default/web:http/TCP/IPv4', 'default/web:web/TCP/IPv4'];
+  t.same(diffTo(named('web')), { added: [], removed: [], changed: [[http, web]] });
+  t.same(diffTo(named('web', { clusterIP: '10.96.0.99' })), { added: [web], removed: [http], changed: [] });
+  const other = service({ ports: [{ name: 'http', port: 80 }] }, { name: 'other' });
+  t.same(diffTo(other), { added: ['default/other:http/TCP/IPv4'], removed: [http], changed: [] });
 });
 
 t.test('portals that did not change keep their identity', async (t) => {
@@ -274,13 +290,13 @@ t.test('portals that did not change keep their identity', async (t) => {
   const web = service({ ports });
   const first = slice([{ addresses: ['10.1.0.1'] }], { ports: [{ name: 'a', port: 1 }] });
   const second = slice([{ addresses: ['10.1.0.2'] }], { ports: [{ name: 'a', port: 1 }] });
-  const before = buildSnapshot(objectSet([web, other], [first]));
-  const after = buildSnapshot(objectSet([web, other], [second]), before);
+  const before = buildHere(objectSet([web, other], [first]));
+  const after = buildHere(objectSet([web, other], [second]), before);
   for (const key of ['default/other:/TCP/IPv4', 'default/web:b/TCP/IPv4']) {
     t.equal(after.snapshot.get(key), before.snapshot.get(key), key);
   }
   t.not(after.snapshot.get('default/web:a/TCP/IPv4'), before.snapshot.get('default/web:a/TCP/IPv4'));
-  const equal = buildSnapshot(objectSet([service({ ports }), other], [{ ...second }]), after);
+  const equal = buildHere(objectSet([service({ ports }), other], [{ ...second }]), after);
   t.equal(equal.snapshot, after.snapshot, 'equal objects give the same snapshot');
 });
 
@@ -300,8 +316,15 @@ const anyService = fc
     ),
     creationTimestamp: fc.constantFrom(null, '2020-01-01T00:00:00Z', '2021-01-01T00:00:00Z'),
     publishNotReadyAddresses: fc.boolean(),
+    internalTrafficPolicy: fc.constantFrom('Cluster', 'Local'),
+    externalTrafficPolicy: fc.constantFrom('Cluster', 'Local'),
+    loadBalancerSourceRanges: fc.subarray(['192.0.2.0/24', 'fd00::/8']),
+    healthCheckNodePort: fc.constantFrom(0, 32000),
+    ingress: fc.subarray([{ ip: '192.0.2.1' }, { ip: '192.0.2.2' }, { ip: 'fd00::2' }]),
   })
-  .map(({ name, creationTimestamp, ...spec }) => service(spec, { name, creationTimestamp }));
+  .map(({ name, creationTimestamp, ingress, ...spec }) =>
+    service(spec, { name, creationTimestamp }, { status: { loadBalancer: { ingress } } }),
+  );
 
 const anySlice = fc
   .record({
@@ -314,6 +337,8 @@ const anySlice = fc
         host: fc.integer({ min: 1, max: 4 }),
         ready: fc.boolean(),
         terminating: fc.boolean(),
+        nodeName: fc.constantFrom('node-1', 'node-2'),
+        zone: fc.constantFrom('zone-a', 'zone-b', undefined),
         pod: fc.constantFrom(undefined, 'p1', 'p2'),
       }),
       { maxLength: 4 },
@@ -321,9 +346,11 @@ const anySlice = fc
   })
   .map(({ name, owner, addressType, ports, endpoints }) =>
     slice(
-      endpoints.map(({ host, ready, terminating, pod }) => ({
+      endpoints.map(({ host, ready, terminating, nodeName, zone, pod }) => ({
         addresses: [addressType === 'IPv6' ? `fd00::${host}` : `10.1.0.${host}`],
         conditions: { ready, terminating },
+        nodeName,
+        ...(zone && { hints: { forZones: [{ name: zone }] } }),
         ...(pod && { targetRef: { name: pod } }),
       })),
       { addressType, ports },
@@ -340,10 +367,11 @@ t.test('building on a previous state and from scratch give the same', async (t) 
     fc.property(fc.array(anyObjects, { minLength: 1, maxLength: 4 }), (states) => {
       let previous: Build | undefined;
       for (const objects of states) {
-        const fresh = buildSnapshot(objects);
-        const built: Build = buildSnapshot(objects, previous);
+        const fresh = buildHere(objects);
+        const built: Build = buildHere(objects, previous);
         if (!isDeepStrictEqual(built.snapshot, fresh.snapshot)) return false;
         if (!isDeepStrictEqual(built.problems, fresh.problems)) return false;
+        if (!isDeepStrictEqual(built.healthChecks, fresh.healthChecks)) return false;
         previous = built;
       }
       return true;
@@ -359,18 +387,18 @@ t.test(
     fc.assert(
       fc.property(anyObjects, (objects) => {
         const owners = new Map<string, string>();
-        return [...buildSnapshot(objects).snapshot.values()].every(
-          ({ key, service, protocol, ...portal }) => {
-            const claims = [
-              ...portal.vips.map((vip) => [`${vip.address} ${vip.port} ${protocol}`, key]),
-              ...(portal.nodePort ? [[`${portal.nodePort} ${protocol}`, service]] : []),
-            ] as [string, string][];
-            const free = claims.every(([claim, owner]) => (owners.get(claim) ?? owner) === owner);
-            for (const [claim, owner] of claims) owners.set(claim, owner);
-            const ids = new Set(portal.endpoints.map(({ id }) => id));
-            return free && ids.size === portal.endpoints.length && claims.length > 0;
-          },
-        );
+        const { snapshot } = buildHere(objects);
+        return [...snapshot.values()].every(({ key, service, protocol, ...portal }) => {
+          const claims = [
+            ...portal.vips.map((vip) => [`${vip.address} ${vip.port} ${protocol}`, key]),
+            ...(portal.nodePort ? [[`${portal.nodePort} ${protocol}`, service]] : []),
+          ] as [string, string][];
+          const free = claims.every(([claim, owner]) => (owners.get(claim) ?? owner) === owner);
+          for (const [claim, owner] of claims) owners.set(claim, owner);
+          const ids = new Set(portal.endpoints.map(({ id }) => id));
+          if (portal.insiders !== null && !snapshot.has(portal.insiders.key)) return false;
+          return free && ids.size === portal.endpoints.length && claims.length > 0;
+        });
       }),
       { numRuns: 500 },
     );
@@ -381,8 +409,8 @@ t.test(
 t.test('a diff applied to before gives after', async (t) => {
   fc.assert(
     fc.property(anyObjects, anyObjects, fc.boolean(), (first, second, reuse) => {
-      const before = buildSnapshot(first);
-      const after = buildSnapshot(second, reuse ? before : undefined);
+      const before = buildHere(first);
+      const after = buildHere(second, reuse ? before : undefined);
       const diff = diffSnapshots(before.snapshot, after.snapshot);
       const applied = new Map(before.snapshot);
       for (const { key } of diff.removed) if (!applied.delete(key)) return false;
@@ -392,9 +420,10 @@ t.test('a diff applied to before gives after', async (t) => {
       }
       for (const change of diff.changed) {
         if (applied.get(change.before.key) !== change.before) return false;
+        applied.delete(change.before.key);
         if (isDeepStrictEqual(change.before, change.after)) return false;
-        applied.set(change.after.key, change.after);
       }
+      for (const { after } of diff.changed) applied.set(after.key, after);
       return isDeepStrictEqual(applied, after.snapshot);
     }),
     { numRuns: 500 },

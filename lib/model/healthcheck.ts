@@ -1,0 +1,48 @@
+import { isDeepStrictEqual } from 'node:util';
+import type { Node } from './node.js';
+import type { EndpointSlice, Service } from './objects.js';
+import type { Family } from './portal.js';
+
+/** A port where load balancers ask whether a Service has endpoints on this node. */
+export interface HealthCheck {
+  readonly namespace: string;
+  readonly name: string;
+  readonly port: number;
+  readonly localEndpoints: number;
+}
+
+const FAMILIES: readonly Family[] = ['IPv4', 'IPv6'];
+
+/**
+ * The health check of a load balancer with externalTrafficPolicy Local, else null.
+ *
+ * @param before the Service's earlier one, given back where nothing changed
+ */
+export function serviceHealthCheck(
+  service: Service,
+  slices: readonly EndpointSlice[],
+  node: Node,
+  before: HealthCheck | null,
+): HealthCheck | null {
+  const { type, externalTrafficPolicy, healthCheckNodePort: port, namespace, name } = service;
+  const wanted = type === 'LoadBalancer' && externalTrafficPolicy === 'Local' && service.excludedBy === null;
+  if (!wanted || port === null) return null;
+  const check = { namespace, name, port, localEndpoints: countLocal(service, slices, node) };
+  return isDeepStrictEqual(before, check) ? before : check;
+}
+
+/**
+ * Ready pods of this node. As in kube-proxy those that terminate do not count, though they serve where there is no other: new
+ * clients should go elsewhere. A dual-stack pod counts once.
+ */
+function countLocal(service: Service, slices: readonly EndpointSlice[], node: Node): number {
+  const countOf = (family: Family) =>
+    new Set(
+      slices
+        .filter(({ addressType, excludedBy }) => addressType === family && excludedBy === null)
+        .flatMap(({ endpoints }) => endpoints)
+        .filter((one) => one.nodeName === node.name && (one.ready || service.publishNotReadyAddresses))
+        .map(({ address }) => address),
+    ).size;
+  return Math.max(...FAMILIES.map(countOf));
+}

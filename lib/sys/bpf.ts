@@ -1,0 +1,41 @@
+import { SOL_SOCKET } from './constants.js';
+import { layout, storePointer } from './layout.js';
+import * as libc from './libc.js';
+import { Memory } from './memory.js';
+
+/** Classic BPF opcodes, linux/bpf_common.h: load an absolute word; and, modulo with a constant; jump if equal; return. */
+export const BPF_LD_W_ABS = 0x20;
+export const BPF_AND_K = 0x54;
+export const BPF_MOD_K = 0x94;
+export const BPF_JEQ_K = 0x15;
+export const BPF_RET_K = 0x06;
+export const BPF_RET_A = 0x16;
+/** Offsets from here on count from the network header (SKF_NET_OFF, -0x100000). */
+export const NET_HEADER = 0xfff00000;
+
+/** A `struct sock_filter`; jumps count the instructions to skip. */
+export interface Instruction {
+  readonly code: number;
+  readonly k: number;
+  readonly otherwiseSkip?: number;
+}
+
+const INSTRUCTION_SIZE = 8;
+
+/**
+ * Gives a socket a classic BPF program.
+ * @param option SO_ATTACH_FILTER or SO_ATTACH_REUSEPORT_CBPF
+ * @returns false where the kernel refuses; `errno()` then says why
+ */
+export function attachProgram(fd: number, option: number, instructions: readonly Instruction[]): boolean {
+  const code = new Memory(instructions.length * INSTRUCTION_SIZE);
+  for (const [index, { code: opcode, k, otherwiseSkip = 0 }] of instructions.entries()) {
+    code.view.setUint16(index * INSTRUCTION_SIZE, opcode, true);
+    code.view.setUint8(index * INSTRUCTION_SIZE + 3, otherwiseSkip);
+    code.view.setUint32(index * INSTRUCTION_SIZE + 4, k, true);
+  }
+  const program = new Memory(2 * layout.pointer);
+  program.view.setUint16(0, instructions.length, true);
+  storePointer(program.words, layout.pointer / 4, code.address);
+  return libc.setsockopt(fd, SOL_SOCKET, option, program.address, 2 * layout.pointer) === 0;
+}
