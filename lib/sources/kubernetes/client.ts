@@ -1,11 +1,8 @@
-import { createRequire } from 'node:module';
-import type { Dispatcher, Pool } from 'undici';
+import type { Dispatcher } from 'undici';
 import { CredentialSource, type Credentials } from './credentials.js';
 import type { ClusterUser } from './kubeconfig.js';
 import { linesOf } from './lines.js';
-
-// The one class that is needed; undici's index would bring fetch, WebSocket and caches, 8 MB of resident memory.
-const PoolClass = createRequire(import.meta.url)('undici/lib/dispatcher/pool.js') as typeof Pool;
+import { Pool } from './undici-pool.js';
 
 /** A few watches, a list and an event at the same time. */
 const CONNECTIONS = 8;
@@ -81,7 +78,7 @@ export class ApiClient {
   }
 
   /** @throws as {@link get} */
-  async post(path: string, object: unknown, signal: AbortSignal): Promise<void> {
+  async post(path: string, object: unknown): Promise<void> {
     const headers = { 'content-type': 'application/json' };
     const body = JSON.stringify(object);
     const answer = await this.#request({
@@ -89,7 +86,6 @@ export class ApiClient {
       path: this.#pathOf(path, {}),
       headers,
       body,
-      signal,
     });
     await answer.body.dump();
   }
@@ -130,7 +126,7 @@ export class ApiClient {
     if (this.#pool !== null && fingerprint === this.#poolTls) return this.#pool;
     this.#pool?.close().catch(() => undefined);
     this.#poolTls = fingerprint;
-    this.#pool = new PoolClass(this.#base.origin, {
+    this.#pool = new Pool(this.#base.origin, {
       connections: CONNECTIONS,
       connect: {
         ...tls,

@@ -13,9 +13,8 @@ const MAX_NOTE_BYTES = 1024;
 /** The object that an Event is about. */
 export interface EventSubject {
   readonly apiVersion: 'v1';
-  readonly kind: 'Service' | 'Node';
-  /** Absent for a Node. */
-  readonly namespace?: string;
+  readonly kind: 'Service';
+  readonly namespace: string;
   readonly name: string;
   /** `kubectl describe` finds an object's Events by it. */
   readonly uid?: string;
@@ -30,7 +29,6 @@ export class EventRecorder {
   readonly #nodeName: string;
   readonly #log: Logger;
   readonly #sent = new LRUCache<string, true>({ max: REMEMBERED, ttl: REPEAT_MS });
-  readonly #abort = new AbortController();
   #tokens = BURST;
   #refilled = performance.now();
 
@@ -40,25 +38,18 @@ export class EventRecorder {
     this.#log = log;
   }
 
-  /**
-   * @param reason one CamelCase word for machines
-   * @param action what was tried, one CamelCase word
-   */
-  warn(subject: EventSubject, reason: string, action: string, note: string): void {
+  /** @param reason one CamelCase word for machines */
+  warn(subject: EventSubject, reason: string, note: string): void {
     const key = JSON.stringify([subject.kind, subject.namespace, subject.name, reason, note]);
     if (this.#sent.has(key) || !this.#takeToken()) return;
     this.#sent.set(key, true);
-    const event = this.#event(subject, reason, action, note);
+    const event = this.#event(subject, reason, note);
     this.#client
-      .post(`/apis/events.k8s.io/v1/namespaces/${event.metadata.namespace}/events`, event, this.#abort.signal)
+      .post(`/apis/events.k8s.io/v1/namespaces/${event.metadata.namespace}/events`, event)
       .catch((error: Error) => {
         this.#sent.delete(key);
         this.#log.debug({ event: note, reason: error.message }, 'an Event could not be written');
       });
-  }
-
-  stop(): void {
-    this.#abort.abort();
   }
 
   #takeToken(): boolean {
@@ -71,17 +62,15 @@ export class EventRecorder {
     return true;
   }
 
-  #event(subject: EventSubject, reason: string, action: string, note: string) {
-    // Events about what has no namespace live in this one.
-    const namespace = subject.namespace ?? 'default';
+  #event(subject: EventSubject, reason: string, note: string) {
     return {
       apiVersion: 'events.k8s.io/v1',
       kind: 'Event',
-      metadata: { namespace, generateName: `${subject.name}.` },
+      metadata: { namespace: subject.namespace, generateName: `${subject.name}.` },
       eventTime: new Date().toISOString().replace('Z', '000Z'),
       type: 'Warning',
       reason,
-      action,
+      action: 'Proxy',
       note: Buffer.from(note).subarray(0, MAX_NOTE_BYTES).toString(),
       regarding: subject,
       reportingController: 'kube-portal',

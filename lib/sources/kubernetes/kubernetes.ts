@@ -60,12 +60,13 @@ export class KubernetesSource implements Source {
     return this.#nodes.values.values().next().value ?? null;
   }
 
-  /** Tells the owner of a Service, through an Event, what is wrong with it here. */
-  warnAbout(service: { readonly namespace: string; readonly name: string }, warning: ServiceWarning): void {
-    const { namespace, name } = service;
+  /** Writes an Event, if the problem is one of a Service. */
+  warnOwner({ object, field, message }: Problem, reason: string): void {
+    const [, namespace, name] = /^Service ([^/]+)\/(.+)$/.exec(object) ?? [];
+    if (namespace === undefined || name === undefined) return;
     const uid = this.#services.uidOf(`${namespace}/${name}`);
     const subject = { apiVersion: 'v1', kind: 'Service', namespace, name, ...(uid && { uid }) } as const;
-    this.#events.warn(subject, warning.reason, warning.action, warning.note);
+    this.#events.warn(subject, reason, field === undefined ? message : `${field}: ${message}`);
   }
 
   /** Resolves with the first complete state, however long the API server takes, or when stopped. */
@@ -88,9 +89,8 @@ export class KubernetesSource implements Source {
   async stop(): Promise<void> {
     this.#abort.abort();
     this.#coalescer.stop();
-    this.#events.stop();
-    await this.#running;
     await this.#client.close();
+    await this.#running;
   }
 
   /** Resolves once the mirror is complete. */
@@ -140,15 +140,6 @@ export class KubernetesSource implements Source {
 
 function nodeKey({ name }: NodeState): string {
   return name;
-}
-
-/** What an Event says. */
-export interface ServiceWarning {
-  /** One CamelCase word for machines. */
-  readonly reason: string;
-  /** What was tried, one CamelCase word. */
-  readonly action: string;
-  readonly note: string;
 }
 
 const NO_NODE =

@@ -1,0 +1,314 @@
+import '../../redirect/namespace.js';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import type { ClusterUser } from '../../../lib/sources/kubernetes/kubeconfig.js';
+import { sh } from '../../redirect/namespace.js';
+import { FakeApiServer, type FakeApiServerOptions, PATHS } from './fake-apiserver.js';
+import { Harness, service, slice } from './harness.js';
+
+function clusterUserOf({ url }: FakeApiServer): ClusterUser {
+  return { cluster: { name: 'test', server: url, skipTLSVerify: false }, user: { name: '' } };
+}
+
+async function prepare(t: Test, options: FakeApiServerOptions = {}) {
+  const api = await FakeApiServer.forTest(t, options);
+  const harness = new Harness(t, { clusterUser: clusterUserOf(api), times: { keepAliveMs: 1000 } });
+  return { api, harness };
+}
+
+/** With one Service, listed and watched. */
+async function prepareSynced(t: Test, options: FakeApiServerOptions = {}) {
+  const { api, harness } = await prepare(t, options);
+  api.put(PATHS.services, service('web'));
+  await harness.start();
+  await harness.until(() => api.watches === 3, 'three watches');
+  return { api, harness };
+}
+
+const listsOf = (api: FakeApiServer, path: string) =>
+  api.requests.filter(({ url }) => url.pathname === path && !url.searchParams.has('watch'));
+const watchesOf = (api: FakeApiServer, path: string) =>
+  api.requests.filter(({ url }) => url.pathname === path && url.searchParams.has('watch'));
+
+t.test('the first state is complete, and changes follow', async (t) => {
+  const { api, harness } = await prepare(t);
+  api.put(PATHS.services, service('web'));
+  api.put(PATHS.slices, slice('web', '10.244.0.5'));
+  await harness.start();
+  t.equal(harness.states.length, 1);
+  t.same(harness.services, ['web:80']);
+  t.same(harness.addresses, ['10.244.0.5']);
+
+  api.put(PATHS.services, service('web', 81));
+  api.put(PATHS.services, service('dns', 53));
+  await harness.until(() => harness.services.join() === 'dns:53,web:81', 'both changes');
+  api.delete(PATHS.services, 'default/dns');
+  await harness.until(() => harness.services.join() === 'web:81', 'the deletion');
+});
+
+t.test('the server is asked for what is proxied only', async (t) => {
+  const { api } = await prepareSynced(t);
+  for (const path of [PATHS.services, PATHS.slices]) {
+    for (const { url } of api.requests.filter((request) => request.url.pathname === path)) {
+      t.equal(
+        url.searchParams.get('labelSelector'),
+        '!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless',
+      );
+    }
+  }
+  for (const { url } of api.requests.filter((request) => request.url.pathname === PATHS.nodes)) {
+    t.equal(url.searchParams.get('fieldSelector'), 'metadata.name=robot');
+  }
+});
+
+t.test('long lists come in pages', async (t) => {
+  const { api, harness } = await prepare(t);
+  for (let i = 0; i < 1201; i++) api.put(PATHS.services, service(`s${i}`));
+  await harness.start();
+  t.equal(harness.now.services.size, 1201);
+  t.equal(listsOf(api, PATHS.services).length, 3);
+});
+
+t.test('a list whose pages expire is fetched anew, in one piece', async (t) => {
+  const { api, harness } = await prepare(t);
+  for (let i = 0; i < 501; i++) api.put(PATHS.services, service(`s${i}`));
+  api.intercept = (url) => {
+    if (!url.searchParams.has('continue')) return null;
+    api.put(PATHS.services, service('late'));
+    api.compact();
+    return null;
+  };
+  await harness.start();
+  t.equal(harness.now.services.size, 502);
+  t.equal(listsOf(api, PATHS.services).at(-1)!.url.searchParams.get('limit'), null);
+});
+
+t.test('objects that do not change keep their identity', async (t) => {
+  const { api, harness } = await prepareSynced(t);
+  const { services, slices } = harness.now;
+  api.put(PATHS.services, {
+    ...service('web'),
+    metadata: { ...service('web').metadata, annotations: { a: 'b' } },
+  });
+  api.put(PATHS.services, service('other', 81));
+  await harness.until(() => harness.services.length === 2, 'the second Service');
+  t.equal(harness.now.services.get('default/web'), services.get('default/web'));
+  t.equal(harness.now.slices, slices);
+  t.equal(harness.states.length, 2);
+});
+
+t.test('a broken watch goes on where it was, as do bookmarks tell', async (t) => {
+  const { api, harness } = await prepareSynced(t);
+  for (let i = 0; i < 3; i++) api.put(PATHS.slices, slice('web', `10.244.0.${i + 1}`));
+  await harness.until(() => harness.addresses.join() === '10.244.0.3', 'the last slice');
+  api.bookmark();
+  api.put(PATHS.nodes, { metadata: { name: 'other' } });
+  await harness.until(() => harness.source.node?.name === 'other', 'the event after the bookmark');
+  api.silently(() => api.put(PATHS.services, service('web', 82)));
+  api.breakWatches();
+  await harness.until(() => harness.services.join() === 'web:82', 'what happened meanwhile');
+  t.equal(listsOf(api, PATHS.services).length, 1);
+  t.equal(watchesOf(api, PATHS.services).at(-1)!.url.searchParams.get('resourceVersion'), '104');
+});
+
+t.test('a version that the server has forgotten means a new list, and only differences', async (t) => {
+  const { api, harness } = await prepareSynced(t);
+  api.put(PATHS.services, service('gone', 81));
+  await harness.until(() => harness.services.length === 2, 'both Services');
+  const before = harness.now.services.get('default/web');
+  api.silently(() => {
+    api.delete(PATHS.services, 'default/gone');
+    api.put(PATHS.services, service('new', 82));
+    api.compact();
+  });
+  api.endWatches();
+  await harness.until(() => harness.services.join() === 'new:82,web:80', 'the new list');
+  t.equal(harness.now.services.get('default/web'), before);
+});
+
+t.test('a line that is no event is told, and the list is fetched anew', async (t) => {
+  const { api, harness } = await prepareSynced(t);
+  for (const garbage of ['{"type":"ADDED","object"\n', '\n', 'null\n', '{"type":"SURPRISE"}\n']) {
+    const lists = listsOf(api, PATHS.services).length;
+    api.send(PATHS.services, garbage);
+    await harness.until(() => listsOf(api, PATHS.services).length > lists, `a list after ${garbage}`);
+    await harness.until(() => api.watches === 3, 'three watches');
+  }
+  api.put(PATHS.services, service('web', 83));
+  await harness.until(() => harness.services.join() === 'web:83', 'the change after it');
+  t.match(harness.troubles.join(), /this is no watch event: "{\\"type\\":\\"SURPRISE/);
+});
+
+t.test('a line may come in pieces, and half a line is none', async (t) => {
+  const { api, harness } = await prepareSynced(t);
+  const object = {
+    ...service('é', 84),
+    metadata: { namespace: 'default', name: 'web', resourceVersion: '101' },
+  };
+  const line = Buffer.from(`${JSON.stringify({ type: 'MODIFIED', object, note: 'ünïcödé' })}\n`);
+  for (const byte of line) api.send(PATHS.services, Buffer.from([byte]) as unknown as string);
+  await harness.until(() => harness.services.join() === 'web:84', 'the Service in pieces');
+  api.send(PATHS.services, '{"type":"DELETED","object":{"metadata":{"namespace":"default","na');
+  api.breakWatches();
+  await harness.until(() => watchesOf(api, PATHS.services).length === 2, 'a second watch');
+  t.same(harness.services, ['web:84']);
+});
+
+t.test(
+  'a bad object is told with its name and field; its last good version and the others stay',
+  async (t) => {
+    const { api, harness } = await prepareSynced(t);
+    api.put(PATHS.services, service('web', 70000));
+    api.put(PATHS.services, service('other', 81));
+    await harness.until(() => harness.services.length === 2, 'the other Service');
+    t.same(harness.services, ['other:81', 'web:80']);
+    t.match(harness.troubles.join(), 'Service default/web: spec.ports[0].port: 70000 is not a port');
+    t.equal(harness.source.problems.length, 1);
+    api.put(PATHS.services, service('web', 82));
+    await harness.until(() => harness.services.join() === 'other:81,web:82', 'the mended Service');
+    t.same(harness.source.problems, []);
+  },
+);
+
+t.test('without the API server it waits, and says so once', async (t) => {
+  const { api, harness } = await prepare(t);
+  const { port } = api;
+  await api.close();
+  const started = harness.start();
+  await harness.until(() => harness.troubles.length > 0, 'a warning');
+  await sleep(1500);
+  t.equal(harness.troubles.length, 1);
+  t.match(harness.troubles[0], /waiting for it before anything is served: .*ECONNREFUSED/);
+  await api.listen(port);
+  api.put(PATHS.services, service('web'));
+  await started;
+  t.same(harness.services, ['web:80']);
+  await harness.until(
+    () => harness.lines.some(({ msg }) => /answers again/.test(String(msg))),
+    'the end of it',
+  );
+});
+
+t.test('it can be stopped while it waits', async (t) => {
+  const { api, harness } = await prepare(t);
+  await api.close();
+  const started = harness.start();
+  await harness.until(() => harness.troubles.length > 0, 'a warning');
+  await harness.source.stop();
+  await started;
+  t.equal(harness.states.length, 0);
+});
+
+t.test('a server that goes away takes nothing along', async (t) => {
+  const { api, harness } = await prepareSynced(t);
+  const { port } = api;
+  await api.close();
+  await harness.until(
+    () => harness.troubles.some((line) => /what is in effect stays/.test(line)),
+    'a warning',
+  );
+  t.equal(harness.states.length, 1);
+  await api.listen(port);
+  api.put(PATHS.services, service('web', 85));
+  await harness.until(() => harness.services.join() === 'web:85', 'the change after it came back');
+});
+
+t.test('a refusal is told with the right that is missing', async (t) => {
+  const { api, harness } = await prepare(t);
+  api.intercept = (url) =>
+    url.pathname === PATHS.slices ? { status: 403, message: 'endpointslices is forbidden' } : null;
+  const started = harness.start();
+  await harness.until(() => harness.troubles.length > 0, 'a warning');
+  t.match(harness.troubles, [/endpointslices is forbidden; .*deploy\/rbac.yaml/]);
+  t.equal(harness.states.length, 0);
+  api.intercept = () => null;
+  await started;
+});
+
+t.test('a half-open connection is noticed and replaced', async (t) => {
+  const { api, harness } = await prepareSynced(t);
+  api.silently(() => api.put(PATHS.services, service('web', 86)));
+  for (const port of api.watchPorts) {
+    sh(`iptables -A INPUT -p tcp --dport ${port} -j DROP; iptables -A INPUT -p tcp --sport ${port} -j DROP`);
+  }
+  await harness.until(() => harness.services.join() === 'web:86', 'what happened behind its back');
+  t.equal(listsOf(api, PATHS.services).length, 1);
+});
+
+t.test('a storm of changes ends in the exact state, in few steps, without blocking', async (t) => {
+  const { api, harness } = await prepareSynced(t);
+  let worst = 0;
+  let last = performance.now();
+  const beat = setInterval(() => {
+    worst = Math.max(worst, performance.now() - last);
+    last = performance.now();
+  }, 10);
+  for (let i = 1; i <= 3000; i++) {
+    api.put(PATHS.slices, slice(`s${i % 100}`, `10.244.${Math.floor(i / 250)}.${(i % 250) + 1}`));
+    if (i % 100 === 0) await sleep(100);
+  }
+  const expected = Array.from({ length: 100 }, (_, n) => 2901 + n).map(
+    (i) => `10.244.${Math.floor(i / 250)}.${(i % 250) + 1}`,
+  );
+  await harness.until(() => harness.addresses.join() === expected.sort().join(), 'the last state');
+  clearInterval(beat);
+  t.comment(`longest pause of the loop: ${worst.toFixed(0)} ms; states: ${harness.states.length}`);
+  t.ok(harness.states.length < 60, 'changes are gathered');
+});
+
+t.test('an older server gives v1beta1 slices, or Endpoints', async (t) => {
+  const beta = await prepare(t, { paths: [PATHS.services, PATHS.betaSlices, PATHS.nodes] });
+  const topology = { 'kubernetes.io/hostname': 'robot', 'topology.kubernetes.io/zone': 'hall-1' };
+  const old = slice('web', '10.244.0.5');
+  beta.api.put(PATHS.betaSlices, {
+    ...old,
+    endpoints: (old.endpoints as object[]).map((endpoint) => ({ ...endpoint, topology })),
+  });
+  await beta.harness.start();
+  t.match([...beta.harness.now.slices.values()][0]!.endpoints, [
+    { address: '10.244.0.5', nodeName: 'robot' },
+  ]);
+
+  const oldest = await prepare(t, { paths: [PATHS.services, PATHS.endpoints, PATHS.nodes] });
+  oldest.api.put(PATHS.endpoints, {
+    metadata: { namespace: 'default', name: 'web' },
+    subsets: [{ addresses: [{ ip: '10.244.0.6' }], ports: [{ port: 8080 }] }],
+  });
+  await oldest.harness.start();
+  t.same(oldest.harness.addresses, ['10.244.0.6']);
+});
+
+t.test('the own Node is known, and its changes are told', async (t) => {
+  const { api, harness } = await prepare(t);
+  const labels = { 'topology.kubernetes.io/zone': 'hall-1' };
+  api.put(PATHS.nodes, { metadata: { name: 'robot', labels } });
+  await harness.start();
+  t.match(harness.source.node, { name: 'robot', zone: 'hall-1', eligible: true });
+  const taints = [{ key: 'ToBeDeletedByClusterAutoscaler', effect: 'NoSchedule' }];
+  api.put(PATHS.nodes, { metadata: { name: 'robot', labels }, spec: { taints } });
+  await harness.until(() => harness.states.length === 2, 'the change');
+  t.match(harness.source.node, { eligible: false });
+});
+
+t.test('Events tell the owner of a Service, each once', async (t) => {
+  const { api, harness } = await prepareSynced(t);
+  const warn = (name: string) =>
+    harness.source.warnOwner(
+      { object: `Service default/${name}`, message: 'port 30080 is taken' },
+      'ListenFailed',
+    );
+  for (let i = 0; i < 3; i++) warn('web');
+  await harness.until(() => api.events.length > 0, 'an Event');
+  for (let i = 0; i < 50; i++) warn(`s${i}`);
+  await harness.until(() => api.events.length === 20, 'no more than the burst');
+  t.match(api.events[0], {
+    metadata: { namespace: 'default', generateName: 'web.' },
+    regarding: { apiVersion: 'v1', kind: 'Service', name: 'web', uid: 'uid-of-default/web' },
+    type: 'Warning',
+    reason: 'ListenFailed',
+    note: 'port 30080 is taken',
+    reportingController: 'kube-portal',
+    reportingInstance: 'robot',
+  });
+  t.match(api.events[0]!.eventTime, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
+});
