@@ -12,9 +12,10 @@ import { healthRoutes } from '../server/health.js';
 import { HttpServer, type Routes } from '../server/http.js';
 import { metricsRoutes } from '../server/metrics.js';
 import { Readiness } from '../server/readiness.js';
-import { ManifestSource } from '../sources/manifest.js';
+import type { Source } from '../sources/source.js';
 import type { BindTarget } from './parse.js';
 import type { RunFlags } from './run-flags.js';
+import { createSource } from './source.js';
 
 /** One kube-portal at work: the source, the proxy and the servers, wired together. */
 export class Daemon {
@@ -23,34 +24,36 @@ export class Daemon {
   readonly #flags: RunFlags;
   readonly #log: Logger;
   readonly #proxy: ServiceProxy;
-  readonly #source: ManifestSource;
+  readonly #source: Source;
   readonly #readiness: Readiness;
   readonly #servers: HttpServer[] = [];
   #build: Build | undefined;
   #lastUpdated: Date | null = null;
 
-  private constructor(flags: RunFlags, log: Logger, proxy: ServiceProxy) {
+  private constructor(flags: RunFlags, log: Logger, source: Source, proxy: ServiceProxy) {
     this.#flags = flags;
     this.#log = log;
     this.#proxy = proxy;
-    this.#source = new ManifestSource(flags.manifest, log);
+    this.#source = source;
+    proxy.on('problem', (problem) => source.warnOwner?.(problem, 'ListenFailed'));
     this.broken = new Promise((_, reject) => proxy.once('failed', reject));
     this.broken.catch((error: unknown) => log.fatal({ err: error }, 'the data plane broke'));
     this.#readiness = new Readiness(() => proxy.status().portals);
   }
 
   /**
-   * Resolves once the first state of the manifests was put into effect.
+   * Resolves once the source's first state was put into effect, or when told to stop while that is waited for.
    *
    * @throws Error that says what to do when something that is needed cannot be had; nothing is left behind then.
    */
-  static async start(flags: RunFlags, log: Logger): Promise<Daemon> {
+  static async start(flags: RunFlags, log: Logger, told = NEVER): Promise<Daemon> {
+    const source = await createSource(flags, nodeNameOf(flags), log);
     const options = proxyOptions(flags, log);
     const proxy = await ServiceProxy.start(options, () => createRedirectDriver(flags.redirect, options));
-    const daemon = new Daemon(flags, log, proxy);
+    const daemon = new Daemon(flags, log, source, proxy);
     try {
       await daemon.#listen();
-      await daemon.#follow();
+      await Promise.race([daemon.#follow(), told]);
       return daemon;
     } catch (error) {
       await daemon.stop();
@@ -73,7 +76,7 @@ export class Daemon {
 
   async #listen(): Promise<void> {
     const { healthzBindAddress, metricsBindAddress } = this.#flags;
-    const health = { isReady: () => this.#readiness.isReady(), lastUpdated: () => this.#lastUpdated };
+    const health = { isReady: () => this.#isReady(), lastUpdated: () => this.#lastUpdated };
     await this.#serve(healthzBindAddress, '--healthz-bind-address', healthRoutes(health));
     await this.#serve(metricsBindAddress, '--metrics-bind-address', metricsRoutes(this.#proxy));
   }
@@ -88,15 +91,29 @@ export class Daemon {
       const applied = this.#apply(objects);
       first ??= applied;
     });
+    // Stopped before there was a state.
+    if (first === undefined) return;
     await first;
     this.#readiness.await(this.#build?.snapshot.keys() ?? []);
     this.#log.info({ portals: this.#build?.snapshot.size, redirect: this.status().driver }, 'serving');
   }
 
+  /** A node that is about to go is no place for new connections from load balancers, though all works on. */
+  #isReady(): boolean {
+    return this.#readiness.isReady() && (this.#source.node?.eligible ?? true);
+  }
+
+  #node(): Node {
+    const { clusterCidr } = this.#flags;
+    const { zone = null, podCidrs = [] } = this.#source.node ?? {};
+    return { name: nodeNameOf(this.#flags), zone, podCidrs: clusterCidr.length > 0 ? clusterCidr : podCidrs };
+  }
+
   async #apply(objects: ObjectSet): Promise<void> {
-    const build = buildSnapshot(objects, nodeOf(this.#flags), this.#build);
+    const build = buildSnapshot(objects, this.#node(), this.#build);
     for (const problem of freshProblems(build.problems, this.#build?.problems ?? [])) {
       this.#log.warn(describeProblem(problem));
+      this.#source.warnOwner?.(problem, 'NotProxied');
     }
     this.#build = build;
     await this.#proxy.apply(build.snapshot);
@@ -104,10 +121,11 @@ export class Daemon {
   }
 }
 
+const NEVER = new Promise<void>(() => undefined);
+
 /** As kube-proxy, which compares node names in lower case. */
-function nodeOf({ hostnameOverride, clusterCidr }: RunFlags): Node {
-  const name = (hostnameOverride ?? hostname()).trim().toLowerCase();
-  return { name, zone: null, podCidrs: clusterCidr };
+function nodeNameOf({ hostnameOverride }: RunFlags): string {
+  return (hostnameOverride ?? hostname()).trim().toLowerCase();
 }
 
 function proxyOptions(flags: RunFlags, log: Logger): ProxyOptions {

@@ -23,6 +23,8 @@ export type RedirectChoice = (typeof REDIRECT_MODES)[number];
 /** Everything that `kube-portal run` can be told. Times are milliseconds. */
 export interface RunFlags {
   readonly manifest: readonly string[];
+  readonly kubeconfig?: string;
+  readonly master?: string;
   readonly hostnameOverride?: string;
   readonly clusterCidr: readonly string[];
   readonly redirect: RedirectChoice;
@@ -72,6 +74,13 @@ function sourceFlags(): Option[] {
     )
       .argParser(collect)
       .default([], 'none'),
+    new Option(
+      '--kubeconfig <path>',
+      'kubeconfig of the API server to follow; in a pod the service account serves, and no flag is needed',
+    ).conflicts('manifest'),
+    new Option('--master <url>', 'address of the API server, if not the one in the kubeconfig').conflicts(
+      'manifest',
+    ),
     new Option('--hostname-override <name>', 'name of this node, if not its host name'),
     new Option(
       '--cluster-cidr <cidrs>',

@@ -21,15 +21,24 @@ Durations are written as 250ms, 30s or 1m30s. Every flag can be given as --flag 
 Examples:
   kube-portal run --manifest examples/quickstart.yaml
   kube-portal run --manifest /etc/kube-portal --redirect=address -v 4
+  kube-portal run --kubeconfig /etc/kubernetes/kube-proxy.conf --hostname-override robot-7
   kube-portal run --cleanup
 `;
 
 async function run(flags: RunFlags): Promise<void> {
   if (flags.cleanup) return cleanup(flags);
-  if (flags.manifest.length === 0) {
-    throw new UsageError('--manifest: give at least one file or directory with Services and their endpoints');
+  if (!hasSource(flags)) {
+    throw new UsageError(
+      'give --kubeconfig to follow an API server, or --manifest with files or directories of Services and endpoints',
+    );
   }
   await serve(flags, await createLog(flags.v));
+}
+
+/** In a pod the API server is found without a flag. */
+function hasSource({ manifest, kubeconfig, master }: RunFlags): boolean {
+  const inPod = process.env.KUBERNETES_SERVICE_HOST !== undefined;
+  return manifest.length > 0 || kubeconfig !== undefined || master !== undefined || inPod;
 }
 
 /*
@@ -45,7 +54,7 @@ async function cleanup({ stateDir }: RunFlags): Promise<void> {
 async function serve(flags: RunFlags, log: Logger): Promise<void> {
   const told = untilToldToStop(log);
   const { Daemon } = await import('./daemon.js');
-  const daemon = await Daemon.start(flags, log);
+  const daemon = await Daemon.start(flags, log, told);
   try {
     await Promise.race([told, daemon.broken]);
   } finally {

@@ -4,6 +4,7 @@ import type { DataplaneEvent } from '../dataplane/messages.js';
 import { Dataplane } from '../dataplane/pool.js';
 import { diffSnapshots } from '../model/diff.js';
 import type { Portal, Snapshot } from '../model/portal.js';
+import type { Problem } from '../model/problem.js';
 import { type RedirectDriver, RedirectError } from '../redirect/driver.js';
 import { raiseDescriptorLimit } from '../sys/limits.js';
 import { ActivePortal, type PortalContext } from './activeportal.js';
@@ -21,6 +22,8 @@ const PORTS_FILE = 'ports.json';
 const RETRY_PERIOD = 5000;
 
 interface ProxyEvents {
+  /** Something that a Service asks for cannot be had on this node. */
+  problem: [Problem];
   /** The data plane broke; the process should end and be started again. */
   failed: [Error];
 }
@@ -256,8 +259,10 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   #openListeners(active: ActivePortal): boolean {
     const before = active.problems();
     const changed = active.openListeners();
-    for (const problem of active.problems()) {
-      if (!before.includes(problem)) this.#options.log.warn({ portal: active.portal.key }, problem);
+    const { key, service } = active.portal;
+    for (const message of active.problems().filter((problem) => !before.includes(problem))) {
+      this.#options.log.warn({ portal: key }, message);
+      this.emit('problem', { object: `Service ${service}`, message });
     }
     return changed;
   }

@@ -54,7 +54,7 @@ t.test('a wrong command line ends with 2 and says which flag, which value, and w
     [['run', '--redirect=ipvs'], /--redirect <mode>' argument 'ipvs'.*auto, iptables, address, none/],
     [['run', '--healthz-bind-address', '::1:1'], /--healthz-bind-address.*'::1:1'.*\[::1\]:10249/],
     [['run', '--no-such-flag'], /unknown option '--no-such-flag'/],
-    [['run'], /--manifest: give at least one file or directory/],
+    [['run'], /give --kubeconfig to follow an API server, or --manifest/],
     [['serve'], /unknown command 'serve'/],
     [['status', '--metrics-bind-address='], /--metrics-bind-address/],
   ];

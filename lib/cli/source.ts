@@ -1,0 +1,16 @@
+import type { Logger } from 'pino';
+import type { Source } from '../sources/source.js';
+import type { RunFlags } from './run-flags.js';
+
+/** The source that the flags name. Each kind is loaded only where it is used, for the sake of memory. */
+export async function createSource(flags: RunFlags, nodeName: string, log: Logger): Promise<Source> {
+  if (flags.manifest.length > 0) {
+    const { ManifestSource } = await import('../sources/manifest.js');
+    return new ManifestSource(flags.manifest, log);
+  }
+  const [{ KubernetesSource }, { loadClusterUser }] = await Promise.all([
+    import('../sources/kubernetes/kubernetes.js'),
+    import('../sources/kubernetes/kubeconfig.js'),
+  ]);
+  return new KubernetesSource({ clusterUser: loadClusterUser(flags), nodeName, log });
+}
