@@ -1,19 +1,25 @@
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
+import { Registry } from 'prom-client';
+import { NodeAddresses } from '../controlplane/nodeaddresses.js';
 import type { ProxyOptions } from '../controlplane/options.js';
 import { ServiceProxy } from '../controlplane/proxy.js';
 import type { ProxyStatus } from '../controlplane/status.js';
+import { countChanges } from '../model/changes.js';
 import type { Node } from '../model/node.js';
 import type { ObjectSet } from '../model/objects.js';
 import { describeProblem, freshProblems } from '../model/problem.js';
 import { type Build, buildSnapshot } from '../model/snapshot.js';
 import { createRedirectDriver } from '../redirect/create.js';
 import { healthRoutes } from '../server/health.js';
+import { HealthCheckPorts } from '../server/health-check-ports.js';
 import { HttpServer, type Routes } from '../server/http.js';
 import { metricsRoutes } from '../server/metrics.js';
 import { Readiness } from '../server/readiness.js';
+import { SyncMetrics } from '../server/sync-metrics.js';
 import type { Source } from '../sources/source.js';
 import type { BindTarget } from './parse.js';
+import { proxyConfiguration } from './proxy-configuration.js';
 import type { RunFlags } from './run-flags.js';
 import { createSource } from './source.js';
 
@@ -27,6 +33,9 @@ export class Daemon {
   readonly #source: Source;
   readonly #readiness: Readiness;
   readonly #servers: HttpServer[] = [];
+  readonly #healthChecks: HealthCheckPorts;
+  readonly #registry = new Registry();
+  readonly #syncMetrics = new SyncMetrics(this.#registry);
   #build: Build | undefined;
   #lastUpdated: Date | null = null;
 
@@ -39,6 +48,14 @@ export class Daemon {
     this.broken = new Promise((_, reject) => proxy.once('failed', reject));
     this.broken.catch((error: unknown) => log.fatal({ err: error }, 'the data plane broke'));
     this.#readiness = new Readiness(() => proxy.status().portals);
+    this.#healthChecks = new HealthCheckPorts({
+      addresses: nodePortHosts(flags.nodeportAddresses),
+      isHealthy: () => this.#readiness.isReady(),
+      onProblem: (problem) => {
+        log.warn(describeProblem(problem));
+        source.warnOwner?.(problem, 'FailedToStartServiceHealthcheck');
+      },
+    });
   }
 
   /**
@@ -71,14 +88,27 @@ export class Daemon {
     this.#readiness.stop();
     await this.#source.stop();
     await this.#proxy.stop({ keepRules, drainTimeoutMs: drainTimeout });
-    await Promise.all(this.#servers.map((server) => server.close()));
+    await Promise.all([this.#healthChecks, ...this.#servers].map((server) => server.close()));
   }
 
   async #listen(): Promise<void> {
     const { healthzBindAddress, metricsBindAddress } = this.#flags;
-    const health = { isReady: () => this.#isReady(), lastUpdated: () => this.#lastUpdated };
+    const health = {
+      isReady: () => this.#readiness.isReady(),
+      isNodeEligible: () => this.#source.node?.eligible ?? true,
+      lastUpdated: () => this.#lastUpdated,
+    };
     await this.#serve(healthzBindAddress, '--healthz-bind-address', healthRoutes(health));
-    await this.#serve(metricsBindAddress, '--metrics-bind-address', metricsRoutes(this.#proxy));
+    await this.#serve(metricsBindAddress, '--metrics-bind-address', this.#metricsRoutes());
+  }
+
+  #metricsRoutes(): Routes {
+    const source = {
+      status: () => this.#proxy.status(),
+      counters: () => this.#proxy.counters(),
+      configuration: () => proxyConfiguration(this.#flags),
+    };
+    return metricsRoutes(source, this.#registry);
   }
 
   async #serve(target: BindTarget, flag: string, routes: Routes): Promise<void> {
@@ -98,11 +128,6 @@ export class Daemon {
     this.#log.info({ portals: this.#build?.snapshot.size, redirect: this.status().driver }, 'serving');
   }
 
-  /** A node that is about to go is no place for new connections from load balancers, though all works on. */
-  #isReady(): boolean {
-    return this.#readiness.isReady() && (this.#source.node?.eligible ?? true);
-  }
-
   #node(): Node {
     const { clusterCidr } = this.#flags;
     const { zone = null, podCidrs = [] } = this.#source.node ?? {};
@@ -115,17 +140,28 @@ export class Daemon {
       this.#log.warn(describeProblem(problem));
       this.#source.warnOwner?.(problem, 'NotProxied');
     }
+    const changes = countChanges(this.#build?.objects ?? NO_OBJECTS, objects);
+    const startedMs = Date.now();
     this.#build = build;
-    await this.#proxy.apply(build.snapshot);
+    await Promise.all([this.#proxy.apply(build.snapshot), this.#healthChecks.update(build.healthChecks)]);
     this.#lastUpdated = new Date();
+    this.#syncMetrics.observe({ ...changes, startedMs, finishedMs: this.#lastUpdated.getTime() });
   }
 }
+
+const NO_OBJECTS: ObjectSet = { services: new Map(), slices: new Map() };
 
 const NEVER = new Promise<void>(() => undefined);
 
 /** As kube-proxy, which compares node names in lower case. */
 function nodeNameOf({ hostnameOverride }: RunFlags): string {
   return (hostnameOverride ?? hostname()).trim().toLowerCase();
+}
+
+/** Health checks are asked for where NodePorts are served. */
+function nodePortHosts(cidrs: readonly string[]): () => readonly string[] | null {
+  const addresses = new NodeAddresses(cidrs);
+  return () => (cidrs.length === 0 ? null : [...addresses.of('IPv4'), ...addresses.of('IPv6')]);
 }
 
 function proxyOptions(flags: RunFlags, log: Logger): ProxyOptions {

@@ -1,9 +1,11 @@
-import { type Answer, json, type Routes, text } from './http.js';
+import { type Answer, json, type Routes } from './http.js';
 
 /** What the health checks ask. */
 export interface HealthSource {
   /** Whether every portal known at start is in service, and the program is not on its way out. */
   isReady(): boolean;
+  /** False while the node is about to be deleted. */
+  isNodeEligible(): boolean;
   /** When the last change of Services or endpoints took effect; null before the first. */
   lastUpdated(): Date | null;
 }
@@ -11,21 +13,22 @@ export interface HealthSource {
 /**
  * `/healthz` for load balancers and readiness probes, with kube-proxy's answer, so that what reads
  * kube-proxy's port 10256 can read this one; `/livez` for liveness probes, which must not restart a
- * program that only waits for its portals.
+ * program that only waits for its portals or for its node's end.
  */
 export function healthRoutes(source: HealthSource): Routes {
   return {
     '/healthz': () => health(source),
-    '/livez': () => text('ok\n'),
+    '/livez': () => json(report(source, true)),
   };
 }
 
+/** kube-proxy's KEP-3836: a node that is about to go takes no new connections through load balancers. */
 function health(source: HealthSource): Answer {
   const ready = source.isReady();
-  const body = {
-    lastUpdated: source.lastUpdated(),
-    currentTime: new Date(),
-    nodeEligible: ready,
-  };
-  return json(body, ready ? 200 : 503);
+  const nodeEligible = source.isNodeEligible();
+  return json({ ...report(source, ready), nodeEligible }, ready && nodeEligible ? 200 : 503);
+}
+
+function report(source: HealthSource, healthy: boolean): object {
+  return { lastUpdated: source.lastUpdated(), currentTime: new Date(), healthy };
 }

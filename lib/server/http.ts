@@ -6,16 +6,20 @@ export interface Answer {
   readonly status: number;
   readonly contentType: string;
   readonly body: string;
+  readonly headers?: Readonly<Record<string, string>>;
 }
 
-/** Answers by exact path; made anew for every request. */
+/** Answers by exact path, made anew for every request; `*` answers every other path. */
 export type Routes = Readonly<Record<string, () => Answer | Promise<Answer>>>;
 
 export interface HttpOptions {
-  readonly host: string;
+  /** All addresses of the node unless given. */
+  readonly host?: string | undefined;
   readonly port: number;
-  /** The flag that set the address, for messages. */
+  /** The flag or field that set the address, for messages. */
   readonly flag: string;
+  /** What to do where the address cannot be had. */
+  readonly advice?: string;
   readonly routes: Routes;
 }
 
@@ -65,6 +69,7 @@ async function respond(routes: Routes, request: IncomingMessage, response: Serve
   response.writeHead(answer.status, {
     'content-type': answer.contentType,
     'x-content-type-options': 'nosniff',
+    ...answer.headers,
   });
   response.end(request.method === 'HEAD' ? undefined : answer.body);
 }
@@ -72,15 +77,17 @@ async function respond(routes: Routes, request: IncomingMessage, response: Serve
 async function answerTo(routes: Routes, request: IncomingMessage): Promise<Answer> {
   if (request.method !== 'GET' && request.method !== 'HEAD') return text('only GET is answered here\n', 405);
   const path = (request.url ?? '/').split('?', 1)[0]!;
-  if (!Object.hasOwn(routes, path)) return text(`try one of: ${Object.keys(routes).join(' ')}\n`, 404);
+  const route = Object.hasOwn(routes, path) ? routes[path] : routes['*'];
+  if (route === undefined) return text(`try one of: ${Object.keys(routes).join(' ')}\n`, 404);
   try {
-    return await routes[path]!();
+    return await route();
   } catch (error) {
     return text(`${error instanceof Error ? error.message : String(error)}\n`, 500);
   }
 }
 
-function explain(error: NodeJS.ErrnoException, { host, port, flag }: HttpOptions): Error {
+function explain(error: NodeJS.ErrnoException, options: HttpOptions): Error {
+  const { host = '*', port, flag, advice = "give another address:port, or '' for none" } = options;
   const reasons: Readonly<Record<string, string>> = {
     EADDRINUSE: 'another program listens there already',
     EADDRNOTAVAIL: 'this node has no such address',
@@ -88,10 +95,5 @@ function explain(error: NodeJS.ErrnoException, { host, port, flag }: HttpOptions
   };
   const where = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
   const reason = reasons[error.code ?? ''] ?? error.message;
-  return new Error(
-    `${flag}: cannot listen on ${where}: ${reason}; give another address:port, or '' for none`,
-    {
-      cause: error,
-    },
-  );
+  return new Error(`${flag}: cannot listen on ${where}: ${reason}; ${advice}`, { cause: error });
 }

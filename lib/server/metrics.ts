@@ -8,16 +8,23 @@ import { processMetrics } from './process-metrics.js';
 export interface MetricsSource {
   status(): ProxyStatus;
   counters(): readonly PortalCounters[];
+  /** The configuration in force, in kube-proxy's words. */
+  configuration(): object;
 }
 
-/** `/metrics` for Prometheus, `/status` for `kube-portal status`, and the two paths that kube-proxy has on this port. */
-export function metricsRoutes(source: MetricsSource): Routes {
-  const registry = registryOf(source);
+/**
+ * `/metrics` for Prometheus, `/status` for `kube-portal status`, and the paths that kube-proxy has on this port.
+ *
+ * @param registry may hold more metrics already
+ */
+export function metricsRoutes(source: MetricsSource, registry = new Registry()): Routes {
+  register(registry, source);
   return {
     '/metrics': async () =>
       ({ ...text(await registry.metrics()), contentType: registry.contentType }) satisfies Answer,
     '/status': () => json(statusReport(source)),
     '/proxyMode': () => text('userspace'),
+    '/configz': () => json({ 'kubeproxy.config.k8s.io': source.configuration() }),
     '/healthz': () => text('ok'),
   };
 }
@@ -145,12 +152,10 @@ const PORTAL_METRICS: readonly PortalMetric[] = [
   },
 ];
 
-function registryOf(source: MetricsSource): Registry {
-  const registry = new Registry();
+function register(registry: Registry, source: MetricsSource): void {
   for (const metric of PORTAL_METRICS) registerPortalMetric(registry, metric, source);
   registerPortalStates(registry, source);
   processMetrics(registry);
-  return registry;
 }
 
 /**

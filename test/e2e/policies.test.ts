@@ -44,8 +44,10 @@ function web(
 /** Names of the pods that answer, each once; or the errors. */
 async function whoAnswers(client: Host, address: string, ports = [80, 53]): Promise<string> {
   const [port, udpPort] = ports as [number, number];
-  const tcp = await askTcp(client, { address, port, send: 'x', times: 4 });
-  const udp = await askUdp(client, { address, port: udpPort, sockets: 4, payload: 'x', patienceMs: 1000 });
+  const [tcp, udp] = await Promise.all([
+    askTcp(client, { address, port, send: 'x', times: 4 }),
+    askUdp(client, { address, port: udpPort, sockets: 4, payload: 'x', patienceMs: 1000 }),
+  ]);
   const names = [
     ...tcp.map(({ text, outcome }) => (text === '' ? outcome : text.split(':')[0])),
     ...udp.flatMap(({ answers }) => answers.map((answer) => answer.split(':')[0])),

@@ -1,29 +1,40 @@
 import t from 'tap';
-import { healthRoutes } from '../../lib/server/health.js';
+import { type HealthSource, healthRoutes } from '../../lib/server/health.js';
 import { Readiness } from '../../lib/server/readiness.js';
 
-async function healthz(ready: boolean, lastUpdated: Date | null) {
-  const answer = await healthRoutes({ isReady: () => ready, lastUpdated: () => lastUpdated })['/healthz']!();
+async function ask(path: '/healthz' | '/livez', over: Partial<HealthSource>) {
+  const source = { isReady: () => true, isNodeEligible: () => true, lastUpdated: () => null, ...over };
+  const answer = await healthRoutes(source)[path]!();
   return { status: answer.status, body: JSON.parse(answer.body) as Record<string, unknown> };
 }
 
 t.test('/healthz answers as kube-proxy does', async (t) => {
   const updated = new Date('2024-01-02T03:04:05Z');
-  const ready = await healthz(true, updated);
+  const ready = await ask('/healthz', { lastUpdated: () => updated });
   t.equal(ready.status, 200);
   t.match(ready.body, {
     lastUpdated: '2024-01-02T03:04:05.000Z',
     currentTime: /^\d{4}-/,
     nodeEligible: true,
+    healthy: true,
   });
-  const starting = await healthz(false, null);
+  const starting = await ask('/healthz', { isReady: () => false });
   t.equal(starting.status, 503);
-  t.match(starting.body, { lastUpdated: null, nodeEligible: false });
+  t.match(starting.body, { lastUpdated: null, nodeEligible: true, healthy: false });
+});
+
+t.test('a node that is about to be deleted is not healthy, but alive', async (t) => {
+  const going = { isNodeEligible: () => false };
+  const healthz = await ask('/healthz', going);
+  t.equal(healthz.status, 503);
+  t.match(healthz.body, { nodeEligible: false, healthy: true });
+  const livez = await ask('/livez', going);
+  t.equal(livez.status, 200);
+  t.notHas(livez.body, { nodeEligible: false });
 });
 
 t.test('/livez is well even while portals are awaited', async (t) => {
-  const answer = await healthRoutes({ isReady: () => false, lastUpdated: () => null })['/livez']!();
-  t.equal(answer.status, 200);
+  t.equal((await ask('/livez', { isReady: () => false })).status, 200);
 });
 
 t.test('ready once no portal of the first state is pending', (t) => {

@@ -7,6 +7,7 @@ function routesOf(portals: PortalStatus[], counters: PortalCounters[]) {
   return metricsRoutes({
     status: () => ({ driver: 'address', workers: 2, portals }),
     counters: () => counters,
+    configuration: () => ({ mode: 'userspace' }),
   });
 }
 
@@ -79,4 +80,7 @@ t.test('/status has the portals and their counters', async (t) => {
 t.test('the paths that kube-proxy has on this port', async (t) => {
   t.equal((await routesOf([], [])['/proxyMode']!()).body, 'userspace');
   t.equal((await routesOf([], [])['/healthz']!()).body, 'ok');
+  t.same(JSON.parse((await routesOf([], [])['/configz']!()).body), {
+    'kubeproxy.config.k8s.io': { mode: 'userspace' },
+  });
 });

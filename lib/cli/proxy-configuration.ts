@@ -1,0 +1,30 @@
+import type { BindTarget } from './parse.js';
+import type { RunFlags } from './run-flags.js';
+
+/** The flags in force in the words of kube-proxy's KubeProxyConfiguration, for `/configz`. */
+export function proxyConfiguration(flags: RunFlags): object {
+  return {
+    apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',
+    kind: 'KubeProxyConfiguration',
+    mode: 'userspace',
+    bindAddress: flags.bindAddress.IPv4,
+    clientConnection: { kubeconfig: flags.kubeconfig ?? '' },
+    clusterCIDR: flags.clusterCidr.join(),
+    healthzBindAddress: targetText(flags.healthzBindAddress),
+    hostnameOverride: flags.hostnameOverride ?? '',
+    iptables: { syncPeriod: durationText(flags.iptablesSyncPeriod) },
+    metricsBindAddress: targetText(flags.metricsBindAddress),
+    nodePortAddresses: flags.nodeportAddresses,
+    portRange: `${flags.proxyPortRange.first}-${flags.proxyPortRange.last}`,
+    udpIdleTimeout: durationText(flags.udpTimeout ?? 0),
+  };
+}
+
+function targetText(target: BindTarget): string {
+  if (target === 'off') return '';
+  return target.host.includes(':') ? `[${target.host}]:${target.port}` : `${target.host}:${target.port}`;
+}
+
+function durationText(milliseconds: number): string {
+  return `${milliseconds / 1000}s`;
+}

@@ -1,0 +1,107 @@
+import type { HealthCheck } from '../model/healthcheck.js';
+import { objectKey } from '../model/objects.js';
+import type { Problem } from '../model/problem.js';
+import { type Answer, HttpServer, json } from './http.js';
+
+/** How often, ms, a port that could not be had is tried again. */
+const RETRY_PERIOD = 5000;
+const FIELD = 'spec.healthCheckNodePort';
+
+export interface HealthCheckOptions {
+  /** Addresses of the node to listen on, as NodePorts; asked each time a port is opened. Null means all. */
+  readonly addresses: () => readonly string[] | null;
+  /** Whether the proxy itself is well: without that no Service is. */
+  readonly isHealthy: () => boolean;
+  /** Told once that a port cannot be had. */
+  readonly onProblem: (problem: Problem) => void;
+}
+
+interface OpenPort {
+  check: HealthCheck;
+  servers: HttpServer[];
+}
+
+/**
+ * The health-check node ports of load balancers with externalTrafficPolicy Local, one small HTTP server each, with
+ * kube-proxy's answers: 200 as long as the node has endpoints of its own, else 503.
+ */
+export class HealthCheckPorts {
+  readonly #options: HealthCheckOptions;
+  readonly #timer: NodeJS.Timeout;
+  readonly #open = new Map<string, OpenPort>();
+  readonly #problems = new Map<string, string>();
+  #wanted: readonly HealthCheck[] = [];
+  #work: Promise<void> = Promise.resolve();
+
+  constructor(options: HealthCheckOptions) {
+    this.#options = options;
+    this.#timer = setInterval(() => {
+      if (this.#problems.size > 0) void this.update(this.#wanted);
+    }, RETRY_PERIOD).unref();
+  }
+
+  /** Takes what is wanted from now on; resolves once the ports are open, as far as they can be. */
+  update(checks: readonly HealthCheck[]): Promise<void> {
+    this.#wanted = checks;
+    this.#work = this.#work.then(() => this.#synchronize());
+    return this.#work;
+  }
+
+  async close(): Promise<void> {
+    clearInterval(this.#timer);
+    await this.update([]);
+  }
+
+  async #synchronize(): Promise<void> {
+    const wanted = new Map(this.#wanted.map((check) => [objectKey(check), check]));
+    for (const key of this.#problems.keys()) if (!wanted.has(key)) this.#problems.delete(key);
+    for (const [key, { check, servers }] of this.#open) {
+      if (wanted.get(key)?.port === check.port) continue;
+      this.#open.delete(key);
+      await Promise.all(servers.map((server) => server.close()));
+    }
+    for (const [key, check] of wanted) {
+      const known = this.#open.get(key);
+      if (known !== undefined) known.check = check;
+      else await this.#listen(key, check);
+    }
+  }
+
+  async #listen(key: string, check: HealthCheck): Promise<void> {
+    const port: OpenPort = { check, servers: [] };
+    try {
+      for (const host of this.#options.addresses() ?? [undefined]) {
+        port.servers.push(await this.#serve(host, port));
+      }
+      this.#open.set(key, port);
+      this.#problems.delete(key);
+    } catch (error) {
+      await Promise.all(port.servers.map((server) => server.close()));
+      this.#say(key, (error as Error).message);
+    }
+  }
+
+  #serve(host: string | undefined, port: OpenPort): Promise<HttpServer> {
+    return HttpServer.listen({
+      host,
+      port: port.check.port,
+      flag: FIELD,
+      advice: 'stop that program (ss -lntp shows it) or change the Service; trying again',
+      routes: { '*': () => answer(port.check, this.#options.isHealthy()) },
+    });
+  }
+
+  #say(key: string, message: string): void {
+    const problem = { object: `Service ${key}`, message };
+    if (this.#problems.get(key) !== message) this.#options.onProblem(problem);
+    this.#problems.set(key, message);
+  }
+}
+
+function answer({ namespace, name, localEndpoints }: HealthCheck, isHealthy: boolean): Answer {
+  const body = { service: { namespace, name }, localEndpoints, serviceProxyHealthy: isHealthy };
+  return {
+    ...json(body, localEndpoints > 0 && isHealthy ? 200 : 503),
+    headers: { 'x-load-balancing-endpoint-weight': String(localEndpoints) },
+  };
+}
