@@ -15,6 +15,8 @@ const POLL_MS = 50;
 export interface KubePortalOptions {
   /** What it serves at first; see {@link KubePortal.setManifest}. */
   readonly objects?: readonly KubernetesObject[];
+  /** Path of a kubeconfig, to follow an API server instead of a manifest. */
+  readonly kubeconfig?: string;
   /** More flags for `run`. */
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -160,8 +162,9 @@ export class KubePortal {
   }
 
   #launch(): void {
-    const { flags = [], env = {} } = this.#options;
-    const directories = ['--manifest', this.manifestDirectory, '--state-dir', this.stateDirectory];
+    const { kubeconfig, flags = [], env = {} } = this.#options;
+    const source = kubeconfig ? ['--kubeconfig', kubeconfig] : ['--manifest', this.manifestDirectory];
+    const directories = [...source, '--state-dir', this.stateDirectory];
     this.#program = this.#host.spawn(process.execPath, [BIN, 'run', ...directories, ...flags], { env });
   }
 

@@ -46,6 +46,7 @@ export class EventRecorder {
     const event = this.#event(subject, reason, note);
     this.#client
       .post(`/apis/events.k8s.io/v1/namespaces/${event.metadata.namespace}/events`, event)
+      .then(() => this.#log.debug({ event: note }, 'told the owner by an Event'))
       .catch((error: Error) => {
         this.#sent.delete(key);
         this.#log.debug({ event: note, reason: error.message }, 'an Event could not be written');
@@ -66,7 +67,7 @@ export class EventRecorder {
     return {
       apiVersion: 'events.k8s.io/v1',
       kind: 'Event',
-      metadata: { namespace: subject.namespace, generateName: `${subject.name}.` },
+      metadata: { namespace: subject.namespace, generateName: `${subject.name}-` },
       eventTime: new Date().toISOString().replace('Z', '000Z'),
       type: 'Warning',
       reason,

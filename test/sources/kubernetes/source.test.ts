@@ -302,7 +302,7 @@ t.test('Events tell the owner of a Service, each once', async (t) => {
   for (let i = 0; i < 50; i++) warn(`s${i}`);
   await harness.until(() => api.events.length === 20, 'no more than the burst');
   t.match(api.events[0], {
-    metadata: { namespace: 'default', generateName: 'web.' },
+    metadata: { namespace: 'default', generateName: 'web-' },
     regarding: { apiVersion: 'v1', kind: 'Service', name: 'web', uid: 'uid-of-default/web' },
     type: 'Warning',
     reason: 'ListenFailed',
