@@ -39,7 +39,7 @@ export function parseDurationOrZero(text: string): number {
 /** A whole number of at least `minimum` and at most `maximum`. */
 export function integerBetween(minimum: number, maximum: number): (text: string) => number {
   return (text) => {
-    const value = /^\d+$/.test(text) ? Number(text) : Number.NaN;
+    const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
     if (value >= minimum && value <= maximum) return value;
     throw new InvalidArgumentError(`Give a whole number from ${minimum} to ${maximum}.`);
   };

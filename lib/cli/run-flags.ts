@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
+import { addForeignFlags } from './foreign-flags.js';
 import {
   type BindAddresses,
   type BindTarget,
@@ -22,6 +23,8 @@ export type RedirectChoice = (typeof REDIRECT_MODES)[number];
 
 /** Everything that `kube-portal run` can be told. Times are milliseconds. */
 export interface RunFlags {
+  readonly config?: string;
+  readonly oomScoreAdj?: number;
   readonly manifest: readonly string[];
   readonly kubeconfig?: string;
   readonly master?: string;
@@ -48,6 +51,7 @@ export function addRunFlags(command: Command): Command {
   for (const [group, options] of groups()) {
     for (const option of options) command.addOption(option.helpGroup(group));
   }
+  addForeignFlags(command);
   return command;
 }
 
@@ -147,6 +151,14 @@ function watchFlags(): Option[] {
 
 function lifecycleFlags(): Option[] {
   return [
+    new Option(
+      '--config <path>',
+      'a KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1); it replaces the flags that it has a field for',
+    ),
+    new Option(
+      '--oom-score-adj <score>',
+      'how gladly the kernel may kill this process, -1000 to 1000',
+    ).argParser(integerBetween(-1000, 1000)),
     new Option('--state-dir <path>', 'where proxy ports are remembered across restarts').default(
       '/run/kube-portal',
     ),

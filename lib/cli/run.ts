@@ -1,7 +1,9 @@
 import { Command } from 'commander';
 import type { Logger } from 'pino';
+import { effectiveFlags } from './effective-flags.js';
 import { createLog } from './log.js';
-import { addRunFlags, type RunFlags } from './run-flags.js';
+import { setOomScore } from './oom-score.js';
+import { addRunFlags, type RunFlags, runFlagsOf } from './run-flags.js';
 import { untilToldToStop } from './signals.js';
 import { UsageError } from './usage-error.js';
 
@@ -25,14 +27,18 @@ Examples:
   kube-portal run --cleanup
 `;
 
-async function run(flags: RunFlags): Promise<void> {
+async function run(_given: RunFlags, command: Command): Promise<void> {
+  const { flags, notes } = effectiveFlags(command, runFlagsOf([]));
   if (flags.cleanup) return cleanup(flags);
   if (!hasSource(flags)) {
     throw new UsageError(
       'give --kubeconfig to follow an API server, or --manifest with files or directories of Services and endpoints',
     );
   }
-  await serve(flags, await createLog(flags.v));
+  const log = await createLog(flags.v);
+  for (const note of notes) log.warn(note);
+  if (flags.oomScoreAdj !== undefined) setOomScore(flags.oomScoreAdj, log);
+  await serve(flags, log);
 }
 
 /** In a pod the API server is found without a flag. */

@@ -1,0 +1,87 @@
+import { InvalidArgumentError } from 'commander';
+import { parse } from 'yaml';
+import {
+  integerBetween,
+  parseBindAddress,
+  parseBindTarget,
+  parseCidrs,
+  parseDuration,
+  parsePortRange,
+} from './parse.js';
+import type { RunFlags } from './run-flags.js';
+
+const API_VERSION = 'kubeproxy.config.k8s.io/v1alpha1';
+const KIND = 'KubeProxyConfiguration';
+
+export interface ConfigFile {
+  readonly flags: Partial<RunFlags>;
+  /** Paths of fields that are set and mean nothing here. */
+  readonly ignored: readonly string[];
+}
+
+type Reader = (text: string) => Partial<RunFlags>;
+
+/** The fields that mean something here, each as the flag of the same meaning would be read. */
+const READERS: Readonly<Record<string, Reader>> = {
+  bindAddress: (text) => ({ bindAddress: parseBindAddress(text) }),
+  'clientConnection.kubeconfig': (kubeconfig) => ({ kubeconfig }),
+  clusterCIDR: (text) => ({ clusterCidr: parseCidrs(text) }),
+  healthzBindAddress: (text) => ({ healthzBindAddress: parseBindTarget(withPort(text, 10_256)) }),
+  hostnameOverride: (hostnameOverride) => ({ hostnameOverride }),
+  'iptables.syncPeriod': (text) => ({ iptablesSyncPeriod: parseDuration(text) }),
+  metricsBindAddress: (text) => ({ metricsBindAddress: parseBindTarget(withPort(text, 10_249)) }),
+  nodePortAddresses: (text) => ({ nodeportAddresses: parseCidrs(text) }),
+  oomScoreAdj: (text) => ({ oomScoreAdj: integerBetween(-1000, 1000)(text) }),
+  portRange: (text) => ({ proxyPortRange: parsePortRange(text) }),
+  udpIdleTimeout: (text) => ({ udpTimeout: parseDuration(text) }),
+};
+
+/** What Go writes for "not set": kubeadm's files have every field. */
+const UNSET = new Set<unknown>([undefined, null, '', 0, '0', '0s', false]);
+
+/**
+ * Reads a kube-proxy configuration file, YAML or JSON. Fields that are not set have their default.
+ * @throws Error that names the field; the caller knows the file
+ */
+export function parseConfigFile(text: string): ConfigFile {
+  const fields = leavesOf(parse(text));
+  for (const [field, wanted] of [
+    ['apiVersion', API_VERSION],
+    ['kind', KIND],
+  ] as const) {
+    if (fields.get(field) !== wanted) throw new Error(`${field} is not ${wanted}`);
+    fields.delete(field);
+  }
+  const set = [...fields].filter(([, value]) => !UNSET.has(value));
+  const known = set.filter(([path]) => Object.hasOwn(READERS, path));
+  return {
+    flags: Object.assign({}, ...known.map(([path, value]) => read(path, String(value)))) as Partial<RunFlags>,
+    ignored: set.map(([path]) => path).filter((path) => !Object.hasOwn(READERS, path)),
+  };
+}
+
+/** Values by path; a list is one value, its items separated by commas. */
+function leavesOf(value: unknown, path = ''): Map<string, unknown> {
+  if (Array.isArray(value)) return new Map([[path, value.join()]]);
+  if (typeof value !== 'object' || value === null) return new Map([[path, value]]);
+  return new Map(
+    Object.entries(value).flatMap(([name, member]) => [
+      ...leavesOf(member, path === '' ? name : `${path}.${name}`),
+    ]),
+  );
+}
+
+function read(path: string, text: string): Partial<RunFlags> {
+  try {
+    return READERS[path]!(text);
+  } catch (error) {
+    if (!(error instanceof InvalidArgumentError)) throw error;
+    throw new Error(`${path}: '${text}' is not understood. ${error.message}`);
+  }
+}
+
+/** As in kube-proxy, an address alone has the usual port. */
+function withPort(text: string, port: number): string {
+  if (/^\[.*\]$/.test(text) || !text.includes(':')) return `${text}:${port}`;
+  return /^[^[]*:[^:]*:/.test(text) ? `[${text}]:${port}` : text;
+}

@@ -1,0 +1,66 @@
+import { type Command, Option } from 'commander';
+
+/**
+ * Flags of kube-proxy that have no meaning for a proxy in user space, or none for this one. They are accepted so that a
+ * DaemonSet made for kube-proxy starts with its arguments as they are. `true` marks flags that need no value.
+ */
+const FOREIGN: Readonly<Record<string, boolean>> = {
+  'bind-address-hard-fail': true,
+  'config-sync-period': false,
+  'conntrack-max-per-core': false,
+  'conntrack-min': false,
+  'conntrack-tcp-be-liberal': true,
+  'conntrack-tcp-timeout-close-wait': false,
+  'conntrack-tcp-timeout-established': false,
+  'conntrack-udp-timeout': false,
+  'conntrack-udp-timeout-stream': false,
+  'detect-local-mode': false,
+  'feature-gates': false,
+  'healthz-port': false,
+  'init-only': true,
+  'iptables-localhost-nodeports': true,
+  'iptables-masquerade-bit': false,
+  'iptables-min-sync-period': false,
+  'ipvs-exclude-cidrs': false,
+  'ipvs-min-sync-period': false,
+  'ipvs-scheduler': false,
+  'ipvs-strict-arp': true,
+  'ipvs-sync-period': false,
+  'ipvs-tcp-timeout': false,
+  'ipvs-tcpfin-timeout': false,
+  'ipvs-udp-timeout': false,
+  'kube-api-burst': false,
+  'kube-api-content-type': false,
+  'kube-api-qps': false,
+  'log-flush-frequency': false,
+  'log-json-info-buffer-size': false,
+  'log-json-split-stream': true,
+  'log-text-info-buffer-size': false,
+  'log-text-split-stream': true,
+  'logging-format': false,
+  'masquerade-all': true,
+  'metrics-port': false,
+  'pod-bridge-interface': false,
+  'pod-interface-name-prefix': false,
+  profiling: true,
+  'proxy-mode': false,
+  'show-hidden-metrics-for-version': false,
+  vmodule: false,
+  'write-config-to': false,
+};
+
+/** Makes a command accept them; its help does not show them. */
+export function addForeignFlags(command: Command): void {
+  for (const [name, needsNoValue] of Object.entries(FOREIGN)) {
+    const value = needsNoValue ? '[value]' : '<value>';
+    command.addOption(new Option(`--${name} ${value}`).hideHelp());
+  }
+}
+
+/** Those that a parsed command line has, as they are written. */
+export function foreignFlagsOf(command: Command): string[] {
+  return command.options
+    .filter((option) => option.long !== undefined && Object.hasOwn(FOREIGN, option.long.slice(2)))
+    .filter((option) => command.getOptionValueSource(option.attributeName()) === 'cli')
+    .map((option) => option.long as string);
+}

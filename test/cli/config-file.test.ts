@@ -1,0 +1,166 @@
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { Command } from 'commander';
+import t from 'tap';
+import { parseConfigFile } from '../../lib/cli/config-file.js';
+import { effectiveFlags } from '../../lib/cli/effective-flags.js';
+import { addRunFlags, runFlagsOf } from '../../lib/cli/run-flags.js';
+
+const HEAD = 'apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n';
+
+/** As kubeadm writes it into the ConfigMap kube-proxy: every field, most of them empty. */
+const KUBEADM = `${HEAD}
+bindAddress: 0.0.0.0
+bindAddressHardFail: false
+clientConnection:
+  acceptContentTypes: ""
+  burst: 0
+  contentType: ""
+  kubeconfig: /var/lib/kube-proxy/kubeconfig.conf
+  qps: 0
+clusterCIDR: 10.244.0.0/16
+configSyncPeriod: 0s
+conntrack:
+  maxPerCore: null
+  min: null
+  tcpEstablishedTimeout: null
+detectLocalMode: ""
+enableProfiling: false
+healthzBindAddress: ""
+hostnameOverride: ""
+iptables:
+  localhostNodePorts: null
+  masqueradeAll: false
+  masqueradeBit: null
+  minSyncPeriod: 0s
+  syncPeriod: 0s
+ipvs:
+  excludeCIDRs: null
+  scheduler: ""
+logging:
+  flushFrequency: 0
+  verbosity: 0
+metricsBindAddress: ""
+mode: ""
+nodePortAddresses: null
+oomScoreAdj: null
+portRange: ""
+showHiddenMetricsForVersion: ""
+`;
+
+function effective(t: { teardown(run: () => void): unknown }, args: readonly string[], config?: string) {
+  const directory = mkdtempSync(join(tmpdir(), 'kube-portal-config-'));
+  t.teardown(() => rmSync(directory, { recursive: true }));
+  const path = join(directory, 'config.conf');
+  if (config !== undefined) writeFileSync(path, config);
+  const command = addRunFlags(new Command('run').exitOverride());
+  command.parse(config === undefined ? args : [...args, '--config', path], { from: 'user' });
+  const { flags, notes } = effectiveFlags(command, runFlagsOf([]));
+  return { flags, notes: notes.map((note) => note.replace(path, 'FILE')) };
+}
+
+t.test("kubeadm's configuration is used without a complaint", async (t) => {
+  t.same(parseConfigFile(KUBEADM), {
+    flags: {
+      bindAddress: { IPv4: '0.0.0.0', IPv6: '::' },
+      kubeconfig: '/var/lib/kube-proxy/kubeconfig.conf',
+      clusterCidr: ['10.244.0.0/16'],
+    },
+    ignored: [],
+  });
+});
+
+t.test('every field that means something', async (t) => {
+  const { flags, ignored } = parseConfigFile(`${HEAD}
+bindAddress: 192.0.2.1
+clusterCIDR: 10.244.0.0/16,fd00:244::/64
+healthzBindAddress: 127.0.0.1
+hostnameOverride: robot-7
+iptables: { syncPeriod: 1m }
+metricsBindAddress: "[::1]:9000"
+mode: ipvs
+ipvs: { scheduler: rr }
+nodePortAddresses: [192.0.2.0/24, 198.51.100.0/24]
+oomScoreAdj: -999
+portRange: 30000-30999
+udpIdleTimeout: 250ms
+`);
+  t.same(flags, {
+    bindAddress: { IPv4: '192.0.2.1', IPv6: '::' },
+    clusterCidr: ['10.244.0.0/16', 'fd00:244::/64'],
+    healthzBindAddress: { host: '127.0.0.1', port: 10256 },
+    hostnameOverride: 'robot-7',
+    iptablesSyncPeriod: 60_000,
+    metricsBindAddress: { host: '::1', port: 9000 },
+    nodeportAddresses: ['192.0.2.0/24', '198.51.100.0/24'],
+    oomScoreAdj: -999,
+    proxyPortRange: { first: 30000, last: 30999 },
+    udpTimeout: 250,
+  });
+  t.same(ignored, ['mode', 'ipvs.scheduler']);
+});
+
+t.test('an address without a port has the usual one', async (t) => {
+  const target = (text: string) =>
+    parseConfigFile(`${HEAD}metricsBindAddress: "${text}"`).flags.metricsBindAddress;
+  t.same(target('0.0.0.0'), { host: '0.0.0.0', port: 10249 });
+  t.same(target('::'), { host: '::', port: 10249 });
+  t.same(target('[::]'), { host: '::', port: 10249 });
+  t.same(target('[::]:1'), { host: '::', port: 1 });
+});
+
+t.test('a file that cannot be used is refused with field and reason', async (t) => {
+  t.throws(() => parseConfigFile('kind: KubeProxyConfiguration'), {
+    message: 'apiVersion is not kubeproxy.config.k8s.io/v1alpha1',
+  });
+  t.throws(() => parseConfigFile(`${HEAD}iptables: { syncPeriod: often }`), {
+    message: /^iptables\.syncPeriod: 'often' is not understood\. Give a duration/,
+  });
+  t.throws(() => parseConfigFile('{'));
+  t.throws(() => effective(t, [], 'kind: Pod'), { message: /^--config .*config\.conf: apiVersion is not/ });
+  t.throws(() => effective(t, ['--config', '/nowhere']), { message: /^--config \/nowhere: ENOENT/ });
+});
+
+t.test('the file replaces flags that it has a field for, and says so', async (t) => {
+  const args = ['--metrics-bind-address=127.0.0.1:1', '--hostname-override=mine', '--workers=1', '-v', '4'];
+  const { flags, notes } = effective(t, args, `${HEAD}hostnameOverride: theirs\nmode: iptables\n`);
+  t.match(flags, {
+    metricsBindAddress: { host: '127.0.0.1', port: 10249 },
+    hostnameOverride: 'mine',
+    workers: 1,
+    v: 4,
+  });
+  t.same(notes, [
+    '--config replaces these flags: --metrics-bind-address',
+    'fields of FILE without a meaning here: mode',
+  ]);
+  t.equal(effective(t, [], `${HEAD}hostnameOverride: theirs`).flags.hostnameOverride, 'theirs');
+});
+
+t.test('without a file the command line holds', async (t) => {
+  const { flags, notes } = effective(t, ['--cluster-cidr=10.0.0.0/8', '--oom-score-adj=-500']);
+  t.match(flags, { clusterCidr: ['10.0.0.0/8'], oomScoreAdj: -500 });
+  t.same(notes, []);
+});
+
+t.test("kube-proxy's other flags are accepted, with one line that says so", async (t) => {
+  const args = [
+    '--proxy-mode=iptables',
+    '--masquerade-all',
+    '--profiling=false',
+    '--feature-gates=A=true,B=false',
+    '--ipvs-scheduler',
+    'rr',
+    '--conntrack-max-per-core=0',
+    '--kube-api-qps=5',
+    '--logging-format=json',
+    '--v=2',
+  ];
+  const { flags, notes } = effective(t, args);
+  t.equal(flags.v, 2);
+  t.same(notes, [
+    'flags of kube-proxy without a meaning here: --conntrack-max-per-core --feature-gates --ipvs-scheduler ' +
+      '--kube-api-qps --logging-format --masquerade-all --profiling --proxy-mode',
+  ]);
+});
