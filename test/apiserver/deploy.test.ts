@@ -1,0 +1,17 @@
+import t from 'tap';
+import { Lab } from '../lab/lab.js';
+import { ApiServer } from './apiserver.js';
+
+t.setTimeout(240_000);
+
+t.test('the API server accepts what deploy/ would create', async (t) => {
+  const api = await ApiServer.forTest(t, (await Lab.forTest(t)).node);
+  const created = await api.kubectl(['apply', '--kustomize=deploy', '--dry-run=server', '--output=name']);
+  t.same(created.trim().split('\n').sort(), [
+    'clusterrole.rbac.authorization.k8s.io/kube-portal',
+    'clusterrolebinding.rbac.authorization.k8s.io/kube-portal',
+    'configmap/kube-portal',
+    'daemonset.apps/kube-portal',
+    'serviceaccount/kube-portal',
+  ]);
+});

@@ -1,0 +1,79 @@
+import { readFileSync } from 'node:fs';
+import { Command } from 'commander';
+import { Registry } from 'prom-client';
+import t from 'tap';
+import { parse, parseAllDocuments } from 'yaml';
+import { parseConfigFile } from '../../lib/cli/config-file.js';
+import { addRunFlags } from '../../lib/cli/run-flags.js';
+import { metricsRoutes } from '../../lib/server/metrics.js';
+import { SyncMetrics } from '../../lib/server/sync-metrics.js';
+
+interface Manifest {
+  readonly kind: string;
+  readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly data?: Readonly<Record<string, string>>;
+  readonly spec?: { readonly template: { readonly spec: PodSpec } };
+}
+
+interface PodSpec {
+  readonly serviceAccountName: string;
+  readonly containers: readonly {
+    readonly args: readonly string[];
+    readonly securityContext: { readonly capabilities: unknown; readonly readOnlyRootFilesystem: boolean };
+  }[];
+}
+
+function manifests(file: string): Manifest[] {
+  const documents = parseAllDocuments(readFileSync(`deploy/${file}`, 'utf8'));
+  return documents.map((document) => document.toJS() as Manifest);
+}
+
+t.test('kustomization.yaml names the files that are there', async (t) => {
+  const { resources } = parse(readFileSync('deploy/kustomization.yaml', 'utf8')) as { resources: string[] };
+  const kinds = resources.flatMap(manifests).map(({ kind }) => kind);
+  t.same(kinds.sort(), ['ClusterRole', 'ClusterRoleBinding', 'ConfigMap', 'DaemonSet', 'ServiceAccount']);
+});
+
+t.test('the DaemonSet has flags that exist and no more rights than it needs', async (t) => {
+  const { serviceAccountName, containers } = manifests('daemonset.yaml')[0]!.spec!.template.spec;
+  const [container] = containers;
+  const [subcommand, ...flags] = container!.args;
+  t.equal(subcommand, 'run');
+  addRunFlags(new Command('run').exitOverride()).parse(flags, { from: 'user' });
+  t.ok(
+    manifests('rbac.yaml').some(
+      ({ kind, metadata }) => kind === 'ServiceAccount' && metadata.name === serviceAccountName,
+    ),
+  );
+  t.match(container!.securityContext, {
+    readOnlyRootFilesystem: true,
+    allowPrivilegeEscalation: false,
+    capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'NET_RAW'] },
+  });
+});
+
+t.test('the ConfigMap has a configuration of which everything means something', async (t) => {
+  const { data } = manifests('configmap.yaml')[0]!;
+  const { flags, ignored } = parseConfigFile(data!['config.conf']!);
+  t.equal(flags.kubeconfig, '/etc/kube-portal/kubeconfig.conf');
+  t.same(ignored, []);
+  t.match(parse(data!['kubeconfig.conf']!), { kind: 'Config' });
+});
+
+t.test('the dashboard asks for metrics that exist', async (t) => {
+  const registry = new Registry();
+  new SyncMetrics(registry);
+  metricsRoutes(
+    {
+      status: () => ({ driver: 'none', workers: 1, portals: [] }),
+      counters: () => [],
+      configuration: () => ({}),
+    },
+    registry,
+  );
+  const dashboard = readFileSync('deploy/grafana/kube-portal.json', 'utf8');
+  const asked = dashboard.match(/\b(?:kubeportal|kubeproxy|process)_\w+/g)!;
+  for (const name of new Set(asked)) {
+    t.ok(registry.getSingleMetric(name.replace(/_bucket$/, '')), name);
+  }
+});
