@@ -111,8 +111,13 @@ export class ApiServer {
     return this.#writeKubeconfig('kube-portal', { tokenFile });
   }
 
+  /** Path of the cluster administrator's kubeconfig. */
+  get adminKubeconfig(): string {
+    return this.#path('admin.kubeconfig');
+  }
+
   get #admin(): string[] {
-    return [`--kubeconfig=${this.#path('admin.kubeconfig')}`, `--cache-dir=${this.#path('kubectl-cache')}`];
+    return [`--kubeconfig=${this.adminKubeconfig}`, `--cache-dir=${this.#path('kubectl-cache')}`];
   }
 
   #startEtcd(): void {

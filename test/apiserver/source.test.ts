@@ -1,15 +1,9 @@
 import '../redirect/namespace.js';
 import t from 'tap';
 import { loadClusterUser } from '../../lib/sources/kubernetes/kubeconfig.js';
-import { Program, run, runOrThrow } from '../lab/program.js';
 import { Harness } from '../sources/kubernetes/harness.js';
-import { ApiServer, type Place } from './apiserver.js';
-
-const here: Place = {
-  exec: (command, args, options) => run([command, ...args], options),
-  must: (command, args, options) => runOrThrow([command, ...args], options),
-  spawn: (command, args) => new Program([command, ...args]),
-};
+import { ApiServer } from './apiserver.js';
+import { localPlace } from './local-place.js';
 
 function service(name: string, port = 80, labels = {}) {
   return {
@@ -34,7 +28,7 @@ function slice(name: string, ...addresses: readonly string[]) {
 t.setTimeout(180_000);
 
 t.test('a real API server is followed with the rights of deploy/rbac.yaml', async (t) => {
-  const api = await ApiServer.forTest(t, here);
+  const api = await ApiServer.forTest(t, localPlace);
   const clusterUser = loadClusterUser({ kubeconfig: await api.proxyKubeconfig() });
   const zone = { 'topology.kubernetes.io/zone': 'hall-1' };
   await api.apply(

@@ -134,15 +134,17 @@ export class Reflector<T> {
       this.#candidate++;
       return;
     }
-    if (status === 410) {
-      this.#expired = this.#version === null;
-      this.#version = null;
-      if (!this.#expired) return;
-    }
-    if (error instanceof UnreadableEvent) this.#version = null;
-    this.#events.failed(error);
+    if (isUnknownVersion(error)) this.#expired = this.#version === null;
+    else this.#events.failed(error);
+    if (isUnknownVersion(error) || error instanceof UnreadableEvent) this.#version = null;
     await this.#backoff.wait(signal, error instanceof ApiError ? error.retryAfterMs : 0);
   }
+}
+
+/** The version is too old; or too new, after etcd was set back to a copy of former times. Both are part of its life. */
+function isUnknownVersion(error: Error): boolean {
+  if (!(error instanceof ApiError)) return false;
+  return error.status === 410 || (error.status === 504 && /too large resource version/i.test(error.message));
 }
 
 /** What was lost with it is not known, so that only a new list helps. */

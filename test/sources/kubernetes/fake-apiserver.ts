@@ -40,7 +40,12 @@ export const PATHS = {
 /** As much of an API server as list and watch need, with the means to misbehave. */
 export class FakeApiServer {
   /** What was asked for, in this order. */
-  readonly requests: { readonly method: string; readonly url: URL; readonly authorization: string }[] = [];
+  readonly requests: {
+    readonly method: string;
+    readonly url: URL;
+    readonly authorization: string;
+    readonly time: number;
+  }[] = [];
   /** Events (events.k8s.io/v1) that were posted. */
   readonly events: FakeObject[] = [];
   /** Answers instead of the server where it gives a status other than null. */
@@ -168,7 +173,7 @@ export class FakeApiServer {
   async #handle(request: IncomingMessage, response: ServerResponse): Promise<void> {
     const url = new URL(request.url as string, this.url);
     const { method = '', headers } = request;
-    this.requests.push({ method, url, authorization: headers.authorization ?? '' });
+    this.requests.push({ method, url, authorization: headers.authorization ?? '', time: performance.now() });
     const refusal = this.intercept(url, request);
     if (refusal !== null) {
       answer(response, refusal.status, { message: refusal.message });

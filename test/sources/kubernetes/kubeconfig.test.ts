@@ -11,6 +11,8 @@ import { Authority } from './certificates.js';
 import { FakeApiServer, PATHS } from './fake-apiserver.js';
 import { Harness, service } from './harness.js';
 
+t.setTimeout(120_000);
+
 interface Parts {
   readonly cluster?: object;
   readonly user?: object;

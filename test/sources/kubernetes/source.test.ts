@@ -6,6 +6,8 @@ import { sh } from '../../redirect/namespace.js';
 import { FakeApiServer, type FakeApiServerOptions, PATHS } from './fake-apiserver.js';
 import { Harness, service, slice } from './harness.js';
 
+t.setTimeout(120_000);
+
 function clusterUserOf({ url }: FakeApiServer): ClusterUser {
   return { cluster: { name: 'test', server: url, skipTLSVerify: false }, user: { name: '' } };
 }
@@ -124,6 +126,17 @@ t.test('a version that the server has forgotten means a new list, and only diffe
   api.endWatches();
   await harness.until(() => harness.services.join() === 'new:82,web:80', 'the new list');
   t.equal(harness.now.services.get('default/web'), before);
+});
+
+t.test('a server that forgets every version at once is asked no faster than others', async (t) => {
+  const { api, harness } = await prepare(t);
+  api.intercept = (url) =>
+    url.searchParams.has('watch') ? { status: 410, message: 'too old resource version' } : null;
+  await harness.start();
+  await harness.until(() => listsOf(api, PATHS.services).length >= 3, 'three lists');
+  t.ok(watchesOf(api, PATHS.services).length <= 3);
+  const [first, , third] = listsOf(api, PATHS.services).map(({ time }) => time) as [number, number, number];
+  t.ok(third - first >= 500, 'with rests in between');
 });
 
 t.test('a line that is no event is told, and the list is fetched anew', async (t) => {
