@@ -5,6 +5,7 @@ import { diffSnapshots } from '../../lib/model/diff.js';
 import type { EndpointSlice, Service } from '../../lib/model/objects.js';
 import { describeProblem } from '../../lib/model/problem.js';
 import type { Build } from '../../lib/model/snapshot.js';
+import { anyObjects } from './arbitrary.js';
 import { buildHere, objectSet, service, slice } from './fixtures.js';
 
 function problemsOf({ problems }: Build): string[] {
@@ -299,68 +300,6 @@ t.test('portals that did not change keep their identity', async (t) => {
   const equal = buildHere(objectSet([service({ ports }), other], [{ ...second }]), after);
   t.equal(equal.snapshot, after.snapshot, 'equal objects give the same snapshot');
 });
-
-const anyService = fc
-  .record({
-    name: fc.constantFrom('a', 'b', 'c'),
-    type: fc.constantFrom('ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'),
-    clusterIPs: fc.constantFrom(['10.0.0.1'], ['10.0.0.2', 'fd00::2'], ['None'], []),
-    externalIPs: fc.subarray(['10.0.0.1', 'fd00::2', '192.0.2.1']),
-    ports: fc.constantFrom(
-      [{ port: 80, nodePort: 30080 }],
-      [
-        { name: 'x', port: 80 },
-        { name: 'y', port: 80, protocol: 'UDP', nodePort: 30080 },
-      ],
-      [{ name: 'x', port: 81, protocol: 'SCTP' }],
-    ),
-    creationTimestamp: fc.constantFrom(null, '2020-01-01T00:00:00Z', '2021-01-01T00:00:00Z'),
-    publishNotReadyAddresses: fc.boolean(),
-    internalTrafficPolicy: fc.constantFrom('Cluster', 'Local'),
-    externalTrafficPolicy: fc.constantFrom('Cluster', 'Local'),
-    loadBalancerSourceRanges: fc.subarray(['192.0.2.0/24', 'fd00::/8']),
-    healthCheckNodePort: fc.constantFrom(0, 32000),
-    ingress: fc.subarray([{ ip: '192.0.2.1' }, { ip: '192.0.2.2' }, { ip: 'fd00::2' }]),
-  })
-  .map(({ name, creationTimestamp, ingress, ...spec }) =>
-    service(spec, { name, creationTimestamp }, { status: { loadBalancer: { ingress } } }),
-  );
-
-const anySlice = fc
-  .record({
-    name: fc.constantFrom('s1', 's2', 's3'),
-    owner: fc.constantFrom('a', 'b', 'c'),
-    addressType: fc.constantFrom('IPv4', 'IPv4', 'IPv6', 'FQDN'),
-    ports: fc.subarray([{ port: 8080 }, { name: 'x', port: 1 }, { name: 'y', port: 2, protocol: 'UDP' }]),
-    endpoints: fc.array(
-      fc.record({
-        host: fc.integer({ min: 1, max: 4 }),
-        ready: fc.boolean(),
-        terminating: fc.boolean(),
-        nodeName: fc.constantFrom('node-1', 'node-2'),
-        zone: fc.constantFrom('zone-a', 'zone-b', undefined),
-        pod: fc.constantFrom(undefined, 'p1', 'p2'),
-      }),
-      { maxLength: 4 },
-    ),
-  })
-  .map(({ name, owner, addressType, ports, endpoints }) =>
-    slice(
-      endpoints.map(({ host, ready, terminating, nodeName, zone, pod }) => ({
-        addresses: [addressType === 'IPv6' ? `fd00::${host}` : `10.1.0.${host}`],
-        conditions: { ready, terminating },
-        nodeName,
-        ...(zone && { hints: { forZones: [{ name: zone }] } }),
-        ...(pod && { targetRef: { name: pod } }),
-      })),
-      { addressType, ports },
-      { name, labels: { 'kubernetes.io/service-name': owner } },
-    ),
-  );
-
-const anyObjects = fc
-  .tuple(fc.array(anyService, { maxLength: 4 }), fc.array(anySlice, { maxLength: 4 }))
-  .map(([services, slices]) => objectSet(services, slices));
 
 t.test('building on a previous state and from scratch give the same', async (t) => {
   fc.assert(

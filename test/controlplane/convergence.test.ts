@@ -1,0 +1,97 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import fc from 'fast-check';
+import pino from 'pino';
+import t from 'tap';
+import { ServiceProxy } from '../../lib/controlplane/proxy.js';
+import type { ObjectSet } from '../../lib/model/objects.js';
+import type { Build } from '../../lib/model/snapshot.js';
+import type { Redirect, RedirectChange, RedirectDriver } from '../../lib/redirect/driver.js';
+import { anyObjects } from '../model/arbitrary.js';
+import { buildHere } from '../model/fixtures.js';
+import { sh } from '../redirect/namespace.js';
+
+const PROXY_PORTS = { first: 20_000, last: 20_999 };
+
+/** Remembers what a real driver would tell the kernel. */
+class FakeDriver implements RedirectDriver {
+  readonly name = 'iptables';
+  readonly redirects = new Map<string, Redirect>();
+
+  constructor(readonly capture: 'port' | 'address') {}
+
+  async apply({ set, remove }: RedirectChange): Promise<void> {
+    for (const id of remove) this.redirects.delete(id);
+    for (const redirect of set) this.redirects.set(redirect.id, redirect);
+  }
+
+  async audit(): Promise<number> {
+    return 0;
+  }
+
+  async clear(): Promise<void> {
+    this.redirects.clear();
+  }
+}
+
+/** All that can be seen from outside once these states came one after the other. Which proxy port a portal has may differ. */
+async function outcomeOf(states: readonly ObjectSet[], capture: 'port' | 'address'): Promise<string[]> {
+  const directory = mkdtempSync(join(tmpdir(), 'kube-portal-test-'));
+  const driver = new FakeDriver(capture);
+  const options = {
+    workers: 1,
+    bindAddress: { IPv4: '0.0.0.0', IPv6: '::' },
+    nodePortAddresses: [],
+    proxyPortRange: PROXY_PORTS,
+    udpTimeoutMs: null,
+    syncPeriodMs: 3_600_000,
+    stateDir: directory,
+    log: pino({ level: 'silent' }),
+  };
+  const proxy = await ServiceProxy.start(options, async () => driver);
+  try {
+    let build: Build | undefined;
+    for (const state of states) {
+      build = buildHere(state, build);
+      await proxy.apply(build.snapshot);
+    }
+    return [...portalsOf(proxy), ...redirectsOf(driver, proxy), ...listeners()].sort();
+  } finally {
+    await proxy.stop({ keepRules: false, drainTimeoutMs: 0 });
+    rmSync(directory, { recursive: true, force: true });
+  }
+}
+
+function portalsOf(proxy: ServiceProxy): string[] {
+  return proxy.status().portals.map((portal) => JSON.stringify({ ...portal, proxyPort: null }));
+}
+
+/** A redirect must lead to the port that its portal has. */
+function redirectsOf({ redirects }: FakeDriver, proxy: ServiceProxy): string[] {
+  const ports = new Map(proxy.status().portals.map(({ key, proxyPort }) => [key, proxyPort ?? 0]));
+  return [...redirects.values()].map((redirect) =>
+    JSON.stringify({ ...redirect, proxyPort: redirect.proxyPort === ports.get(redirect.id) }),
+  );
+}
+
+function listeners(): string[] {
+  const places = sh("ss -Hlntu | awk '{ print $1, $5 }'").trim().split('\n');
+  return places.map((place) => place.replace(/:20\d{3}$/, ':proxy'));
+}
+
+t.setTimeout(120_000);
+
+for (const capture of ['port', 'address'] as const) {
+  t.test(`whatever came before, a state ends as after a fresh start (capture ${capture})`, async (t) => {
+    await fc.assert(
+      fc.asyncProperty(fc.array(anyObjects, { minLength: 2, maxLength: 5 }), async (states) => {
+        const walked = await outcomeOf(states, capture);
+        const fresh = await outcomeOf(states.slice(-1), capture);
+        t.same(walked, fresh);
+        return t.passing();
+      }),
+      { numRuns: 25, endOnFailure: true },
+    );
+  });
+}
