@@ -9,7 +9,7 @@ import type { ObjectSet } from '../../lib/model/objects.js';
 import type { Build } from '../../lib/model/snapshot.js';
 import type { Redirect, RedirectChange, RedirectDriver } from '../../lib/redirect/driver.js';
 import { anyObjects } from '../model/arbitrary.js';
-import { buildHere } from '../model/fixtures.js';
+import { buildHere, NODE, objectSet, service, slice } from '../model/fixtures.js';
 import { sh } from '../redirect/namespace.js';
 
 const PROXY_PORTS = { first: 20_000, last: 20_999 };
@@ -80,6 +80,21 @@ function listeners(): string[] {
   return places.map((place) => place.replace(/:20\d{3}$/, ':proxy'));
 }
 
+/** A NodePort Service with one endpoint on the node, and changes of it that move its addresses from portal to portal. */
+function nodePortService(spec: object, name = 'http'): ObjectSet {
+  const ports = [{ name, port: 80, nodePort: 30080 }];
+  const one = service({ type: 'NodePort', externalIPs: ['192.0.2.1'], ports, ...spec });
+  const endpoints = [{ addresses: ['10.1.0.1'], nodeName: NODE.name }];
+  return objectSet([one], [slice(endpoints, { ports: [{ name, port: 8080 }] })]);
+}
+
+const WALKS: [ObjectSet[]][] = [
+  [[nodePortService({}), nodePortService({ externalTrafficPolicy: 'Local' })]],
+  [[nodePortService({ externalTrafficPolicy: 'Local' }), nodePortService({})]],
+  [[nodePortService({}), nodePortService({}, 'web')]],
+  [[nodePortService({}), nodePortService({ clusterIP: '10.96.0.99' }, 'web')]],
+];
+
 t.setTimeout(120_000);
 
 for (const capture of ['port', 'address'] as const) {
@@ -91,7 +106,7 @@ for (const capture of ['port', 'address'] as const) {
         t.same(walked, fresh);
         return t.passing();
       }),
-      { numRuns: 25, endOnFailure: true },
+      { numRuns: 25, endOnFailure: true, examples: WALKS },
     );
   });
 }
