@@ -200,14 +200,15 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     );
   }
 
-  /** What one portal gives up, another may open in the same change: it must be closed by then. */
+  /**
+   * What one portal gives up, another may open in the same change: it must be closed by then. The workers get all that changed,
+   * so that affinity does not see half a Service.
+   */
   async #vacate(updated: readonly ActivePortal[], removedSlots: readonly number[]): Promise<void> {
     const vacating = updated.filter((active) => active.closeListeners());
     if (vacating.length === 0 && removedSlots.length === 0) return;
-    await this.#dataplane.apply(
-      vacating.map((active) => active.forDataplane()),
-      removedSlots,
-    );
+    const set = vacating.length === 0 ? [] : updated.map((active) => active.forDataplane());
+    await this.#dataplane.apply(set, removedSlots);
   }
 
   #create(portal: Portal): ActivePortal {
