@@ -11,6 +11,8 @@ export interface Summary {
   /** Median CPU seconds for one unit; null where the kernel does all. */
   readonly cpuPerUnit: number | null;
   readonly losses: number;
+  /** Median of the cores that others took. */
+  readonly disturbance: number;
 }
 
 /** One summary for each row and contender, in the order of their first samples. */
@@ -36,6 +38,7 @@ function summarizeGroup(samples: readonly Sample[]): Summary {
     highest: Math.max(...rates),
     cpuPerUnit: costs.length === 0 ? null : median(costs),
     losses: samples.reduce((sum, sample) => sum + sample.losses, 0),
+    disturbance: median(samples.map((sample) => sample.disturbance)),
   };
 }
 

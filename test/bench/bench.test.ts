@@ -38,10 +38,19 @@ t.test('rounds are summed up by their medians', async (t) => {
   t.equal(median([3, 1, 2]), 2);
   t.equal(median([4, 1, 2, 3]), 2.5);
   const sample = (round: number, perSecond: number, cpuPerUnit: number | null): Sample => {
-    return { row: 'udp', contender: 'nginx', round, perSecond, cpuPerUnit, losses: 1 };
+    return { row: 'udp', contender: 'nginx', round, perSecond, cpuPerUnit, losses: 1, disturbance: 0 };
   };
   t.same(summarize([sample(0, 10, 0.5), sample(1, 30, 0.1), sample(2, 20, 0.2)]), [
-    { row: 'udp', contender: 'nginx', median: 20, lowest: 10, highest: 30, cpuPerUnit: 0.2, losses: 3 },
+    {
+      row: 'udp',
+      contender: 'nginx',
+      median: 20,
+      lowest: 10,
+      highest: 30,
+      cpuPerUnit: 0.2,
+      losses: 3,
+      disturbance: 0,
+    },
   ]);
   t.equal(summarize([sample(0, 10, null)])[0].cpuPerUnit, null);
 });
