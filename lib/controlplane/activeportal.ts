@@ -1,7 +1,7 @@
 import { type ListenerGroup, type ListenerSpec, openListeners, steer } from '../dataplane/listeners.js';
 import type { DataplanePortal, PortalListener } from '../dataplane/pool.js';
 import type { Portal } from '../model/portal.js';
-import type { Redirect } from '../redirect/driver.js';
+import type { Redirect, RedirectDriver } from '../redirect/driver.js';
 import { EADDRINUSE, SysError } from '../sys/errno.js';
 import type { Capacity } from './capacity.js';
 import type { NodeAddresses } from './nodeaddresses.js';
@@ -18,6 +18,7 @@ export interface PortalContext {
   readonly capture: 'port' | 'address';
   /** Whether a driver really redirects; without one clients may use the proxy ports directly. */
   readonly redirects: boolean;
+  readonly unsupported: RedirectDriver['unsupported'];
   readonly bindAddress: { readonly IPv4: string; readonly IPv6: string };
   readonly nodeAddresses: NodeAddresses;
   readonly ports: ProxyPorts;
@@ -54,13 +55,17 @@ export class ActivePortal {
     return this.#portal;
   }
 
+  get isSupported(): boolean {
+    return !this.context.unsupported.has(this.#portal.family);
+  }
+
   get isComplete(): boolean {
     return this.#missing.size === 0;
   }
 
   /** Whether clients of the VIPs can be served or refused as they should: a NodePort may still be missing. */
   get canRedirect(): boolean {
-    return ![...this.#missing.values()].some(({ kind }) => kind !== 'nodePort');
+    return this.isSupported && ![...this.#missing.values()].some(({ kind }) => kind !== 'nodePort');
   }
 
   /** Takes a new version of the portal. @returns whether its redirect must be made anew */
@@ -133,22 +138,26 @@ export class ActivePortal {
       endpoints: endpoints.map(({ address, port }) => hostPort(address, port)),
       affinity,
       state: this.#state(),
-      problems: this.problems(),
+      problems: this.isSupported
+        ? this.problems()
+        : [`VIPs of ${family} are not served: ${this.context.unsupported.get(family)}`, ...this.problems()],
     };
   }
 
+  /** Why listeners are missing. */
   problems(): string[] {
     return [...this.#missing.values()].map(({ message }) => message);
   }
 
   #state(): PortalStatus['state'] {
+    if (!this.isSupported) return 'unsupported';
     if (!this.redirected) return 'pending';
     return this.#portal.endpoints.length === 0 ? 'no-endpoints' : 'serving';
   }
 
   #takeProxyPort(): void {
     const { capture, ports } = this.context;
-    if (capture === 'address') return;
+    if (capture === 'address' || !this.isSupported) return;
     try {
       this.#proxyPort = ports.take(this.#portal);
     } catch (error) {
@@ -173,6 +182,7 @@ export class ActivePortal {
 
   #wantedForVips(): WantedListener[] {
     const { family, vips } = this.#portal;
+    if (!this.isSupported) return [];
     if (this.context.capture === 'address') return vips.map((vip) => ({ ...vip, kind: 'vip' }));
     if (this.#proxyPort === null) return [];
     return [{ address: this.context.bindAddress[family], port: this.#proxyPort, kind: 'proxyPort' }];

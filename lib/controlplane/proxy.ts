@@ -3,7 +3,7 @@ import { probeSteering } from '../dataplane/listeners.js';
 import type { DataplaneEvent } from '../dataplane/messages.js';
 import { Dataplane } from '../dataplane/pool.js';
 import { diffSnapshots } from '../model/diff.js';
-import type { Snapshot } from '../model/portal.js';
+import type { Family, Snapshot } from '../model/portal.js';
 import { type RedirectDriver, RedirectError } from '../redirect/driver.js';
 import { raiseDescriptorLimit } from '../sys/limits.js';
 import { ActivePortal, type PortalContext } from './activeportal.js';
@@ -44,6 +44,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   #nextRun: Promise<void> | null = null;
   #queue: Promise<unknown> = Promise.resolve();
   #lastRedirectFailure = '';
+  readonly #reportedFamilies = new Set<Family>();
   #stopping = false;
 
   private constructor(
@@ -186,7 +187,16 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   #create(key: string, portal: ActivePortal['portal']): ActivePortal {
     const active = new ActivePortal(portal, this.#dataplane.takeSlot(), this.#context);
     this.#portals.set(key, active);
+    if (!active.isSupported) this.#reportUnsupported(portal.family);
     return active;
+  }
+
+  /** Said when there are such portals only, and once for all of them. */
+  #reportUnsupported(family: Family): void {
+    if (this.#reportedFamilies.has(family)) return;
+    this.#reportedFamilies.add(family);
+    const reason = this.#driver.unsupported.get(family);
+    this.#options.log.warn({ family, reason }, `VIPs of ${family} are not served on this node`);
   }
 
   #forget(key: string): number {
@@ -214,8 +224,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     const moved = touched.filter((active) => !active.redirected && !redirectsChanged.includes(active));
     const wanted = [...redirectsChanged, ...moved].filter((active) => active.canRedirect);
     if (wanted.length === 0) return;
-    const applied = await this.#redirect({ set: wanted.map((active) => active.redirect()), remove: [] });
-    for (const active of wanted) active.redirected = applied;
+    const failure = await this.#redirect({ set: wanted.map((active) => active.redirect()), remove: [] });
+    for (const active of wanted) active.redirected = !failure?.concerns(active.portal.key);
   }
 
   #openListeners(active: ActivePortal): boolean {
@@ -233,27 +243,27 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     if (ports.dirty) await this.#state.write(PORTS_FILE, ports.saved());
   }
 
-  async #redirect(change: Parameters<RedirectDriver['apply']>[0]): Promise<boolean> {
+  async #redirect(change: Parameters<RedirectDriver['apply']>[0]): Promise<RedirectError | null> {
     return this.#tryRedirect(() => this.#driver.apply(change));
   }
 
   /** A failing driver keeps what is wanted and is asked again at the next audit; the same failure is logged once. */
-  async #tryRedirect(work: () => Promise<unknown>): Promise<boolean> {
+  async #tryRedirect(work: () => Promise<unknown>): Promise<RedirectError | null> {
     try {
       await work();
       this.#lastRedirectFailure = '';
-      return true;
+      return null;
     } catch (error) {
       if (!(error instanceof RedirectError)) throw error;
       if (error.message !== this.#lastRedirectFailure) this.#options.log.error(error.message);
       this.#lastRedirectFailure = error.message;
-      return false;
+      return error;
     }
   }
 
   async #audit(): Promise<void> {
     if (this.#stopping) return;
-    const worked = await this.#tryRedirect(async () => {
+    const failure = await this.#tryRedirect(async () => {
       const repaired = await this.#driver.audit();
       if (repaired > 0) {
         this.#options.log.warn(
@@ -262,8 +272,9 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
         );
       }
     });
-    if (!worked) return;
-    for (const active of this.#portals.values()) if (active.canRedirect) active.redirected = true;
+    for (const active of this.#portals.values()) {
+      if (active.canRedirect && !failure?.concerns(active.portal.key)) active.redirected = true;
+    }
   }
 
   /** Tries again what could not be bound, and follows the node's addresses for NodePorts. */
@@ -304,6 +315,7 @@ async function portalContext(
     workers: options.workers,
     capture: driver.capture,
     redirects: driver.name !== 'none',
+    unsupported: driver.unsupported,
     bindAddress: options.bindAddress,
     nodeAddresses: new NodeAddresses(options.nodePortAddresses),
     ports: new ProxyPorts(options.proxyPortRange, await state.read(PORTS_FILE)),
