@@ -1,5 +1,6 @@
 /** Clients for what curl and its kind cannot do. They run in a pod and answer in JSON. */
 import { fileURLToPath } from 'node:url';
+import type { Protocol } from '../../lib/model/portal.js';
 import type { Host } from './host.js';
 import type { Program } from './program.js';
 
@@ -72,14 +73,20 @@ export interface TransferReply {
 }
 
 export interface HoldRequest extends Target {
+  /** UDP: sockets of their own source ports, each one flow. @defaultValue `TCP` */
+  readonly protocol?: Protocol;
   readonly connections: number;
   readonly sources?: readonly string[];
+  /** Wants the answers in the reply. */
+  readonly listAnswers?: boolean;
 }
 
 /** After each round trip over all held connections. */
 export interface HoldReply {
   readonly answered: number;
   readonly errors: readonly string[];
+  /** In the order of the connections: the text of each answer, or the error's code. Only where asked for. */
+  readonly answers?: readonly string[];
 }
 
 export interface FloodRequest extends Target {
@@ -129,7 +136,7 @@ async function ask<Reply>(host: Host, request: Request): Promise<Reply> {
   return JSON.parse(await host.must(process.execPath, args, { timeoutMs: TIMEOUT_MS })) as Reply;
 }
 
-/** Many connections to a `name` or `echo` port, open at the same time for as long as the test wants. */
+/** Many connections, or UDP flows, to a `name` or `echo` port, open at the same time for as long as the test wants. */
 export class HeldConnections {
   #rounds = 0;
 
