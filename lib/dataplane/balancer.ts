@@ -58,8 +58,11 @@ export class Balancer {
     return this.#targets.length;
   }
 
-  /** Takes a new endpoint list; targets that stay keep what is known about them. */
-  update(endpoints: readonly WorkerEndpoint[]): void {
+  /**
+   * Takes a new endpoint list; targets that stay keep what is known about them.
+   * @returns whether some of the old ones are gone
+   */
+  update(endpoints: readonly WorkerEndpoint[]): boolean {
     const known = new Map(this.#targets.map((target) => [`${target.id} ${target.name}`, target]));
     const { services } = this.context;
     services.remove(this.service, this.#ids());
@@ -71,6 +74,7 @@ export class Balancer {
     });
     services.add(this.service, this.#ids());
     for (const target of known.values()) target.removed = true;
+    return known.size > 0;
   }
 
   #ids(): Set<string> {

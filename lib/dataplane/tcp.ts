@@ -86,8 +86,10 @@ export class TcpRelay implements Task {
     closeSocket(fd);
   }
 
-  /** Reserves a session's descriptors, from idle flows if need be. */
+  /** Reserves a session's descriptors, from idle pipes and flows if need be. */
   reserve(): boolean {
+    if (this.budget.take(DESCRIPTORS_PER_SESSION)) return true;
+    this.resources.pipes.shrink();
     if (this.budget.take(DESCRIPTORS_PER_SESSION)) return true;
     this.freeDescriptors(DESCRIPTORS_PER_SESSION);
     return this.budget.take(DESCRIPTORS_PER_SESSION);
