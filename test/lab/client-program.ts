@@ -6,6 +6,7 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { addressBytes, addressText } from '../../lib/sys/sockaddr.js';
 import type {
+  Conversation,
   FloodReply,
   FloodRequest,
   HoldReply,
@@ -257,10 +258,11 @@ async function sendOne({ port, address }: FloodRequest, source: string): Promise
 const request = JSON.parse(process.argv[2]) as Request;
 switch (request.what) {
   case 'tcp':
-    print(await tcp(request));
-    break;
   case 'udp':
-    print(await udp(request));
+    print(await converseOnce(request));
+    break;
+  case 'each':
+    print(await inParallel(request.conversations, 1, converseOnce));
     break;
   case 'transfer':
     print(await transfer(request));
@@ -271,6 +273,10 @@ switch (request.what) {
   case 'hold':
     await hold(request);
     break;
+}
+
+function converseOnce(request: Conversation): Promise<TcpReply[] | UdpReply[]> {
+  return request.what === 'tcp' ? tcp(request) : udp(request);
 }
 
 function print(reply: object): void {

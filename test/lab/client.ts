@@ -101,9 +101,12 @@ export interface FloodReply {
   readonly sent: number;
 }
 
+/** What one client program can do one after the other. */
+export type Conversation = ({ readonly what: 'tcp' } & TcpRequest) | ({ readonly what: 'udp' } & UdpRequest);
+
 export type Request =
-  | ({ readonly what: 'tcp' } & TcpRequest)
-  | ({ readonly what: 'udp' } & UdpRequest)
+  | Conversation
+  | { readonly what: 'each'; readonly conversations: readonly Conversation[] }
   | ({ readonly what: 'transfer' } & TransferRequest)
   | ({ readonly what: 'hold' } & HoldRequest)
   | ({ readonly what: 'flood' } & FloodRequest);
@@ -119,6 +122,14 @@ export function askTcp(host: Host, request: TcpRequest): Promise<TcpReply[]> {
 /** UDP round trips, from one socket or many. */
 export function askUdp(host: Host, request: UdpRequest): Promise<UdpReply[]> {
   return ask(host, { what: 'udp', ...request });
+}
+
+/** Several questions, one after the other, from one program: many little ones take less time so. */
+export function askEach(
+  host: Host,
+  conversations: readonly Conversation[],
+): Promise<(TcpReply[] | UdpReply[])[]> {
+  return ask(host, { what: 'each', conversations });
 }
 
 /** Sends much to a `sink`, or reads much from a `source`. */
