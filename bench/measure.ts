@@ -17,8 +17,8 @@ export interface Sample {
   readonly disturbance: number;
 }
 
-/** A measurement with more disturbance than this is repeated, in cores. */
-const QUIET = 0.1;
+/** A measurement with more disturbance than this, in cores, is repeated, and does not count beside quiet ones. */
+export const QUIET = 0.1;
 const ATTEMPTS = 3;
 
 export interface Course {

@@ -1,4 +1,4 @@
-import type { Sample } from './measure.js';
+import { QUIET, type Sample } from './measure.js';
 
 /** What the rounds of one contender in one row come to. */
 export interface Summary {
@@ -24,7 +24,13 @@ export function summarize(samples: readonly Sample[]): Summary[] {
     if (group === undefined) groups.set(key, [sample]);
     else group.push(sample);
   }
-  return [...groups.values()].map(summarizeGroup);
+  return [...groups.values()].map((group) => summarizeGroup(undisturbed(group)));
+}
+
+/** The quiet samples; all of them where none was quiet. */
+function undisturbed(samples: readonly Sample[]): readonly Sample[] {
+  const quiet = samples.filter(({ disturbance }) => disturbance <= QUIET);
+  return quiet.length > 0 ? quiet : samples;
 }
 
 function summarizeGroup(samples: readonly Sample[]): Summary {

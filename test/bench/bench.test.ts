@@ -37,8 +37,8 @@ t.test('the bench refuses names that it does not know', async (t) => {
 t.test('rounds are summed up by their medians', async (t) => {
   t.equal(median([3, 1, 2]), 2);
   t.equal(median([4, 1, 2, 3]), 2.5);
-  const sample = (round: number, perSecond: number, cpuPerUnit: number | null): Sample => {
-    return { row: 'udp', contender: 'nginx', round, perSecond, cpuPerUnit, losses: 1, disturbance: 0 };
+  const sample = (round: number, perSecond: number, cpuPerUnit: number | null, disturbance = 0): Sample => {
+    return { row: 'udp', contender: 'nginx', round, perSecond, cpuPerUnit, losses: 1, disturbance };
   };
   t.same(summarize([sample(0, 10, 0.5), sample(1, 30, 0.1), sample(2, 20, 0.2)]), [
     {
@@ -53,4 +53,6 @@ t.test('rounds are summed up by their medians', async (t) => {
     },
   ]);
   t.equal(summarize([sample(0, 10, null)])[0].cpuPerUnit, null);
+  t.equal(summarize([sample(0, 10, 0), sample(1, 2, 0, 0.9)])[0].lowest, 10, 'without the disturbed ones');
+  t.equal(summarize([sample(0, 10, 0, 0.8), sample(1, 2, 0, 0.9)])[0].lowest, 2, 'unless all of them were');
 });
