@@ -5,9 +5,10 @@ import { median, type Summary, summarize } from '../../bench/summary.js';
 import { run } from '../lab/program.js';
 
 const MAIN = fileURLToPath(new URL('../../bench/main.js', import.meta.url));
+t.setTimeout(240_000);
 const bench = (...args: string[]) => run([process.execPath, MAIN, ...args], { timeoutMs: 180_000 });
 
-t.test('a very short bench measures every contender in every row', { timeout: 180_000 }, async (t) => {
+t.test('a very short bench measures every contender in every row', { timeout: 200_000 }, async (t) => {
   const { code, stdout, stderr } = await bench('--rounds', '1', '--seconds', '0.1', '-o', 'json');
   t.equal(code, 0, stderr);
   const { summaries } = JSON.parse(stdout) as { summaries: Summary[] };
