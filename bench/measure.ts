@@ -19,7 +19,6 @@ export interface Sample {
 
 /** A measurement with more disturbance than this, in cores, is repeated, and does not count beside quiet ones. */
 export const QUIET = 0.1;
-const ATTEMPTS = 3;
 
 export interface Course {
   readonly rows: readonly Row[];
@@ -29,6 +28,8 @@ export interface Course {
   readonly warmup: number;
   /** Seconds that count, for each measurement. */
   readonly duration: number;
+  /** How often a disturbed measurement is tried. */
+  readonly attempts: number;
 }
 
 /**
@@ -70,7 +71,7 @@ async function measureContender(course: Course, contender: Contender, round: num
 /** Measures until nobody disturbs it, or takes the least disturbed of a few attempts. */
 async function measureInPeace(scene: Scene, row: Row): Promise<Sample> {
   let best = await measure(scene, row);
-  for (let attempt = 1; attempt < ATTEMPTS && best.disturbance > QUIET; attempt++) {
+  for (let attempt = 1; attempt < scene.course.attempts && best.disturbance > QUIET; attempt++) {
     const next = await measure(scene, row);
     if (next.disturbance < best.disturbance) best = next;
   }

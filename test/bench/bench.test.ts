@@ -9,7 +9,16 @@ t.setTimeout(240_000);
 const bench = (...args: string[]) => run([process.execPath, MAIN, ...args], { timeoutMs: 180_000 });
 
 t.test('a very short bench measures every contender in every row', { timeout: 200_000 }, async (t) => {
-  const { code, stdout, stderr } = await bench('--rounds', '1', '--seconds', '0.1', '-o', 'json');
+  const { code, stdout, stderr } = await bench(
+    '--rounds',
+    '1',
+    '--seconds',
+    '0.1',
+    '--attempts',
+    '1',
+    '-o',
+    'json',
+  );
   t.equal(code, 0, stderr);
   const { summaries } = JSON.parse(stdout) as { summaries: Summary[] };
   const measured = (row: string) =>
