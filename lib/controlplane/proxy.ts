@@ -13,10 +13,9 @@ import { NodeLock } from './nodelock.js';
 import type { ProxyOptions } from './options.js';
 import { Placements } from './placement.js';
 import { ProxyPorts } from './proxyports.js';
-import { StateDir } from './statedir.js';
+import { PORTS_FILE, StateDir } from './statedir.js';
 import type { PortalCounters, ProxyStatus } from './status.js';
 
-const PORTS_FILE = 'ports.json';
 /** How often, ms, a listener that could not be had is tried again. */
 const RETRY_PERIOD = 5000;
 
@@ -45,6 +44,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   #queue: Promise<unknown> = Promise.resolve();
   #lastRedirectFailure = '';
   readonly #reportedFamilies = new Set<Family>();
+  #stateIsWritable = true;
   #stopping = false;
 
   private constructor(
@@ -126,15 +126,25 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     this.#stopping = true;
     for (const timer of this.#timers) clearInterval(timer);
     await this.#exclusively(async () => {
-      // Connections to a VIP that is a local address end with the address; others live on in conntrack.
-      const clearsFirst = this.#driver.capture === 'port';
-      if (clearsFirst && !keepRules) await this.#clearRedirects();
+      // New clients are refused meanwhile. Open connections need the redirects: an address takes its connections along,
+      // and the kernel stops to track and translate connections with the last rule that asks for it (nf_ct_netns_put).
       await this.#dataplane.drain(drainTimeoutMs);
-      if (!clearsFirst && !keepRules) await this.#clearRedirects();
+      if (!keepRules) await this.#clearRedirects();
       await this.#dataplane.stop();
-      if (!keepRules) await this.#state.remove(PORTS_FILE);
+      if (!keepRules) await this.#forgetPorts();
     });
     this.#lock.release();
+  }
+
+  async #forgetPorts(): Promise<void> {
+    try {
+      await this.#state.remove(PORTS_FILE);
+    } catch (error) {
+      this.#options.log.warn(
+        { reason: (error as Error).message },
+        `cannot remove what is left in ${this.#state.path}; it does no harm`,
+      );
+    }
   }
 
   async #clearRedirects(): Promise<void> {
@@ -240,7 +250,19 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   /** Written before anything points at the ports: a killed run's successor must find the ports its rules name. */
   async #savePorts(): Promise<void> {
     const { ports } = this.#context;
-    if (ports.dirty) await this.#state.write(PORTS_FILE, ports.saved());
+    if (!ports.dirty) return;
+    try {
+      await this.#state.write(PORTS_FILE, ports.saved());
+      this.#stateIsWritable = true;
+    } catch (error) {
+      ports.dirty = true;
+      if (!this.#stateIsWritable) return;
+      this.#stateIsWritable = false;
+      this.#options.log.error(
+        { reason: (error as Error).message },
+        `cannot remember the proxy ports in --state-dir ${this.#state.path}: all goes on, but a restart may choose other ports and break open UDP flows; make the directory writable`,
+      );
+    }
   }
 
   async #redirect(change: Parameters<RedirectDriver['apply']>[0]): Promise<RedirectError | null> {
@@ -277,9 +299,10 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     }
   }
 
-  /** Tries again what could not be bound, and follows the node's addresses for NodePorts. */
+  /** Tries again what could not be written or bound, and follows the node's addresses for NodePorts. */
   async #retry(): Promise<void> {
     if (this.#stopping) return;
+    await this.#savePorts();
     const changed = [...this.#portals.values()].filter(
       (active) => (!active.isComplete || active.portal.nodePort !== null) && this.#openListeners(active),
     );
