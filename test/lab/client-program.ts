@@ -191,8 +191,10 @@ async function holdTcp(request: HoldRequest, source: string): Promise<Held> {
   const socket = open(request, source);
   await new Promise<void>((resolve) => {
     socket.once('connect', resolve);
-    socket.once('error', () => resolve());
+    socket.on('error', () => resolve());
   });
+  // A server that ends will not answer; without this the next round would wait for it.
+  socket.on('end', () => socket.destroy(Object.assign(new Error('the server ended'), { code: 'end' })));
   return {
     async ask(signal) {
       if (socket.destroyed) throw socket.errored;
