@@ -72,9 +72,10 @@ export class ActivePortal {
   update(portal: Portal): boolean {
     const before = this.#portal;
     const { placements } = this.context;
-    placements.leave(before.service, before.affinity !== null);
     this.#portal = portal;
+    // Before it leaves: a Service's only portal would else forget where it was, and move with every update.
     this.#placement = placements.join(portal.service, portal.affinity !== null);
+    placements.leave(before.service, before.affinity !== null);
     return !sameVips(before, portal);
   }
 
@@ -197,7 +198,7 @@ export class ActivePortal {
       this.context.capacity.listenersOpened(countOf(group));
       return true;
     } catch (error) {
-      if (!(error instanceof SysError)) throw error;
+      if (!(error instanceof SysError || error instanceof PortRangeError)) throw error;
       this.#missing.set(nameOf(listener), { kind: listener.kind, message: this.#explain(listener, error) });
       return false;
     }
@@ -229,7 +230,8 @@ export class ActivePortal {
     return openListeners(spec, this.context.workers);
   }
 
-  #explain({ address, port, kind }: WantedListener, error: SysError): string {
+  #explain({ address, port, kind }: WantedListener, error: SysError | PortRangeError): string {
+    if (error instanceof PortRangeError) return error.message;
     const place = `${hostPort(address, port)}/${this.#portal.protocol}`;
     if (error.code !== EADDRINUSE) return `cannot listen on ${place}: ${error.message}; trying again`;
     const what = kind === 'nodePort' ? 'NodePort' : kind === 'vip' ? 'VIP' : 'proxy port';
