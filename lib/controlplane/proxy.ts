@@ -78,8 +78,9 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     openDriver: () => Promise<RedirectDriver>,
   ): Promise<ServiceProxy> {
     const lock = NodeLock.take();
+    let state: StateDir | undefined;
     try {
-      const state = await StateDir.open(options.stateDir);
+      state = await StateDir.open(options.stateDir);
       const capacity = new Capacity(raiseDescriptorLimit());
       const driver = await openDriver();
       const dataplane = await Dataplane.start({
@@ -91,6 +92,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
       const context = await portalContext(options, state, capacity, driver);
       return new ServiceProxy(options, lock, state, driver, dataplane, context);
     } catch (error) {
+      await state?.removeIfEmpty();
       lock.release();
       throw error;
     }
@@ -166,10 +168,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   #exclusively(work: () => Promise<void>): Promise<void> {
     const run = this.#queue.then(work);
     this.#queue = run.catch((error: unknown) => {
-      this.#options.log.error(
-        { err: error },
-        'a change of the node failed; it is tried again at the next sync',
-      );
+      this.#options.log.error({ err: error }, 'a change of the node failed');
     });
     return run;
   }

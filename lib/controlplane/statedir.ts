@@ -49,6 +49,10 @@ export class StateDir {
   async remove(name: string): Promise<void> {
     await rm(join(this.path, name), { force: true });
     await rm(join(this.path, `${name}.new`), { force: true });
+    await this.removeIfEmpty();
+  }
+
+  async removeIfEmpty(): Promise<void> {
     await rmdir(this.path).catch(() => undefined);
   }
 }
