@@ -6,7 +6,7 @@ import { KubePortal } from '../lab/kubeportal.js';
 import { Lab, type LabOptions, type Pod } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
 import type { Program } from '../lab/program.js';
-import { count, nameIn } from '../lab/tally.js';
+import { count, nameIn, tally } from '../lab/tally.js';
 
 t.setTimeout(120_000);
 
@@ -168,6 +168,26 @@ t.test('a pod that dies loses its clients, to one pod on all ports, and nobody e
   );
   t.same(moved(now, await homes(t, client, sources, 'after the death')), [], 'pins stay where they went');
   t.match(await kubePortal.metrics(), /pins_moved_total\{[^}]*\} [1-9]/);
+});
+
+t.test('affinity can be turned on and off while the Service is in use', async (t) => {
+  const { lab, client, pods } = await stageFor(t);
+  const setAffinity = (affinity: boolean) => serviceWithPods({ ...SERVICE, affinity }, pods);
+  const flags = ['--redirect', 'address', '--workers', '4'];
+  const kubePortal = await KubePortal.forTest(t, lab.node, { objects: setAffinity(false), flags });
+  const sources = await client.addAddresses(CLIENTS);
+  const turn = async (on: boolean) => {
+    kubePortal.setManifest(setAffinity(on));
+    await kubePortal.until(
+      async () => (await kubePortal.status()).portals.every(({ affinity }) => (affinity !== null) === on),
+      'the change',
+    );
+  };
+  await turn(true);
+  await homes(t, client, sources, 'once affinity is on');
+  await turn(false);
+  const target = { protocol: 'TCP', address: VIPS.IPv4, port: TCP.port, times: 30 } as const;
+  t.same(await tally(client, target), { a: 10, b: 10, c: 10 }, 'round robin again');
 });
 
 t.test('the time-out frees a pin', async (t) => {
