@@ -41,7 +41,7 @@ for (const isV6 of [false, true]) {
       }
       t.equal(
         table.find(one.listener, headOf(one, isV6, 77), isV6),
-        isV6 ? flow : NONE,
+        flow,
         'an IPv6 flow label does not count',
       );
     },
@@ -57,6 +57,10 @@ for (const isV6 of [false, true]) {
       fc.property(fc.array(action, { maxLength: 200 }), (actions) => {
         const table = new FlowTable(24);
         const model = new Model();
+        const forget = (flow: FlowIndex) => {
+          model.remove(flow);
+          table.remove(flow);
+        };
         for (const [now, { what, who }] of actions.entries()) {
           const head = headOf(who, isV6);
           const key = JSON.stringify(who);
@@ -64,16 +68,16 @@ for (const isV6 of [false, true]) {
           if (flow !== model.indexOf(key)) throw new Error(`${key}: ${flow}, not ${model.indexOf(key)}`);
           if (flow === NONE) {
             if (what !== 'add') continue;
-            if (table.isFull) model.remove(table.victim(), (victim) => table.remove(victim));
+            if (table.isFull) forget(table.victim());
             model.add(key, table.add(who.listener, head, isV6, now));
           } else if (what === 'remove') {
-            model.remove(flow, (known) => table.remove(known));
+            forget(flow);
           } else if (what === 'reply') {
             table.markReplied(flow);
-            model.use(key, true);
+            model.reply(key);
           } else {
             table.touch(flow, now);
-            model.use(key);
+            model.touch(key);
           }
           model.check(table);
         }
@@ -96,17 +100,23 @@ class Model {
     this.#lists[0].set(key, flow);
   }
 
-  use(key: string, replied = this.#lists[1].has(key)): void {
-    const flow = this.indexOf(key);
-    // A second reply is no news and no use: the relay touches the flow itself.
-    if (replied && this.#lists[1].has(key) && arguments.length > 1) return;
-    for (const list of this.#lists) list.delete(key);
-    this.#lists[replied ? 1 : 0].set(key, flow);
+  touch(key: string): void {
+    this.#append(key, this.#lists[1].has(key) ? 1 : 0);
   }
 
-  remove(flow: FlowIndex, alsoFrom: (flow: FlowIndex) => void): void {
+  /** Only the first reply counts: the relay touches the flow itself. */
+  reply(key: string): void {
+    if (!this.#lists[1].has(key)) this.#append(key, 1);
+  }
+
+  #append(key: string, list: 0 | 1): void {
+    const flow = this.indexOf(key);
+    for (const each of this.#lists) each.delete(key);
+    this.#lists[list].set(key, flow);
+  }
+
+  remove(flow: FlowIndex): void {
     for (const list of this.#lists) for (const [key, known] of list) if (known === flow) list.delete(key);
-    alsoFrom(flow);
   }
 
   check(table: FlowTable): void {
