@@ -96,7 +96,7 @@ export class TcpSession implements Watcher, TimerEntry {
     } else if (out === Flow.Unfinished || back === Flow.Unfinished) {
       this.relay.continueLater(this);
     } else if (this.#broken) {
-      this.#reset();
+      this.reset();
     } else if (out === Flow.Finished && back === Flow.Finished) {
       this.#close();
     } else {
@@ -188,7 +188,7 @@ export class TcpSession implements Watcher, TimerEntry {
   /** No endpoint answered: the client sees the reset that a closed port would give. */
   #refuse(): void {
     this.portal.count(FIELD.connectionsRefused, 1);
-    this.#reset();
+    this.reset();
   }
 
   #count(): void {
@@ -206,7 +206,7 @@ export class TcpSession implements Watcher, TimerEntry {
   }
 
   /** A reset on either side travels as a reset; it also leaves no TIME_WAIT behind. */
-  #reset(): void {
+  reset(): void {
     if (this.#open) {
       this.portal.count(FIELD.connectionResets, 1);
       resetOnClose(this.#endpointFd);

@@ -95,6 +95,7 @@ class DataplaneWorker {
         this.#reportDrained();
         break;
       case 'stop':
+        this.#tcp.resetAll();
         this.#loop.stop();
         break;
     }
