@@ -47,6 +47,9 @@ const ECHO: ServiceOptions = {
 };
 const SERVICES = [WEB, DNS, IPERF, ECHO];
 
+// Before the first await: the set-up counts too.
+t.setTimeout(180_000);
+
 const directory = mkdtempSync(join(tmpdir(), 'kube-portal-programs-'));
 t.teardown(() => rmSync(directory, { recursive: true }));
 const photo = randomBytes(5_000_000);
@@ -58,10 +61,11 @@ async function startNginx(pod: Host): Promise<void> {
   writeFileSync(join(root, 'photo'), photo);
   writeFileSync(
     join(root, 'nginx.conf'),
-    `daemon off; worker_processes 1; user root; pid ${root}/pid; error_log stderr;
+    `daemon off; master_process off; user root; pid ${root}/pid; error_log stderr;
      events {}
      http { access_log off; server { listen 80; listen [::]:80; root ${root}; } }`,
   );
+  // One process: the workers of a master that was killed would live on.
   pod.spawn('nginx', ['-c', join(root, 'nginx.conf')]);
   await isServed(pod, 'curl', ['-sf', 'http://127.0.0.1/name']);
 }
@@ -110,7 +114,6 @@ await KubePortal.forTest(t, lab.node, {
 });
 
 t.jobs = 4;
-t.setTimeout(180_000);
 
 t.test('curl and nginx', { buffered: true }, async (t) => {
   for (const address of WEB.clusterIPs) {
@@ -191,3 +194,6 @@ async function say(talk: Program, word: string): Promise<void> {
   talk.write(`${word}\n`);
   await talk.waitForOutput(new RegExp(`^${word}$`, 'm'));
 }
+
+// The programs of the lab keep this process alive; its end, which ends them, must be asked for.
+t.end();
