@@ -1,23 +1,48 @@
 import { readdirSync, readFileSync } from 'node:fs';
 
-/** proc(5): utime and stime count clock ticks; Linux has shown 100 a second on every machine for decades. */
+/** proc(5): times are counted in clock ticks; Linux has shown 100 a second on every machine for decades. */
 const TICKS_PER_SECOND = 100;
+/** Parent of all kernel threads, whose time belongs to whoever made the work. */
+const KTHREADD = 2;
 
 interface ProcessTimes {
   readonly parent: number;
-  readonly seconds: number;
+  /** CPU seconds, user and system. */
+  readonly own: number;
+  /** Of children that ended. */
+  readonly ofChildren: number;
 }
 
-/** CPU seconds, user and system, that a process and its living descendants have used. */
+/** CPU seconds that a process and its living descendants have used. */
 export function cpuSeconds(root: number): number {
+  const processes = readProcesses();
+  let sum = 0;
+  for (const [pid, { own }] of processes) if (descends(processes, pid, root)) sum += own;
+  return sum;
+}
+
+/** CPU seconds that programs have used which this process did not start, and what the hypervisor gave to others. */
+export function foreignCpuSeconds(): number {
+  const processes = readProcesses();
+  let sum = stolenSeconds();
+  for (const [pid, { own, ofChildren }] of processes) {
+    if (!descends(processes, pid, process.pid) && !descends(processes, pid, KTHREADD))
+      sum += own + ofChildren;
+  }
+  return sum;
+}
+
+function stolenSeconds(): number {
+  const [, , , , , , , , stolen] = readFileSync('/proc/stat', 'latin1').split(/\s+/, 9);
+  return Number(stolen) / TICKS_PER_SECOND;
+}
+
+function readProcesses(): Map<number, ProcessTimes> {
   const processes = new Map<number, ProcessTimes>();
   for (const name of readdirSync('/proc')) {
     if (/^\d+$/.test(name)) addTimes(processes, Number(name));
   }
-  let sum = 0;
-  for (const pid of processes.keys())
-    if (descends(processes, pid, root)) sum += processes.get(pid)?.seconds ?? 0;
-  return sum;
+  return processes;
 }
 
 function addTimes(processes: Map<number, ProcessTimes>, pid: number): void {
@@ -26,8 +51,14 @@ function addTimes(processes: Map<number, ProcessTimes>, pid: number): void {
     const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
       .replace(/^.*\) /s, '')
       .split(' ');
-    const seconds = (Number(fields[11]) + Number(fields[12])) / TICKS_PER_SECOND;
-    processes.set(pid, { parent: Number(fields[1]), seconds });
+    const [user, system, childUser, childSystem] = fields
+      .slice(11, 15)
+      .map((f) => Number(f) / TICKS_PER_SECOND);
+    processes.set(pid, {
+      parent: Number(fields[1]),
+      own: user + system,
+      ofChildren: childUser + childSystem,
+    });
   } catch {
     // It ended since the directory was read.
   }

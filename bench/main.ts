@@ -12,6 +12,7 @@ interface Flags {
   readonly quick?: boolean;
   readonly rounds?: number;
   readonly seconds?: number;
+  readonly attempts: number;
   readonly rows?: readonly string[];
   readonly contenders?: readonly string[];
   readonly output: 'table' | 'json';
@@ -37,6 +38,7 @@ function parse(args: readonly string[]): Flags {
     .option('--quick', 'short measurements, under two minutes')
     .option('--rounds <number>', `times that every contender is measured (default: ${FULL.rounds})`, positive)
     .option('--seconds <number>', `that each measurement takes (default: ${FULL.duration})`, positive)
+    .option('--attempts <number>', 'at a measurement that other programs disturb', positive, 3)
     .option('--rows <names>', `what to measure, with commas between: ${names(ROWS)}`, list)
     .option('--contenders <names>', `whom to measure, with commas between: ${names(CONTENDERS)}`, list)
     .addOption(
@@ -66,6 +68,7 @@ function courseOf(flags: Flags): Course {
     rounds: flags.rounds ?? length.rounds,
     warmup: Math.min(length.warmup, flags.seconds ?? length.warmup),
     duration: flags.seconds ?? length.duration,
+    attempts: flags.attempts,
   };
 }
 

@@ -5,7 +5,7 @@ import type { Summary } from './summary.js';
 /** Whose rates the others are divided by. */
 const REFERENCES = ['kernel', 'nginx', 'haproxy'] as const;
 
-/** A table for each row: rates, their spread, ratios and costs. */
+/** A table for each row: rates, their spread, ratios, costs, and the cores that other programs took meanwhile. */
 export function report(
   summaries: readonly Summary[],
   rows: readonly Row[],
@@ -30,9 +30,18 @@ function rowTable(
     if (summary === undefined) return [];
     const ratios = references.map((reference) => (summary.median / reference.median).toFixed(2));
     const rates = [summary.median, summary.lowest, summary.highest].map(unit.show);
-    return [[title, ...rates, ...ratios, cost(unit, summary), String(summary.losses)]];
+    return [
+      [
+        title,
+        ...rates,
+        ...ratios,
+        cost(unit, summary),
+        String(summary.losses),
+        summary.disturbance.toFixed(2),
+      ],
+    ];
   });
-  return [[...titles, unit.cost, 'lost'], ...lines];
+  return [[...titles, unit.cost, 'lost', 'others use'], ...lines];
 }
 
 function cost({ costFor }: Unit, { cpuPerUnit }: Summary): string {

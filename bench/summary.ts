@@ -1,4 +1,4 @@
-import type { Sample } from './measure.js';
+import { QUIET, type Sample } from './measure.js';
 
 /** What the rounds of one contender in one row come to. */
 export interface Summary {
@@ -11,6 +11,8 @@ export interface Summary {
   /** Median CPU seconds for one unit; null where the kernel does all. */
   readonly cpuPerUnit: number | null;
   readonly losses: number;
+  /** Median of the cores that others took. */
+  readonly disturbance: number;
 }
 
 /** One summary for each row and contender, in the order of their first samples. */
@@ -22,7 +24,13 @@ export function summarize(samples: readonly Sample[]): Summary[] {
     if (group === undefined) groups.set(key, [sample]);
     else group.push(sample);
   }
-  return [...groups.values()].map(summarizeGroup);
+  return [...groups.values()].map((group) => summarizeGroup(undisturbed(group)));
+}
+
+/** The quiet samples; all of them where none was quiet. */
+function undisturbed(samples: readonly Sample[]): readonly Sample[] {
+  const quiet = samples.filter(({ disturbance }) => disturbance <= QUIET);
+  return quiet.length > 0 ? quiet : samples;
 }
 
 function summarizeGroup(samples: readonly Sample[]): Summary {
@@ -36,6 +44,7 @@ function summarizeGroup(samples: readonly Sample[]): Summary {
     highest: Math.max(...rates),
     cpuPerUnit: costs.length === 0 ? null : median(costs),
     losses: samples.reduce((sum, sample) => sum + sample.losses, 0),
+    disturbance: median(samples.map((sample) => sample.disturbance)),
   };
 }
 

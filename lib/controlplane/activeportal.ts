@@ -9,7 +9,7 @@ import {
 import type { Admission } from '../dataplane/messages.js';
 import type { DataplanePortal, PortalListener } from '../dataplane/pool.js';
 import type { Portal } from '../model/portal.js';
-import type { Redirect } from '../redirect/driver.js';
+import type { Redirect, RedirectDriver } from '../redirect/driver.js';
 import { EADDRINUSE, SysError } from '../sys/errno.js';
 import { type NodeAdmission, nodeAdmission } from './admission.js';
 import type { Capacity } from './capacity.js';
@@ -27,6 +27,7 @@ export interface PortalContext {
   readonly capture: 'port' | 'address';
   /** Whether a driver really redirects; without one clients may use the proxy ports directly. */
   readonly redirects: boolean;
+  readonly unsupported: RedirectDriver['unsupported'];
   readonly bindAddress: { readonly IPv4: string; readonly IPv6: string };
   readonly nodeAddresses: NodeAddresses;
   readonly ports: ProxyPorts;
@@ -68,13 +69,17 @@ export class ActivePortal {
     return this.#portal;
   }
 
+  get isSupported(): boolean {
+    return !this.context.unsupported.has(this.#portal.family);
+  }
+
   get isComplete(): boolean {
     return this.#missing.size === 0;
   }
 
   /** Whether clients of the VIPs can be served or refused as they should: a NodePort may still be missing. */
   get canRedirect(): boolean {
-    return ![...this.#missing.values()].some(({ kind }) => kind !== 'nodePort');
+    return this.isSupported && ![...this.#missing.values()].some(({ kind }) => kind !== 'nodePort');
   }
 
   /** Whether its listeners or clients depend on the addresses that the node has. */
@@ -86,9 +91,10 @@ export class ActivePortal {
   update(portal: Portal): boolean {
     const before = this.#portal;
     const { placements } = this.context;
-    placements.leave(before.service, before.affinity !== null);
     this.#portal = portal;
+    // Before it leaves: a Service's only portal would else forget where it was, and move with every update.
     this.#placement = placements.join(portal.service, portal.affinity !== null);
+    placements.leave(before.service, before.affinity !== null);
     if (before.key !== portal.key) this.context.ports.rename(before.key, portal.key);
     return before.key !== portal.key || !sameVips(before, portal);
   }
@@ -178,15 +184,19 @@ export class ActivePortal {
       endpoints: endpoints.map(({ address, port }) => hostPort(address, port)),
       affinity,
       state: this.#state(),
-      problems: this.problems(),
+      problems: this.isSupported
+        ? this.problems()
+        : [`VIPs of ${family} are not served: ${this.context.unsupported.get(family)}`, ...this.problems()],
     };
   }
 
+  /** Why listeners are missing. */
   problems(): string[] {
     return [...this.#missing.values()].map(({ message }) => message);
   }
 
   #state(): PortalStatus['state'] {
+    if (!this.isSupported) return 'unsupported';
     if (!this.redirected) return 'pending';
     return this.#portal.endpoints.length === 0 ? 'no-endpoints' : 'serving';
   }
@@ -210,7 +220,7 @@ export class ActivePortal {
 
   #takeProxyPort(): void {
     const { capture, ports } = this.context;
-    if (capture === 'address') return;
+    if (capture === 'address' || !this.isSupported) return;
     try {
       this.#proxyPort = ports.take(this.#portal);
     } catch (error) {
@@ -242,6 +252,7 @@ export class ActivePortal {
 
   #wantedForVips(): WantedListener[] {
     const { family, vips } = this.#portal;
+    if (!this.isSupported) return [];
     if (this.context.capture === 'address') return vips.map((vip) => ({ ...vip, kind: 'vip' }));
     if (this.#proxyPort === null) return [];
     return [{ address: this.context.bindAddress[family], port: this.#proxyPort, kind: 'proxyPort' }];
@@ -256,7 +267,7 @@ export class ActivePortal {
       this.context.capacity.listenersOpened(countOf(group));
       return true;
     } catch (error) {
-      if (!(error instanceof SysError)) throw error;
+      if (!(error instanceof SysError || error instanceof PortRangeError)) throw error;
       this.#missing.set(nameOf(listener), { kind: listener.kind, message: this.#explain(listener, error) });
       return false;
     }
@@ -288,7 +299,8 @@ export class ActivePortal {
     return openListeners(spec, this.context.workers);
   }
 
-  #explain({ address, port, kind }: WantedListener, error: SysError): string {
+  #explain({ address, port, kind }: WantedListener, error: SysError | PortRangeError): string {
+    if (error instanceof PortRangeError) return error.message;
     const place = `${hostPort(address, port)}/${this.#portal.protocol}`;
     if (error.code !== EADDRINUSE) return `cannot listen on ${place}: ${error.message}; trying again`;
     const what = kind === 'nodePort' ? 'NodePort' : kind === 'vip' ? 'VIP' : 'proxy port';

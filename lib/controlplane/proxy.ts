@@ -3,7 +3,7 @@ import { probeSteering } from '../dataplane/listeners.js';
 import type { DataplaneEvent } from '../dataplane/messages.js';
 import { Dataplane } from '../dataplane/pool.js';
 import { diffSnapshots } from '../model/diff.js';
-import type { Portal, Snapshot } from '../model/portal.js';
+import type { Family, Portal, Snapshot } from '../model/portal.js';
 import type { Problem } from '../model/problem.js';
 import { type RedirectDriver, RedirectError } from '../redirect/driver.js';
 import { raiseDescriptorLimit } from '../sys/limits.js';
@@ -14,10 +14,9 @@ import { NodeLock } from './nodelock.js';
 import type { ProxyOptions } from './options.js';
 import { Placements } from './placement.js';
 import { ProxyPorts } from './proxyports.js';
-import { StateDir } from './statedir.js';
+import { PORTS_FILE, StateDir } from './statedir.js';
 import type { PortalCounters, ProxyStatus } from './status.js';
 
-const PORTS_FILE = 'ports.json';
 /** How often, ms, a listener that could not be had is tried again. */
 const RETRY_PERIOD = 5000;
 
@@ -47,6 +46,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   #nextRun: Promise<void> | null = null;
   #queue: Promise<unknown> = Promise.resolve();
   #lastRedirectFailure = '';
+  readonly #reportedFamilies = new Set<Family>();
+  #stateIsWritable = true;
   #stopping = false;
 
   private constructor(
@@ -82,8 +83,9 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     openDriver: () => Promise<RedirectDriver>,
   ): Promise<ServiceProxy> {
     const lock = NodeLock.take();
+    let state: StateDir | undefined;
     try {
-      const state = await StateDir.open(options.stateDir);
+      state = await StateDir.open(options.stateDir);
       const capacity = new Capacity(raiseDescriptorLimit());
       const driver = await openDriver();
       const dataplane = await Dataplane.start({
@@ -96,6 +98,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
       const context = await portalContext(options, state, capacity, driver, portals);
       return new ServiceProxy(options, lock, state, driver, dataplane, context, portals);
     } catch (error) {
+      await state?.removeIfEmpty();
       lock.release();
       throw error;
     }
@@ -131,15 +134,26 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     this.#stopping = true;
     for (const timer of this.#timers) clearInterval(timer);
     await this.#exclusively(async () => {
-      // Connections to a VIP that is a local address end with the address; others live on in conntrack.
-      const clearsFirst = this.#driver.capture === 'port';
-      if (clearsFirst && !keepRules) await this.#clearRedirects();
+      // New clients are refused meanwhile. Open connections, and the resets that end them, need the redirects: an address
+      // takes its connections along, and the kernel stops to track and translate with the last rule that asks for it
+      // (nf_ct_netns_put).
       await this.#dataplane.drain(drainTimeoutMs);
-      if (!clearsFirst && !keepRules) await this.#clearRedirects();
       await this.#dataplane.stop();
-      if (!keepRules) await this.#state.remove(PORTS_FILE);
+      if (!keepRules) await this.#clearRedirects();
+      if (!keepRules) await this.#forgetPorts();
     });
     this.#lock.release();
+  }
+
+  async #forgetPorts(): Promise<void> {
+    try {
+      await this.#state.remove(PORTS_FILE);
+    } catch (error) {
+      this.#options.log.warn(
+        { reason: (error as Error).message },
+        `cannot remove what is left in ${this.#state.path}; it does no harm`,
+      );
+    }
   }
 
   async #clearRedirects(): Promise<void> {
@@ -161,10 +175,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   #exclusively(work: () => Promise<void>): Promise<void> {
     const run = this.#queue.then(work);
     this.#queue = run.catch((error: unknown) => {
-      this.#options.log.error(
-        { err: error },
-        'a change of the node failed; it is tried again at the next sync',
-      );
+      this.#options.log.error({ err: error }, 'a change of the node failed');
     });
     return run;
   }
@@ -214,6 +225,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   #create(portal: Portal): ActivePortal {
     const active = new ActivePortal(portal, this.#dataplane.takeSlot(), this.#context);
     this.#portals.set(portal.key, active);
+    if (!active.isSupported) this.#reportUnsupported(portal.family);
     return active;
   }
 
@@ -222,6 +234,14 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     this.#portals.delete(before);
     this.#portals.set(key, active);
     return active;
+  }
+
+  /** Said when there are such portals only, and once for all of them. */
+  #reportUnsupported(family: Family): void {
+    if (this.#reportedFamilies.has(family)) return;
+    this.#reportedFamilies.add(family);
+    const reason = this.#driver.unsupported.get(family);
+    this.#options.log.warn({ family, reason }, `VIPs of ${family} are not served on this node`);
   }
 
   #forget(key: string): number {
@@ -253,8 +273,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     const moved = touched.filter((active) => !active.redirected && !redirectsChanged.includes(active));
     const wanted = [...redirectsChanged, ...moved].filter((active) => active.canRedirect);
     if (wanted.length === 0 && stale.length === 0) return;
-    const applied = await this.#redirect({ set: wanted.map((active) => active.redirect()), remove: stale });
-    for (const active of wanted) active.redirected = applied;
+    const failure = await this.#redirect({ set: wanted.map((active) => active.redirect()), remove: stale });
+    for (const active of wanted) active.redirected = !failure?.concerns(active.portal.key);
   }
 
   #openListeners(active: ActivePortal): boolean {
@@ -271,30 +291,42 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   /** Written before anything points at the ports: a killed run's successor must find the ports its rules name. */
   async #savePorts(): Promise<void> {
     const { ports } = this.#context;
-    if (ports.dirty) await this.#state.write(PORTS_FILE, ports.saved());
+    if (!ports.dirty) return;
+    try {
+      await this.#state.write(PORTS_FILE, ports.saved());
+      this.#stateIsWritable = true;
+    } catch (error) {
+      ports.dirty = true;
+      if (!this.#stateIsWritable) return;
+      this.#stateIsWritable = false;
+      this.#options.log.error(
+        { reason: (error as Error).message },
+        `cannot remember the proxy ports in --state-dir ${this.#state.path}: all goes on, but a restart may choose other ports and break open UDP flows; make the directory writable`,
+      );
+    }
   }
 
-  async #redirect(change: Parameters<RedirectDriver['apply']>[0]): Promise<boolean> {
+  async #redirect(change: Parameters<RedirectDriver['apply']>[0]): Promise<RedirectError | null> {
     return this.#tryRedirect(() => this.#driver.apply(change));
   }
 
   /** A failing driver keeps what is wanted and is asked again at the next audit; the same failure is logged once. */
-  async #tryRedirect(work: () => Promise<unknown>): Promise<boolean> {
+  async #tryRedirect(work: () => Promise<unknown>): Promise<RedirectError | null> {
     try {
       await work();
       this.#lastRedirectFailure = '';
-      return true;
+      return null;
     } catch (error) {
       if (!(error instanceof RedirectError)) throw error;
       if (error.message !== this.#lastRedirectFailure) this.#options.log.error(error.message);
       this.#lastRedirectFailure = error.message;
-      return false;
+      return error;
     }
   }
 
   async #audit(): Promise<void> {
     if (this.#stopping) return;
-    const worked = await this.#tryRedirect(async () => {
+    const failure = await this.#tryRedirect(async () => {
       const repaired = await this.#driver.audit();
       if (repaired > 0) {
         this.#options.log.warn(
@@ -303,13 +335,15 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
         );
       }
     });
-    if (!worked) return;
-    for (const active of this.#portals.values()) if (active.canRedirect) active.redirected = true;
+    for (const active of this.#portals.values()) {
+      if (active.canRedirect && !failure?.concerns(active.portal.key)) active.redirected = true;
+    }
   }
 
-  /** Tries again what could not be bound, and follows the node's addresses for NodePorts. */
+  /** Tries again what could not be written or bound, and follows the node's addresses for NodePorts. */
   async #retry(): Promise<void> {
     if (this.#stopping) return;
+    await this.#savePorts();
     const changed = [...this.#portals.values()].filter(
       (active) => (!active.isComplete || active.followsNode) && this.#openListeners(active),
     );
@@ -346,6 +380,7 @@ async function portalContext(
     workers: options.workers,
     capture: driver.capture,
     redirects: driver.name !== 'none',
+    unsupported: driver.unsupported,
     bindAddress: options.bindAddress,
     nodeAddresses: new NodeAddresses(options.nodePortAddresses),
     ports: new ProxyPorts(options.proxyPortRange, await state.read(PORTS_FILE)),

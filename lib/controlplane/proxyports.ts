@@ -37,7 +37,9 @@ export class ProxyPorts {
 
   /** The portal's port, the remembered one or a new one. @throws PortRangeError when the range is used up */
   take(portal: Portal): number {
-    return this.#ports.get(portal.key) ?? this.#next(portal);
+    const port = this.#ports.get(portal.key);
+    if (port === undefined) return this.#next(portal);
+    return isOwnVip(portal, port) ? this.retake(portal) : port;
   }
 
   /** The portal's port is taken by another program: gives the portal another. @throws as take */
@@ -81,8 +83,7 @@ export class ProxyPorts {
     let port = this.#cursors.get(space) ?? last + 1;
     for (let tries = first; tries <= last; tries++) {
       port = port <= first ? last : port - 1;
-      // A redirected connection is told from a direct one by its original port, so the two must differ.
-      if (owners.has(port) || portal.vips.some((vip) => vip.port === port)) continue;
+      if (owners.has(port) || isOwnVip(portal, port)) continue;
       this.#cursors.set(space, port);
       this.#own(space, portal.key, port);
       return port;
@@ -107,6 +108,11 @@ export class ProxyPorts {
   #isInRange(port: number): boolean {
     return port >= this.range.first && port <= this.range.last;
   }
+}
+
+/** A redirected connection is told from a direct one by its original port, so the two must differ. */
+function isOwnVip({ vips }: Portal, port: number): boolean {
+  return vips.some((vip) => vip.port === port);
 }
 
 function spaceOf({ protocol, family }: { protocol: Protocol; family: Family }): string {

@@ -1,6 +1,9 @@
 import { mkdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
+/** The proxy port of each portal. */
+export const PORTS_FILE = 'ports.json';
+
 /** The directory where a killed run leaves what its successor must know. */
 export class StateDir {
   private constructor(readonly path: string) {}
@@ -20,6 +23,11 @@ export class StateDir {
     }
   }
 
+  /** The directory of an earlier run, as it is. */
+  static of(path: string): StateDir {
+    return new StateDir(path);
+  }
+
   /** @returns null where the file does not exist or is damaged; what it said can be found out again */
   async read(name: string): Promise<unknown> {
     try {
@@ -32,14 +40,19 @@ export class StateDir {
   /** Replaces a file in one step: after a crash it is the old one or the new one. */
   async write(name: string, value: unknown): Promise<void> {
     const file = join(this.path, name);
+    await mkdir(this.path, { recursive: true });
     await writeFile(`${file}.new`, `${JSON.stringify(value)}\n`);
     await rename(`${file}.new`, file);
   }
 
-  /** Removes files, and the directory once nothing else is in it. */
+  /** Removes a file, and the directory once nothing else is in it. */
   async remove(name: string): Promise<void> {
     await rm(join(this.path, name), { force: true });
     await rm(join(this.path, `${name}.new`), { force: true });
+    await this.removeIfEmpty();
+  }
+
+  async removeIfEmpty(): Promise<void> {
     await rmdir(this.path).catch(() => undefined);
   }
 }

@@ -16,7 +16,8 @@ export interface PortalStatus {
   /** `address:port` of each endpoint. */
   readonly endpoints: readonly string[];
   readonly affinity: { readonly timeoutSeconds: number } | null;
-  readonly state: 'serving' | 'pending' | 'no-endpoints';
+  /** `unsupported`: the redirect driver cannot serve the family on this node; `pending`: it is tried again. */
+  readonly state: 'serving' | 'pending' | 'no-endpoints' | 'unsupported';
   readonly problems: readonly string[];
 }
 

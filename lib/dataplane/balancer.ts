@@ -58,8 +58,11 @@ export class Balancer {
     return this.#targets.length;
   }
 
-  /** Takes a new endpoint list; targets that stay keep what is known about them. */
-  update(endpoints: readonly WorkerEndpoint[]): void {
+  /**
+   * Takes a new endpoint list; targets that stay keep what is known about them.
+   * @returns whether some of the old ones are gone
+   */
+  update(endpoints: readonly WorkerEndpoint[]): boolean {
     const known = new Map(this.#targets.map((target) => [`${target.id} ${target.name}`, target]));
     const { services } = this.context;
     services.remove(this.service, this.#ids());
@@ -71,6 +74,7 @@ export class Balancer {
     });
     services.add(this.service, this.#ids());
     for (const target of known.values()) target.removed = true;
+    return known.size > 0;
   }
 
   #ids(): Set<string> {
@@ -84,14 +88,16 @@ export class Balancer {
   }
 
   /**
-   * Picks again after endpoints failed, and moves the client's pin.
-   * @param tried what failed already; it comes last in `tried` order
+   * Picks again after endpoints failed. A pin that another connection of the client has moved already is followed,
+   * or the client's connections would push it back and forth.
+   * @param tried what failed already
    * @returns null where every endpoint has been tried
    */
   pickOther(client: ClientKey | null, tried: readonly Target[]): Target | null {
-    const target = this.#next(tried);
-    if (client === null || this.affinityTimeout === null) return target;
-    return this.#pin(client, target);
+    if (client === null || this.affinityTimeout === null) return this.#next(tried);
+    const pinned = this.#pinned(client);
+    if (pinned !== null && !tried.includes(pinned)) return pinned;
+    return this.#pin(client, this.#next(tried));
   }
 
   /** A client that is being served without a new pick keeps its pins alive. */

@@ -25,6 +25,10 @@ export class DescriptorBudget {
     return Atomics.load(this.#cells, USED);
   }
 
+  get isHalfUsed(): boolean {
+    return this.used * 2 > this.limit;
+  }
+
   /** @returns false, and takes nothing, where they are not to be had */
   take(count: number): boolean {
     const used = Atomics.add(this.#cells, USED, count);

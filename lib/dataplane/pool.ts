@@ -59,6 +59,8 @@ interface Thread {
   readonly worker: Worker;
   readonly port: MessagePort;
   readonly wakeup: Wakeup;
+  /** Resolves at the end of the thread, also one that came unasked long before {@link Dataplane.stop}. */
+  readonly exited: Promise<unknown>;
 }
 
 interface DataplaneEvents {
@@ -121,7 +123,8 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
       workerData: { setup, port: port2 },
       transferList: [port2],
     });
-    const thread = { worker, port: port1, wakeup };
+    const exited = new Promise((resolve) => worker.once('exit', resolve));
+    const thread = { worker, port: port1, wakeup, exited };
     port1.on('message', (message: FromWorker) => this.#receive(message));
     worker.on('error', (error) => this.emit('failed', error));
     worker.on('exit', (code) => {
@@ -217,12 +220,11 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
     });
   }
 
-  /** Ends the threads; open connections end with the process. */
+  /** Resets the connections that are still open and ends the threads. */
   async stop(): Promise<void> {
     this.#stopping = true;
-    const exits = this.#threads.map(({ worker }) => new Promise((resolve) => worker.once('exit', resolve)));
     for (const thread of this.#threads) this.#send(thread, { type: 'stop' });
-    await Promise.all(exits);
+    await Promise.all(this.#threads.map(({ exited }) => exited));
     for (const { port, wakeup } of this.#threads) {
       port.close();
       wakeup.close();

@@ -42,6 +42,8 @@ export class TcpSession implements Watcher, TimerEntry {
   #attempts = 0;
   #endpointFd = -1;
   #open = false;
+  /** One side was reset, or timed out. */
+  #broken = false;
   #closed = false;
   #noDelay = false;
 
@@ -71,6 +73,8 @@ export class TcpSession implements Watcher, TimerEntry {
     if (events & SOURCE_READY) out.readable = true;
     if (events & END_NEAR) out.endNear = true;
     if (events & TARGET_READY) back.writable = true;
+    // Reading would not tell where that direction has ended, or waits for the other side to take what it has.
+    if (events & EPOLLERR) this.#breakOff();
     this.pump();
   }
 
@@ -83,18 +87,32 @@ export class TcpSession implements Watcher, TimerEntry {
   /** Moves data both ways; closes when both directions have ended, resets when one broke. */
   pump(): void {
     if (this.#closed) return;
-    const out = this.#toEndpoint.finished ? Flow.Finished : this.#toEndpoint.pump();
-    // An endpoint that answers and resets without reading everything: its answer may still be in the socket.
-    if (out === Flow.Broken) this.#toClient.readable = true;
-    const back = this.#toClient.finished ? Flow.Finished : this.#toClient.pump();
+    const out = this.#toEndpoint.pump();
+    const back = this.#toClient.pump();
     this.#count();
-    if (out === Flow.Broken || back === Flow.Broken) {
-      this.#reset();
+    if (!this.#broken && (out === Flow.Broken || back === Flow.Broken)) {
+      this.#breakOff();
+      this.relay.continueLater(this);
+    } else if (out === Flow.Unfinished || back === Flow.Unfinished) {
+      this.relay.continueLater(this);
+    } else if (this.#broken) {
+      this.reset();
     } else if (out === Flow.Finished && back === Flow.Finished) {
       this.#close();
     } else {
       this.#settle();
-      if (out === Flow.Unfinished || back === Flow.Unfinished) this.relay.continueLater(this);
+    }
+  }
+
+  /**
+   * One side is gone. What it said last may still be in its socket (an endpoint that answers and closes without reading
+   * everything resets too): it is delivered as far as the other side takes it at once, and then the reset follows.
+   */
+  #breakOff(): void {
+    this.#broken = true;
+    for (const stream of [this.#toEndpoint, this.#toClient]) {
+      stream.cutOff = true;
+      stream.readable = true;
     }
   }
 
@@ -170,7 +188,7 @@ export class TcpSession implements Watcher, TimerEntry {
   /** No endpoint answered: the client sees the reset that a closed port would give. */
   #refuse(): void {
     this.portal.count(FIELD.connectionsRefused, 1);
-    this.#reset();
+    this.reset();
   }
 
   #count(): void {
@@ -187,8 +205,8 @@ export class TcpSession implements Watcher, TimerEntry {
     this.#endpointFd = -1;
   }
 
-  /** A reset on either side travels as a reset, after what had already arrived for the other side. */
-  #reset(): void {
+  /** A reset on either side travels as a reset; it also leaves no TIME_WAIT behind. */
+  reset(): void {
     if (this.#open) {
       this.portal.count(FIELD.connectionResets, 1);
       resetOnClose(this.#endpointFd);

@@ -51,7 +51,10 @@ export class Stream {
   endNear = false;
   ended = false;
   finished = false;
+  /** The connection broke: what is left is still delivered, but its end must not look like a regular one. */
+  cutOff = false;
   #pending: Buffer | null = null;
+  /** Only while it holds data: between two steps an idle stream owns no descriptors but the connection's. */
   #pipe: Pipe | null = null;
   #fullReads = 0;
 
@@ -66,10 +69,9 @@ export class Stream {
     for (let step = 0; step < STEPS; step++) {
       if (this.#holdsData() && !this.#flush()) return Flow.Broken;
       if (this.#holdsData()) return Flow.Waiting;
-      if (this.ended) return this.#finish();
+      if (this.ended) return this.cutOff ? Flow.Broken : this.#finish();
       if (!this.readable) return Flow.Waiting;
-      const worked = this.#pipe === null ? this.#copy() : this.#splice(this.#pipe);
-      if (!worked) return Flow.Broken;
+      if (!this.#move()) return Flow.Broken;
     }
     return Flow.Unfinished;
   }
@@ -77,35 +79,36 @@ export class Stream {
   /** Gives back what it holds; the owner closes the descriptors. */
   release(): void {
     this.#pending = null;
-    if (this.#pipe !== null) this.#returnPipe(this.#pipe);
+    if (this.#pipe !== null) this.resources.pipes.give(this.#pipe);
+    this.#pipe = null;
   }
 
   #holdsData(): boolean {
-    return this.#pending !== null || (this.#pipe !== null && this.#pipe.held > 0);
+    return this.#pending !== null || this.#pipe !== null;
   }
 
   #finish(): Flow {
     if (!this.finished) {
       this.finished = true;
-      this.release();
       shutdownWrite(this.target);
     }
     return Flow.Finished;
+  }
+
+  #move(): boolean {
+    const isBulk = this.#fullReads >= FULL_READS_BEFORE_SPLICE;
+    const pipe = isBulk ? this.resources.pipes.take() : null;
+    return pipe === null ? this.#copy() : this.#splice(pipe);
   }
 
   #copy(): boolean {
     const { buffer } = this.resources;
     const length = libc.read(this.source, buffer.address, READ_SIZE);
     if (length <= 0) return this.#endOrError(length);
-    if (length === READ_SIZE) this.#countFullRead();
-    else this.#fullReads = 0;
+    this.#fullReads = length === READ_SIZE ? this.#fullReads + 1 : 0;
     // epoll(7): a short read from a stream socket means that it is empty.
     if (length < READ_SIZE && !this.endNear) this.readable = false;
     return this.#write(length);
-  }
-
-  #countFullRead(): void {
-    if (++this.#fullReads >= FULL_READS_BEFORE_SPLICE) this.#pipe = this.resources.pipes.take();
   }
 
   #write(length: number): boolean {
@@ -143,10 +146,14 @@ export class Stream {
 
   #splice(pipe: Pipe): boolean {
     const length = pipe.fill(this.source, pipe.capacity);
-    if (length <= 0) return this.#endOrError(length);
-    if (!this.#drain(pipe)) return false;
-    if (length < SMALL_SPLICE && pipe.held === 0) this.#returnPipe(pipe);
-    return true;
+    if (length <= 0) {
+      const ok = this.#endOrError(length);
+      this.resources.pipes.give(pipe);
+      return ok;
+    }
+    if (length < SMALL_SPLICE) this.#fullReads = 0;
+    this.#pipe = pipe;
+    return this.#drain(pipe);
   }
 
   #drain(pipe: Pipe): boolean {
@@ -155,13 +162,8 @@ export class Stream {
       if (moved < 0) return this.#blockedOnTarget();
       this.moved += moved;
     }
+    this.release();
     return true;
-  }
-
-  #returnPipe(pipe: Pipe): void {
-    this.resources.pipes.give(pipe);
-    this.#pipe = null;
-    this.#fullReads = 0;
   }
 
   #blockedOnTarget(): boolean {

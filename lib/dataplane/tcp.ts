@@ -31,7 +31,7 @@ export class TcpRelay implements Task {
   readonly #timerLists = [...this.#connectTimers, this.#keepAliveTimers];
   readonly #paused = new Set<TcpListener>();
   #unfinished: TcpSession[] = [];
-  #sessions = 0;
+  readonly #sessions = new Set<TcpSession>();
   #resumeAt = 0;
 
   /**
@@ -51,7 +51,7 @@ export class TcpRelay implements Task {
   }
 
   get sessions(): number {
-    return this.#sessions;
+    return this.#sessions.size;
   }
 
   get deadline(): number {
@@ -86,8 +86,10 @@ export class TcpRelay implements Task {
     closeSocket(fd);
   }
 
-  /** Reserves a session's descriptors, from idle flows if need be. */
+  /** Reserves a session's descriptors, from idle pipes and flows if need be. */
   reserve(): boolean {
+    if (this.budget.take(DESCRIPTORS_PER_SESSION)) return true;
+    this.resources.pipes.shrink();
     if (this.budget.take(DESCRIPTORS_PER_SESSION)) return true;
     this.freeDescriptors(DESCRIPTORS_PER_SESSION);
     return this.budget.take(DESCRIPTORS_PER_SESSION);
@@ -98,18 +100,24 @@ export class TcpRelay implements Task {
   }
 
   begin(fd: number, portal: PortalState, peer: SocketAddress): void {
-    this.#sessions++;
     portal.count(FIELD.connectionsTotal, 1);
     portal.count(FIELD.connectionsActive, 1);
     const client = portal.balancer.affinityTimeout === null ? null : clientKey(peer.memory.words, 0);
-    new TcpSession(this, portal, fd, client).start();
+    const session = new TcpSession(this, portal, fd, client);
+    this.#sessions.add(session);
+    session.start();
   }
 
   sessionClosed(session: TcpSession): void {
-    this.#sessions--;
+    this.#sessions.delete(session);
     session.portal.count(FIELD.connectionsActive, -1);
     this.unreserve();
-    if (this.#sessions === 0) this.onIdle();
+    if (this.#sessions.size === 0) this.onIdle();
+  }
+
+  /** Ends what is still open, so that both sides learn of it at once. */
+  resetAll(): void {
+    for (const session of this.#sessions) session.reset();
   }
 
   /** The listener stays quiet until descriptors come free; its clients wait in the kernel's backlog. */

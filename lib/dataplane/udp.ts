@@ -1,6 +1,15 @@
 import { EPOLLIN } from '../sys/constants.js';
 import { CONTROL_SIZE, CONTROL_WORDS, DatagramRing, DatagramSender, NAME_WORDS } from '../sys/datagrams.js';
-import { EAGAIN, ECONNREFUSED, errno, errnoName } from '../sys/errno.js';
+import {
+  EAGAIN,
+  ECONNREFUSED,
+  EHOSTUNREACH,
+  EINVAL,
+  ENETDOWN,
+  ENETUNREACH,
+  errno,
+  errnoName,
+} from '../sys/errno.js';
 import { SOCKADDR_IN_SIZE, SOCKADDR_IN6_SIZE, SOCKADDR_SIZE } from '../sys/sockaddr.js';
 import { closeSocket, connect, openDatagram, setBuffers } from '../sys/socket.js';
 import type { ClientKey } from './affinity.js';
@@ -21,6 +30,13 @@ const BATCHES_PER_EVENT = 4;
 const RING_SLOTS = 64;
 /** Older datagrams are not sent again, ms. */
 const RESEND_WINDOW = 200;
+/** Endpoints that refuse a flow within this time, ms, refused the same datagrams; later ones are another story. */
+const REFUSAL_WINDOW = 1000;
+/**
+ * What says that an endpoint is not there: its kernel's answer (ICMP), or this node's routes (EINVAL: a blackhole
+ * route). Anything else, a full buffer above all, costs the datagram and no more.
+ */
+const GONE: ReadonlySet<number> = new Set([ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, ENETDOWN, EINVAL]);
 /** Idle times of nf_conntrack_udp_timeout and nf_conntrack_udp_timeout_stream, ms. */
 const UNREPLIED_TIMEOUT = 30_000;
 const REPLIED_TIMEOUT = 120_000;
@@ -38,8 +54,9 @@ export class UdpRelay implements Watcher, Task {
   readonly #targets: (Target | null)[];
   readonly #clients: (ClientKey | null)[];
   readonly #pinRefreshAt: Float64Array;
-  /** Endpoints in a row that refused a flow. */
+  /** Endpoints in a row that refused a flow, and when the last one did. */
   readonly #refusals: Uint16Array;
+  readonly #refusedAt: Float64Array;
   /** Datagrams received up to the flow's last reply: the later ones were never answered. */
   readonly #answeredUpTo: Float64Array;
   readonly #flowOfFd: FlowIndex[] = [];
@@ -76,6 +93,7 @@ export class UdpRelay implements Watcher, Task {
     this.#clients = new Array(maxFlows).fill(null);
     this.#pinRefreshAt = new Float64Array(maxFlows);
     this.#refusals = new Uint16Array(maxFlows);
+    this.#refusedAt = new Float64Array(maxFlows);
     this.#answeredUpTo = new Float64Array(maxFlows);
     this.#batchFirst = new Int32Array(maxFlows).fill(NONE);
     this.#batchLast = new Int32Array(maxFlows);
@@ -120,7 +138,7 @@ export class UdpRelay implements Watcher, Task {
   }
 
   /** Endpoints of a portal went away: their flows move at once. */
-  endpointsChanged(portal: PortalState): void {
+  endpointsLost(portal: PortalState): void {
     this.#forEachFlow((flow) => {
       if (this.#portals[flow] !== portal || !this.#targets[flow]?.removed) return;
       this.#move(flow, portal.balancer.pick(this.#clients[flow]));
@@ -182,6 +200,8 @@ export class UdpRelay implements Watcher, Task {
       if (this.#batchFirst[flow] === NONE) {
         this.#batchFirst[flow] = slot;
         this.#batchFlows[flows++] = flow;
+        // At once, so that a new flow later in the batch does not take its place.
+        this.#table.touch(flow, this.loop.now);
       } else {
         this.#slotNext[this.#batchLast[flow]] = slot;
       }
@@ -200,7 +220,7 @@ export class UdpRelay implements Watcher, Task {
 
   #forward(flow: FlowIndex): void {
     let slot = this.#batchFirst[flow];
-    // Removed since it was sorted: a flow opened later in the batch needed its place.
+    // Removed since it was sorted: flows opened later in the batch needed its descriptor.
     if (slot === NONE) return;
     this.#batchFirst[flow] = NONE;
     const sender = this.#sender;
@@ -208,7 +228,6 @@ export class UdpRelay implements Watcher, Task {
     for (; slot !== NONE; slot = this.#slotNext[slot]) {
       sender.push(this.#ring.payloadAddress(slot), this.#ring.length(slot));
     }
-    this.#table.touch(flow, this.loop.now);
     this.#keepPin(flow);
     const portal = this.#portals[flow] as PortalState;
     portal.count(FIELD.datagramsIn, sender.count);
@@ -220,26 +239,31 @@ export class UdpRelay implements Watcher, Task {
 
   #sendFailed(flow: FlowIndex, portal: PortalState, missing: number): void {
     const code = errno();
-    if (code === ECONNREFUSED) this.#refused(flow, code);
+    if (GONE.has(code)) this.#refused(flow, code);
     else portal.count(FIELD.datagramsDropped, missing);
   }
 
   /** A flow's socket has replies, or the news that its endpoint is gone. */
   onReady(fd: number): void {
     const flow = this.#flowOfFd[fd];
-    const portal = this.#portals[flow] as PortalState;
-    const count = this.#replies.receive(fd, BATCH);
-    if (count < 0) {
-      const code = errno();
-      if (code !== EAGAIN) this.#refused(flow, code);
+    if (this.#relayReplies(flow) > 0) {
+      this.#noteReply(flow);
       return;
     }
+    const code = errno();
+    if (code !== EAGAIN) this.#refused(flow, code);
+  }
+
+  /** @returns how many replies there were, or -1 with `errno` */
+  #relayReplies(flow: FlowIndex): number {
+    const portal = this.#portals[flow] as PortalState;
+    const count = this.#replies.receive(this.#fds[flow], BATCH);
+    if (count < 0) return count;
     const sender = this.#sender;
     sender.clear();
     for (let slot = this.#replies.first; slot < this.#replies.first + count; slot++) {
       sender.push(this.#replies.payloadAddress(slot), this.#replies.length(slot));
     }
-    this.#noteReply(flow);
     portal.count(FIELD.datagramsOut, count);
     portal.count(FIELD.bytesOut, sender.bytes);
     const sent = sender.sendTo(
@@ -251,6 +275,7 @@ export class UdpRelay implements Watcher, Task {
       portal.isV6,
     );
     if (sent < count) portal.count(FIELD.datagramsDropped, count - sent);
+    return count;
   }
 
   #noteReply(flow: FlowIndex): void {
@@ -304,16 +329,17 @@ export class UdpRelay implements Watcher, Task {
     this.#remove(flow);
   }
 
-  /** Gives the flow a socket towards an endpoint; without success the flow is gone. */
+  /** Gives the flow a socket towards an endpoint, or towards another that can be had; without success the flow is gone. */
   #connectTo(flow: FlowIndex, target: Target): boolean {
     this.#targets[flow] = target;
     const fd = openDatagram(target.address.family);
-    this.#fds[flow] = fd;
-    if (fd < 0 || connect(fd, target.address) < 0) {
-      this.#fail(flow, target, errnoName(errno()));
+    if (fd < 0) {
+      this.report({ kind: 'descriptorsOut' });
       this.#remove(flow);
       return false;
     }
+    this.#fds[flow] = fd;
+    if (connect(fd, target.address) < 0) return this.#moveAway(flow, errno());
     setBuffers(fd, UDP_BUFFER_SIZE);
     this.#flowOfFd[fd] = flow;
     this.loop.watch(fd, EPOLLIN, this);
@@ -331,12 +357,30 @@ export class UdpRelay implements Watcher, Task {
 
   /** The endpoint is gone: another one gets the flow, and again what the first never answered. */
   #refused(flow: FlowIndex, code: number): void {
+    this.#saveReplies(flow);
+    if (this.#moveAway(flow, code)) this.#resend(flow);
+  }
+
+  /** What the endpoint said before it went is still in the socket that closes now. */
+  #saveReplies(flow: FlowIndex): void {
+    for (let batch = 0; batch < BATCHES_PER_EVENT; batch++) {
+      if (this.#relayReplies(flow) < 0 && errno() === EAGAIN) return;
+    }
+  }
+
+  /** @returns whether another endpoint has the flow now; each is tried once, then the flow is gone */
+  #moveAway(flow: FlowIndex, code: number): boolean {
     const target = this.#targets[flow] as Target;
     const { balancer } = this.#portals[flow] as PortalState;
     this.#fail(flow, target, errnoName(code));
-    const refusals = ++this.#refusals[flow];
-    const other = refusals < balancer.size ? balancer.pickOther(this.#clients[flow], [target]) : null;
-    if (this.#move(flow, other)) this.#resend(flow);
+    const { now } = this.loop;
+    const inARow = now - this.#refusedAt[flow] < REFUSAL_WINDOW ? this.#refusals[flow] + 1 : 1;
+    this.#refusals[flow] = inARow;
+    this.#refusedAt[flow] = now;
+    return this.#move(
+      flow,
+      inARow < balancer.size ? balancer.pickOther(this.#clients[flow], [target]) : null,
+    );
   }
 
   /** @returns false where the flow had to go, as there is nowhere to move it */

@@ -96,6 +96,7 @@ class DataplaneWorker {
         this.#reportDrained();
         break;
       case 'stop':
+        this.#tcp.resetAll();
         this.#loop.stop();
         break;
     }
@@ -108,8 +109,8 @@ class DataplaneWorker {
   #apply(set: readonly WorkerPortal[], remove: readonly number[]): void {
     for (const slot of remove) this.#remove(slot);
     const changed = set.map((portal) => this.#setEndpoints(portal));
-    for (const [index, active] of changed.entries()) {
-      if (active.protocol === 'UDP') this.#udp.endpointsChanged(active.state);
+    for (const [index, { active, lostEndpoints }] of changed.entries()) {
+      if (lostEndpoints && active.protocol === 'UDP') this.#udp.endpointsLost(active.state);
       this.#setListeners(active, set[index].listeners);
       this.#setAdmission(active, set[index].admission);
     }
@@ -123,7 +124,7 @@ class DataplaneWorker {
     }
   }
 
-  #setEndpoints(portal: WorkerPortal): Active {
+  #setEndpoints(portal: WorkerPortal): { active: Active; lostEndpoints: boolean } {
     let active = this.#portals.get(portal.slot);
     if (active === undefined) {
       const state = new PortalState(portal, this.#context, this.#cells);
@@ -132,8 +133,7 @@ class DataplaneWorker {
     }
     active.state.key = portal.key;
     active.state.balancer.affinityTimeout = portal.affinityTimeout;
-    active.state.balancer.update(portal.endpoints);
-    return active;
+    return { active, lostEndpoints: active.state.balancer.update(portal.endpoints) };
   }
 
   #setListeners(active: Active, wanted: readonly WorkerListener[]): void {

@@ -1,9 +1,13 @@
+import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
+import type { Family } from '../model/portal.js';
 import { EADDRNOTAVAIL, EEXIST, errnoName } from '../sys/errno.js';
 import { type AddressFailure, RouteSocket } from '../sys/netlink.js';
 import { addressBytes, addressText } from '../sys/sockaddr.js';
 import { AddressRecord } from './addressrecord.js';
 import { type Redirect, type RedirectChange, type RedirectDriver, RedirectError } from './driver.js';
+
+const IPV6_ADVICE = 'enable IPv6 on lo (sysctl -w net.ipv6.conf.lo.disable_ipv6=0)';
 
 export interface AddressOptions {
   readonly log: Logger;
@@ -26,6 +30,7 @@ export class AddressDriver implements RedirectDriver {
     private readonly record: AddressRecord,
     /** Ours on the loopback device, or about to be. */
     private owned: Set<string>,
+    readonly unsupported: ReadonlyMap<Family, string>,
   ) {}
 
   /** @throws RedirectError if the loopback device is down or the state directory is not usable */
@@ -36,7 +41,7 @@ export class AddressDriver implements RedirectDriver {
         throw new RedirectError('the loopback device is down: ip link set lo up');
       }
       const record = new AddressRecord(stateDir);
-      return new AddressDriver(log, routes, record, await record.read());
+      return new AddressDriver(log, routes, record, await record.read(), await findUnsupported());
     } catch (error) {
       routes.close();
       throw error;
@@ -87,7 +92,7 @@ export class AddressDriver implements RedirectDriver {
   private wantedAddresses(): Map<string, Redirect> {
     const wanted = new Map<string, Redirect>();
     for (const redirect of this.redirects.values()) {
-      for (const vip of redirect.vips) wanted.set(addressText(addressBytes(vip.address)), redirect);
+      for (const vip of redirect.vips) wanted.set(plain(vip.address), redirect);
     }
     return wanted;
   }
@@ -103,7 +108,13 @@ export class AddressDriver implements RedirectDriver {
     const more = real.length > 1 ? ` and ${real.length - 1} more` : '';
     throw new RedirectError(
       `cannot add ${address} for ${wanted.get(address)?.label}${more} to the loopback device: ${errnoName(code)}; ${advice(address)}`,
+      this.idsWith(new Set(real.map((failure) => failure.address))),
     );
+  }
+
+  private idsWith(addresses: ReadonlySet<string>): string[] {
+    const isAffected = ({ vips }: Redirect) => vips.some((vip) => addresses.has(plain(vip.address)));
+    return [...this.redirects.values()].filter(isAffected).map(({ id }) => id);
   }
 }
 
@@ -126,6 +137,20 @@ export async function clearAddresses(stateDir: string): Promise<number> {
   return owned.size;
 }
 
+/** A kernel without IPv6 has no such file; where it is disabled on the device, no address can be added. */
+async function findUnsupported(): Promise<Map<Family, string>> {
+  const disabled = await readFile('/proc/sys/net/ipv6/conf/lo/disable_ipv6', 'utf8').catch(() => '1');
+  if (disabled.trim() === '0') return new Map();
+  return new Map([
+    ['IPv6', `this node has no IPv6 on its loopback device; ${IPV6_ADVICE}, then start again`],
+  ]);
+}
+
+/** The spelling that the kernel uses. */
+function plain(address: string): string {
+  return addressText(addressBytes(address));
+}
+
 function openRoutes(): RouteSocket {
   try {
     return new RouteSocket();
@@ -145,7 +170,5 @@ async function removeOwned(routes: RouteSocket, owned: Iterable<string>): Promis
 }
 
 function advice(address: string): string {
-  return address.includes(':')
-    ? 'run as root, with IPv6 enabled on lo (sysctl net.ipv6.conf.lo.disable_ipv6=0)'
-    : 'run as root';
+  return address.includes(':') ? `run as root; ${IPV6_ADVICE}` : 'run as root';
 }

@@ -46,6 +46,7 @@ export class AddressRecord {
 
   async delete(): Promise<void> {
     await rm(this.file, { force: true });
+    await rm(`${this.file}.new`, { force: true });
   }
 
   private failure(verb: string, error: unknown): RedirectError {

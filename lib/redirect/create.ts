@@ -3,6 +3,7 @@ import { AddressDriver, clearAddresses } from './address.js';
 import { type RunCommand, runCommand } from './command.js';
 import { type RedirectDriver, RedirectError } from './driver.js';
 import { clearIptables, IptablesDriver } from './iptables.js';
+import { clearLeftovers } from './leftovers.js';
 import { NoneDriver } from './none.js';
 import type { PortRange } from './rules.js';
 
@@ -30,21 +31,10 @@ export async function createRedirectDriver(
   options: RedirectOptions,
 ): Promise<RedirectDriver> {
   const driver = await open(mode, options);
-  if (driver.name === 'iptables') await clearOther(options, clearAddresses(options.stateDir));
-  if (driver.name === 'address') await clearOther(options, clearIptables(options.run ?? runCommand));
+  const { log, stateDir, run = runCommand } = options;
+  if (driver.name === 'iptables') await clearLeftovers(log, 'the loopback device', clearAddresses(stateDir));
+  if (driver.name === 'address') await clearLeftovers(log, 'iptables', clearIptables(run));
   return driver;
-}
-
-async function clearOther({ log }: RedirectOptions, cleared: Promise<number>): Promise<void> {
-  try {
-    const count = await cleared;
-    if (count > 0) log.info({ count }, 'removed what another redirect driver had left behind');
-  } catch (error) {
-    log.warn(
-      { reason: (error as Error).message },
-      'cannot remove what another redirect driver may have left',
-    );
-  }
 }
 
 function open(mode: RedirectMode, options: RedirectOptions): Promise<RedirectDriver> {

@@ -30,9 +30,17 @@ export interface RedirectChange {
 export interface RedirectDriver {
   readonly name: 'iptables' | 'address' | 'none';
   readonly capture: 'port' | 'address';
-  /** Applies one change in one transaction. Rejects with {@link RedirectError}; the wanted state is then kept for `audit`. */
+  /** The families whose VIPs cannot be redirected on this node, each with why and what to do. */
+  readonly unsupported: ReadonlyMap<Family, string>;
+  /**
+   * Applies one change, of supported families, in one transaction for each. Rejects with {@link RedirectError}; the wanted
+   * state is then kept for `audit`.
+   */
   apply(change: RedirectChange): Promise<void>;
-  /** Compares the kernel with the wanted state and repairs it. Resolves to the number of things put back (0: all was well). */
+  /**
+   * Compares the kernel with the wanted state and repairs it. Resolves to the number of things put back (0: all was
+   * well). Rejects with {@link RedirectError}.
+   */
   audit(): Promise<number>;
   /** Removes everything that this program ever made, in this run or an earlier one that was killed. */
   clear(): Promise<void>;
@@ -41,4 +49,16 @@ export interface RedirectDriver {
 /** A failure of the redirect; the message says what failed, why, and what to do. */
 export class RedirectError extends Error {
   override readonly name = 'RedirectError';
+  readonly #failed: ReadonlySet<string> | null;
+
+  /** @param failed ids of the redirects that are not in place; without it, any of them may be missing */
+  constructor(message: string, failed?: Iterable<string>) {
+    super(message);
+    this.#failed = failed === undefined ? null : new Set(failed);
+  }
+
+  /** Whether a redirect may be missing because of this. */
+  concerns(id: string): boolean {
+    return this.#failed === null || this.#failed.has(id);
+  }
 }

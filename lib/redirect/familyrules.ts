@@ -38,6 +38,11 @@ export class FamilyRules {
     this.vips = new ChainTree(vipKeyspace(options.family));
   }
 
+  /** The redirects that are wanted. */
+  get ids(): Iterable<string> {
+    return this.entries.keys();
+  }
+
   /** @throws RedirectError for a VIP that is not an address */
   set(redirect: Redirect): void {
     const entries = { vips: this.vipEntries(redirect), guarded: this.guardEntries(redirect) };

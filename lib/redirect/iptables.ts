@@ -1,8 +1,9 @@
 import type { Logger } from 'pino';
 import type { Family } from '../model/portal.js';
 import type { RunCommand } from './command.js';
-import { type Redirect, type RedirectChange, type RedirectDriver, RedirectError } from './driver.js';
+import { type RedirectChange, type RedirectDriver, RedirectError } from './driver.js';
 import { FamilyRules } from './familyrules.js';
+import { clearLeftovers } from './leftovers.js';
 import { probe } from './probe.js';
 import type { PortRange } from './rules.js';
 import { allXtables, type Backend, findBackends, INSTALL_HINT } from './xtables.js';
@@ -26,8 +27,7 @@ export class IptablesDriver implements RedirectDriver {
   private constructor(
     private readonly options: IptablesOptions,
     private readonly families: ReadonlyMap<Family, FamilyRules>,
-    /** Why IPv6 is not among the families. */
-    private readonly ipv6Problem: string,
+    readonly unsupported: ReadonlyMap<Family, string>,
   ) {}
 
   /**
@@ -68,37 +68,40 @@ export class IptablesDriver implements RedirectDriver {
       options.log.info({ backend: backend.name, family, ...features }, 'iptables redirects work');
     };
     await prepare('IPv4');
-    let ipv6Problem = '';
+    const unsupported = new Map<Family, string>();
     try {
       await prepare('IPv6');
     } catch (error) {
-      ipv6Problem = (error as Error).message;
-      options.log.warn({ reason: ipv6Problem }, 'IPv6 VIPs cannot be redirected on this node; IPv4 works');
+      unsupported.set(
+        'IPv6',
+        `ip6tables does not work here (${(error as Error).message}); load the kernel's IPv6 nat module and start again, or use --redirect=address`,
+      );
     }
-    return new IptablesDriver(options, families, ipv6Problem);
+    return new IptablesDriver(options, families, unsupported);
   }
 
   async apply(change: RedirectChange): Promise<void> {
-    const failures: string[] = [];
+    const failures = new Failures();
     for (const id of change.remove) for (const rules of this.families.values()) rules.delete(id);
     for (const redirect of change.set) {
-      try {
-        this.families.get(redirect.family)?.set(redirect);
-      } catch (error) {
-        failures.push((error as Error).message);
-      }
+      await failures.attempt([redirect.id], () => this.families.get(redirect.family)?.set(redirect));
     }
-    for (const rules of this.families.values()) {
-      await rules.program().catch((error: Error) => failures.push(error.message));
+    for (const [family, rules] of this.families) {
+      const ids = change.set.filter((redirect) => redirect.family === family).map(({ id }) => id);
+      await failures.attempt(ids, () => rules.program());
     }
-    const stranded = change.set.filter((redirect) => !this.families.has(redirect.family));
-    if (stranded.length > 0) failures.push(this.strandedMessage(stranded));
-    if (failures.length > 0) throw new RedirectError(failures.join('; '));
+    failures.throwIfAny();
   }
 
   async audit(): Promise<number> {
+    const failures = new Failures();
     let count = 0;
-    for (const rules of this.families.values()) count += await rules.audit();
+    for (const rules of this.families.values()) {
+      await failures.attempt(rules.ids, async () => {
+        count += await rules.audit();
+      });
+    }
+    failures.throwIfAny();
     return count;
   }
 
@@ -107,24 +110,34 @@ export class IptablesDriver implements RedirectDriver {
     for (const rules of this.families.values()) rules.forget();
     await clearIptables(this.options.run);
   }
+}
 
-  private strandedMessage(redirects: readonly Redirect[]): string {
-    const labels = redirects.slice(0, 3).map((redirect) => redirect.label);
-    const rest = redirects.length > labels.length ? ` and ${redirects.length - labels.length} more` : '';
-    return `the IPv6 VIPs of ${labels.join(', ')}${rest} are not reachable, as ip6tables does not work here (${this.ipv6Problem}); load the kernel's IPv6 nat module, or use --redirect=address`;
+/** What went wrong on the way: one family's trouble must not keep the other from being served. */
+class Failures {
+  private readonly messages: string[] = [];
+  private readonly ids = new Set<string>();
+
+  /** Runs a step that puts these redirects in place. */
+  async attempt(ids: Iterable<string>, step: () => void | Promise<void>): Promise<void> {
+    try {
+      await step();
+    } catch (error) {
+      this.messages.push((error as Error).message);
+      for (const id of ids) this.ids.add(id);
+    }
+  }
+
+  /** @throws RedirectError */
+  throwIfAny(): void {
+    if (this.messages.length > 0) throw new RedirectError(this.messages.join('; '), this.ids);
   }
 }
 
 /** What an earlier run left in a back end that the node has given up would still send VIPs to old ports. */
 async function clearStale(backends: readonly Backend[], { log }: IptablesOptions): Promise<void> {
-  for (const backend of backends) {
-    for (const xtables of [backend.IPv4, backend.IPv6]) {
-      try {
-        const count = await xtables.clear();
-        if (count > 0) log.info({ backend: backend.name, count }, 'removed rules left in the other back end');
-      } catch (error) {
-        log.warn({ backend: backend.name, reason: (error as Error).message }, 'cannot look for old rules');
-      }
+  for (const { name, IPv4, IPv6 } of backends) {
+    for (const xtables of [IPv4, IPv6]) {
+      await clearLeftovers(log, `the ${name} back end of ${xtables.family}`, xtables.clear());
     }
   }
 }

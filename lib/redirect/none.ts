@@ -4,6 +4,7 @@ import type { RedirectDriver } from './driver.js';
 export class NoneDriver implements RedirectDriver {
   readonly name = 'none';
   readonly capture = 'port';
+  readonly unsupported = new Map<never, never>();
 
   async apply(): Promise<void> {}
 

@@ -186,7 +186,7 @@ function labelsOf(portal: PortalCounters): Record<(typeof LABELS)[number], strin
   return { namespace, service, port: portal.portName, protocol: portal.protocol, family: portal.family };
 }
 
-const STATES: readonly PortalStatus['state'][] = ['serving', 'pending', 'no-endpoints'];
+const STATES: readonly PortalStatus['state'][] = ['serving', 'pending', 'no-endpoints', 'unsupported'];
 
 function registerPortalStates(registry: Registry, source: MetricsSource): void {
   const gauge = new Gauge({

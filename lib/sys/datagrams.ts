@@ -191,7 +191,8 @@ export class DatagramSender {
   readonly #segmentControl = new Memory(SEGMENT_SPACE);
   #segmentSize = 0;
   #uniform = true;
-  #segmentationWorks = true;
+  /** Learned: what the kernel refused once is not tried again. */
+  #largestSegment = LARGEST_SEGMENT;
 
   constructor(capacity: number) {
     this.capacity = capacity;
@@ -223,18 +224,16 @@ export class DatagramSender {
     this.bytes += length;
   }
 
-  /** All segments have one size; only the last may be shorter. */
+  /** All segments have one size; only the last may be shorter, but not empty: nothing would be left to see of it. */
   #fitsRun(length: number): boolean {
-    return length <= this.#segmentSize && this.bytes === this.count * this.#segmentSize;
+    return length > 0 && length <= this.#segmentSize && this.bytes === this.count * this.#segmentSize;
   }
 
   #canSegment(): boolean {
     return (
       this.#uniform &&
-      this.#segmentationWorks &&
       this.count > 1 &&
-      this.#segmentSize > 0 &&
-      this.#segmentSize <= LARGEST_SEGMENT &&
+      this.#segmentSize <= this.#largestSegment &&
       this.bytes <= LARGEST_SUPER_DATAGRAM
     );
   }
@@ -304,13 +303,10 @@ export class DatagramSender {
     putAddress(words, 0, name, nameLength, control, controlLength);
     if (libc.sendmsg(fd, this.#segmented.address, FLAGS) >= 0) return this.count;
     const code = errno();
-    // EINVAL: before Linux 4.18, or larger than this path's MTU (6.x). EIO: the device cannot checksum.
-    if (code === EMSGSIZE) return -1;
-    if (code === EINVAL || code === EIO) {
-      this.#segmentationWorks = false;
-      return -1;
-    }
-    return 0;
+    // EMSGSIZE or EINVAL, by the kernel's age: larger than the path's MTU, or unknown (before 4.18). EIO: a device that cannot checksum.
+    if (code !== EMSGSIZE && code !== EINVAL && code !== EIO) return 0;
+    this.#largestSegment = code === EIO ? 0 : this.#segmentSize - 1;
+    return -1;
   }
 
   #sendEach(fd: number): number {

@@ -23,6 +23,7 @@ export const {
   EIO,
   EMFILE,
   EMSGSIZE,
+  ENETDOWN,
   ENETUNREACH,
   ENOBUFS,
   ENOENT,

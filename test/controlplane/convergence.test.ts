@@ -17,6 +17,7 @@ const PROXY_PORTS = { first: 20_000, last: 20_999 };
 /** Remembers what a real driver would tell the kernel. */
 class FakeDriver implements RedirectDriver {
   readonly name = 'iptables';
+  readonly unsupported = new Map();
   readonly redirects = new Map<string, Redirect>();
 
   constructor(readonly capture: 'port' | 'address') {}

@@ -6,12 +6,14 @@ import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { addressBytes, addressText } from '../../lib/sys/sockaddr.js';
 import type {
+  Conversation,
   FloodReply,
   FloodRequest,
   HoldReply,
   HoldRequest,
   Outcome,
   Request,
+  Target,
   TcpReply,
   TcpRequest,
   TransferReply,
@@ -23,7 +25,7 @@ import { chunks, Digest, patternAt } from './pattern.js';
 
 const MEGABYTE = 1 << 20;
 /** A server that says nothing for so long, ms, has nothing to say. */
-const TCP_PATIENCE_MS = 20_000;
+const PATIENCE_MS = 20_000;
 
 const codeOf = (error: unknown) => (error as NodeJS.ErrnoException).code ?? String(error);
 
@@ -65,7 +67,7 @@ async function converse(request: TcpRequest, source: string): Promise<TcpReply> 
   const socket = open(request, source);
   let text = '';
   const outcome = await new Promise<Outcome>((resolve) => {
-    socket.setTimeout(TCP_PATIENCE_MS, () => resolve('silence'));
+    socket.setTimeout(PATIENCE_MS, () => resolve('silence'));
     socket.on('error', (error) => resolve(codeOf(error)));
     socket.on('end', () => resolve('end'));
     socket.on('data', (data) => {
@@ -86,40 +88,50 @@ function udp(request: UdpRequest): Promise<UdpReply[]> {
 }
 
 async function exchange(request: UdpRequest, source: string): Promise<UdpReply> {
-  const socket = createSocket(isIPv6(request.address) ? 'udp6' : 'udp4');
   const answers: string[] = [];
   try {
-    if (source !== '') {
-      socket.bind(0, source);
-      await once(socket, 'listening');
-    }
-    socket.connect(request.port, request.address);
-    await once(socket, 'connect');
+    const socket = await openUdp(request, source);
     for (let i = 0; i < (request.times ?? 1); i++) answers.push(await roundTrip(socket, request));
+    socket.close();
   } catch (error) {
     answers.push(codeOf(error));
-  } finally {
-    socket.close();
   }
   return { source, answers };
 }
 
-async function roundTrip(
-  socket: UdpSocket,
-  { payload = '?', bytes, patienceMs = 5000 }: UdpRequest,
-): Promise<string> {
-  const signal = AbortSignal.timeout(patienceMs);
+/** A socket that takes answers from the address that it asks and from no other. */
+async function openUdp({ address, port }: Target, source: string): Promise<UdpSocket> {
+  const socket = createSocket(isIPv6(address) ? 'udp6' : 'udp4');
+  if (source !== '') {
+    socket.bind(0, source);
+    await once(socket, 'listening');
+  }
+  socket.connect(port, address);
+  await once(socket, 'connect');
+  return socket;
+}
+
+async function roundTrip(socket: UdpSocket, request: UdpRequest): Promise<string> {
+  const signal = AbortSignal.timeout(request.patienceMs ?? 5000);
   try {
-    const answered = once(socket, 'message', { signal });
-    socket.send(bytes === undefined ? payload : patternAt(0, bytes), () => {});
-    const [message] = (await answered) as [Buffer];
-    if (bytes === undefined) return String(message);
-    const digest = new Digest();
-    digest.add(message);
-    return `${digest.bytes}:${digest.hex}`;
+    return await answerOf(socket, request, signal);
   } catch (error) {
     return signal.aborted ? 'silence' : codeOf(error);
   }
+}
+
+async function answerOf(
+  socket: UdpSocket,
+  { payload = '?', bytes }: Pick<UdpRequest, 'payload' | 'bytes'>,
+  signal: AbortSignal,
+): Promise<string> {
+  const answered = once(socket, 'message', { signal });
+  socket.send(bytes === undefined ? payload : patternAt(0, bytes), () => {});
+  const [message] = (await answered) as [Buffer];
+  if (bytes === undefined) return String(message);
+  const digest = new Digest();
+  digest.add(message);
+  return `${digest.bytes}:${digest.hex}`;
 }
 
 async function transfer(request: TransferRequest): Promise<TransferReply> {
@@ -156,37 +168,66 @@ async function readSlowly(socket: Socket, digest: Digest, restMs: number | undef
   }
 }
 
+/** An open connection or flow. */
+interface Held {
+  /** One round trip. @throws the error that came instead of an answer */
+  ask(signal: AbortSignal): Promise<string>;
+  close(): void;
+}
+
 /** A line of output for each round; a line of input asks for the next. */
 async function hold(request: HoldRequest): Promise<void> {
   const sources = request.sources ?? [''];
-  const sockets = Array.from({ length: request.connections }, (_, i) => sources[i % sources.length]);
-  const held = await inParallel(sockets, 64, (source) => opened(open(request, source)));
-  const report = async () => process.stdout.write(`${JSON.stringify(await roundOver(held))}\n`);
+  const jobs = Array.from({ length: request.connections }, (_, i) => sources[i % sources.length]);
+  const open = request.protocol === 'UDP' ? holdUdp : holdTcp;
+  const held = await inParallel(jobs, 64, (source) => open(request, source));
+  const report = async () => process.stdout.write(`${JSON.stringify(await roundOver(held, request))}\n`);
   await report();
   for await (const _ of createInterface({ input: process.stdin })) await report();
-  for (const socket of held) socket.destroy();
+  for (const each of held) each.close();
 }
 
-function opened(socket: Socket): Promise<Socket> {
-  return new Promise((resolve) => {
-    socket.once('connect', () => resolve(socket));
-    socket.once('error', () => resolve(socket));
+async function holdTcp(request: HoldRequest, source: string): Promise<Held> {
+  const socket = open(request, source);
+  await new Promise<void>((resolve) => {
+    socket.once('connect', resolve);
+    socket.on('error', () => resolve());
   });
+  // A server that ends will not answer; without this the next round would wait for it.
+  socket.on('end', () => socket.destroy(Object.assign(new Error('the server ended'), { code: 'end' })));
+  return {
+    async ask(signal) {
+      if (socket.destroyed) throw socket.errored;
+      socket.write('?');
+      const [data] = (await once(socket, 'data', { signal })) as [Buffer];
+      return String(data);
+    },
+    close: () => socket.destroy(),
+  };
 }
 
-async function roundOver(sockets: readonly Socket[]): Promise<HoldReply> {
-  const outcomes = await inParallel(sockets, 64, async (socket) => {
-    if (socket.destroyed) return codeOf(socket.errored);
-    socket.write('?');
+async function holdUdp(request: HoldRequest, source: string): Promise<Held> {
+  const socket = await openUdp(request, source);
+  // An error between two rounds is the next round's to find.
+  socket.on('error', () => {});
+  return { ask: (signal) => answerOf(socket, {}, signal), close: () => socket.close() };
+}
+
+async function roundOver(held: readonly Held[], { listAnswers = false }: HoldRequest): Promise<HoldReply> {
+  const errors = new Set<string>();
+  let answered = 0;
+  const answers = await inParallel(held, 64, async (each) => {
     try {
-      await once(socket, 'data', { signal: AbortSignal.timeout(TCP_PATIENCE_MS) });
-      return null;
+      const text = await each.ask(AbortSignal.timeout(PATIENCE_MS));
+      answered++;
+      return text;
     } catch (error) {
-      return codeOf(error);
+      const code = codeOf(error);
+      errors.add(code);
+      return code;
     }
   });
-  const errors = outcomes.filter((outcome) => outcome !== null);
-  return { answered: outcomes.length - errors.length, errors: [...new Set(errors)] };
+  return { answered, errors: [...errors], ...(listAnswers && { answers }) };
 }
 
 async function flood(request: FloodRequest): Promise<FloodReply> {
@@ -219,10 +260,11 @@ async function sendOne({ port, address }: FloodRequest, source: string): Promise
 const request = JSON.parse(process.argv[2]) as Request;
 switch (request.what) {
   case 'tcp':
-    print(await tcp(request));
-    break;
   case 'udp':
-    print(await udp(request));
+    print(await converseOnce(request));
+    break;
+  case 'each':
+    print(await inParallel(request.conversations, 1, converseOnce));
     break;
   case 'transfer':
     print(await transfer(request));
@@ -233,6 +275,10 @@ switch (request.what) {
   case 'hold':
     await hold(request);
     break;
+}
+
+function converseOnce(request: Conversation): Promise<TcpReply[] | UdpReply[]> {
+  return request.what === 'tcp' ? tcp(request) : udp(request);
 }
 
 function print(reply: object): void {

@@ -1,5 +1,6 @@
 /** Clients for what curl and its kind cannot do. They run in a pod and answer in JSON. */
 import { fileURLToPath } from 'node:url';
+import type { Protocol } from '../../lib/model/portal.js';
 import type { Host } from './host.js';
 import type { Program } from './program.js';
 
@@ -72,14 +73,20 @@ export interface TransferReply {
 }
 
 export interface HoldRequest extends Target {
+  /** UDP: sockets of their own source ports, each one flow. @defaultValue `TCP` */
+  readonly protocol?: Protocol;
   readonly connections: number;
   readonly sources?: readonly string[];
+  /** Wants the answers in the reply. */
+  readonly listAnswers?: boolean;
 }
 
 /** After each round trip over all held connections. */
 export interface HoldReply {
   readonly answered: number;
   readonly errors: readonly string[];
+  /** In the order of the connections: the text of each answer, or the error's code. Only where asked for. */
+  readonly answers?: readonly string[];
 }
 
 export interface FloodRequest extends Target {
@@ -94,9 +101,12 @@ export interface FloodReply {
   readonly sent: number;
 }
 
+/** What one client program can do one after the other. */
+export type Conversation = ({ readonly what: 'tcp' } & TcpRequest) | ({ readonly what: 'udp' } & UdpRequest);
+
 export type Request =
-  | ({ readonly what: 'tcp' } & TcpRequest)
-  | ({ readonly what: 'udp' } & UdpRequest)
+  | Conversation
+  | { readonly what: 'each'; readonly conversations: readonly Conversation[] }
   | ({ readonly what: 'transfer' } & TransferRequest)
   | ({ readonly what: 'hold' } & HoldRequest)
   | ({ readonly what: 'flood' } & FloodRequest);
@@ -114,6 +124,14 @@ export function askUdp(host: Host, request: UdpRequest): Promise<UdpReply[]> {
   return ask(host, { what: 'udp', ...request });
 }
 
+/** Several questions, one after the other, from one program: many little ones take less time so. */
+export function askEach(
+  host: Host,
+  conversations: readonly Conversation[],
+): Promise<(TcpReply[] | UdpReply[])[]> {
+  return ask(host, { what: 'each', conversations });
+}
+
 /** Sends much to a `sink`, or reads much from a `source`. */
 export function transfer(host: Host, request: TransferRequest): Promise<TransferReply> {
   return ask(host, { what: 'transfer', ...request });
@@ -129,7 +147,7 @@ async function ask<Reply>(host: Host, request: Request): Promise<Reply> {
   return JSON.parse(await host.must(process.execPath, args, { timeoutMs: TIMEOUT_MS })) as Reply;
 }
 
-/** Many connections to a `name` or `echo` port, open at the same time for as long as the test wants. */
+/** Many connections, or UDP flows, to a `name` or `echo` port, open at the same time for as long as the test wants. */
 export class HeldConnections {
   #rounds = 0;
 

@@ -20,6 +20,8 @@ export interface KubePortalOptions {
   /** More flags for `run`. */
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** Hard limit of open files (RLIMIT_NOFILE); the test's own unless given. */
+  readonly descriptorLimit?: number;
 }
 
 /** One line of the log, as pino writes it. */
@@ -162,10 +164,12 @@ export class KubePortal {
   }
 
   #launch(): void {
-    const { kubeconfig, flags = [], env = {} } = this.#options;
+    const { kubeconfig, flags = [], env = {}, descriptorLimit } = this.#options;
+    const limits = descriptorLimit === undefined ? [] : [`--nofile=${descriptorLimit}`];
     const source = kubeconfig ? ['--kubeconfig', kubeconfig] : ['--manifest', this.manifestDirectory];
     const directories = [...source, '--state-dir', this.stateDirectory];
-    this.#program = this.#host.spawn(process.execPath, [BIN, 'run', ...directories, ...flags], { env });
+    const command = [...limits, process.execPath, BIN, 'run', ...directories, ...flags];
+    this.#program = this.#host.spawn('prlimit', command, { env });
   }
 
   async #get(url: string): Promise<string> {

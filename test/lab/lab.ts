@@ -47,7 +47,8 @@ export class Pod extends Host {
 /** Every namespace of a lab begins with this and the process id of the test. */
 const PREFIX = 'kp-lab';
 const NODE_PORT_ON_BRIDGE = { address4: '10.244.0.1', address6: 'fd00:244::1' };
-const NODE_UPLINK = { address4: '192.0.2.1', address6: 'fd00:2::1' };
+/** The node's addresses in the world outside; {@link Lab.node} has those on the bridge. */
+export const NODE_UPLINK = { address4: '192.0.2.1', address6: 'fd00:2::1' };
 const OUTSIDE = { address4: '192.0.2.2', address6: 'fd00:2::2' };
 
 /**

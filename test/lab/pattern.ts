@@ -6,7 +6,7 @@ for (let i = 0, state = 1; i < PERIOD; i++) {
   state = (Math.imul(state, 1664525) + 1013904223) | 0;
   block[i] = state >>> 24;
 }
-block.copy(block, PERIOD, 0, PERIOD);
+block.copy(block, PERIOD - 1, 0, PERIOD);
 
 /** Bytes of an endless pattern, the same in every program; the result must not be changed. @param length at most 1 MiB */
 export function patternAt(offset: number, length: number): Buffer {

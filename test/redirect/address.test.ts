@@ -9,7 +9,7 @@ import { AddressDriver } from '../../lib/redirect/address.js';
 import { clearAll } from '../../lib/redirect/clear.js';
 import type { RunCommand } from '../../lib/redirect/command.js';
 import { createRedirectDriver, type RedirectOptions } from '../../lib/redirect/create.js';
-import type { Redirect } from '../../lib/redirect/driver.js';
+import type { Redirect, RedirectError } from '../../lib/redirect/driver.js';
 import { Pod, sh } from './namespace.js';
 import { NameServer, reach, reachFrom } from './reach.js';
 
@@ -143,11 +143,18 @@ t.test('what a killed run left is removed or taken over', async (t) => {
 t.test('an address that cannot be added is named; the others work', async (t) => {
   sh('sysctl -qw net.ipv6.conf.lo.disable_ipv6=1');
   const driver = await open();
+  t.match(driver.unsupported.get('IPv6'), /disable_ipv6=0/);
   const change = { set: [redirect('six', 'fd00:96::10'), redirect('four', '10.96.0.50')], remove: [] };
-  await t.rejects(driver.apply(change), {
+  const error = await driver.apply(change).then(
+    () => null,
+    (error: RedirectError) => error,
+  );
+  t.match(error, {
     name: 'RedirectError',
     message: /fd00:96::10 for default\/six:main .*disable_ipv6/,
   });
+  t.ok(error?.concerns('six'));
+  t.notOk(error?.concerns('four'));
   t.strictSame(onLoopback(), ['10.96.0.50/32']);
   sh('sysctl -qw net.ipv6.conf.lo.disable_ipv6=0');
   t.equal(await driver.audit(), 1);

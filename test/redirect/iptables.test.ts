@@ -3,7 +3,7 @@ import t from 'tap';
 import type { Family, Protocol } from '../../lib/model/portal.js';
 import { clearAll } from '../../lib/redirect/clear.js';
 import { type RunCommand, runCommand } from '../../lib/redirect/command.js';
-import type { Redirect } from '../../lib/redirect/driver.js';
+import type { Redirect, RedirectError } from '../../lib/redirect/driver.js';
 import { IptablesDriver } from '../../lib/redirect/iptables.js';
 import { Pod, sh } from './namespace.js';
 import { NameServer, reach, reachFrom } from './reach.js';
@@ -269,18 +269,51 @@ t.test('a VIP that is no address is refused alone', async (t) => {
   const driver = await open(runCommand);
   const bad = { ...redirect('bad', 'IPv4', 'TCP', 1), vips: [{ address: '10.96.0.999', port: 80 }] };
   const change = { set: [bad, ...redirects('web', server.port)], remove: [] };
-  await t.rejects(driver.apply(change), { message: /default\/bad:main: .*10\.96\.0\.999/ });
+  const error = await driver.apply(change).then(
+    () => null,
+    (error: RedirectError) => error,
+  );
+  t.match(error, { name: 'RedirectError', message: /default\/bad:main: .*10\.96\.0\.999/ });
+  t.ok(error?.concerns(bad.id));
+  t.notOk(change.set.slice(1).some(({ id }) => error?.concerns(id)));
   t.strictSame(await answers(), ALL_WEB);
   await driver.clear();
 });
 
-t.test('without ip6tables the IPv4 VIPs work and the others are named', async (t) => {
+t.test(
+  'a family whose rules are refused for a while does not keep the other one from being served',
+  async (t) => {
+    let broken = false;
+    const driver = await open(async (program, args, input) =>
+      broken && program.startsWith('ip6')
+        ? { code: 4, stdout: '', stderr: 'Another app is currently holding the xtables lock' }
+        : runCommand(program, args, input),
+    );
+    broken = true;
+    const set = redirects('web', server.port);
+    for (const attempt of [() => driver.apply({ set, remove: [] }), () => driver.audit()]) {
+      const error = await attempt().then(
+        () => null,
+        (error: RedirectError) => error,
+      );
+      t.match(error, { name: 'RedirectError', message: /ip6tables.*xtables lock/ });
+      for (const { id, family } of set) t.equal(error?.concerns(id), family === 'IPv6', id);
+    }
+    t.equal(await reach({ protocol: 'TCP', address: VIP.IPv4, port: 80 }), 'web');
+    broken = false;
+    t.ok((await driver.audit()) > 0);
+    t.strictSame(await answers(), ALL_WEB);
+    await driver.clear();
+  },
+);
+
+t.test('without ip6tables IPv6 is not supported and the IPv4 VIPs work', async (t) => {
   const driver = await open(async (program, args, input) =>
     program.startsWith('ip6') ? null : runCommand(program, args, input),
   );
-  await t.rejects(driver.apply({ set: redirects('web', server.port), remove: [] }), {
-    message: /IPv6 VIPs of default\/web:main.* not reachable/,
-  });
+  t.match(driver.unsupported.get('IPv6'), /ip6tables.* not installed.*--redirect=address/);
+  const set = redirects('web', server.port).filter(({ family }) => family === 'IPv4');
+  await driver.apply({ set, remove: [] });
   t.equal(await reach({ protocol: 'TCP', address: VIP.IPv4, port: 80 }), 'web');
   t.equal(await driver.audit(), 0);
   await driver.clear();

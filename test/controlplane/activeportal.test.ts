@@ -1,0 +1,101 @@
+import t, { type Test } from 'tap';
+import { ActivePortal } from '../../lib/controlplane/activeportal.js';
+import { Capacity } from '../../lib/controlplane/capacity.js';
+import { NodeAddresses } from '../../lib/controlplane/nodeaddresses.js';
+import { Placements } from '../../lib/controlplane/placement.js';
+import { ProxyPorts } from '../../lib/controlplane/proxyports.js';
+import type { Portal } from '../../lib/model/portal.js';
+import { closeSocket, listenStream, localAddress, startListening } from '../../lib/sys/socket.js';
+
+/** A listener of somebody else's on a free port of the loopback address. */
+function occupy(t: Test): number {
+  const fd = listenStream({ address: '127.0.0.1', port: 0, shared: false, freeBind: false });
+  startListening(fd);
+  t.teardown(() => closeSocket(fd));
+  return localAddress(fd).port;
+}
+
+const PORTAL: Portal = {
+  key: 'default/web:/TCP/IPv4',
+  service: 'default/web',
+  portName: '',
+  protocol: 'TCP',
+  family: 'IPv4',
+  vips: [{ address: '10.96.0.10', port: 80 }],
+  nodePort: null,
+  affinity: null,
+  endpoints: [{ id: 'a', address: '10.244.0.2', port: 8080 }],
+  sources: null,
+  insiders: null,
+  unserved: 'refuse',
+};
+
+/** A portal on the loopback address, where descriptors are too few to listen in both workers. */
+function activePortal(t: Test, range: { first: number; last: number }): ActivePortal {
+  const capacity = new Capacity(100_000);
+  capacity.listenersOpened(50_000);
+  const active = new ActivePortal(PORTAL, 1, {
+    workers: 2,
+    capture: 'port',
+    redirects: true,
+    unsupported: new Map(),
+    bindAddress: { IPv4: '127.0.0.1', IPv6: '::1' },
+    nodeAddresses: new NodeAddresses([]),
+    ports: new ProxyPorts(range, null),
+    placements: new Placements(2, true, capacity),
+    capacity,
+    slotOf: () => undefined,
+  });
+  t.teardown(() => descriptors(active).forEach(closeSocket));
+  return active;
+}
+
+function descriptors(active: ActivePortal): number[] {
+  return active.forDataplane().listeners.flatMap(({ group }) => group.fds.filter((fd) => fd !== null));
+}
+
+t.test('a new version of a portal keeps its listener, its worker and its port', async (t) => {
+  const active = activePortal(t, { first: 20_000, last: 30_000 });
+  t.ok(active.openListeners());
+  const [before] = active.forDataplane().listeners;
+  t.equal(before.group.fds.filter((fd) => fd !== null).length, 1, 'one worker listens');
+  for (const address of ['10.244.0.3', '10.244.0.4']) {
+    const redirectChanged = active.update({ ...PORTAL, endpoints: [{ id: 'b', address, port: 8080 }] });
+    t.notOk(redirectChanged);
+    t.notOk(active.openListeners(), 'nothing opened, nothing closed');
+    t.same(active.forDataplane().listeners, [before]);
+  }
+  t.ok(
+    active.update({ ...PORTAL, vips: [{ address: '10.96.0.11', port: 80 }] }),
+    'another VIP, another redirect',
+  );
+});
+
+t.test('a proxy port in use by others is exchanged for the next', async (t) => {
+  const taken = occupy(t);
+  const active = activePortal(t, { first: taken - 5, last: taken });
+  t.ok(active.openListeners());
+  t.ok(active.isComplete);
+  t.ok(active.redirect().proxyPort < taken);
+  t.same(active.forDataplane().listeners[0].redirectedPort, active.redirect().proxyPort);
+});
+
+t.test('a range with no port left is a problem of the portal, and says what to do', async (t) => {
+  const taken = occupy(t);
+  const active = activePortal(t, { first: taken, last: taken });
+  t.notOk(active.openListeners());
+  t.notOk(active.canRedirect);
+  t.match(active.problems().join(), /--proxy-port-range .*give a wider range/);
+});
+
+t.test('without endpoints nothing listens, and the port stays its own', async (t) => {
+  const active = activePortal(t, { first: 20_000, last: 30_000 });
+  active.update({ ...PORTAL, endpoints: [] });
+  t.notOk(active.openListeners());
+  t.same(active.forDataplane().listeners, []);
+  t.ok(active.canRedirect, 'clients are brought to the closed port and refused');
+  t.ok(active.redirect().proxyPort > 0);
+  active.update(PORTAL);
+  t.ok(active.openListeners());
+  t.ok(descriptors(active).length > 0);
+});

@@ -1,0 +1,147 @@
+import fc from 'fast-check';
+import t from 'tap';
+import { type DatagramHead, type FlowIndex, FlowTable, NONE } from '../../lib/dataplane/flowtable.js';
+import { CONTROL_WORDS, NAME_WORDS, PACKET_INFO_V4, PACKET_INFO_V6 } from '../../lib/sys/datagrams.js';
+import { SocketAddress } from '../../lib/sys/sockaddr.js';
+
+/** Enough to tell flows apart, and few enough to meet again. */
+interface Who {
+  readonly listener: number;
+  readonly client: number;
+  readonly port: number;
+  readonly local: number;
+}
+
+const V6_PREFIX = 'fd00::';
+
+/** As the kernel would leave it in the receive ring. */
+function headOf({ client, port, local }: Who, isV6: boolean, flowLabel = 0): DatagramHead {
+  const names = new Int32Array(NAME_WORDS);
+  const address = isV6 ? `${V6_PREFIX}${client.toString(16)}` : `10.0.0.${client}`;
+  names.set(SocketAddress.of(address, port).memory.words.subarray(0, NAME_WORDS));
+  if (isV6) names[1] = flowLabel;
+  const controls = new Int32Array(CONTROL_WORDS);
+  controls[isV6 ? PACKET_INFO_V6.localAddress + 3 : PACKET_INFO_V4.localAddress] = local;
+  return { names, nameAt: 0, controls, controlAt: 0 };
+}
+
+const who = (over: Partial<Who> = {}): Who => ({ listener: 3, client: 1, port: 1000, local: 1, ...over });
+
+for (const isV6 of [false, true]) {
+  t.test(
+    `a flow is listener, client address and port, and the address used, ${isV6 ? 'IPv6' : 'IPv4'}`,
+    async (t) => {
+      const table = new FlowTable(16);
+      const one = who();
+      const flow = table.add(one.listener, headOf(one, isV6), isV6, 0);
+      t.equal(table.find(one.listener, headOf(one, isV6), isV6), flow);
+      for (const over of [{ listener: 4 }, { client: 2 }, { port: 1001 }, { local: 2 }]) {
+        const other = who(over);
+        t.equal(table.find(other.listener, headOf(other, isV6), isV6), NONE, JSON.stringify(over));
+      }
+      t.equal(
+        table.find(one.listener, headOf(one, isV6, 77), isV6),
+        flow,
+        'an IPv6 flow label does not count',
+      );
+    },
+  );
+
+  t.test(`whatever happens, the table knows what a map would, ${isV6 ? 'IPv6' : 'IPv4'}`, async (t) => {
+    const small = (max: number) => fc.integer({ min: 1, max });
+    const action = fc.record({
+      what: fc.constantFrom('add', 'add', 'touch', 'reply', 'remove'),
+      who: fc.record({ listener: small(2), client: small(4), port: small(4), local: small(2) }),
+    });
+    fc.assert(
+      fc.property(fc.array(action, { maxLength: 200 }), (actions) => {
+        const table = new FlowTable(24);
+        const model = new Model();
+        const forget = (flow: FlowIndex) => {
+          model.remove(flow);
+          table.remove(flow);
+        };
+        for (const [now, { what, who }] of actions.entries()) {
+          const head = headOf(who, isV6);
+          const key = JSON.stringify(who);
+          const flow = table.find(who.listener, head, isV6);
+          if (flow !== model.indexOf(key)) throw new Error(`${key}: ${flow}, not ${model.indexOf(key)}`);
+          if (flow === NONE) {
+            if (what !== 'add') continue;
+            if (table.isFull) forget(table.victim());
+            model.add(key, table.add(who.listener, head, isV6, now));
+          } else if (what === 'remove') {
+            forget(flow);
+          } else if (what === 'reply') {
+            table.markReplied(flow);
+            model.reply(key);
+          } else {
+            table.touch(flow, now);
+            model.touch(key);
+          }
+          model.check(table);
+        }
+      }),
+      { numRuns: 200 },
+    );
+    t.pass();
+  });
+}
+
+/** Flows by key in order of use, those with a reply apart. */
+class Model {
+  readonly #lists: [Map<string, FlowIndex>, Map<string, FlowIndex>] = [new Map(), new Map()];
+
+  indexOf(key: string): FlowIndex {
+    return this.#lists[0].get(key) ?? this.#lists[1].get(key) ?? NONE;
+  }
+
+  add(key: string, flow: FlowIndex): void {
+    this.#lists[0].set(key, flow);
+  }
+
+  touch(key: string): void {
+    this.#append(key, this.#lists[1].has(key) ? 1 : 0);
+  }
+
+  /** Only the first reply counts: the relay touches the flow itself. */
+  reply(key: string): void {
+    if (!this.#lists[1].has(key)) this.#append(key, 1);
+  }
+
+  #append(key: string, list: 0 | 1): void {
+    const flow = this.indexOf(key);
+    for (const each of this.#lists) each.delete(key);
+    this.#lists[list].set(key, flow);
+  }
+
+  remove(flow: FlowIndex): void {
+    for (const list of this.#lists) for (const [key, known] of list) if (known === flow) list.delete(key);
+  }
+
+  check(table: FlowTable): void {
+    const size = this.#lists[0].size + this.#lists[1].size;
+    const oldest = this.#lists.map((list) => list.values().next().value ?? NONE);
+    const seen = [table.size, table.oldest(false), table.oldest(true)];
+    if (seen.join() !== [size, ...oldest].join()) throw new Error(`${seen}, not ${[size, ...oldest]}`);
+  }
+}
+
+t.test('a flood without replies evicts its own kind, but not before it had a chance', async (t) => {
+  const table = new FlowTable(4);
+  const add = (port: number, now: number) => {
+    const one = who({ port });
+    return table.add(one.listener, headOf(one, false), false, now);
+  };
+  t.equal(table.victim(), NONE, 'nothing to give up');
+  const served = add(1, 0);
+  t.equal(table.victim(), served, 'the only one');
+  table.markReplied(served);
+  t.equal(table.victim(), served);
+  const spoofed = add(2, 9000);
+  t.equal(table.victim(), spoofed, 'a little younger, and without a reply');
+  table.touch(spoofed, 30_000);
+  t.equal(table.victim(), served, 'idle for so long that a new client is worth more');
+  table.touch(served, 30_000);
+  t.equal(table.victim(), spoofed);
+});

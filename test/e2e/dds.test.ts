@@ -1,0 +1,129 @@
+import t from 'tap';
+import type { Host } from '../lab/host.js';
+import { KubePortal } from '../lab/kubeportal.js';
+import { Lab, type Pod } from '../lab/lab.js';
+import { serviceWithPods } from '../lab/manifest.js';
+import type { Program } from '../lab/program.js';
+
+const VIP = '10.96.0.30';
+/** Where participant 0 of domain 0 listens (DDSI-RTPS 9.6.1): discovery on 7410, data on 7411. */
+const DISCOVERY = 7410;
+const DATA = 7411;
+const REPLICAS = ['a', 'b', 'c'] as const;
+const ROBOT = {
+  name: 'robot',
+  clusterIPs: [VIP],
+  affinity: true,
+  ports: [
+    { name: 'discovery', protocol: 'UDP', port: DISCOVERY },
+    { name: 'data', protocol: 'UDP', port: DATA },
+  ],
+} as const;
+
+/** Answers pings as a participant that says it lives at the VIP. */
+function startPong(pod: Host): Program {
+  return startDds(
+    pod,
+    ['pong'],
+    `<General><ExternalNetworkAddress>${VIP}</ExternalNetworkAddress></General>`,
+  );
+}
+
+/** A hundred pings a second, and a line with their round trip times every second. */
+function startPing(client: Host): Program {
+  const peers = `<Peers><Peer address="${VIP}:${DISCOVERY}"/></Peers>`;
+  return startDds(client, ['ping', '100Hz'], `<Discovery>${peers}</Discovery>`);
+}
+
+function startDds(host: Host, args: readonly string[], settings: string): Program {
+  const common = `
+    <General><AllowMulticast>false</AllowMulticast></General>
+    <Discovery><ParticipantIndex>0</ParticipantIndex></Discovery>`;
+  const env = { CYCLONEDDS_URI: `<CycloneDDS><Domain>${common}${settings}</Domain></CycloneDDS>` };
+  return host.spawn('ddsperf', args, { env });
+}
+
+/** Counts in a pod what arrives for discovery and for data; connection tracking and reassembly change nothing here. */
+async function countDatagrams(pod: Host): Promise<void> {
+  for (const port of [DISCOVERY, DATA]) {
+    await pod.must('iptables', ['-A', 'INPUT', '-p', 'udp', '--dport', `${port}`, '-j', 'ACCEPT']);
+  }
+}
+
+interface Met {
+  readonly discovery: number;
+  readonly data: number;
+}
+
+async function metBy(pod: Host): Promise<Met> {
+  const list = await pod.must('iptables', ['-L', 'INPUT', '-v', '-n', '-x']);
+  const [discovery, data] = [DISCOVERY, DATA].map((port) =>
+    Number(new RegExp(`^\\s*(\\d+) .*dpt:${port}$`, 'm').exec(list)?.[1]),
+  );
+  return { discovery, data };
+}
+
+/** Waits for so many more lines about round trips. */
+async function waitForPings(ping: Program, lines = 2): Promise<void> {
+  const count = () => ping.stdout.match(/mean.*cnt \d+/g)?.length ?? 0;
+  const before = count();
+  await ping.waitFor(
+    () => (count() >= before + lines ? true : null),
+    `${lines} more lines about round trips`,
+  );
+}
+
+/** The participants that it has found and lost, itself left out. */
+function peersOf(ping: Program): string[] {
+  return [...ping.stdout.matchAll(/participant \S+: (new|gone)$/gm)].map(([, event]) => event);
+}
+
+t.setTimeout(120_000);
+
+t.test('a DDS link through a ClusterIP with three replicas', async (t) => {
+  const lab = await Lab.forTest(t, { pods: ['first', 'second', ...REPLICAS] });
+  const pods = REPLICAS.map((name) => lab.pod(name));
+  await Promise.all(pods.map(countDatagrams));
+  const pongs = new Map(pods.map((pod) => [pod, startPong(pod)]));
+  const kubePortal = await KubePortal.forTest(t, lab.node, { objects: serviceWithPods(ROBOT, pods) });
+  const whoMet = async () => {
+    const met = await Promise.all(pods.map(metBy));
+    return pods.filter((_, index) => met[index].discovery > 0 || met[index].data > 0);
+  };
+
+  const ping = startPing(lab.pod('first'));
+  await waitForPings(ping);
+  const [partner, ...others] = await whoMet();
+  t.same(others, [], 'one replica meets all of the link');
+  const before = await metBy(partner);
+  t.ok(before.discovery > 0 && before.data > 0, 'discovery and data');
+
+  await waitForPings(startPing(lab.pod('second')));
+  const busy = await whoMet();
+  t.equal(busy.length, 2, 'the next client meets the next replica');
+
+  const unrelated = busy.find((pod) => pod !== partner) as Pod;
+  await pongs.get(unrelated)?.stop('SIGKILL');
+  await waitForPings(ping);
+  kubePortal.setManifest(
+    serviceWithPods(
+      ROBOT,
+      pods.filter((pod) => pod !== unrelated),
+    ),
+  );
+  await kubePortal.until(async () => (await endpoints(kubePortal)) === 2, 'the replica is gone');
+  await waitForPings(ping);
+  startPong(unrelated);
+  kubePortal.setManifest(serviceWithPods(ROBOT, pods));
+  await kubePortal.until(async () => (await endpoints(kubePortal)) === 3, 'the replica is back');
+  await waitForPings(ping);
+
+  t.same(peersOf(ping), ['new'], 'the link saw nothing of the restart');
+  const after = await metBy(partner);
+  t.ok(after.discovery >= before.discovery && after.data > before.data, 'it goes on with the same replica');
+  t.equal(await ping.stop(), 0);
+});
+
+async function endpoints(kubePortal: KubePortal): Promise<number> {
+  return (await kubePortal.status()).portals[0].endpoints.length;
+}

@@ -1,0 +1,122 @@
+import t from 'tap';
+import { startBackend } from '../lab/backend.js';
+import { askTcp, type TcpReply } from '../lab/client.js';
+import type { Program } from '../lab/program.js';
+import { Relay, VIP, VIP6 } from './relay.js';
+import { UdpTalker } from './udp-talker.js';
+
+const TCP = 80;
+const UDP = 53;
+const NAMES = ['a', 'b', 'c'];
+
+t.setTimeout(120_000);
+
+async function threeServers(t: Parameters<typeof Relay.forTest>[0]) {
+  const relay = await Relay.forTest(t, { tcp: [TCP], udp: [UDP], servers: NAMES, flags: ['--workers', '2'] });
+  const programs = new Map<string, Program>();
+  for (const pod of relay.servers)
+    programs.set(pod.name, await startBackend(pod, { tcp: { [TCP]: 'name' }, udp: { [UDP]: 'name' } }));
+  const kill = (name: string) => (programs.get(name) as Program).stop('SIGKILL');
+  return { relay, kill };
+}
+
+function serversOf(replies: readonly TcpReply[]): string[] {
+  return [
+    ...new Set(replies.map(({ text, outcome }) => (outcome === 'answer' ? text.split(':')[0] : outcome))),
+  ].sort();
+}
+
+t.test('TCP clients see nothing of endpoints that die while one lives', async (t) => {
+  const { relay, kill } = await threeServers(t);
+  const ask = async (address: string) =>
+    serversOf(await askTcp(relay.client, { address, port: TCP, send: '?', times: 60, concurrency: 8 }));
+  t.same(await ask(VIP), NAMES);
+
+  const asking = [VIP, VIP6, VIP, VIP6].map(ask);
+  await kill('a');
+  for (const seen of await Promise.all(asking))
+    t.ok(
+      seen.every((name) => NAMES.includes(name)),
+      'killed under load',
+    );
+  t.same(await ask(VIP), ['b', 'c'], 'the process is gone');
+
+  const black = relay.lab.pod('b');
+  for (const iptables of ['iptables', 'ip6tables']) await black.must(iptables, ['-A', 'INPUT', '-j', 'DROP']);
+  t.same(await ask(VIP), ['c'], 'one process gone, one black hole');
+  t.same(await ask(VIP6), ['c'], 'the same with IPv6');
+
+  await relay.lab.removePod('b');
+  t.same(await ask(VIP), ['c'], 'the address is gone');
+  await relay.idle();
+
+  await kill('c');
+  const [refused] = await askTcp(relay.client, { address: VIP, port: TCP, send: '?' });
+  t.equal(refused.outcome, 'ECONNRESET', 'all gone: refused, not left waiting');
+  await relay.idle();
+});
+
+t.test('TCP clients see nothing of a route that leads nowhere', async (t) => {
+  const { relay } = await threeServers(t);
+  await relay.lab.node.ip(`route add blackhole ${relay.servers[0].address4}/32`);
+  const replies = await askTcp(relay.client, { address: VIP, port: TCP, send: '?', times: 30 });
+  t.same(serversOf(replies), ['b', 'c']);
+  const talker = await UdpTalker.start(relay.client, { address: VIP, port: UDP });
+  t.match(await talker.say('x'), /^[bc]:x$/, 'nor do UDP clients');
+});
+
+for (const address of [VIP, VIP6]) {
+  t.test(`a UDP flow moves with the datagram that was refused, ${address}`, async (t) => {
+    const { relay, kill } = await threeServers(t);
+    const talker = await UdpTalker.start(relay.client, { address, port: UDP });
+    const first = await talker.say('one');
+    const [name] = String(first).split(':');
+    t.ok(NAMES.includes(name));
+    t.equal(await talker.say('two'), `${name}:two`, 'a flow stays where it is');
+    await kill(name);
+    const moved = await talker.say('three');
+    const [second] = String(moved).split(':');
+    t.equal(moved, `${second}:three`, 'answered by another, and sent once');
+    t.not(second, name);
+    await kill(second);
+    const last = NAMES.find((other) => other !== name && other !== second);
+    t.equal(await talker.say('four'), `${last}:four`, 'and by the last');
+  });
+}
+
+t.test('UDP flows of an endpoint that leaves the Service move at once', async (t) => {
+  const { relay } = await threeServers(t);
+  const talkers = await Promise.all(
+    Array.from({ length: 9 }, () => UdpTalker.start(relay.client, { address: VIP, port: UDP })),
+  );
+  const ask = (word: string) => Promise.all(talkers.map((talker) => talker.say(word)));
+  const before = await ask('x');
+  relay.setServers(relay.servers.slice(1));
+  await relay.kubePortal.until(async () => {
+    const { portals } = await relay.kubePortal.status();
+    return portals.every(({ endpoints }) => endpoints.length === 2);
+  }, 'the endpoint has left');
+  const after = await ask('x');
+  t.notOk(after.includes('a:x'), 'nobody asks the endpoint that left');
+  for (const [index, answer] of before.entries())
+    if (answer !== 'a:x') t.equal(after[index], answer, 'the others stay');
+  t.ok(
+    after.every((answer) => answer !== null),
+    'all are answered',
+  );
+});
+
+t.test('a UDP client of dead endpoints does not make the relay run in circles', async (t) => {
+  const { relay, kill } = await threeServers(t);
+  const talker = await UdpTalker.start(relay.client, { address: VIP, port: UDP });
+  await talker.say('x');
+  for (const name of NAMES) await kill(name);
+  t.equal(await talker.say('y'), null);
+  const { counters } = await relay.kubePortal.status();
+  const failures = counters.reduce((sum, { connectFailures }) => sum + connectFailures, 0);
+  t.ok(failures <= 3, `${failures} tries for one datagram`);
+  await startBackend(relay.servers[0], { udp: { [UDP]: 'name' } });
+  await startBackend(relay.servers[1], { udp: { [UDP]: 'name' } });
+  await startBackend(relay.servers[2], { udp: { [UDP]: 'name' } });
+  t.match(await talker.say('z'), /^[abc]:z$/, 'and finds them again');
+});

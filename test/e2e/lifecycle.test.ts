@@ -1,0 +1,201 @@
+import { existsSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
+import t from 'tap';
+import { startBackend } from '../lab/backend.js';
+import { askTcp, askUdp, HeldConnections } from '../lab/client.js';
+import { KubePortal, type KubePortalOptions } from '../lab/kubeportal.js';
+import { Lab, type Pod } from '../lab/lab.js';
+import { serviceWithPods } from '../lab/manifest.js';
+import type { Result } from '../lab/program.js';
+import { tracesIn } from '../lab/traces.js';
+
+const BIN = fileURLToPath(new URL('../../../bin/kube-portal', import.meta.url));
+const VIPS = ['10.96.0.10', 'fd00:96::10'] as const;
+const SERVICE = {
+  name: 'echo',
+  clusterIPs: VIPS,
+  ports: [
+    { name: 'tcp', protocol: 'TCP', port: 7 },
+    { name: 'udp', protocol: 'UDP', port: 7 },
+  ],
+} as const;
+const OTHER = { ...SERVICE, name: 'other', clusterIPs: ['10.96.0.11'] };
+
+/** What each driver's rules or addresses look like once they are damaged while nobody looks. */
+const DRIVERS = {
+  iptables: {
+    sample: /^-A .*-d 10\.96\.0\.10\/32 -p tcp/,
+    damage: 'iptables -t nat -F && iptables -t nat -X && ip6tables -t nat -F && iptables -t filter -F INPUT',
+  },
+  address: {
+    sample: /^10\.96\.0\.10\/32$/,
+    damage: 'ip addr del 10.96.0.10/32 dev lo && ip addr del fd00:96::10/128 dev lo',
+  },
+} as const;
+
+t.setTimeout(120_000);
+t.jobs = 2;
+
+for (const [driver, { sample, damage }] of Object.entries(DRIVERS)) {
+  const isOurs = (line: string) => sample.test(line);
+  const options = { flags: [`--redirect=${driver}`, '--iptables-sync-period=1s', '--workers=2'] };
+
+  t.test(`${driver}: signals, kills and repairs`, { buffered: true }, async (t) => {
+    const lab = await Lab.forTest(t, { pods: ['client', 'a'] });
+    const client = lab.pod('client');
+    const pods = [lab.pod('a')];
+    await startBackend(pods[0], { tcp: { 7: 'echo' }, udp: { 7: 'echo' } });
+    const objects = serviceWithPods(SERVICE, pods);
+    const start = (t: Tap, more: Partial<KubePortalOptions> = {}) =>
+      KubePortal.forTest(t, lab.node, { ...options, objects, ...more });
+    const cleanup = (kubePortal: KubePortal) =>
+      lab.node.exec(process.execPath, [BIN, 'run', '--cleanup', '--state-dir', kubePortal.stateDirectory]);
+
+    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+      await t.test(`${signal} leaves nothing behind`, async (t) => {
+        const kubePortal = await start(t);
+        await isServed(t, client);
+        t.ok((await tracesIn(lab.node)).some(isOurs), 'there is something to remove');
+        t.equal(await kubePortal.program.stop(signal), 0, 'exit code');
+        await isClean(t, lab, kubePortal);
+      });
+    }
+
+    await t.test(
+      'open connections may finish before it ends, and no longer than the drain time',
+      async (t) => {
+        const kubePortal = await start(t, { flags: [...options.flags, '--drain-timeout=60s'] });
+        const held = HeldConnections.open(client, { address: VIPS[0], port: 7, connections: 20 });
+        t.equal((await held.round()).answered, 20);
+        const stopped = kubePortal.stop();
+        await kubePortal.until(async () => (await kubePortal.healthz()) !== 200, 'it is on its way out');
+        t.same(await held.round(), { answered: 20, errors: [] }, 'they go on');
+        t.ok(kubePortal.program.running, 'it waits for them');
+        await held.close();
+        t.equal(await stopped, 0, 'exit code once they are closed');
+        await isClean(t, lab, kubePortal);
+
+        const hasty = await start(t, { flags: [...options.flags, '--drain-timeout=0'] });
+        const cut = HeldConnections.open(client, { address: VIPS[0], port: 7, connections: 5 });
+        t.equal((await cut.round()).answered, 5);
+        t.equal(await hasty.stop(), 0, 'exit code without a time to drain');
+        t.same(await cut.round(), { answered: 0, errors: ['ECONNRESET'] }, 'cut off, and told so');
+        await cut.close();
+        await isClean(t, lab, hasty);
+      },
+    );
+
+    await t.test('--keep-rules keeps them for the next run', async (t) => {
+      const kubePortal = await start(t, { flags: [...options.flags, '--keep-rules'] });
+      const before = await tracesIn(lab.node);
+      const ports = await proxyPorts(kubePortal);
+      t.equal(await kubePortal.stop(), 0, 'exit code');
+      t.same(await tracesIn(lab.node), before);
+      await kubePortal.startAgain();
+      t.same(await proxyPorts(kubePortal), ports, 'the same proxy ports');
+      t.same(await tracesIn(lab.node), before, 'nothing is there twice');
+      await isServed(t, client);
+      await kubePortal.stop();
+      t.match(await cleanup(kubePortal), { code: 0, stdout: /^removed \d+ / });
+      await isClean(t, lab, kubePortal);
+    });
+
+    await t.test('SIGKILL and a new start: same ports, damage repaired, open UDP flows go on', async (t) => {
+      const kubePortal = await start(t, { objects: [...objects, ...serviceWithPods(OTHER, pods)] });
+      const ports = await proxyPorts(kubePortal);
+      const flow = client.spawn('socat', ['STDIO', `UDP4:${VIPS[0]}:7`]);
+      flow.write('before\n');
+      await flow.waitForOutput(/^before$/m);
+      const link = HeldConnections.open(client, { address: VIPS[0], port: 7, connections: 1 });
+      await link.round();
+
+      await kubePortal.kill9();
+      t.match(await link.round(), { answered: 0 }, 'a TCP connection ends with the process');
+      await link.close();
+      t.ok((await tracesIn(lab.node)).some(isOurs), 'what it made is still there');
+      await lab.node.must('sh', ['-c', damage]);
+      kubePortal.setManifest(objects);
+      await kubePortal.startAgain();
+      await isServed(t, client);
+      const traces = await tracesIn(lab.node);
+      t.notOk(
+        traces.some((line) => line.includes('10.96.0.11')),
+        'nothing is left of the Service that went',
+      );
+      const kept = [...ports].filter(([key]) => key.includes('echo'));
+      t.same([...(await proxyPorts(kubePortal))], kept, 'the same proxy ports');
+      flow.write('after\n');
+      await flow.waitForOutput(/^after$/m);
+      t.equal(await kubePortal.stop(), 0);
+      await isClean(t, lab, kubePortal);
+    });
+
+    await t.test('--cleanup after SIGKILL', async (t) => {
+      const kubePortal = await start(t);
+      t.match(await cleanup(kubePortal), REFUSED, 'not while it runs');
+      await isServed(t, client);
+      await kubePortal.kill9();
+      const { code, stdout, stderr } = await cleanup(kubePortal);
+      t.match({ code, stderr }, { code: 0, stderr: '' });
+      t.match(stdout, driver === 'iptables' ? /^removed \d+ iptables chains/ : /^removed 2 addresses/);
+      await isClean(t, lab, kubePortal);
+      t.match(await cleanup(kubePortal), { code: 0, stdout: /^nothing to remove/ });
+    });
+
+    await t.test('what others flush is put back within a sync period', async (t) => {
+      const kubePortal = await start(t);
+      const before = await tracesIn(lab.node);
+      await lab.node.must('sh', ['-c', damage]);
+      t.not((await tracesIn(lab.node)).length, before.length);
+      await kubePortal.waitForLog(({ msg, repaired }) => /put back/.test(msg) && Number(repaired) > 0);
+      const isWhole = async () => (await tracesIn(lab.node)).sort().join() === before.sort().join();
+      await kubePortal.until(isWhole, 'all is as before');
+      await isServed(t, client);
+    });
+
+    await t.test('a second instance is refused and the first one not disturbed', async (t) => {
+      const kubePortal = await start(t);
+      const held = HeldConnections.open(client, { address: VIPS[0], port: 7, connections: 5 });
+      await held.round();
+      const before = await tracesIn(lab.node);
+      for (const redirect of ['iptables', 'address', 'none']) {
+        const second = KubePortal.launch(lab.node, {
+          objects: serviceWithPods(OTHER, pods),
+          flags: [`--redirect=${redirect}`, '--healthz-bind-address=', '--metrics-bind-address='],
+        });
+        t.teardown(() => second.dispose());
+        t.match(await second.program.finish(), REFUSED, redirect);
+        t.notOk(existsSync(second.stateDirectory), 'nothing of it stays');
+      }
+      t.same(await tracesIn(lab.node), before);
+      t.same(await held.round(), { answered: 5, errors: [] });
+      await held.close();
+      await isServed(t, client);
+      t.equal(kubePortal.log.filter(({ level }) => level >= 40).length, 0, 'the first noticed nothing');
+    });
+  });
+}
+
+type Tap = Pick<typeof t, 'teardown' | 'match' | 'same' | 'notOk'>;
+
+const REFUSED: Partial<Record<keyof Result, unknown>> = {
+  code: 1,
+  stderr: /^error: another kube-portal serves this node already .*ss -xlp.* stop it first\n$/,
+};
+
+async function isServed(t: Tap, client: Pod): Promise<void> {
+  for (const address of VIPS) {
+    t.match(await askTcp(client, { address, port: 7, send: 'x' }), [{ text: 'x' }], `${address} TCP`);
+    t.match(await askUdp(client, { address, port: 7 }), [{ answers: ['?'] }], `${address} UDP`);
+  }
+}
+
+async function isClean(t: Tap, lab: Lab, kubePortal: KubePortal): Promise<void> {
+  t.same(await tracesIn(lab.node), [], 'no rule and no address');
+  t.notOk(existsSync(kubePortal.stateDirectory), 'no state');
+}
+
+async function proxyPorts(kubePortal: KubePortal): Promise<Map<string, number | null>> {
+  const { portals } = await kubePortal.status();
+  return new Map(portals.map(({ key, proxyPort }) => [key, proxyPort]));
+}

@@ -1,0 +1,58 @@
+import { readFileSync } from 'node:fs';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t from 'tap';
+import { startBackend } from '../lab/backend.js';
+import { askTcp, HeldConnections } from '../lab/client.js';
+import { Relay, VIP } from './relay.js';
+
+const TCP = 80;
+const CLOCK_TICKS = 100;
+
+t.setTimeout(240_000);
+
+/** Processor time a process has used, s (proc(5), stat). */
+function processorTime(pid: number): number {
+  const stat = readFileSync(`/proc/${pid}/stat`, 'utf8');
+  const fields = stat.slice(stat.lastIndexOf(')') + 2).split(' ');
+  return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS;
+}
+
+t.test('9,000 connections under a limit of 20,000 descriptors', async (t) => {
+  const relay = await Relay.forTest(t, { tcp: [TCP], servers: ['a', 'b', 'c'], descriptorLimit: 20_000 });
+  for (const pod of relay.servers) await startBackend(pod, { tcp: { [TCP]: 'name' } });
+  const held = HeldConnections.open(relay.client, { address: VIP, port: TCP, connections: 9000 });
+  t.same(await held.round(), { answered: 9000, errors: [] }, 'once all are open');
+  t.equal(await relay.connections(), 9000);
+  t.same(await held.round(), { answered: 9000, errors: [] }, 'and once more');
+  await held.close();
+  await relay.idle();
+  t.ok(relay.kubePortal.program.descriptors() < 500, 'and all are given back');
+});
+
+t.test('out of descriptors: clients wait, and are served when others end', async (t) => {
+  // Leaves room for some seventy connections.
+  const relay = await Relay.forTest(t, { tcp: [TCP], descriptorLimit: 300, flags: ['--workers', '2'] });
+  await startBackend(relay.server, { tcp: { [TCP]: 'name' } });
+  const { kubePortal } = relay;
+  const held = HeldConnections.open(relay.client, { address: VIP, port: TCP, connections: 40 });
+  t.same(await held.round(), { answered: 40, errors: [] });
+
+  const rush = HeldConnections.open(relay.client, { address: VIP, port: TCP, connections: 60 });
+  await kubePortal.waitForLog(({ msg }) => msg.includes('descriptors are used up'));
+  const used = processorTime(kubePortal.program.pid);
+  await sleep(2000);
+  t.ok(processorTime(kubePortal.program.pid) - used < 1, 'waiting costs no processor time');
+  t.equal(await kubePortal.healthz(), 200, 'the process is well');
+  t.same(await held.round(), { answered: 40, errors: [] }, 'those served before are served still');
+  t.ok((await relay.connections()) < 100, 'some wait');
+  const lines = kubePortal.log.filter(({ msg }) => msg.includes('descriptors are used up'));
+  t.ok(lines.length <= 4, `${lines.length} lines in the log`);
+  t.match(lines[0].msg, /LimitNOFILE/, 'which say what to do');
+
+  await held.close();
+  t.same(await rush.round(), { answered: 60, errors: [] }, 'the waiting ones are served');
+  await rush.close();
+  await relay.idle();
+  const [after] = await askTcp(relay.client, { address: VIP, port: TCP, send: '?' });
+  t.equal(after.text, 'server:?', 'and so are new ones');
+});
