@@ -29,6 +29,7 @@ t.end();
 for (const failure of t.lists.fail) describe(failure);
 const { pass, fail, skip } = t.counts;
 process.stdout.write(`${pass} passed, ${fail} failed, ${skip} skipped\n`);
+process.exitCode = t.passing() ? 0 : 1;
 
 /** Only tests that still have a source: dist may hold outputs of files that are gone. */
 function testFiles(words) {

@@ -44,6 +44,13 @@ function ask(host: Host, addresses: readonly string[], port?: number): Promise<T
   );
 }
 
+/** Whether a VIP is redirected. A client that comes earlier fixes its connection's way past us in conntrack, for good. */
+async function isRedirected(kubePortal: KubePortal, address: string): Promise<boolean> {
+  const { portals } = await kubePortal.status();
+  const own = portals.filter(({ vips }) => vips.some((vip) => vip.address === address));
+  return own.length > 0 && own.every(({ state }) => state !== 'pending');
+}
+
 /** Polls until clients of a VIP meet these, on both ports: pods, or the one error. */
 function untilMet(
   kubePortal: KubePortal,
@@ -52,6 +59,7 @@ function untilMet(
   wanted: readonly string[],
 ): Promise<void> {
   return kubePortal.until(async () => {
+    if (!(await isRedirected(kubePortal, address))) return false;
     const results = await ask(host, [address]);
     return results.every((tally) => Object.keys(tally).join() === wanted.join());
   }, `clients of ${address} meet ${wanted}`);
