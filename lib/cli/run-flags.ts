@@ -144,9 +144,14 @@ function watchFlags(): Option[] {
       .argParser(parseBindTarget)
       .default({ host: '127.0.0.1', port: 10_249 }, '127.0.0.1:10249'),
     new Option('-v, --v <level>', 'how much to log: 0 changes and troubles, 4 decisions, 6 everything')
-      .argParser(integerBetween(0, 10))
+      .argParser(parseLogLevel)
       .default(0),
   ];
+}
+
+/** Go's flags also know `-v=4`; commander takes the rest of a short option, `=4`, for its value. */
+function parseLogLevel(text: string): number {
+  return integerBetween(0, 10)(text.replace(/^=/, ''));
 }
 
 function lifecycleFlags(): Option[] {

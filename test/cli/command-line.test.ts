@@ -102,6 +102,8 @@ t.test('a flag takes its value after a space or an equals sign, and repeated fla
     v: 4,
     metricsBindAddress: 'off',
   });
-  t.equal(runFlagsOf(['--v=6']).v, 6, 'the spelling of klog');
+  for (const spelling of ['--v=6', '-v=6', '-v6']) {
+    t.equal(runFlagsOf([spelling]).v, 6, `${spelling}, a spelling of klog`);
+  }
   t.end();
 });
