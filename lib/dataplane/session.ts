@@ -1,4 +1,4 @@
-import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLRDHUP } from '../sys/constants.js';
+import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from '../sys/constants.js';
 import { EINPROGRESS, errno, errnoName } from '../sys/errno.js';
 import {
   closeSocket,
@@ -18,7 +18,7 @@ import { Flow, Stream } from './stream.js';
 import type { TcpRelay } from './tcp.js';
 import type { TimerEntry, TimerList } from './timers.js';
 
-const EVERYTHING = EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET;
+const EVERYTHING = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 const SOURCE_READY = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 const TARGET_READY = EPOLLOUT | EPOLLHUP | EPOLLERR;
 const END_NEAR = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
@@ -72,6 +72,7 @@ export class TcpSession implements Watcher, TimerEntry {
     const back = isClient ? this.#toClient : this.#toEndpoint;
     if (events & SOURCE_READY) out.readable = true;
     if (events & END_NEAR) out.endNear = true;
+    if (events & EPOLLPRI) out.hasUrgent = true;
     if (events & TARGET_READY) back.writable = true;
     // Reading would not tell where that direction has ended, or waits for the other side to take what it has.
     if (events & EPOLLERR) this.#breakOff();
@@ -88,7 +89,9 @@ export class TcpSession implements Watcher, TimerEntry {
   pump(): void {
     if (this.#closed) return;
     const out = this.#toEndpoint.pump();
+    this.#toClient.isLast = this.#toEndpoint.finished;
     const back = this.#toClient.pump();
+    this.#toEndpoint.isLast = this.#toClient.finished;
     this.#count();
     if (!this.#broken && (out === Flow.Broken || back === Flow.Broken)) {
       this.#breakOff();
@@ -164,6 +167,7 @@ export class TcpSession implements Watcher, TimerEntry {
     this.#toClient.source = this.#endpointFd;
     this.#toClient.readable = (events & SOURCE_READY) !== 0;
     this.#toClient.endNear = (events & END_NEAR) !== 0;
+    this.#toClient.hasUrgent = (events & EPOLLPRI) !== 0;
     // Most clients speak first, so their data is already here: reading at once saves a round through epoll.
     this.#toEndpoint.readable = true;
     this.relay.loop.watch(this.clientFd, EVERYTHING, this);

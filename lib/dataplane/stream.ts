@@ -47,10 +47,14 @@ export class Stream {
   writes = 0;
   readable = false;
   writable = true;
-  /** The source has said that its end is near: a short read is then no sign of an empty socket. */
+  /** The source has sent its end: what a short read leaves is nothing but that. */
   endNear = false;
+  /** A read stops at an urgent byte (tcp(7)): short reads say nothing then. */
+  hasUrgent = false;
   ended = false;
   finished = false;
+  /** The other direction has finished. */
+  isLast = false;
   /** The connection broke: what is left is still delivered, but its end must not look like a regular one. */
   cutOff = false;
   #pending: Buffer | null = null;
@@ -90,7 +94,8 @@ export class Stream {
   #finish(): Flow {
     if (!this.finished) {
       this.finished = true;
-      shutdownWrite(this.target);
+      // Closing says the same, and comes next where the other direction has ended already.
+      if (!this.isLast) shutdownWrite(this.target);
     }
     return Flow.Finished;
   }
@@ -106,9 +111,14 @@ export class Stream {
     const length = libc.read(this.source, buffer.address, READ_SIZE);
     if (length <= 0) return this.#endOrError(length);
     this.#fullReads = length === READ_SIZE ? this.#fullReads + 1 : 0;
-    // epoll(7): a short read from a stream socket means that it is empty.
-    if (length < READ_SIZE && !this.endNear) this.readable = false;
+    if (length < READ_SIZE && !this.hasUrgent) this.#noteEmpty();
     return this.#write(length);
+  }
+
+  /** epoll(7): a short read from a stream socket means that it is empty. One call less at the end, and one a message. */
+  #noteEmpty(): void {
+    this.readable = false;
+    this.ended = this.endNear && !this.cutOff;
   }
 
   #write(length: number): boolean {
