@@ -1,6 +1,5 @@
 import { EventEmitter } from 'node:events';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
-import type { Family, Protocol } from '../model/portal.js';
 import { Wakeup } from '../sys/wakeup.js';
 import { DescriptorBudget } from './budget.js';
 import {
@@ -13,30 +12,14 @@ import {
   zeroSlot,
 } from './counters.js';
 import type { ListenerGroup } from './listeners.js';
-import type {
-  Admission,
-  DataplaneEvent,
-  FromWorker,
-  ToWorker,
-  WorkerEndpoint,
-  WorkerSetup,
-} from './messages.js';
+import type { DataplaneEvent, FromWorker, ToWorker, WorkerPortal, WorkerSetup } from './messages.js';
 
 /** Pins over all workers; kube-proxy's kernel modes have no cap, the userspace mode had none either. */
 const MAX_PINS = 65536;
 
-/** A portal as the control plane hands it to the data plane. */
-export interface DataplanePortal {
-  readonly slot: number;
-  readonly key: string;
-  readonly service: string;
-  readonly protocol: Protocol;
-  readonly family: Family;
+/** A portal as the control plane hands it to the data plane: with the listeners of all workers. */
+export interface DataplanePortal extends Omit<WorkerPortal, 'listeners'> {
   readonly listeners: readonly PortalListener[];
-  readonly endpoints: readonly WorkerEndpoint[];
-  /** Milliseconds, or null for round robin. */
-  readonly affinityTimeout: number | null;
-  readonly admission: Admission;
 }
 
 export interface PortalListener {
@@ -232,7 +215,7 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
   }
 }
 
-function forWorker(portal: DataplanePortal, worker: number) {
+function forWorker(portal: DataplanePortal, worker: number): WorkerPortal {
   const { listeners, ...rest } = portal;
   return {
     ...rest,
