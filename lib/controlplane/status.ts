@@ -1,21 +1,15 @@
 import type { CounterValues } from '../dataplane/counters.js';
-import type { Family, Protocol, Vip } from '../model/portal.js';
+import type { Portal } from '../model/portal.js';
+
+/** What a portal's status and its counters name it by. */
+type PortalName = Pick<Portal, 'key' | 'service' | 'portName' | 'protocol' | 'family'>;
 
 /** One portal as people see it. */
-export interface PortalStatus {
-  readonly key: string;
-  /** `namespace/name`. */
-  readonly service: string;
-  readonly portName: string;
-  readonly protocol: Protocol;
-  readonly family: Family;
-  readonly vips: readonly Vip[];
-  readonly nodePort: number | null;
+export interface PortalStatus extends PortalName, Pick<Portal, 'vips' | 'nodePort' | 'affinity'> {
   /** Port of the wildcard listener; null where the VIPs are listened on themselves. */
   readonly proxyPort: number | null;
   /** `address:port` of each endpoint. */
   readonly endpoints: readonly string[];
-  readonly affinity: { readonly timeoutSeconds: number } | null;
   /** `unsupported`: the redirect driver cannot serve the family on this node; `pending`: it is tried again. */
   readonly state: 'serving' | 'pending' | 'no-endpoints' | 'unsupported';
   readonly problems: readonly string[];
@@ -29,10 +23,4 @@ export interface ProxyStatus {
 }
 
 /** What one portal has carried since it was made. */
-export interface PortalCounters extends Readonly<CounterValues> {
-  readonly key: string;
-  readonly service: string;
-  readonly portName: string;
-  readonly protocol: Protocol;
-  readonly family: Family;
-}
+export interface PortalCounters extends Readonly<CounterValues>, PortalName {}

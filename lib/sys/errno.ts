@@ -28,12 +28,10 @@ export const {
   ENOBUFS,
   ENOENT,
   ENOMEM,
-  ETIMEDOUT,
 } = constants.errno;
 
 /** Absent from node:os; Linux has these numbers on every machine it runs Node on. */
 export const ENFILE = 23;
-export const EAFNOSUPPORT = constants.errno.EAFNOSUPPORT;
 
 const names = new Map(Object.entries(constants.errno).map(([name, value]) => [value, name]));
 
