@@ -69,3 +69,17 @@ function descends(processes: ReadonlyMap<number, ProcessTimes>, pid: number, roo
   while (current !== undefined && current !== root) current = processes.get(current)?.parent;
   return current === root;
 }
+
+/**
+ * Does something and tells what it cost a process and its descendants.
+ * @param pid null where there is no process to ask; the seconds are null then
+ */
+export async function cpuOf<Result>(
+  pid: number | null,
+  work: () => Promise<Result>,
+): Promise<{ readonly result: Result; readonly seconds: number | null }> {
+  if (pid === null) return { result: await work(), seconds: null };
+  const before = cpuSeconds(pid);
+  const result = await work();
+  return { result, seconds: cpuSeconds(pid) - before };
+}

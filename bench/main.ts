@@ -2,10 +2,12 @@
 import { availableParallelism, cpus, release } from 'node:os';
 import { Command, InvalidArgumentError, Option } from 'commander';
 import { run } from '../test/lab/program.js';
-import { CONTENDERS, type Contender } from './contenders.js';
-import { type Course, runCourse } from './measure.js';
-import { report } from './report.js';
-import { ROWS, type Row } from './rows.js';
+import type { Contender } from './contenders/contender.js';
+import { CONTENDERS } from './contenders/index.js';
+import { type Course, runCourse } from './course.js';
+import { table } from './report/table.js';
+import { ROWS } from './rows/index.js';
+import type { Row } from './rows/row.js';
 import { summarize } from './summary.js';
 
 interface Flags {
@@ -61,13 +63,18 @@ function choose<Item extends { readonly id: string }>(
 
 function courseOf(flags: Flags): Course {
   const length = flags.quick ? QUICK : FULL;
-  const usual = CONTENDERS.filter(({ optional }) => !optional).map(({ id }) => id);
   return {
     rows: choose<Row>(ROWS, flags.rows ?? ROWS.map(({ id }) => id), '--rows'),
-    contenders: choose<Contender>(CONTENDERS, flags.contenders ?? usual, '--contenders'),
+    contenders: choose<Contender>(
+      CONTENDERS,
+      flags.contenders ?? CONTENDERS.map(({ id }) => id),
+      '--contenders',
+    ),
     rounds: flags.rounds ?? length.rounds,
-    warmup: Math.min(length.warmup, flags.seconds ?? length.warmup),
-    duration: flags.seconds ?? length.duration,
+    span: {
+      warmup: Math.min(length.warmup, flags.seconds ?? length.warmup),
+      duration: flags.seconds ?? length.duration,
+    },
     attempts: flags.attempts,
   };
 }
@@ -98,7 +105,7 @@ async function main(): Promise<void> {
   if (flags.output === 'json') {
     process.stdout.write(`${JSON.stringify({ machine: machine(), summaries, samples }, null, 2)}\n`);
   } else {
-    process.stdout.write(`${machine()}\n\n${report(summaries, course.rows, course.contenders)}`);
+    process.stdout.write(`${machine()}\n\n${table(summaries, course.rows, course.contenders)}`);
   }
 }
 

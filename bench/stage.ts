@@ -2,33 +2,33 @@ import { fileURLToPath } from 'node:url';
 import type { Host } from '../test/lab/host.js';
 import { Lab } from '../test/lab/lab.js';
 import type { LoadPlan, LoadResult } from './load/plan.js';
+import { IPERF_PORT } from './service.js';
 
 const program = (name: string) => fileURLToPath(new URL(`load/${name}.js`, import.meta.url));
 
-/** The virtual IP that clients use; its ports are the load server's own. */
-export const VIP = '10.96.0.10';
-
-/** The network of one measurement, always new: client pod → node → backend pod, the load server running. */
+/** The network of one measurement: client pod → node → backend pod, where the load server and iperf3 listen. */
 export class Stage {
   readonly node: Host;
   readonly backend: Host;
-  readonly #client: Host;
+  readonly client: Host;
 
   private constructor(readonly lab: Lab) {
     this.node = lab.node;
     this.backend = lab.pod('backend');
-    this.#client = lab.pod('client');
+    this.client = lab.pod('client');
   }
 
   static async open(): Promise<Stage> {
     const lab = await Lab.create({ pods: ['client', 'backend'] });
     try {
       const stage = new Stage(lab);
-      for (const host of [stage.node, stage.backend, stage.#client]) {
+      for (const host of [stage.node, stage.backend, stage.client]) {
         await host.sysctl({ 'net/ipv4/ip_local_port_range': '10000 65535' });
       }
       const server = stage.backend.spawn(process.execPath, [program('server')]);
+      const iperf = stage.backend.spawn('iperf3', ['-s', '-p', String(IPERF_PORT), '--forceflush']);
       await server.waitForOutput(/^ready$/m);
+      await iperf.waitForOutput(/^Server listening/m);
       return stage;
     } catch (error) {
       await lab.destroy();
@@ -40,7 +40,7 @@ export class Stage {
   async load(plan: LoadPlan): Promise<LoadResult> {
     const args = [program('client'), JSON.stringify(plan)];
     const timeoutMs = (plan.warmup + plan.duration) * 1000 + 30_000;
-    return JSON.parse(await this.#client.must(process.execPath, args, { timeoutMs })) as LoadResult;
+    return JSON.parse(await this.client.must(process.execPath, args, { timeoutMs })) as LoadResult;
   }
 
   close(): Promise<void> {

@@ -1,16 +1,19 @@
-import { QUIET, type Sample } from './measure.js';
+import { QUIET, type Sample } from './course.js';
+import { median } from './median.js';
+
+/** A figure over several rounds. */
+export interface Spread {
+  readonly median: number;
+  readonly lowest: number;
+  readonly highest: number;
+}
 
 /** What the rounds of one contender in one row come to. */
 export interface Summary {
   readonly row: string;
   readonly contender: string;
-  /** Median, lowest and highest rate. */
-  readonly median: number;
-  readonly lowest: number;
-  readonly highest: number;
-  /** Median CPU seconds for one unit; null where the kernel does all. */
-  readonly cpuPerUnit: number | null;
-  readonly losses: number;
+  /** By figure. */
+  readonly spreads: Readonly<Record<string, Spread>>;
   /** Median of the cores that others took. */
   readonly disturbance: number;
 }
@@ -34,23 +37,20 @@ function undisturbed(samples: readonly Sample[]): readonly Sample[] {
 }
 
 function summarizeGroup(samples: readonly Sample[]): Summary {
-  const rates = samples.map((sample) => sample.perSecond);
-  const costs = samples.flatMap((sample) => sample.cpuPerUnit ?? []);
+  const { row, contender } = samples[0];
+  const figures = new Set(samples.flatMap(({ values }) => Object.keys(values)));
+  const spreads = [...figures].map((figure) => {
+    const values = samples.flatMap(({ values }) => values[figure] ?? []);
+    return [figure, spreadOf(values)] as const;
+  });
   return {
-    row: samples[0].row,
-    contender: samples[0].contender,
-    median: median(rates),
-    lowest: Math.min(...rates),
-    highest: Math.max(...rates),
-    cpuPerUnit: costs.length === 0 ? null : median(costs),
-    losses: samples.reduce((sum, sample) => sum + sample.losses, 0),
-    disturbance: median(samples.map((sample) => sample.disturbance)),
+    row,
+    contender,
+    spreads: Object.fromEntries(spreads),
+    disturbance: median(samples.map(({ disturbance }) => disturbance)),
   };
 }
 
-/** The middle value; of an even number, the mean of the two in the middle. */
-export function median(values: readonly number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+function spreadOf(values: readonly number[]): Spread {
+  return { median: median(values), lowest: Math.min(...values), highest: Math.max(...values) };
 }

@@ -1,4 +1,5 @@
-import type { LoadPlan, LoadResult } from './plan.js';
+import { Histogram } from './histogram.js';
+import type { LoadResult, Span } from './plan.js';
 
 /** Milliseconds; long against a round trip, short against a measurement. */
 const TICK = 50;
@@ -8,12 +9,14 @@ export class Meter {
   /** Work done so far, warm-up included. */
   total = 0;
   losses = 0;
+  /** How long each piece of work took, where the load looks at that; without the warm-up. */
+  readonly latencies = new Histogram();
   readonly #start: number;
   readonly #end: number;
   #countedFrom = 0;
   #startedAt = 0;
 
-  constructor({ warmup, duration }: LoadPlan) {
+  constructor({ warmup, duration }: Span) {
     this.#start = performance.now() + warmup * 1000;
     this.#end = this.#start + duration * 1000;
   }
@@ -27,12 +30,21 @@ export class Meter {
     if (this.#startedAt === 0 && now >= this.#start) {
       this.#startedAt = now;
       this.#countedFrom = this.total;
+      this.latencies.clear();
     }
     return now < this.#end;
   }
 
   result(): LoadResult {
     const seconds = (performance.now() - this.#startedAt) / 1000;
-    return { amount: this.total - this.#countedFrom, seconds, total: this.total, losses: this.losses };
+    const { total, losses } = this;
+    return {
+      amount: total - this.#countedFrom,
+      seconds,
+      total,
+      losses,
+      p50: this.latencies.percentile(0.5) / 1000,
+      p99: this.latencies.percentile(0.99) / 1000,
+    };
   }
 }

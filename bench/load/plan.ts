@@ -6,8 +6,6 @@ export const SERVER_PORTS = {
   echo: 9000,
   /** TCP: reads a request, answers, and is the first to close, so that TIME_WAIT does not use up the client's ports. */
   once: 9001,
-  /** TCP: takes everything as fast as it can. */
-  sink: 9002,
 } as const;
 
 /** Bytes of a TCP request and of its answer. */
@@ -19,22 +17,22 @@ export type Work =
   /** Connect, request, response, close. */
   | { readonly kind: 'connect'; readonly clients: number }
   /** Round trips on open connections, one message under way on each. */
-  | { readonly kind: 'roundtrip'; readonly connections: number }
-  /** One-way bulk data. */
-  | { readonly kind: 'bulk'; readonly streams: number };
+  | { readonly kind: 'roundtrip'; readonly connections: number };
 
-export interface LoadPlan {
-  readonly work: Work;
-  readonly address: string;
-  readonly port: number;
-  /** Seconds before counting begins. */
+/** Seconds before counting begins, and seconds that count. */
+export interface Span {
   readonly warmup: number;
-  /** Seconds that count. */
   readonly duration: number;
 }
 
+export interface LoadPlan extends Span {
+  readonly work: Work;
+  readonly address: string;
+  readonly port: number;
+}
+
 export interface LoadResult {
-  /** Round trips, connections or, for bulk, bytes, in the time that counts. */
+  /** Round trips or connections in the time that counts. */
   readonly amount: number;
   /** Seconds that counted, as measured. */
   readonly seconds: number;
@@ -42,4 +40,7 @@ export interface LoadResult {
   readonly total: number;
   /** Datagrams that never came back, connections that failed. */
   readonly losses: number;
+  /** Microseconds for one round trip; 0 where the load does not look at single ones. */
+  readonly p50: number;
+  readonly p99: number;
 }

@@ -1,0 +1,71 @@
+import { writeFileSync } from 'node:fs';
+import { mkdtemp, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Program } from '../../test/lab/program.js';
+import { SERVICE_PORTS, type ServicePort, VIP } from '../service.js';
+import type { Stage } from '../stage.js';
+import type { Contender } from './contender.js';
+import { redirect } from './redirect.js';
+
+/** Peers listen on the node at the service port plus this. */
+const OFFSET = 10_000;
+const TIMEOUT_MS = 10_000;
+
+/** A service port of a peer: where it listens, and where it sends. */
+export interface Forward {
+  readonly listen: number;
+  /** Address and port. */
+  readonly backend: string;
+}
+
+export interface PeerConfiguration {
+  readonly tcp: readonly Forward[];
+  readonly udp: readonly Forward[];
+  /** For files of its own. */
+  readonly directory: string;
+}
+
+/** A proxy from Debian on the node, with a configuration file; the VIP reaches it as it reaches kube-portal. */
+export function peer(
+  contender: Omit<Contender, 'start'>,
+  configure: (configuration: PeerConfiguration) => string,
+  command: (file: string) => readonly [string, ...string[]],
+): Contender {
+  return {
+    ...contender,
+    async start(stage) {
+      const directory = await mkdtemp(join(tmpdir(), 'kube-portal-bench-'));
+      const file = join(directory, 'peer.conf');
+      const forward = ({ port }: ServicePort) => ({
+        listen: port + OFFSET,
+        backend: `${stage.backend.address4}:${port}`,
+      });
+      const tcp = SERVICE_PORTS.filter(({ protocol }) => protocol === 'TCP').map(forward);
+      const udp = SERVICE_PORTS.filter(({ protocol }) => protocol === 'UDP').map(forward);
+      writeFileSync(file, configure({ tcp, udp, directory }));
+      const [name, ...args] = command(file);
+      const program = stage.node.spawn(name, args);
+      await untilListening(stage, program, tcp[0].listen);
+      await redirect(stage, ({ port }) => `REDIRECT --to-ports ${port + OFFSET}`);
+      const stop = async () => {
+        await program.stop('SIGTERM');
+        await rm(directory, { recursive: true });
+      };
+      return { address: VIP, pid: program.pid, stop };
+    },
+  };
+}
+
+/** @throws Error with its messages when the peer ends or does not listen in time */
+async function untilListening(stage: Stage, program: Program, port: number): Promise<void> {
+  const deadline = Date.now() + TIMEOUT_MS;
+  for (;;) {
+    const { stdout } = await stage.node.exec('ss', ['-Hltn', `sport = :${port}`]);
+    if (stdout !== '') return;
+    if (!program.running || Date.now() > deadline)
+      throw new Error(`a peer does not start: ${program.stderr}`);
+    await sleep(20);
+  }
+}

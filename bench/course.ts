@@ -1,0 +1,81 @@
+import type { Contender } from './contenders/contender.js';
+import { foreignCpuSeconds } from './cpu.js';
+import type { Span } from './load/plan.js';
+import type { Values } from './rows/figure.js';
+import type { Row } from './rows/row.js';
+import { Turn } from './turn.js';
+
+/** One measurement. */
+export interface Sample {
+  readonly row: string;
+  readonly contender: string;
+  readonly round: number;
+  readonly values: Values;
+  /** Cores that other programs of this machine, or other guests of its host, took in the meantime. */
+  readonly disturbance: number;
+}
+
+/** A measurement with more disturbance than this, in cores, is repeated, and does not count beside quiet ones. */
+export const QUIET = 0.1;
+
+export interface Course {
+  readonly rows: readonly Row[];
+  readonly contenders: readonly Contender[];
+  readonly rounds: number;
+  /** Of each measurement. */
+  readonly span: Span;
+  /** How often a disturbed measurement is tried. */
+  readonly attempts: number;
+}
+
+/**
+ * Measures every contender once in each round, the order turned by one from round to round, so that what changes on the
+ * machine in the meantime meets all of them.
+ */
+export async function runCourse(course: Course, say: (progress: string) => void): Promise<Sample[]> {
+  const { contenders, rounds } = course;
+  const samples: Sample[] = [];
+  for (let round = 0; round < rounds; round++) {
+    for (let i = 0; i < contenders.length; i++) {
+      const contender = contenders[(i + round) % contenders.length];
+      say(`round ${round + 1} of ${rounds}: ${contender.title}`);
+      samples.push(...(await measureContender(course, contender, round)));
+    }
+  }
+  return samples;
+}
+
+async function measureContender(course: Course, contender: Contender, round: number): Promise<Sample[]> {
+  const turn = new Turn(contender, course.span);
+  const samples: Sample[] = [];
+  try {
+    for (const row of course.rows) {
+      if (!row.suits(contender)) continue;
+      const measured = await measureInPeace(turn, row, course.attempts);
+      samples.push({ row: row.id, contender: contender.id, round, ...measured });
+    }
+  } finally {
+    await turn.end();
+  }
+  return samples;
+}
+
+type Measured = Pick<Sample, 'values' | 'disturbance'>;
+
+/** Measures until nobody disturbs it, or takes the least disturbed of a few attempts. */
+async function measureInPeace(turn: Turn, row: Row, attempts: number): Promise<Measured> {
+  let best = await measure(turn, row);
+  for (let attempt = 1; attempt < attempts && best.disturbance > QUIET; attempt++) {
+    const next = await measure(turn, row);
+    if (next.disturbance < best.disturbance) best = next;
+  }
+  return best;
+}
+
+async function measure(turn: Turn, row: Row): Promise<Measured> {
+  const start = performance.now();
+  const foreignBefore = foreignCpuSeconds();
+  const values = await row.measure(turn);
+  const elapsed = (performance.now() - start) / 1000;
+  return { values, disturbance: (foreignCpuSeconds() - foreignBefore) / elapsed };
+}

@@ -1,0 +1,41 @@
+import { EPOLLIN, MSG_NOSIGNAL } from '../../lib/sys/constants.js';
+import { Epoll } from '../../lib/sys/epoll.js';
+import * as libc from '../../lib/sys/libc.js';
+import { Memory } from '../../lib/sys/memory.js';
+import type { Meter } from './meter.js';
+import { type LoadPlan, MESSAGE_SIZE, type Work } from './plan.js';
+import { openStreams } from './stream.js';
+
+/** One message under way on each connection; the time of each round trip is noted. */
+export function tcpRoundTrips(
+  plan: LoadPlan,
+  { connections }: Extract<Work, { kind: 'roundtrip' }>,
+  meter: Meter,
+): void {
+  const fds = openStreams(plan, connections);
+  const epoll = new Epoll(connections);
+  const buffer = new Memory(MESSAGE_SIZE);
+  const missing = new Int32Array(65536).fill(MESSAGE_SIZE);
+  const sentAt = new Float64Array(65536);
+  for (const fd of fds) {
+    epoll.add(fd, EPOLLIN, 0);
+    sentAt[fd] = performance.now();
+    libc.send(fd, buffer.address, MESSAGE_SIZE, MSG_NOSIGNAL);
+  }
+  while (meter.goesOn()) {
+    const ready = epoll.wait(meter.timeout);
+    for (let i = 0; i < ready; i++) {
+      const fd = epoll.fdAt(i);
+      const length = libc.read(fd, buffer.address, MESSAGE_SIZE);
+      if (length <= 0) throw new Error('a connection ended in the middle of the measurement');
+      missing[fd] -= length;
+      if (missing[fd] > 0) continue;
+      missing[fd] = MESSAGE_SIZE;
+      meter.total++;
+      const now = performance.now();
+      meter.latencies.add((now - sentAt[fd]) * 1e6);
+      sentAt[fd] = now;
+      libc.send(fd, buffer.address, MESSAGE_SIZE, MSG_NOSIGNAL);
+    }
+  }
+}

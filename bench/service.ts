@@ -1,0 +1,22 @@
+import type { Protocol } from '../lib/model/portal.js';
+import { SERVER_PORTS } from './load/plan.js';
+
+/** The virtual IP that clients use. */
+export const VIP = '10.96.0.10';
+
+/** What iperf3 listens on. */
+export const IPERF_PORT = 5201;
+
+export interface ServicePort {
+  readonly name: string;
+  readonly protocol: Protocol;
+  readonly port: number;
+}
+
+/** The ports of the Service that all rows use, the same on the VIP and in the backend pod. */
+export const SERVICE_PORTS: readonly ServicePort[] = [
+  { name: 'echo-udp', protocol: 'UDP', port: SERVER_PORTS.echo },
+  { name: 'echo-tcp', protocol: 'TCP', port: SERVER_PORTS.echo },
+  { name: 'once', protocol: 'TCP', port: SERVER_PORTS.once },
+  { name: 'iperf3', protocol: 'TCP', port: IPERF_PORT },
+];

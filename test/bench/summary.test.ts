@@ -1,0 +1,38 @@
+import t from 'tap';
+import type { Sample } from '../../bench/course.js';
+import { median } from '../../bench/median.js';
+import { REFERENCES, referenceValue } from '../../bench/reference.js';
+import { cpuPerMillion, rate } from '../../bench/rows/figure.js';
+import { summarize } from '../../bench/summary.js';
+
+function sample(contender: string, round: number, rate: number, disturbance = 0): Sample {
+  return { row: 'udp', contender, round, values: { rate }, disturbance };
+}
+
+t.test('the median is the middle, or the mean of the two in the middle', async (t) => {
+  t.equal(median([3, 1, 2]), 2);
+  t.equal(median([4, 1, 2, 3]), 2.5);
+});
+
+t.test('rounds are summed up by their medians', async (t) => {
+  const spreads = { rate: { median: 20, lowest: 10, highest: 30 } };
+  t.same(summarize([sample('nginx', 0, 10), sample('nginx', 1, 30), sample('nginx', 2, 20)]), [
+    { row: 'udp', contender: 'nginx', spreads, disturbance: 0 },
+  ]);
+});
+
+t.test('disturbed rounds count only where all of them were', async (t) => {
+  const lowest = (...samples: Sample[]) => summarize(samples)[0].spreads.rate.lowest;
+  t.equal(lowest(sample('nginx', 0, 10), sample('nginx', 1, 2, 0.9)), 10);
+  t.equal(lowest(sample('nginx', 0, 10, 0.8), sample('nginx', 1, 2, 0.9)), 2);
+});
+
+t.test('the best peer is the one with the best figure', async (t) => {
+  const [kernel, peer, ancestor] = REFERENCES;
+  const summaries = summarize([sample('nginx', 0, 10), sample('haproxy', 0, 12), sample('kernel', 0, 30)]);
+  t.equal(referenceValue(peer, rate, summaries), 12);
+  t.equal(referenceValue(peer, { ...rate, better: 'less' }, summaries), 10);
+  t.equal(referenceValue(kernel, rate, summaries), 30);
+  t.equal(referenceValue(ancestor, rate, summaries), undefined, 'who was not measured is no reference');
+  t.equal(referenceValue(peer, cpuPerMillion, summaries), undefined, 'nor who has no such figure');
+});
