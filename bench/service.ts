@@ -7,6 +7,9 @@ export const VIP = '10.96.0.10';
 /** What iperf3 listens on. */
 export const IPERF_PORT = 5201;
 
+/** Where participant 0 of domain 0 listens (DDSI-RTPS 9.6.1). */
+export const DDS_PORTS = { discovery: 7410, data: 7411 } as const;
+
 export interface ServicePort {
   readonly name: string;
   readonly protocol: Protocol;
@@ -16,6 +19,9 @@ export interface ServicePort {
 /** The ports of the Service that all rows use, the same on the VIP and in the backend pod. */
 export const SERVICE_PORTS: readonly ServicePort[] = [
   { name: 'echo-udp', protocol: 'UDP', port: SERVER_PORTS.echo },
+  { name: 'count', protocol: 'UDP', port: SERVER_PORTS.count },
+  { name: 'discovery', protocol: 'UDP', port: DDS_PORTS.discovery },
+  { name: 'data', protocol: 'UDP', port: DDS_PORTS.data },
   { name: 'echo-tcp', protocol: 'TCP', port: SERVER_PORTS.echo },
   { name: 'once', protocol: 'TCP', port: SERVER_PORTS.once },
   { name: 'iperf3', protocol: 'TCP', port: IPERF_PORT },

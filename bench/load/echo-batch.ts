@@ -50,9 +50,18 @@ export class EchoBatch {
     return libc.recvmmsg(fd, this.#headers.address, this.#capacity, 0, 0);
   }
 
-  /** Sends the first `count` datagrams. @returns how many the kernel took, or -1 with `errno` */
-  send(fd: number, count: number): number {
-    return libc.sendmmsg(fd, this.#headers.address, count, 0);
+  /** Sends `count` datagrams. @returns how many the kernel took, or -1 with `errno` */
+  send(fd: number, count: number, first = 0): number {
+    return libc.sendmmsg(fd, this.#headers.address + first * layout.mmsghdr.size, count, 0);
+  }
+
+  /** The payloads; {@link wordOf} tells where each begins. */
+  get words(): Int32Array {
+    return this.#payload.words;
+  }
+
+  wordOf(slot: number): number {
+    return (slot * SLOT_SIZE) / 4;
   }
 
   /** The size of the datagrams that are in the batch; they are sent back with it. */

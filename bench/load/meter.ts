@@ -39,8 +39,7 @@ export class Meter {
     const seconds = (performance.now() - this.#startedAt) / 1000;
     const { total, losses } = this;
     return {
-      amount: total - this.#countedFrom,
-      seconds,
+      rate: (total - this.#countedFrom) / seconds,
       total,
       losses,
       p50: this.latencies.percentile(0.5) / 1000,

@@ -6,18 +6,38 @@ export const SERVER_PORTS = {
   echo: 9000,
   /** TCP: reads a request, answers, and is the first to close, so that TIME_WAIT does not use up the client's ports. */
   once: 9001,
+  /** UDP: counts; see {@link COUNTER}. */
+  count: 9002,
 } as const;
 
 /** Bytes of a TCP request and of its answer. */
 export const MESSAGE_SIZE = 64;
 
+/** Words of a datagram for the counting port, and of its answer to a question. */
+export const COUNTER = {
+  /** Which run of sending it belongs to; later runs have greater numbers. */
+  run: 0,
+  /** 1 asks how many datagrams of the run arrived; others are 0 and counted. */
+  question: 1,
+  /** In the answer: datagrams. */
+  count: 1,
+  /** In the answer: microseconds from the first to the last of them. */
+  span: 2,
+} as const;
+
 export type Work =
   /** UDP round trips: each flow keeps that many datagrams under way. */
   | { readonly kind: 'udp'; readonly flows: number; readonly outstanding: number; readonly size: number }
+  /** UDP: a new flow, one round trip, its end. */
+  | { readonly kind: 'flows'; readonly clients: number }
+  /** UDP in one direction: the highest rate that arrives. */
+  | { readonly kind: 'one-way'; readonly flows: number; readonly size: number }
   /** Connect, request, response, close. */
   | { readonly kind: 'connect'; readonly clients: number }
   /** Round trips on open connections, one message under way on each. */
   | { readonly kind: 'roundtrip'; readonly connections: number };
+
+export type WorkOf<Kind extends Work['kind']> = Extract<Work, { readonly kind: Kind }>;
 
 /** Seconds before counting begins, and seconds that count. */
 export interface Span {
@@ -25,18 +45,20 @@ export interface Span {
   readonly duration: number;
 }
 
-export interface LoadPlan extends Span {
-  readonly work: Work;
+/** Where to. */
+export interface Target {
   readonly address: string;
   readonly port: number;
 }
 
+export interface LoadPlan extends Target, Span {
+  readonly work: Work;
+}
+
 export interface LoadResult {
-  /** Round trips or connections in the time that counts. */
-  readonly amount: number;
-  /** Seconds that counted, as measured. */
-  readonly seconds: number;
-  /** The same as `amount` with the warm-up: what the proxy's CPU time was spent on. */
+  /** Round trips, connections or datagrams a second. */
+  readonly rate: number;
+  /** All of them, warm-up included: what the proxy's CPU time was spent on. */
   readonly total: number;
   /** Datagrams that never came back, connections that failed. */
   readonly losses: number;

@@ -3,6 +3,7 @@ import { AF_INET, EPOLLIN } from '../../lib/sys/constants.js';
 import { Epoll } from '../../lib/sys/epoll.js';
 import { checked } from '../../lib/sys/errno.js';
 import * as libc from '../../lib/sys/libc.js';
+import { raiseDescriptorLimit } from '../../lib/sys/limits.js';
 import { Memory } from '../../lib/sys/memory.js';
 import { SocketAddress } from '../../lib/sys/sockaddr.js';
 import {
@@ -13,7 +14,9 @@ import {
   setBuffers,
   startListening,
 } from '../../lib/sys/socket.js';
+import { Counter } from './counter.js';
 import { EchoBatch } from './echo-batch.js';
+import { SOCKET_BUFFER } from './flow.js';
 import { MESSAGE_SIZE, SERVER_PORTS } from './plan.js';
 
 const BUFFER_SIZE = 65536;
@@ -57,22 +60,28 @@ function answerOnce(fd: number): boolean {
   return true;
 }
 
-function echoDatagrams(port: number): void {
+function listenUdp(port: number, handler: (fd: number) => void): void {
   const fd = openDatagram(AF_INET);
-  setBuffers(fd, 4 << 20);
+  setBuffers(fd, SOCKET_BUFFER);
   const local = SocketAddress.of('0.0.0.0', port);
   checked('bind', libc.bindSocket(fd, local.memory.address, local.length));
-  const batch = new EchoBatch(BATCH, LARGEST_DATAGRAM, true);
-  watch(fd, () => {
-    const count = batch.receive(fd);
-    if (count <= 0) return;
-    batch.setSize(count);
-    batch.send(fd, count);
-    batch.rearm(count);
-  });
+  watch(fd, handler);
 }
 
-echoDatagrams(SERVER_PORTS.echo);
+const batch = new EchoBatch(BATCH, LARGEST_DATAGRAM, true);
+
+function echoDatagrams(fd: number): void {
+  const count = batch.receive(fd);
+  if (count <= 0) return;
+  batch.setSize(count);
+  batch.send(fd, count);
+  batch.rearm(count);
+}
+
+raiseDescriptorLimit();
+const counter = new Counter();
+listenUdp(SERVER_PORTS.echo, echoDatagrams);
+listenUdp(SERVER_PORTS.count, (fd) => counter.receive(fd));
 listen(SERVER_PORTS.echo, (fd) => watch(fd, echo));
 listen(SERVER_PORTS.once, (fd) => {
   if (!answerOnce(fd)) watch(fd, answerOnce);

@@ -3,7 +3,7 @@ import { Epoll } from '../../lib/sys/epoll.js';
 import { checked, EINPROGRESS, errno } from '../../lib/sys/errno.js';
 import { SocketAddress } from '../../lib/sys/sockaddr.js';
 import { connect, openStream, setNoDelay, takeError } from '../../lib/sys/socket.js';
-import type { LoadPlan } from './plan.js';
+import type { Target } from './plan.js';
 
 const PATIENCE_MS = 5000;
 
@@ -15,7 +15,7 @@ export function beginStream(target: SocketAddress): number {
 }
 
 /** So many connections, all established. @throws Error when the service does not answer */
-export function openStreams({ address, port }: LoadPlan, count: number): number[] {
+export function openStreams({ address, port }: Target, count: number): number[] {
   const epoll = new Epoll(count);
   const target = SocketAddress.of(address, port);
   const fds = Array.from({ length: count }, () => beginStream(target));

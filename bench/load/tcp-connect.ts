@@ -13,24 +13,20 @@ import { Memory } from '../../lib/sys/memory.js';
 import { SocketAddress } from '../../lib/sys/sockaddr.js';
 import { closeSocket } from '../../lib/sys/socket.js';
 import type { Meter } from './meter.js';
-import { type LoadPlan, MESSAGE_SIZE, type Work } from './plan.js';
+import { MESSAGE_SIZE, type Target, type WorkOf } from './plan.js';
 import { beginStream } from './stream.js';
 
 const ASKED = 1;
 const ANSWERED = 2;
 
 /** Each client connects, asks, reads the answer to the server's end of stream, closes, and begins again. */
-export function tcpConnect(
-  plan: LoadPlan,
-  { clients }: Extract<Work, { kind: 'connect' }>,
-  meter: Meter,
-): void {
+export function tcpConnect(target: Target, { clients }: WorkOf<'connect'>, meter: Meter): void {
   const epoll = new Epoll(clients);
-  const target = SocketAddress.of(plan.address, plan.port);
+  const address = SocketAddress.of(target.address, target.port);
   const buffer = new Memory(MESSAGE_SIZE);
   const progress = new Uint8Array(65536);
   const start = () => {
-    const fd = beginStream(target);
+    const fd = beginStream(address);
     progress[fd] = 0;
     epoll.add(fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, 0);
   };

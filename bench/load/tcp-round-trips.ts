@@ -3,16 +3,12 @@ import { Epoll } from '../../lib/sys/epoll.js';
 import * as libc from '../../lib/sys/libc.js';
 import { Memory } from '../../lib/sys/memory.js';
 import type { Meter } from './meter.js';
-import { type LoadPlan, MESSAGE_SIZE, type Work } from './plan.js';
+import { MESSAGE_SIZE, type Target, type WorkOf } from './plan.js';
 import { openStreams } from './stream.js';
 
 /** One message under way on each connection; the time of each round trip is noted. */
-export function tcpRoundTrips(
-  plan: LoadPlan,
-  { connections }: Extract<Work, { kind: 'roundtrip' }>,
-  meter: Meter,
-): void {
-  const fds = openStreams(plan, connections);
+export function tcpRoundTrips(target: Target, { connections }: WorkOf<'roundtrip'>, meter: Meter): void {
+  const fds = openStreams(target, connections);
   const epoll = new Epoll(connections);
   const buffer = new Memory(MESSAGE_SIZE);
   const missing = new Int32Array(65536).fill(MESSAGE_SIZE);

@@ -1,7 +1,7 @@
 import type { Protocol } from '../../lib/model/portal.js';
 import { cpuOf } from '../cpu.js';
 import { SERVER_PORTS, type Work } from '../load/plan.js';
-import { cpuPerMillion, lost, p50, p99, rate, type Values } from './figure.js';
+import { cpuPerMillion, type Figure, lost, p50, p99, rate, type Values } from './figure.js';
 import { type Row, relays } from './row.js';
 
 interface LoadRow {
@@ -11,55 +11,76 @@ interface LoadRow {
   /** Port of the load server. */
   readonly port: number;
   readonly work: Work;
+  /** Of those that the load generator can tell. */
+  readonly figures: readonly [Figure, ...Figure[]];
 }
 
 /** A row that the load generator measures as fast as the path goes. */
-function loadRow({ id, title, protocol, port, work }: LoadRow): Row {
-  const timed = work.kind === 'roundtrip';
+function loadRow({ id, title, protocol, port, work, figures }: LoadRow): Row {
   return {
     id,
     title,
-    figures: timed ? [rate, p50, p99, cpuPerMillion, lost] : [rate, cpuPerMillion, lost],
+    figures,
     suits: relays(protocol),
-    async measure(turn): Promise<Values> {
+    async measure(turn) {
       const { stage, running } = await turn.arena();
       const plan = { ...turn.span, work, address: running.address, port };
       const { result, seconds } = await cpuOf(running.pid, () => stage.load(plan));
-      const { amount, total, losses } = result;
-      return {
-        rate: amount / result.seconds,
-        lost: (100 * losses) / (total + losses),
-        ...(timed && { p50: result.p50, p99: result.p99 }),
-        ...(seconds !== null && { cpu: (seconds / total) * 1e6 }),
-      };
+      const { rate, total, losses, p50, p99 } = result;
+      const cpu = seconds === null ? undefined : (seconds / total) * 1e6;
+      return only(figures, { rate, p50, p99, lost: (100 * losses) / (total + losses), cpu });
     },
   };
 }
 
-function udpRow(id: string, flows: number, outstanding: number, size: number): Row {
+function only(figures: readonly Figure[], values: Readonly<Record<string, number | undefined>>): Values {
+  const known = figures.map(({ id }) => [id, values[id]] as const).filter(([, value]) => value !== undefined);
+  return Object.fromEntries(known) as Values;
+}
+
+const count = (number: number, what: string) => `${number} ${what}${number === 1 ? '' : 's'}`;
+
+function echoRow(id: string, flows: number, outstanding: number, size: number): Row {
   return loadRow({
     id,
-    title: `UDP round trips, ${flows} ${flows === 1 ? 'flow' : 'flows'} × ${outstanding} outstanding × ${size} B`,
+    title: `UDP round trips, ${count(flows, 'flow')} × ${outstanding} outstanding × ${size} B`,
     protocol: 'UDP',
     port: SERVER_PORTS.echo,
     work: { kind: 'udp', flows, outstanding, size },
+    figures: [rate, cpuPerMillion, lost],
+  });
+}
+
+function oneWayRow(flows: number, size: number): Row {
+  return loadRow({
+    id: `one-way-${flows}x${size}`,
+    title: `UDP one way, ${count(flows, 'flow')} × ${size} B, highest rate with less than 0.1 % lost`,
+    protocol: 'UDP',
+    port: SERVER_PORTS.count,
+    work: { kind: 'one-way', flows, size },
+    figures: [rate, cpuPerMillion],
   });
 }
 
 function roundTripRow(connections: number): Row {
   return loadRow({
     id: `roundtrip-${connections}`,
-    title: `TCP round trips, ${connections} ${connections === 1 ? 'connection' : 'connections'}`,
+    title: `TCP round trips, ${count(connections, 'connection')}`,
     protocol: 'TCP',
     port: SERVER_PORTS.echo,
     work: { kind: 'roundtrip', connections },
+    figures: [rate, p50, p99, cpuPerMillion],
   });
 }
 
 export const UDP_ROWS: readonly Row[] = [
-  udpRow('udp', 8, 16, 64),
-  udpRow('udp-big', 1, 64, 1200),
-  udpRow('udp-many', 64, 4, 200),
+  echoRow('udp', 8, 16, 64),
+  echoRow('udp-big', 1, 64, 1200),
+  echoRow('udp-many', 64, 4, 200),
+  oneWayRow(1, 64),
+  oneWayRow(1, 1400),
+  oneWayRow(16, 64),
+  oneWayRow(16, 1400),
 ];
 
 export const TCP_ROWS: readonly Row[] = [
@@ -69,6 +90,7 @@ export const TCP_ROWS: readonly Row[] = [
     protocol: 'TCP',
     port: SERVER_PORTS.once,
     work: { kind: 'connect', clients: 32 },
+    figures: [rate, cpuPerMillion, lost],
   }),
   roundTripRow(1),
   roundTripRow(32),

@@ -1,0 +1,98 @@
+import type { Host } from '../../test/lab/host.js';
+import type { Program } from '../../test/lab/program.js';
+import { cpuOf } from '../cpu.js';
+import type { Span } from '../load/plan.js';
+import { DDS_PORTS } from '../service.js';
+import type { Turn } from '../turn.js';
+import { cpuPerGibibyte, cpuPerMillion, type Figure, p50, p99, rate } from './figure.js';
+import { type Row, relays } from './row.js';
+
+const GIBIBYTE = 2 ** 30;
+
+/** A ddsperf with Cyclone DDS set up for unicast. */
+function ddsperf(host: Host, args: readonly string[], settings: string): Program {
+  const common = `
+    <General><AllowMulticast>false</AllowMulticast></General>
+    <Discovery><ParticipantIndex>0</ParticipantIndex></Discovery>`;
+  const env = { CYCLONEDDS_URI: `<CycloneDDS><Domain>${common}${settings}</Domain></CycloneDDS>` };
+  return host.spawn('ddsperf', args, { env });
+}
+
+interface Link {
+  /** What ddsperf does in the backend pod, which says that it lives at the service's address. */
+  readonly backend: readonly string[];
+  /** What it does in the client pod, which knows nobody but the service. */
+  readonly client: readonly string[];
+}
+
+interface LinkReport {
+  /** What the two of them printed. */
+  readonly backend: string;
+  readonly client: string;
+  /** CPU seconds of the proxy. */
+  readonly seconds: number | null;
+}
+
+/** Runs a link through the service for some seconds. ddsperf prints a line every second. */
+async function runLink(turn: Turn, { backend, client }: Link): Promise<LinkReport> {
+  const { stage, running } = await turn.arena();
+  const { address, pid } = running;
+  const external = `<General><ExternalNetworkAddress>${address}</ExternalNetworkAddress></General>`;
+  const peer = `<Discovery><Peers><Peer address="${address}:${DDS_PORTS.discovery}"/></Peers></Discovery>`;
+  const server = ddsperf(stage.backend, backend, external);
+  const { result, seconds } = await cpuOf(pid, () =>
+    ddsperf(stage.client, ['-D', String(secondsFor(turn.span)), ...client], peer).finish(),
+  );
+  await server.stop();
+  return { backend: server.stdout, client: result.stdout, seconds };
+}
+
+/** The first second goes to discovery. */
+function secondsFor({ duration }: Span): number {
+  return 1 + Math.max(1, Math.round(duration));
+}
+
+/** Samples as a subscriber counted them: its lines have a time and a total. */
+function samplesOf(output: string): { readonly total: number; readonly perSecond: number } {
+  const lines = [...output.matchAll(/\] (\d+\.\d+) {2}size \d+ total (\d+)/g)];
+  const [first, last] = [lines.at(0), lines.at(-1)].map((line) => (line ?? []).slice(1).map(Number));
+  if (lines.length < 2) return { total: last[1] ?? 0, perSecond: 0 };
+  return { total: last[1], perSecond: (last[1] - first[1]) / (last[0] - first[0]) };
+}
+
+/** From publisher to subscriber, reliable, as fast as the acknowledgements allow. */
+function publishRow(id: string, size: string, bytes: number, cost: Figure, costFor: number): Row {
+  return {
+    id,
+    title: `DDS publish to subscribe, ${size} samples (ddsperf)`,
+    figures: [rate, cost],
+    suits: relays('UDP'),
+    async measure(turn) {
+      const report = await runLink(turn, { backend: ['sub'], client: ['pub', 'size', String(bytes)] });
+      const { total, perSecond } = samplesOf(report.backend);
+      const { seconds } = report;
+      return {
+        rate: perSecond,
+        ...(seconds !== null && total > 0 && { [cost.id]: (seconds / total) * costFor }),
+      };
+    },
+  };
+}
+
+const pingRow: Row = {
+  id: 'dds-ping',
+  title: 'DDS ping and pong (ddsperf), round trip',
+  figures: [p50, p99],
+  suits: relays('UDP'),
+  async measure(turn) {
+    const { client } = await runLink(turn, { backend: ['pong'], client: ['ping'] });
+    const [, middle, high] = /50% (\S+)us .* 99% (\S+)us(?!.*50%)/s.exec(client) ?? [];
+    return middle === undefined ? {} : { p50: Number(middle), p99: Number(high) };
+  },
+};
+
+export const DDS_ROWS: readonly Row[] = [
+  publishRow('dds-1k', '1 KiB', 1024, cpuPerMillion, 1e6),
+  publishRow('dds-64k', '64 KiB', 65536, cpuPerGibibyte, GIBIBYTE / 65536),
+  pingRow,
+];
