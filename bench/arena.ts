@@ -1,4 +1,4 @@
-import type { Contender, Running } from './contenders/contender.js';
+import type { Contender, Running, Setting } from './contenders/contender.js';
 import { Stage } from './stage.js';
 
 /** A stage with a contender at work on it. */
@@ -10,12 +10,11 @@ export class Arena {
     readonly startSeconds: number,
   ) {}
 
-  /** @param ports how many service ports there are */
-  static async open(contender: Contender, ports: number): Promise<Arena> {
+  static async open(contender: Contender, setting: Setting): Promise<Arena> {
     const stage = await Stage.open();
     try {
       const start = performance.now();
-      const running = await contender.start(stage, ports);
+      const running = await contender.start(stage, setting);
       return new Arena(stage, running, (performance.now() - start) / 1000);
     } catch (error) {
       await stage.close();

@@ -28,41 +28,55 @@ export interface Course {
   readonly attempts: number;
 }
 
+export interface Outcome {
+  readonly samples: readonly Sample[];
+  /** What could not be measured, and why, a line each. */
+  readonly failures: readonly string[];
+}
+
 /**
  * Measures every contender once in each round, the order turned by one from round to round, so that what changes on the
- * machine in the meantime meets all of them.
+ * machine in the meantime meets all of them. A failure costs no more than the one measurement.
  */
-export async function runCourse(course: Course, say: (progress: string) => void): Promise<Sample[]> {
+export async function runCourse(course: Course, say: (progress: string) => void): Promise<Outcome> {
   const { contenders, rounds } = course;
   const samples: Sample[] = [];
+  const failures: string[] = [];
   for (let round = 0; round < rounds; round++) {
     for (let i = 0; i < contenders.length; i++) {
       const contender = contenders[(i + round) % contenders.length];
+      const fail = (row: Row, reason: string) => failures.push(`${row.id} of ${contender.id}: ${reason}`);
       say(`round ${round + 1} of ${rounds}: ${contender.title}`);
-      samples.push(...(await measureContender(course, contender, round)));
+      samples.push(...(await measureContender(course, contender, round, fail)));
     }
   }
-  return samples;
+  return { samples, failures };
 }
 
-async function measureContender(course: Course, contender: Contender, round: number): Promise<Sample[]> {
+async function measureContender(
+  course: Course,
+  contender: Contender,
+  round: number,
+  fail: (row: Row, reason: string) => void,
+): Promise<Sample[]> {
   const turn = new Turn(contender, course.span);
   const samples: Sample[] = [];
-  try {
-    for (const row of course.rows) {
-      if (!row.suits(contender)) continue;
+  for (const row of course.rows) {
+    if (!row.suits(contender) || (row.once && round > 0)) continue;
+    try {
       const measured = await measureInPeace(turn, row, course.attempts);
       samples.push({ row: row.id, contender: contender.id, round, ...measured });
+    } catch (error) {
+      fail(row, (error as Error).message);
     }
-  } finally {
-    await turn.end();
   }
+  await turn.end();
   return samples;
 }
 
 type Measured = Pick<Sample, 'values' | 'disturbance'>;
 
-/** Measures until nobody disturbs it, or takes the least disturbed of a few attempts. */
+/** Measures until nobody disturbs it, at most so often, or takes the least disturbed of a few attempts. */
 async function measureInPeace(turn: Turn, row: Row, attempts: number): Promise<Measured> {
   let best = await measure(turn, row);
   for (let attempt = 1; attempt < attempts && best.disturbance > QUIET; attempt++) {

@@ -1,7 +1,8 @@
 import { fileURLToPath } from 'node:url';
 import type { Host } from '../test/lab/host.js';
 import { Lab } from '../test/lab/lab.js';
-import type { LoadPlan, LoadResult } from './load/plan.js';
+import type { Program } from '../test/lab/program.js';
+import type { LoadPlan, LoadResult, Target } from './load/plan.js';
 import { IPERF_PORT } from './service.js';
 
 const program = (name: string) => fileURLToPath(new URL(`load/${name}.js`, import.meta.url));
@@ -41,6 +42,14 @@ export class Stage {
     const args = [program('client'), JSON.stringify(plan)];
     const timeoutMs = (plan.warmup + plan.duration) * 1000 + 30_000;
     return JSON.parse(await this.client.must(process.execPath, args, { timeoutMs })) as LoadResult;
+  }
+
+  /** Opens idle connections from the client pod. Resolves once all are open; closing the program's input ends them. */
+  async hold({ address, port }: Target, connections: number): Promise<Program> {
+    const args = [program('hold'), address, String(port), String(connections)];
+    const holder = this.client.spawn(process.execPath, args);
+    await holder.waitForOutput(/^open$/m);
+    return holder;
   }
 
   close(): Promise<void> {

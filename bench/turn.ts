@@ -1,5 +1,5 @@
 import { Arena } from './arena.js';
-import type { Contender } from './contenders/contender.js';
+import type { Contender, Setting } from './contenders/contender.js';
 import type { Span } from './load/plan.js';
 
 /** Service ports where a row does not ask for more. */
@@ -7,8 +7,7 @@ export const FEW_PORTS = 10;
 
 /** One contender's turn in one round: what its rows need, made when the first of them needs it. */
 export class Turn {
-  readonly #arenas: Arena[] = [];
-  readonly #shared = new Map<number, Arena>();
+  readonly #arenas = new Map<number, Arena>();
 
   constructor(
     readonly contender: Contender,
@@ -17,21 +16,24 @@ export class Turn {
 
   /** An arena that the rows of this turn share. */
   async arena(ports = FEW_PORTS): Promise<Arena> {
-    const known = this.#shared.get(ports);
+    const known = this.#arenas.get(ports);
     if (known !== undefined) return known;
-    const arena = await this.freshArena(ports);
-    this.#shared.set(ports, arena);
+    const arena = await Arena.open(this.contender, { ports });
+    this.#arenas.set(ports, arena);
     return arena;
   }
 
-  /** An arena in which the contender has done nothing yet. */
-  async freshArena(ports = FEW_PORTS): Promise<Arena> {
-    const arena = await Arena.open(this.contender, ports);
-    this.#arenas.push(arena);
-    return arena;
+  /** Does something in an arena in which the contender has done nothing yet, and which goes afterwards. */
+  async inFreshArena<Result>(setting: Setting, work: (arena: Arena) => Promise<Result>): Promise<Result> {
+    const arena = await Arena.open(this.contender, setting);
+    try {
+      return await work(arena);
+    } finally {
+      await arena.close();
+    }
   }
 
   async end(): Promise<void> {
-    for (const arena of this.#arenas) await arena.close();
+    for (const arena of this.#arenas.values()) await arena.close();
   }
 }

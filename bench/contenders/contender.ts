@@ -1,4 +1,5 @@
 import type { Protocol } from '../../lib/model/portal.js';
+import type { KubePortal } from '../../test/lab/kubeportal.js';
 import type { Stage } from '../stage.js';
 
 /** Something that brings VIP traffic to the backend, at work on a stage. */
@@ -7,17 +8,35 @@ export interface Running {
   readonly address: string;
   /** The userspace proxy's main process; null where the kernel does all. */
   readonly pid: number | null;
+  /** Where it is one. */
+  readonly kubePortal?: KubePortal;
   stop(): Promise<void>;
+}
+
+/** What a proxy for Services gets to know; the others serve the rows' own ports in any case. */
+export interface Setting {
+  /** How many service ports there are, the rows' own among them. */
+  readonly ports: number;
+  /** Where they come from, for those who have the choice. @defaultValue `manifest` */
+  readonly source?: 'manifest' | 'api';
 }
 
 export interface Contender {
   readonly id: string;
   readonly title: string;
   readonly protocols: readonly Protocol[];
+  /** Whether it is a program that relays, and whose memory can be looked at. */
+  readonly isProgram: boolean;
+  /** Whether it follows manifests as they change. */
+  readonly followsManifest?: boolean;
+  /** How many service ports it is measured with where many are wanted; undefined where that means nothing. */
+  readonly manyPorts?: number;
+  /** How many TCP connections it survives under the usual limit of 20,000 descriptors, where these are few. */
+  readonly mostConnections?: number;
   /** The program it needs, and the Debian packages that bring it. */
   readonly needs?: { readonly program: string; readonly packages: string };
-  /** Resolves once it serves. @param ports how many service ports a proxy for Services gets to know, the rows' own among them */
-  start(stage: Stage, ports: number): Promise<Running>;
+  /** Resolves once it serves. */
+  start(stage: Stage, setting: Setting): Promise<Running>;
 }
 
 export const BOTH: readonly Protocol[] = ['TCP', 'UDP'];

@@ -1,16 +1,21 @@
+import { ancestor } from './ancestor.js';
 import type { Contender } from './contender.js';
 import { haproxy } from './haproxy.js';
 import { direct, dnat } from './kernel.js';
 import { kubePortal } from './kube-portal.js';
 import { nginx } from './nginx.js';
 
-export const CONTENDERS: readonly Contender[] = [
-  direct,
-  dnat,
-  nginx,
-  haproxy,
-  kubePortal('iptables', 1),
-  kubePortal('iptables', 2),
-  kubePortal('address', 1),
-  kubePortal('address', 2),
-];
+/** All that can be measured. @param ancestorProgram path of a kube-proxy 1.20, which no distribution has any more */
+export function contenders(ancestorProgram: string | undefined): Contender[] {
+  return [
+    direct,
+    dnat,
+    ...(ancestorProgram === undefined ? [] : [ancestor(ancestorProgram)]),
+    nginx,
+    haproxy,
+    kubePortal('iptables', 1),
+    kubePortal('iptables', 2),
+    kubePortal('address', 1),
+    kubePortal('address', 2),
+  ];
+}

@@ -1,6 +1,7 @@
 import { KubePortal } from '../../test/lab/kubeportal.js';
-import { serviceWithPods } from '../../test/lab/manifest.js';
-import { SERVICE_PORTS, VIP } from '../service.js';
+import { crowdObjects } from '../crowd.js';
+import { VIP } from '../service.js';
+import { ApiServer, NODE_NAME } from './api-server.js';
 import { BOTH, type Contender } from './contender.js';
 
 export function kubePortal(redirect: 'iptables' | 'address', workers: 1 | 2): Contender {
@@ -8,14 +9,25 @@ export function kubePortal(redirect: 'iptables' | 'address', workers: 1 | 2): Co
     id: `kube-portal-${redirect}-${workers}`,
     title: `kube-portal, ${redirect}, ${workers} ${workers === 1 ? 'worker' : 'workers'}`,
     protocols: BOTH,
-    async start(stage) {
-      const objects = serviceWithPods({ name: 'bench', clusterIPs: [VIP], ports: SERVICE_PORTS }, [
-        stage.backend,
-      ]);
+    isProgram: true,
+    // The number of workers changes nothing that is worth the minutes.
+    ...(workers === 2 && { manyPorts: 10_000, followsManifest: true }),
+    async start(stage, { ports, source }) {
       const flags = ['--redirect', redirect, '--workers', String(workers)];
-      const portal = KubePortal.launch(stage.node, { objects, flags });
+      const api = source === 'api' ? await ApiServer.start(stage, ports) : null;
+      const portal =
+        api === null
+          ? KubePortal.launch(stage.node, { objects: crowdObjects(ports, stage.backend), flags })
+          : KubePortal.launch(stage.node, {
+              kubeconfig: api.kubeconfig,
+              flags: [...flags, '--hostname-override', NODE_NAME],
+            });
       await portal.ready();
-      return { address: VIP, pid: portal.program.pid, stop: () => portal.dispose() };
+      const stop = async () => {
+        await portal.dispose();
+        await api?.dispose();
+      };
+      return { address: VIP, pid: portal.program.pid, kubePortal: portal, stop };
     },
   };
 }

@@ -1,4 +1,5 @@
 /** The load generator, a program of its own in the client pod. Its argument is a LoadPlan as JSON, its output a LoadResult. */
+import { change } from './change.js';
 import { Meter } from './meter.js';
 import type { LoadPlan, LoadResult } from './plan.js';
 import { tcpConnect } from './tcp-connect.js';
@@ -9,22 +10,25 @@ import { udpOneWay } from './udp-one-way.js';
 
 function carryOut(plan: LoadPlan): LoadResult {
   const { work } = plan;
-  if (work.kind === 'one-way') return udpOneWay(plan, work);
-  const meter = new Meter(plan);
   switch (work.kind) {
+    case 'one-way':
+      return udpOneWay(plan, work);
+    case 'change':
+      return change(plan, work);
     case 'udp':
-      udpEcho(plan, work, meter);
-      break;
+      return metered(plan, (meter) => udpEcho(plan, work, meter));
     case 'flows':
-      udpFlows(plan, work, meter);
-      break;
+      return metered(plan, (meter) => udpFlows(plan, work, meter));
     case 'connect':
-      tcpConnect(plan, work, meter);
-      break;
+      return metered(plan, (meter) => tcpConnect(plan, work, meter));
     case 'roundtrip':
-      tcpRoundTrips(plan, work, meter);
-      break;
+      return metered(plan, (meter) => tcpRoundTrips(plan, work, meter));
   }
+}
+
+function metered(plan: LoadPlan, load: (meter: Meter) => void): LoadResult {
+  const meter = new Meter(plan);
+  load(meter);
   return meter.result();
 }
 

@@ -36,8 +36,8 @@ export class Meter {
   }
 
   result(): LoadResult {
-    const seconds = (performance.now() - this.#startedAt) / 1000;
     const { total, losses } = this;
+    const seconds = (performance.now() - this.#startedAt) / 1000;
     return {
       rate: (total - this.#countedFrom) / seconds,
       total,

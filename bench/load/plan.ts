@@ -8,6 +8,8 @@ export const SERVER_PORTS = {
   once: 9001,
   /** UDP: counts; see {@link COUNTER}. */
   count: 9002,
+  /** UDP: both answer with their own number. */
+  who: [9003, 9004],
 } as const;
 
 /** Bytes of a TCP request and of its answer. */
@@ -35,7 +37,18 @@ export type Work =
   /** Connect, request, response, close. */
   | { readonly kind: 'connect'; readonly clients: number }
   /** Round trips on open connections, one message under way on each. */
-  | { readonly kind: 'roundtrip'; readonly connections: number };
+  | { readonly kind: 'roundtrip'; readonly connections: number }
+  /** Renames files in turn to one name, and waits each time for new flows to meet the endpoint that the file has. */
+  | ChangeWork;
+
+export interface ChangeWork {
+  readonly kind: 'change';
+  /** The manifest that kube-portal watches. */
+  readonly manifest: string;
+  /** Its versions, each with the port that answers then. */
+  readonly versions: readonly { readonly file: string; readonly port: number }[];
+  readonly times: number;
+}
 
 export type WorkOf<Kind extends Work['kind']> = Extract<Work, { readonly kind: Kind }>;
 

@@ -72,7 +72,16 @@ const batch = new EchoBatch(BATCH, LARGEST_DATAGRAM, true);
 
 function echoDatagrams(fd: number): void {
   const count = batch.receive(fd);
-  if (count <= 0) return;
+  if (count > 0) sendBack(fd, count);
+}
+
+function sayWho(fd: number, port: number): void {
+  const count = batch.receive(fd);
+  for (let slot = 0; slot < count; slot++) batch.words[batch.wordOf(slot)] = port;
+  if (count > 0) sendBack(fd, count);
+}
+
+function sendBack(fd: number, count: number): void {
   batch.setSize(count);
   batch.send(fd, count);
   batch.rearm(count);
@@ -82,6 +91,7 @@ raiseDescriptorLimit();
 const counter = new Counter();
 listenUdp(SERVER_PORTS.echo, echoDatagrams);
 listenUdp(SERVER_PORTS.count, (fd) => counter.receive(fd));
+for (const port of SERVER_PORTS.who) listenUdp(port, (fd) => sayWho(fd, port));
 listen(SERVER_PORTS.echo, (fd) => watch(fd, echo));
 listen(SERVER_PORTS.once, (fd) => {
   if (!answerOnce(fd)) watch(fd, answerOnce);

@@ -9,6 +9,8 @@ export interface Row {
   readonly title: string;
   /** What it is about comes first. */
   readonly figures: readonly [Figure, ...Figure[]];
+  /** Takes long and varies little: measured in the first round only. */
+  readonly once?: boolean;
   /** Whether the contender can take part. */
   suits(contender: Contender): boolean;
   measure(turn: Turn): Promise<Values>;

@@ -58,7 +58,7 @@ export class FakeApiServer {
   #version = 100;
   #compacted = 0;
 
-  private constructor({ tls, paths = [PATHS.services, PATHS.slices, PATHS.nodes] }: FakeApiServerOptions) {
+  constructor({ tls, paths = [PATHS.services, PATHS.slices, PATHS.nodes] }: FakeApiServerOptions) {
     for (const path of paths) this.#objects.set(path, new Map());
     const handle = (request: IncomingMessage, response: ServerResponse) =>
       void this.#handle(request, response);
@@ -201,8 +201,11 @@ export class FakeApiServer {
       return;
     }
     const next = start + limit < objects.length ? `${version}/${start + limit}` : '';
+    // An older client looks for the list's own kind; a test that does not name its objects' kind has none.
+    const { apiVersion, kind = '' } = objects[0] ?? {};
     answer(response, 200, {
-      kind: 'List',
+      apiVersion,
+      kind: `${kind}List`,
       metadata: { resourceVersion: String(version), ...(next && { continue: next }) },
       items: objects.slice(start, start + limit),
     });

@@ -1,0 +1,88 @@
+import { Command, InvalidArgumentError, Option } from 'commander';
+import type { Contender } from './contenders/contender.js';
+import { contenders } from './contenders/index.js';
+import type { Course } from './course.js';
+import { ROWS } from './rows/index.js';
+import type { Row } from './rows/row.js';
+
+export interface Flags {
+  readonly quick?: boolean;
+  readonly rounds?: number;
+  readonly seconds?: number;
+  readonly attempts: number;
+  readonly rows?: readonly string[];
+  readonly contenders?: readonly string[];
+  readonly ancestor?: string;
+  readonly output: 'table' | 'json';
+  readonly report?: string;
+  readonly plot?: string;
+}
+
+const FULL = { rounds: 3, duration: 0.7, warmup: 0.2 };
+const QUICK = {
+  rounds: 1,
+  duration: 0.5,
+  warmup: 0.2,
+  rows: ['udp', 'one-way-1x64', 'dds-1k', 'connect', 'roundtrip-1', 'roundtrip-32', 'bulk-1'],
+  without: ['kube-portal-address-1'],
+};
+
+const list = (text: string) => text.split(',');
+const namesOf = (items: readonly { readonly id: string }[]) => items.map(({ id }) => id);
+
+function positive(text: string): number {
+  const value = Number(text);
+  if (!(value > 0)) throw new InvalidArgumentError('It must be a number above 0.');
+  return value;
+}
+
+export function parseFlags(args: readonly string[]): Flags {
+  const rows = namesOf(ROWS).join(', ');
+  const all = namesOf(contenders('kube-proxy')).join(', ');
+  return new Command('bench')
+    .description(
+      'Measures kube-portal beside the kernel and other proxies, on the same path through network namespaces.',
+    )
+    .option('--quick', 'a few rows, short measurements: under two minutes')
+    .option('--rounds <number>', `times that every contender is measured (default: ${FULL.rounds})`, positive)
+    .option('--seconds <number>', `that each measurement takes (default: ${FULL.duration})`, positive)
+    .option('--attempts <number>', 'at a measurement that other programs disturb', positive, 3)
+    .option('--rows <names>', `what to measure, with commas between: ${rows}`, list)
+    .option('--contenders <names>', `whom to measure, with commas between: ${all}`, list)
+    .option('--ancestor <path>', 'a kube-proxy 1.20, to measure its userspace mode too')
+    .addOption(
+      new Option('-o, --output <format>', 'how to print it').choices(['table', 'json']).default('table'),
+    )
+    .option('--report <file>', 'writes a page with plots too (HTML)')
+    .option('--plot <file>', 'writes the plot of the first row too (SVG)')
+    .parse(args, { from: 'user' })
+    .opts<Flags>();
+}
+
+/** What the flags ask for. @throws Error for a name that nobody has */
+export function courseOf(flags: Flags): Course {
+  const length = flags.quick ? QUICK : FULL;
+  const all = contenders(flags.ancestor);
+  const usual = all.filter(({ id }) => !(flags.quick && QUICK.without.includes(id)));
+  return {
+    rows: choose<Row>(ROWS, flags.rows ?? (flags.quick ? QUICK.rows : namesOf(ROWS)), '--rows'),
+    contenders: choose<Contender>(all, flags.contenders ?? namesOf(usual), '--contenders'),
+    rounds: flags.rounds ?? length.rounds,
+    span: {
+      warmup: Math.min(length.warmup, flags.seconds ?? length.warmup),
+      duration: flags.seconds ?? length.duration,
+    },
+    attempts: flags.attempts,
+  };
+}
+
+/** The items of the given names, in their own order. @throws Error for a name that nobody has */
+function choose<Item extends { readonly id: string }>(
+  items: readonly Item[],
+  names: readonly string[],
+  flag: string,
+): Item[] {
+  const unknown = names.find((name) => !items.some(({ id }) => id === name));
+  if (unknown === undefined) return items.filter(({ id }) => names.includes(id));
+  throw new Error(`${flag}: there is no ${unknown}; there are ${namesOf(items).join(', ')}`);
+}

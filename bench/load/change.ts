@@ -1,0 +1,80 @@
+import { copyFileSync, renameSync } from 'node:fs';
+import { EPOLLIN, MSG_NOSIGNAL } from '../../lib/sys/constants.js';
+import { Epoll } from '../../lib/sys/epoll.js';
+import * as libc from '../../lib/sys/libc.js';
+import { Memory } from '../../lib/sys/memory.js';
+import { SocketAddress } from '../../lib/sys/sockaddr.js';
+import { closeSocket } from '../../lib/sys/socket.js';
+import { openFlow } from './flow.js';
+import { Histogram } from './histogram.js';
+import { type ChangeWork, type LoadResult, MESSAGE_SIZE, type Target } from './plan.js';
+
+/** Between two flows, ms: what a time can be wrong by. */
+const REST = 0.2;
+/** A datagram without an answer for so long, ms, is lost. */
+const LOST_AFTER = 50;
+/** A change that nobody sees after so long, ms, never comes. */
+const PATIENCE = 30_000;
+
+/** Changes the endpoint of a Service again and again, and notes the time from each rename to the first new flow that meets it. */
+export function change(target: Target, { manifest, versions, times }: ChangeWork): LoadResult {
+  const latencies = new Histogram();
+  const probe = new Probe(target);
+  put(versions[0].file, manifest);
+  probe.until(versions[0].port);
+  const start = performance.now();
+  for (let i = 1; i <= times; i++) {
+    const { file, port } = versions[i % versions.length];
+    const changedAt = put(file, manifest);
+    probe.until(port);
+    latencies.add((performance.now() - changedAt) * 1e6);
+  }
+  return {
+    rate: times / ((performance.now() - start) / 1000),
+    total: times,
+    losses: 0,
+    p50: latencies.percentile(0.5) / 1000,
+    p99: latencies.percentile(0.99) / 1000,
+  };
+}
+
+/** Puts a version in place with a rename, as a ConfigMap mount does. @returns when */
+function put(file: string, manifest: string): number {
+  const hidden = `${file}.next`;
+  copyFileSync(file, hidden);
+  const now = performance.now();
+  renameSync(hidden, manifest);
+  return now;
+}
+
+/** Asks who answers, with a new flow each time. */
+class Probe {
+  readonly #target: SocketAddress;
+  readonly #epoll = new Epoll(1);
+  readonly #message = new Memory(MESSAGE_SIZE);
+  readonly #pillow = new Int32Array(new SharedArrayBuffer(4));
+
+  constructor({ address, port }: Target) {
+    this.#target = SocketAddress.of(address, port);
+  }
+
+  /** @throws Error where it never happens */
+  until(port: number): void {
+    const deadline = performance.now() + PATIENCE;
+    while (this.#ask() !== port) {
+      if (performance.now() > deadline) throw new Error('a change of the manifest has no effect');
+      Atomics.wait(this.#pillow, 0, 0, REST);
+    }
+  }
+
+  /** @returns the port of who answers; 0 where nobody does */
+  #ask(): number {
+    const fd = openFlow(this.#target);
+    this.#epoll.add(fd, EPOLLIN, 0);
+    const { address, words } = this.#message;
+    libc.send(fd, address, MESSAGE_SIZE, MSG_NOSIGNAL);
+    const isAnswered = this.#epoll.wait(LOST_AFTER) > 0 && libc.read(fd, address, MESSAGE_SIZE) > 0;
+    closeSocket(fd);
+    return isAnswered ? words[0] : 0;
+  }
+}

@@ -1,0 +1,78 @@
+import { cpuOf } from '../cpu.js';
+import { SERVER_PORTS, type Work } from '../load/plan.js';
+import { median } from '../median.js';
+import { memoryOf } from '../memory.js';
+import { FEW_PORTS } from '../turn.js';
+import { cpuPerMillion, type Figure, rate } from './figure.js';
+import type { Row } from './row.js';
+
+const MEGABYTE = 1e6;
+/** Loads with many and with few ports, in turn. */
+const PAIRS = 3;
+
+const seconds: Figure = { id: 'start', title: 'seconds to healthy', better: 'less' };
+const resident: Figure = { id: 'resident', title: 'RSS MB', better: 'less' };
+const ratio: Figure = { id: 'ratio', title: 'many ÷ few', better: 'more' };
+
+export const startRow: Row = {
+  id: 'start',
+  title: 'Start with many service ports',
+  once: true,
+  figures: [seconds, resident],
+  suits: ({ manyPorts }) => manyPorts !== undefined,
+  async measure(turn) {
+    const { startSeconds, running } = await turn.arena(turn.contender.manyPorts);
+    if (running.pid === null) return {};
+    return { start: startSeconds, resident: memoryOf(running.pid).resident / MEGABYTE };
+  },
+};
+
+/** Memory with the Kubernetes source, which carries a client for the API server along. */
+export const apiMemoryRow: Row = {
+  id: 'api-memory',
+  title: `${FEW_PORTS} service ports from an API server`,
+  once: true,
+  figures: [resident],
+  suits: ({ isProgram, manyPorts }) => isProgram && manyPorts !== undefined,
+  measure: (turn) =>
+    turn.inFreshArena({ ports: FEW_PORTS, source: 'api' }, async ({ running }) =>
+      running.pid === null ? {} : { resident: memoryOf(running.pid).resident / MEGABYTE },
+    ),
+};
+
+/** The same load with many ports and with few, in turn, so that a change on the machine meets both. */
+function growthRow(id: string, title: string, port: number, work: Work): Row {
+  return {
+    id,
+    title: `${title}, many service ports ÷ few`,
+    once: true,
+    figures: [ratio, rate, cpuPerMillion],
+    suits: ({ manyPorts }) => manyPorts !== undefined,
+    async measure(turn) {
+      const [many, few] = [await turn.arena(turn.contender.manyPorts), await turn.arena()];
+      const rates = { many: [] as number[], few: [] as number[] };
+      const costs: number[] = [];
+      for (let pair = 0; pair < PAIRS; pair++) {
+        for (const [which, { stage, running }] of Object.entries({ many, few })) {
+          const plan = { ...turn.span, work, address: running.address, port };
+          const { result, seconds } = await cpuOf(running.pid, () => stage.load(plan));
+          rates[which as 'many' | 'few'].push(result.rate);
+          if (which === 'many' && seconds !== null) costs.push((seconds / result.total) * 1e6);
+        }
+      }
+      const rate = median(rates.many);
+      return { ratio: rate / median(rates.few), rate, cpu: median(costs) };
+    },
+  };
+}
+
+export const GROWTH_ROWS: readonly Row[] = [
+  growthRow('many-connect', 'TCP connect + request + response, 32 clients', SERVER_PORTS.once, {
+    kind: 'connect',
+    clients: 32,
+  }),
+  growthRow('many-flows', 'UDP new flow + round trip, 32 clients', SERVER_PORTS.echo, {
+    kind: 'flows',
+    clients: 32,
+  }),
+];
