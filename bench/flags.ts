@@ -54,7 +54,7 @@ export function parseFlags(args: readonly string[]): Flags {
       new Option('-o, --output <format>', 'how to print it').choices(['table', 'json']).default('table'),
     )
     .option('--report <file>', 'writes a page with plots too (HTML)')
-    .option('--plot <file>', 'writes the plot of the first row too (SVG)')
+    .option('--plot <file>', 'writes a plot of all rates too (SVG)')
     .parse(args, { from: 'user' })
     .opts<Flags>();
 }

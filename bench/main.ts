@@ -1,9 +1,11 @@
 /** `npm run bench`: kube-portal beside the kernel and its peers, on one machine in one run. Needs root. */
+import { writeFileSync } from 'node:fs';
 import { run } from '../test/lab/program.js';
 import type { Contender } from './contenders/contender.js';
 import { runCourse } from './course.js';
 import { courseOf, parseFlags } from './flags.js';
 import { machine } from './machine.js';
+import { page, picture } from './report/page.js';
 import { table } from './report/table.js';
 import { summarize } from './summary.js';
 
@@ -30,10 +32,13 @@ async function main(): Promise<void> {
   await requirePrograms(course.contenders);
   const { samples, failures } = await runCourse(course, (progress) => process.stderr.write(`${progress}\n`));
   const summaries = summarize(samples);
+  const { rows, contenders } = course;
+  if (flags.report !== undefined) writeFileSync(flags.report, page(machine(), summaries, rows, contenders));
+  if (flags.plot !== undefined) writeFileSync(flags.plot, picture(summaries, rows, contenders));
   if (flags.output === 'json') {
     process.stdout.write(`${JSON.stringify({ machine: machine(), summaries, samples }, null, 2)}\n`);
   } else {
-    process.stdout.write(`${machine()}\n\n${table(summaries, course.rows, course.contenders)}`);
+    process.stdout.write(`${machine()}\n\n${table(summaries, rows, contenders)}`);
   }
   if (failures.length > 0) throw new Error(`some things could not be measured\n${failures.join('\n')}`);
 }

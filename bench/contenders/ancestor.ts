@@ -14,7 +14,7 @@ export function ancestor(program: string): Contender {
     id: 'ancestor',
     title: 'kube-proxy 1.20, userspace mode',
     protocols: BOTH,
-    isProgram: true,
+    role: 'ancestor',
     // More take minutes: it runs several iptables for each port.
     manyPorts: 2000,
     // It has six descriptors for each, and panics without.

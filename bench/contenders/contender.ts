@@ -21,12 +21,14 @@ export interface Setting {
   readonly source?: 'manifest' | 'api';
 }
 
+/** A path without a program that relays, another proxy, the proxy that kube-portal comes after, kube-portal. */
+export type Role = 'path' | 'peer' | 'ancestor' | 'own';
+
 export interface Contender {
   readonly id: string;
   readonly title: string;
   readonly protocols: readonly Protocol[];
-  /** Whether it is a program that relays, and whose memory can be looked at. */
-  readonly isProgram: boolean;
+  readonly role: Role;
   /** Whether it follows manifests as they change. */
   readonly followsManifest?: boolean;
   /** How many service ports it is measured with where many are wanted; undefined where that means nothing. */

@@ -9,7 +9,7 @@ export const direct: Contender = {
   id: 'direct',
   title: 'direct (no VIP)',
   protocols: BOTH,
-  isProgram: false,
+  role: 'path',
   start: async (stage) => ({ address: stage.backend.address4, pid: null, stop: nothing }),
 };
 
@@ -18,7 +18,7 @@ export const dnat: Contender = {
   id: 'kernel',
   title: 'kernel DNAT',
   protocols: BOTH,
-  isProgram: false,
+  role: 'path',
   async start(stage) {
     await redirect(stage, ({ port }) => `DNAT --to-destination ${stage.backend.address4}:${port}`);
     return { address: VIP, pid: null, stop: nothing };

@@ -9,7 +9,7 @@ export function kubePortal(redirect: 'iptables' | 'address', workers: 1 | 2): Co
     id: `kube-portal-${redirect}-${workers}`,
     title: `kube-portal, ${redirect}, ${workers} ${workers === 1 ? 'worker' : 'workers'}`,
     protocols: BOTH,
-    isProgram: true,
+    role: 'own',
     // The number of workers changes nothing that is worth the minutes.
     ...(workers === 2 && { manyPorts: 10_000, followsManifest: true }),
     async start(stage, { ports, source }) {

@@ -29,13 +29,13 @@ export interface PeerConfiguration {
 
 /** A proxy from Debian on the node, with a configuration file; the VIP reaches it as it reaches kube-portal. */
 export function peer(
-  contender: Omit<Contender, 'start' | 'isProgram'>,
+  contender: Omit<Contender, 'start' | 'role'>,
   configure: (configuration: PeerConfiguration) => string,
   command: (file: string) => readonly [string, ...string[]],
 ): Contender {
   return {
     ...contender,
-    isProgram: true,
+    role: 'peer',
     async start(stage) {
       const directory = await mkdtemp(join(tmpdir(), 'kube-portal-bench-'));
       const file = join(directory, 'peer.conf');

@@ -16,7 +16,7 @@ export const idleRow: Row = {
   title: `${CONNECTIONS} idle TCP connections`,
   once: true,
   figures: [perConnection],
-  suits: ({ isProgram }) => isProgram,
+  suits: ({ role }) => role !== 'path',
   measure: (turn) =>
     turn.inFreshArena({ ports: FEW_PORTS }, async ({ stage, running }) => {
       if (running.pid === null) return {};

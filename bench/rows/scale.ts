@@ -33,7 +33,7 @@ export const apiMemoryRow: Row = {
   title: `${FEW_PORTS} service ports from an API server`,
   once: true,
   figures: [resident],
-  suits: ({ isProgram, manyPorts }) => isProgram && manyPorts !== undefined,
+  suits: ({ manyPorts }) => manyPorts !== undefined,
   measure: (turn) =>
     turn.inFreshArena({ ports: FEW_PORTS, source: 'api' }, async ({ running }) =>
       running.pid === null ? {} : { resident: memoryOf(running.pid).resident / MEGABYTE },

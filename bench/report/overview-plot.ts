@@ -1,0 +1,133 @@
+import type { Contender, Role } from '../contenders/contender.js';
+import type { Row } from '../rows/row.js';
+import type { Summary } from '../summary.js';
+import { element, text } from './svg.js';
+
+const WIDTH = 860;
+const NAMES = 330;
+const RIGHT = 24;
+const LINE = 24;
+const HEAD = 46;
+const DOT = 5;
+const TICKS = [0, 0.25, 0.5, 0.75, 1];
+/** Of the kernel's figure, at the right end. */
+const MOST = 1.1;
+const KERNEL = 'kernel';
+
+interface Mark {
+  readonly role: Role;
+  readonly contender: string;
+  /** To the kernel's. */
+  readonly ratio: number;
+}
+
+/** All rates at a glance: where each userspace proxy is between nothing and the kernel. */
+export function overviewPlot(
+  summaries: readonly Summary[],
+  rows: readonly Row[],
+  contenders: readonly Contender[],
+): string {
+  const lines = rows.flatMap((row) => {
+    const marks = marksOf(row, summaries, contenders);
+    return marks.length === 0 ? [] : [{ title: row.title.replace(/, highest rate.*/, ''), marks }];
+  });
+  const height = HEAD + lines.length * LINE + 8;
+  const attributes = {
+    xmlns: 'http://www.w3.org/2000/svg',
+    viewBox: `0 0 ${WIDTH} ${height}`,
+    width: WIDTH,
+    height,
+    role: 'img',
+  };
+  return element(
+    'svg',
+    attributes,
+    element('title', {}, 'Rates as a share of the kernel’s DNAT'),
+    ...legend(contenders),
+    ...scale(height),
+    ...lines.flatMap(({ title, marks }, i) => linePlot(title, marks, HEAD + i * LINE + LINE / 2)),
+  );
+}
+
+/** Only rates can be compared so; latencies and sizes cannot. */
+function marksOf(row: Row, summaries: readonly Summary[], contenders: readonly Contender[]): Mark[] {
+  const [figure] = row.figures;
+  const medianOf = (contender: string) =>
+    summaries.find((summary) => summary.row === row.id && summary.contender === contender)?.spreads[figure.id]
+      ?.median;
+  const kernel = medianOf(KERNEL);
+  if (figure.better === 'less' || !kernel) return [];
+  return contenders
+    .filter(({ role }) => role !== 'path')
+    .flatMap(({ id, role }) => {
+      const median = medianOf(id);
+      return median === undefined ? [] : [{ role, contender: id, ratio: median / kernel }];
+    });
+}
+
+function xOf(ratio: number): number {
+  return NAMES + (Math.min(ratio, MOST) / MOST) * (WIDTH - NAMES - RIGHT);
+}
+
+function scale(height: number): string[] {
+  return TICKS.flatMap((ratio) => [
+    element('line', { x1: xOf(ratio), x2: xOf(ratio), y1: HEAD - 6, y2: height - 6, class: 'line' }),
+    text(xOf(ratio), HEAD - 12, ratio === 1 ? 'kernel DNAT' : String(ratio), {
+      class: 'faint',
+      'text-anchor': 'middle',
+    }),
+  ]);
+}
+
+function legend(contenders: readonly Contender[]): string[] {
+  const present = contenders.filter(({ role }) => role !== 'path');
+  const peers = present
+    .filter(({ role }) => role !== 'own')
+    .map(({ id, role }) => ({ id, role, title: titles[id] ?? id }));
+  const own = present.some(({ role }) => role === 'own')
+    ? [{ id: 'kube-portal', role: 'own' as Role, title: 'kube-portal, its variants' }]
+    : [];
+  let x = 8;
+  return [...own, ...peers].flatMap(({ id, role, title }) => {
+    const at = x;
+    x += 28 + title.length * 7;
+    return [dot(at, 10, role, id), text(at + 11, 14.5, title)];
+  });
+}
+
+const titles: Readonly<Record<string, string>> = {
+  haproxy: 'HAProxy',
+  nginx: 'nginx stream',
+  ancestor: 'kube-proxy 1.20 userspace',
+};
+
+function linePlot(title: string, marks: readonly Mark[], y: number): string[] {
+  const own = marks.filter(({ role }) => role === 'own').map(({ ratio }) => xOf(ratio));
+  const band =
+    own.length === 0
+      ? []
+      : [
+          element('rect', {
+            x: Math.min(...own) - DOT,
+            y: y - DOT,
+            width: Math.max(...own) - Math.min(...own) + 2 * DOT,
+            height: 2 * DOT,
+            rx: DOT,
+            class: 'own band',
+          }),
+        ];
+  const dots = marks.map(({ role, contender, ratio }) => dot(xOf(ratio), y, role, contender));
+  return [text(8, y + 4.5, title), ...band, ...dots];
+}
+
+/** Peers of one colour differ in shape. */
+function dot(x: number, y: number, role: Role, contender: string): string {
+  if (contender !== 'haproxy') return element('circle', { cx: x, cy: y, r: DOT, class: role });
+  const corners = [
+    [x, y - DOT - 1],
+    [x + DOT + 1, y],
+    [x, y + DOT + 1],
+    [x - DOT - 1, y],
+  ];
+  return element('polygon', { points: corners.map((corner) => corner.join()).join(' '), class: role });
+}

@@ -1,0 +1,60 @@
+import type { Contender } from '../contenders/contender.js';
+import type { Row } from '../rows/row.js';
+import type { Summary } from '../summary.js';
+import { overviewPlot } from './overview-plot.js';
+import { rowPlot } from './row-plot.js';
+import { STYLE } from './style.js';
+import { element, escapeMarkup } from './svg.js';
+
+const PAGE_STYLE = `
+body { max-width: 1080px; margin: 2.5rem auto; padding: 0 1.2rem; background: var(--paper); color: var(--ink);
+  font: 15px/1.5 system-ui, 'DejaVu Sans', sans-serif; }
+h1 { font-size: 1.7rem; margin-bottom: 0.2rem; } h2 { font-size: 1.05rem; margin: 2.2rem 0 0.3rem; }
+p { color: var(--faint); max-width: 52rem; } svg { max-width: 100%; height: auto; }
+`;
+
+const EXPLANATION = `Client, proxy and server share the cores, so a proxy's own cost slows down the load too: look at CPU
+seconds beside the rates. Bars are medians over the rounds, whiskers the lowest and highest round. "× kernel", "× best peer"
+and "× ancestor" divide a figure by that of kernel DNAT, of the better one of nginx and HAProxy, and of kube-proxy's old
+userspace mode. The direct path shows what the load generator can ask for.`;
+
+/** Everything that was measured as one page without scripts, nothing to load. */
+export function page(
+  machine: string,
+  summaries: readonly Summary[],
+  rows: readonly Row[],
+  contenders: readonly Contender[],
+): string {
+  const sections = rows
+    .filter(({ id }) => summaries.some(({ row }) => row === id))
+    .map((row) => element('section', {}, element('h2', {}, row.title), rowPlot(row, summaries, contenders)));
+  const body = [
+    element('h1', {}, 'kube-portal beside its peers'),
+    element('p', {}, escapeMarkup(machine)),
+    element('p', {}, escapeMarkup(EXPLANATION)),
+    element('h2', {}, 'Rates as a share of the kernel’s'),
+    overviewPlot(summaries, rows, contenders),
+    ...sections,
+  ];
+  return `<!doctype html>
+<html lang="en">
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width">
+<title>kube-portal bench</title>
+<style>${STYLE}${PAGE_STYLE}</style>
+${body.join('\n')}
+</html>
+`;
+}
+
+/** The overview as a picture of its own. */
+export function picture(
+  summaries: readonly Summary[],
+  rows: readonly Row[],
+  contenders: readonly Contender[],
+): string {
+  const plot = overviewPlot(summaries, rows, contenders);
+  const style = element('style', {}, STYLE);
+  const paper = element('rect', { width: '100%', height: '100%', rx: 6, class: 'paper' });
+  return `${plot.replace('>', `>${style}${paper}`)}\n`;
+}
