@@ -67,11 +67,16 @@ async function measureContender(
       const measured = await measureInPeace(turn, row, course.attempts);
       samples.push({ row: row.id, contender: contender.id, round, ...measured });
     } catch (error) {
-      fail(row, (error as Error).message);
+      fail(row, firstLineOf(error));
     }
   }
   await turn.end();
   return samples;
+}
+
+/** What follows in a failed program's message is its log. */
+function firstLineOf(error: unknown): string {
+  return (error as Error).message.split('\n', 1)[0];
 }
 
 type Measured = Pick<Sample, 'values' | 'disturbance'>;

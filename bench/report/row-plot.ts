@@ -6,16 +6,16 @@ import type { Summary } from '../summary.js';
 import { show } from './number.js';
 import { element, text } from './svg.js';
 
-const WIDTH = 1080;
-const NAMES = 215;
+const WIDTH = 1180;
+const NAMES = 250;
 /** Of a panel beside the main one. */
-const SIDE = 140;
+const SIDE = 130;
 const GAP = 20;
 const LINE = 26;
 const BAR = 15;
 const HEAD = 30;
 /** Right of a bar in the main panel, and in the others. */
-const MAIN_LABEL = 250;
+const MAIN_LABEL = 335;
 const SIDE_LABEL = 48;
 
 interface Line {
@@ -94,7 +94,8 @@ function barOf(panel: Panel, { role, summary }: Line, index: number, all: readon
   const value = element('tspan', { class: 'strong' }, show(spread.median));
   const place = { x: x(spread.highest) + 7, y: baseline(index) };
   if (all === null) return [bar, element('text', { ...place, x: x(spread.median) + 6 }, show(spread.median))];
-  const ratios = element('tspan', { class: 'faint', dx: 8 }, ratiosOf(figure, spread.median, all));
+  const compared = role === 'path' ? '' : ratiosOf(figure, spread.median, all);
+  const ratios = element('tspan', { class: 'faint', dx: 8 }, compared);
   return [bar, ...whisker(x(spread.lowest), x(spread.highest), y), element('text', place, value, ratios)];
 }
 
@@ -113,7 +114,7 @@ function ratiosOf(figure: Figure, median: number, lines: readonly Line[]): strin
   const summaries = lines.map(({ summary }) => summary);
   const ratios = REFERENCES.flatMap((reference) => {
     const value = referenceValue(reference, figure, summaries);
-    return value ? [`${(median / value).toFixed(2)} × ${reference.title}`] : [];
+    return value ? [`×${(median / value).toFixed(2)} ${reference.title}`] : [];
   });
   return ratios.join(' · ');
 }

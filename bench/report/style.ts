@@ -1,10 +1,10 @@
 /** Colours and type of page and plots; dark where the reader's system is. */
 export const STYLE = `
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #1d2530; --faint: #667085; --line: #d9dee6;
-  --path: #a3adbb; --peer: #e29a3b; --ancestor: #b58a6a; --own: #2f6fde; }
+  --path: #a3adbb; --peer: #e29a3b; --ancestor: #8a70c4; --own: #2f6fde; }
 @media (prefers-color-scheme: dark) {
   :root { --paper: #12161d; --ink: #e4e8ee; --faint: #97a1b0; --line: #2c3440;
-    --path: #667284; --peer: #d18a2c; --ancestor: #94704f; --own: #5b97ff; }
+    --path: #667284; --peer: #d18a2c; --ancestor: #9b83d4; --own: #5b97ff; }
 }
 svg { font: 12.5px system-ui, 'DejaVu Sans', sans-serif; }
 svg text { fill: var(--ink); }
