@@ -1,0 +1,48 @@
+import t from 'tap';
+import { type Attempt, searchRate } from '../../bench/load/rate-search.js';
+
+/** A path that carries so much; what is above is lost, or arrives late. */
+function path(capacity: number, above: 'lost' | 'late') {
+  const rates: number[] = [];
+  const attempt = (rate: number): Attempt => {
+    rates.push(rate);
+    const received = Math.min(rate, capacity);
+    return { sent: rate, received, lost: above === 'lost' ? 1 - received / rate : 0 };
+  };
+  return { rates, attempt };
+}
+
+t.test('finds what a path carries, from below and from above, to a few percent', async (t) => {
+  for (const above of ['lost', 'late'] as const) {
+    for (const capacity of [9_000, 45_000, 60_000, 100_000, 700_000]) {
+      const { rates, attempt } = path(capacity, above);
+      const found = searchRate(attempt, { start: 60_000, attempts: 30 });
+      t.ok(found <= capacity && found > 0.92 * capacity, `${found} of ${capacity} where more is ${above}`);
+      t.ok(rates.length < 30, `in ${rates.length} attempts`);
+    }
+  }
+});
+
+t.test('one failure is taken for an accident', async (t) => {
+  const { attempt } = path(100_000, 'lost');
+  let attempts = 0;
+  const unlucky = (rate: number) => (++attempts === 1 ? { ...attempt(rate), lost: 0.5 } : attempt(rate));
+  t.ok(searchRate(unlucky, { start: 60_000, attempts: 20 }) > 92_000);
+});
+
+t.test('a sender at its end ends the search', async (t) => {
+  let attempts = 0;
+  const slowSender = (rate: number): Attempt => {
+    attempts++;
+    const sent = Math.min(rate, 150_000);
+    return { sent, received: sent, lost: 0 };
+  };
+  t.equal(searchRate(slowSender, { start: 60_000, attempts: 20 }), 150_000);
+  t.equal(attempts, 4);
+});
+
+t.test('never takes more attempts than it may', async (t) => {
+  const { rates, attempt } = path(0, 'lost');
+  t.equal(searchRate(attempt, { start: 60_000, attempts: 7 }), 0);
+  t.equal(rates.length, 7);
+});

@@ -1,0 +1,94 @@
+import t from 'tap';
+import type { Contender, Role } from '../../bench/contenders/contender.js';
+import { contenders } from '../../bench/contenders/index.js';
+import { page, picture } from '../../bench/report/page.js';
+import { rowPlot } from '../../bench/report/row-plot.js';
+import { table } from '../../bench/report/table.js';
+import type { Figure, Values } from '../../bench/rows/figure.js';
+import { ROWS } from '../../bench/rows/index.js';
+import { type Summary, summarize } from '../../bench/summary.js';
+
+const all = contenders('/bin/false');
+
+/** Something for every figure of every row; the kernel has no CPU time. */
+const summaries: Summary[] = summarize(
+  ROWS.flatMap((row) =>
+    all
+      .filter((contender) => row.suits(contender))
+      .flatMap(({ id, role }) =>
+        [0, 1, 2].map((round) => ({
+          row: row.id,
+          contender: id,
+          round,
+          values: valuesFor(row.figures, role, round),
+          disturbance: 0,
+        })),
+      ),
+  ),
+);
+
+function valuesFor(figures: readonly Figure[], role: Role, round: number): Values {
+  const known = figures.filter(({ id }) => !(id === 'cpu' && role === 'path'));
+  return Object.fromEntries(known.map(({ id }, index) => [id, 1000 * (index + 1) + round]));
+}
+
+/** Names of elements that are opened and not closed, or closed and not opened. */
+function unbalanced(markup: string): string[] {
+  const open: string[] = [];
+  const wrong: string[] = [];
+  for (const [, slash, name] of markup.matchAll(/<(\/?)([a-z][a-z0-9]*)(?:\s+[\w:-]+="[^"<>]*")*>/gi)) {
+    if (slash === '') open.push(name);
+    else if (open.pop() !== name) wrong.push(name);
+  }
+  return [...open, ...wrong];
+}
+
+t.test('every row has a plot that is well-formed', async (t) => {
+  for (const row of ROWS) {
+    const plot = rowPlot(row, summaries, all);
+    t.same(unbalanced(plot), [], row.id);
+    t.notMatch(plot, /NaN|undefined|Infinity/);
+    for (const { title } of all.filter((contender) => row.suits(contender))) t.ok(plot.includes(title));
+  }
+});
+
+t.test('a plot shows bars in proportion, whiskers and ratios', async (t) => {
+  const row = ROWS.find(({ id }) => id === 'udp')!;
+  const rates = { kernel: [90, 100, 110], nginx: [50, 50, 50], 'kube-portal-iptables-1': [75, 75, 75] };
+  const summaries = summarize(
+    Object.entries(rates).flatMap(([contender, values]) =>
+      values.map((rate, round) => ({ row: 'udp', contender, round, values: { rate }, disturbance: 0 })),
+    ),
+  );
+  const plot = rowPlot(row, summaries, all);
+  const widths = [...plot.matchAll(/<rect [^>]*width="([\d.]+)"/g)].map(([, width]) => Number(width));
+  t.equal(widths.length, 3);
+  t.ok(Math.abs(widths[1] / widths[0] - 0.5) < 0.01, 'half as much, half as long');
+  t.match(plot, '×0.75 kernel · ×1.50 best peer');
+  t.equal(plot.match(/class="whisker"/g)?.length, 9, 'a line with two ends for each');
+});
+
+t.test('the page needs nothing from elsewhere and follows the reader’s colours', async (t) => {
+  const html = page('4 cores of a <machine>', summaries, ROWS, all);
+  t.match(html, '4 cores of a &#60;machine&#62;');
+  t.notMatch(html, /<script|<link|<img|@import|url\(/);
+  t.match(html, 'prefers-color-scheme: dark');
+  for (const { title } of ROWS) t.ok(html.includes(title), title);
+});
+
+t.test('the picture stands for itself', async (t) => {
+  const svg = picture(summaries, ROWS, all);
+  t.match(svg, /^<svg xmlns="http:\/\/www.w3.org\/2000\/svg"/);
+  t.same(unbalanced(svg), []);
+  t.notMatch(svg, /NaN|undefined|Infinity/);
+});
+
+t.test('the table has a line for each contender and a dash for what it has no number for', async (t) => {
+  const udp = ROWS.filter(({ id }) => id === 'udp');
+  const some: Contender[] = all.filter(({ id }) => id === 'kernel' || id === 'nginx');
+  const [title, head, kernel, nginx] = table(summaries, udp, some).split('\n');
+  t.equal(title, udp[0].title);
+  t.match(head, /per second +lowest +highest +× kernel +× best peer +CPU s per million +lost % +others use/);
+  t.match(kernel, /kernel DNAT +1001 +1000 +1002 +1\.00 +1\.00 +- +2001 +0\.00/);
+  t.match(nginx, /nginx stream, 2 workers +1001 .* 2001 +3001/);
+});
