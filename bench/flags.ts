@@ -9,7 +9,7 @@ export interface Flags {
   readonly quick?: boolean;
   readonly rounds?: number;
   readonly seconds?: number;
-  readonly attempts: number;
+  readonly attempts?: number;
   readonly rows?: readonly string[];
   readonly contenders?: readonly string[];
   readonly ancestor?: string;
@@ -18,11 +18,12 @@ export interface Flags {
   readonly plot?: string;
 }
 
-const FULL = { rounds: 3, duration: 0.7, warmup: 0.2 };
+const FULL = { rounds: 3, duration: 0.7, warmup: 0.2, attempts: 3 };
 const QUICK = {
   rounds: 1,
   duration: 0.5,
   warmup: 0.2,
+  attempts: 1,
   rows: ['udp', 'one-way-1x64', 'dds-1k', 'connect', 'roundtrip-1', 'roundtrip-32', 'bulk-1'],
   without: ['kube-portal-address-1'],
 };
@@ -46,7 +47,11 @@ export function parseFlags(args: readonly string[]): Flags {
     .option('--quick', 'a few rows, short measurements: under two minutes')
     .option('--rounds <number>', `times that every contender is measured (default: ${FULL.rounds})`, positive)
     .option('--seconds <number>', `that each measurement takes (default: ${FULL.duration})`, positive)
-    .option('--attempts <number>', 'at a measurement that other programs disturb', positive, 3)
+    .option(
+      '--attempts <number>',
+      `at a measurement that other programs disturb (default: ${FULL.attempts})`,
+      positive,
+    )
     .option('--rows <names>', `what to measure, with commas between: ${rows}`, list)
     .option('--contenders <names>', `whom to measure, with commas between: ${all}`, list)
     .option('--ancestor <path>', 'a kube-proxy 1.20, to measure its userspace mode too')
@@ -72,7 +77,7 @@ export function courseOf(flags: Flags): Course {
       warmup: Math.min(length.warmup, flags.seconds ?? length.warmup),
       duration: flags.seconds ?? length.duration,
     },
-    attempts: flags.attempts,
+    attempts: flags.attempts ?? length.attempts,
   };
 }
 

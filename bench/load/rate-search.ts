@@ -25,8 +25,8 @@ const GROWTH = 1.5;
 const PRECISION = 0.03;
 
 /**
- * Looks for the highest rate that arrives: grows until it fails, then halves the interval. A failure counts when it
- * happens twice, since one may be the fault of another program.
+ * Looks for the highest rate that arrives: grows until it fails, or until the sender itself is too slow, then halves the
+ * interval. A failure counts when it happens twice, since one may be the fault of another program.
  * @returns the highest rate received, a second; 0 where nothing worked
  */
 export function searchRate(attempt: (rate: number) => Attempt, { start, attempts }: RateSearch): number {
@@ -37,15 +37,11 @@ export function searchRate(attempt: (rate: number) => Attempt, { start, attempts
   let rate = start;
   for (let i = 0; i < attempts && bad - good > PRECISION * good; i++) {
     const result = attempt(rate);
-    if (arrives(result)) {
-      best = Math.max(best, result.received);
-      good = rate;
-      if (result.sent < rate * (1 - SLACK)) break;
-    } else if (++failures < 2) {
-      continue;
-    } else {
-      bad = rate;
-    }
+    const isReached = result.sent >= rate * (1 - SLACK);
+    if (arrives(result)) best = Math.max(best, result.received);
+    if (arrives(result) && isReached) good = rate;
+    else if (++failures < 2) continue;
+    else bad = rate;
     failures = 0;
     rate = bad === Number.POSITIVE_INFINITY ? rate * GROWTH : (good + bad) / 2;
   }

@@ -3,8 +3,8 @@ import type { Row } from '../rows/row.js';
 import type { Summary } from '../summary.js';
 import { element, text } from './svg.js';
 
-const WIDTH = 860;
-const NAMES = 330;
+const WIDTH = 880;
+const NAMES = 350;
 const RIGHT = 24;
 const LINE = 24;
 const HEAD = 46;

