@@ -5,6 +5,9 @@ import type { Program } from '../test/lab/program.js';
 import type { LoadPlan, LoadResult, Target } from './load/plan.js';
 import { IPERF_PORT } from './service.js';
 
+/** For a load program beyond its own time. */
+const PATIENCE_MS = 120_000;
+
 const program = (name: string) => fileURLToPath(new URL(`load/${name}.js`, import.meta.url));
 
 /** The network of one measurement: client pod → node → backend pod, where the load server and iperf3 listen. */
@@ -40,7 +43,7 @@ export class Stage {
   /** Runs the load generator in the client pod. */
   async load(plan: LoadPlan): Promise<LoadResult> {
     const args = [program('client'), JSON.stringify(plan)];
-    const timeoutMs = (plan.warmup + plan.duration) * 1000 + 30_000;
+    const timeoutMs = (plan.warmup + plan.duration) * 1000 + PATIENCE_MS;
     return JSON.parse(await this.client.must(process.execPath, args, { timeoutMs })) as LoadResult;
   }
 

@@ -7,7 +7,7 @@ import { SocketAddress } from '../../lib/sys/sockaddr.js';
 import { closeSocket } from '../../lib/sys/socket.js';
 import { openFlow } from './flow.js';
 import { Histogram } from './histogram.js';
-import { type ChangeWork, type LoadResult, MESSAGE_SIZE, type Target } from './plan.js';
+import { type ChangeWork, type LoadResult, MESSAGE_SIZE, NOBODY, type Target } from './plan.js';
 
 /** Between two flows, ms: what a time can be wrong by. */
 const REST = 0.2;
@@ -67,7 +67,7 @@ class Probe {
     }
   }
 
-  /** @returns the port of who answers; 0 where nobody does */
+  /** @returns the port of who answers, or NOBODY */
   #ask(): number {
     const fd = openFlow(this.#target);
     this.#epoll.add(fd, EPOLLIN, 0);
@@ -75,6 +75,6 @@ class Probe {
     libc.send(fd, address, MESSAGE_SIZE, MSG_NOSIGNAL);
     const isAnswered = this.#epoll.wait(LOST_AFTER) > 0 && libc.read(fd, address, MESSAGE_SIZE) > 0;
     closeSocket(fd);
-    return isAnswered ? words[0] : 0;
+    return isAnswered ? words[0] : NOBODY;
   }
 }

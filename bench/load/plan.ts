@@ -41,11 +41,14 @@ export type Work =
   /** Renames files in turn to one name, and waits each time for new flows to meet the endpoint that the file has. */
   | ChangeWork;
 
+/** In the place of a port where no one answers. */
+export const NOBODY = 0;
+
 export interface ChangeWork {
   readonly kind: 'change';
   /** The manifest that kube-portal watches. */
   readonly manifest: string;
-  /** Its versions, each with the port that answers then. */
+  /** Its versions, each with the port that answers then, or NOBODY. */
   readonly versions: readonly { readonly file: string; readonly port: number }[];
   readonly times: number;
 }

@@ -13,7 +13,7 @@ const perConnection: Figure = { id: 'memory', title: 'KB per connection', better
 /** User memory that idle connections take in a proxy, each after one round trip; the kernel's socket memory is not in it. */
 export const idleRow: Row = {
   id: 'idle',
-  title: `${CONNECTIONS} idle TCP connections`,
+  title: `${CONNECTIONS} idle TCP connections (kube-proxy: 3000), user memory`,
   once: true,
   figures: [perConnection],
   suits: ({ role }) => role !== 'path',

@@ -7,16 +7,17 @@ import { cpuPerMillion, type Figure, rate } from './figure.js';
 import type { Row } from './row.js';
 
 const MEGABYTE = 1e6;
+const MANY = '10,000 service ports (kube-proxy: 2000)';
 /** Loads with many and with few ports, in turn. */
 const PAIRS = 3;
 
 const seconds: Figure = { id: 'start', title: 'seconds to healthy', better: 'less' };
 const resident: Figure = { id: 'resident', title: 'RSS MB', better: 'less' };
-const ratio: Figure = { id: 'ratio', title: 'many ÷ few', better: 'more' };
+const ratio: Figure = { id: 'ratio', title: `÷ rate with ${FEW_PORTS}`, better: 'more' };
 
 export const startRow: Row = {
   id: 'start',
-  title: 'Start with many service ports',
+  title: `Start with ${MANY}`,
   once: true,
   figures: [seconds, resident],
   suits: ({ manyPorts }) => manyPorts !== undefined,
@@ -44,7 +45,7 @@ export const apiMemoryRow: Row = {
 function growthRow(id: string, title: string, port: number, work: Work): Row {
   return {
     id,
-    title: `${title}, many service ports ÷ few`,
+    title: `${title}, with ${MANY}`,
     once: true,
     figures: [ratio, rate, cpuPerMillion],
     suits: ({ manyPorts }) => manyPorts !== undefined,
