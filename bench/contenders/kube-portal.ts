@@ -22,11 +22,14 @@ export function kubePortal(redirect: 'iptables' | 'address', workers: 1 | 2): Co
               kubeconfig: api.kubeconfig,
               flags: [...flags, '--hostname-override', NODE_NAME],
             });
-      await portal.ready();
       const stop = async () => {
         await portal.dispose();
         await api?.dispose();
       };
+      await portal.ready().catch(async (error: unknown) => {
+        await stop();
+        throw error;
+      });
       return { address: VIP, pid: portal.program.pid, kubePortal: portal, stop };
     },
   };

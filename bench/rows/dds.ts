@@ -82,12 +82,16 @@ function publishRow(id: string, size: string, bytes: number, cost: Figure, costF
 const pingRow: Row = {
   id: 'dds-ping',
   title: 'DDS ping and pong (ddsperf), round trip',
-  figures: [p50, p99],
+  figures: [p50, p99, cpuPerMillion],
   suits: relays('UDP'),
   async measure(turn) {
-    const { client } = await runLink(turn, { backend: ['pong'], client: ['ping'] });
-    const [, middle, high] = /50% (\S+)us .* 99% (\S+)us(?!.*50%)/s.exec(client) ?? [];
-    return middle === undefined ? {} : { p50: Number(middle), p99: Number(high) };
+    const { client, seconds } = await runLink(turn, { backend: ['pong'], client: ['ping'] });
+    // One line for a second, none for the first one; the last line counts.
+    const line = [...client.matchAll(/ 50% (\S+)us .* 99% (\S+)us .* cnt (\d+)/g)].at(-1);
+    if (line === undefined) return {};
+    const [p50, p99, perSecond] = line.slice(1).map(Number);
+    const total = perSecond * secondsFor(turn.span);
+    return { p50, p99, ...(seconds !== null && { cpu: (seconds / total) * 1e6 }) };
   },
 };
 
