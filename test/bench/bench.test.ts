@@ -10,9 +10,9 @@ t.setTimeout(240_000);
 const bench = (...args: string[]) => run([process.execPath, MAIN, ...args], { timeoutMs: 180_000 });
 
 t.test('a very short bench measures contenders in rows', { timeout: 200_000 }, async (t) => {
-  const rows = ['udp', 'connect', 'bulk-1'];
+  const rows = ['udp', 'bulk-1'];
   const contenders = ['kernel', 'haproxy', 'kube-portal-iptables-1'];
-  const short = ['--rounds', '1', '--seconds', '0.5', '--attempts', '1', '-o', 'json'];
+  const short = ['--rounds', '1', '--seconds', '0.3', '--attempts', '1', '-o', 'json'];
   const chosen = ['--rows', rows.join(), '--contenders', contenders.join()];
   const files = ['report.html', 'plot.svg'].map((name) => join(t.testdir(), name));
   const { code, stdout, stderr } = await bench(...short, ...chosen, '--report', files[0], '--plot', files[1]);
@@ -22,7 +22,7 @@ t.test('a very short bench measures contenders in rows', { timeout: 200_000 }, a
   const measured = (row: string) =>
     summaries.filter((summary) => summary.row === row).map(({ contender }) => contender);
   t.same(measured('udp'), ['kernel', 'kube-portal-iptables-1'], 'HAProxy relays no UDP');
-  for (const row of ['connect', 'bulk-1']) t.same(measured(row), contenders, row);
+  t.same(measured('bulk-1'), contenders);
   for (const { row, contender, spreads } of summaries) {
     const main = spreads.rate ?? spreads.gigabits;
     t.ok(main.median > 0, `${contender} did something in ${row}`);
