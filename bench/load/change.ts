@@ -67,9 +67,10 @@ class Probe {
   /** @throws Error where it never happens */
   until(port: number): void {
     const deadline = performance.now() + PATIENCE;
-    let missing = port === NOBODY ? LOST_TOGETHER : 1;
-    for (;;) {
-      if (this.#ask() === port && --missing === 0) return;
+    const wanted = port === NOBODY ? LOST_TOGETHER : 1;
+    for (let seen = 0; ; ) {
+      seen = this.#ask() === port ? seen + 1 : 0;
+      if (seen === wanted) return;
       if (performance.now() > deadline) throw new Error('a change of the manifest has no effect');
       Atomics.wait(this.#pillow, 0, 0, REST);
     }
