@@ -15,7 +15,7 @@ const LINE = 26;
 const BAR = 15;
 const HEAD = 30;
 /** Right of a bar in the main panel, and in the others. */
-const MAIN_LABEL = 335;
+const MAIN_LABEL = 365;
 const SIDE_LABEL = 48;
 
 interface Line {
