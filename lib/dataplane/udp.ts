@@ -62,8 +62,8 @@ export class UdpRelay implements Watcher, Task {
   readonly #flowOfFd: FlowIndex[] = [];
   readonly #timeouts: readonly [unreplied: number, replied: number];
 
-  readonly #ring = new DatagramRing(RING_SLOTS);
-  readonly #replies = new DatagramRing(BATCH);
+  readonly #ring = new DatagramRing(RING_SLOTS, true);
+  readonly #replies = new DatagramRing(BATCH, false);
   readonly #sender = new DatagramSender(RING_SLOTS);
   readonly #head;
   /** Per ring slot: its flow, the datagram's number, when it came, and the next slot of the same flow in the batch. */

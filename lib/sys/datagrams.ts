@@ -49,12 +49,15 @@ export class DatagramRing {
   readonly #controls: Memory;
   readonly #vectors: Memory;
   readonly #headers: Memory;
+  readonly #named: boolean;
 
-  constructor(slots: number) {
+  /** @param named whether senders and control messages are wanted; a connected socket's are known, and cost time */
+  constructor(slots: number, named: boolean) {
     this.slots = slots;
+    this.#named = named;
     this.#payload = new Memory(slots * SLOT_SIZE);
-    this.#names = new Memory(slots * SOCKADDR_SIZE);
-    this.#controls = new Memory(slots * CONTROL_SIZE);
+    this.#names = new Memory(named ? slots * SOCKADDR_SIZE : 0);
+    this.#controls = new Memory(named ? slots * CONTROL_SIZE : 0);
     this.#vectors = new Memory(slots * layout.iovec.size);
     this.#headers = new Memory(slots * layout.mmsghdr.size);
     for (let slot = 0; slot < slots; slot++) this.#prepare(slot);
@@ -66,9 +69,10 @@ export class DatagramRing {
     this.#vectors.words[vector + IOVEC_LENGTH_WORD] = SLOT_SIZE;
     const { words } = this.#headers;
     const header = slot * HEADER_WORDS;
-    storePointer(words, header + layout.msghdr.name / 4, this.#names.address + slot * SOCKADDR_SIZE);
     storePointer(words, header + layout.msghdr.iov / 4, this.#vectors.address + slot * layout.iovec.size);
     words[header + layout.msghdr.iovLength / 4] = 1;
+    if (!this.#named) return;
+    storePointer(words, header + layout.msghdr.name / 4, this.#names.address + slot * SOCKADDR_SIZE);
     storePointer(words, header + layout.msghdr.control / 4, this.#controls.address + slot * CONTROL_SIZE);
     this.#rearm(header);
   }
@@ -87,7 +91,7 @@ export class DatagramRing {
   receive(fd: number, limit: number): number {
     const first = this.next;
     const count = this.room(limit);
-    for (let slot = first; slot < first + count; slot++) this.#rearm(slot * HEADER_WORDS);
+    if (this.#named) for (let slot = first; slot < first + count; slot++) this.#rearm(slot * HEADER_WORDS);
     const received = libc.recvmmsg(
       fd,
       this.#headers.address + first * layout.mmsghdr.size,
