@@ -119,12 +119,16 @@ function redirectFlags(): Option[] {
   ];
 }
 
+/** The other half of the cores is for the programs that talk through the relay, and for the kernel's part of it. */
+function defaultWorkers(): number {
+  return Math.min(Math.max(1, Math.floor(availableParallelism() / 2)), MOST_DEFAULT_WORKERS);
+}
+
 function relayFlags(): Option[] {
-  const workers = Math.min(availableParallelism(), MOST_DEFAULT_WORKERS);
   return [
     new Option('--workers <number>', 'threads that relay traffic')
       .argParser(integerBetween(1, 64))
-      .default(workers, 'one per core, at most 4'),
+      .default(defaultWorkers(), 'half as many as cores, from 1 to 4'),
     new Option(
       '--udp-timeout <duration>',
       'idle time after which a UDP flow is forgotten (default: 30s before the first reply, 120s after it)',

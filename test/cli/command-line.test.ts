@@ -84,7 +84,7 @@ t.test('flags have the documented defaults', (t) => {
     cleanup: undefined,
   });
   const { workers } = runFlagsOf([]);
-  t.ok(workers >= 1 && workers <= 4, 'workers: one per core, at most 4');
+  t.ok(workers >= 1 && workers <= 4, 'workers: half as many as cores, from 1 to 4');
   t.end();
 });
 
