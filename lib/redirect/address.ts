@@ -2,7 +2,7 @@ import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import type { Family } from '../model/portal.js';
 import { EADDRNOTAVAIL, EEXIST, errnoName } from '../sys/errno.js';
-import { type AddressFailure, RouteSocket } from '../sys/netlink.js';
+import { type AddressFailure, RouteSocket } from '../sys/rtnetlink.js';
 import { addressBytes, addressText } from '../sys/sockaddr.js';
 import { AddressRecord } from './addressrecord.js';
 import { type Redirect, type RedirectChange, type RedirectDriver, RedirectError } from './driver.js';
@@ -68,7 +68,7 @@ export class AddressDriver implements RedirectDriver {
   /** Resolves to the number of addresses added and removed. @throws RedirectError */
   private async synchronize(): Promise<number> {
     const wanted = this.wantedAddresses();
-    const present = new Set(this.routes.addresses().map(({ address }) => address));
+    const present = new Set((await this.routes.addresses()).map(({ address }) => address));
     const missing = [...wanted.keys()].filter((address) => !present.has(address));
     const stale = [...this.owned].filter((address) => !wanted.has(address));
     await this.own([...this.owned, ...missing]);
