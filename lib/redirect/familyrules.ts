@@ -14,6 +14,7 @@ import {
   redirectRule,
 } from './rules.js';
 import { difference, parseSave, type Ruleset, type Table } from './ruleset.js';
+import type { Destinations, StaleFlows } from './staleflows.js';
 import type { Xtables } from './xtables.js';
 
 export interface RuleOptions {
@@ -21,13 +22,23 @@ export interface RuleOptions {
   readonly bindAddress: string;
   readonly proxyPortRange: PortRange;
   readonly features: Features;
+  readonly staleFlows: StaleFlows;
+}
+
+/** What one redirect has in the trees. */
+interface Placed {
+  readonly vips: readonly Entry[];
+  readonly guarded: readonly Entry[];
+  readonly proxyPort: number;
 }
 
 /** The redirects of one family: what rules they want, and what the kernel was last told. */
 export class FamilyRules {
   private readonly vips: ChainTree;
   private readonly guarded = new ChainTree(portKeyspace);
-  private readonly entries = new Map<string, { vips: readonly Entry[]; guarded: readonly Entry[] }>();
+  private readonly entries = new Map<string, Placed>();
+  /** Keys of VIPs that were taken away since flows were last looked at. */
+  private readonly gone = new Set<string>();
   /** Null as long as it is not known what the kernel holds: at the start and after a failure. */
   private programmed: Ruleset | null = null;
 
@@ -45,7 +56,8 @@ export class FamilyRules {
 
   /** @throws RedirectError for a VIP that is not an address */
   set(redirect: Redirect): void {
-    const entries = { vips: this.vipEntries(redirect), guarded: this.guardEntries(redirect) };
+    const { proxyPort } = redirect;
+    const entries = { vips: this.vipEntries(redirect), guarded: this.guardEntries(redirect), proxyPort };
     this.delete(redirect.id);
     for (const entry of entries.vips) this.vips.add(entry);
     for (const entry of entries.guarded) this.guarded.add(entry);
@@ -55,7 +67,10 @@ export class FamilyRules {
   delete(id: string): void {
     const entries = this.entries.get(id);
     if (entries === undefined) return;
-    for (const entry of entries.vips) this.vips.delete(entry);
+    for (const entry of entries.vips) {
+      this.vips.delete(entry);
+      this.gone.add(entry.key);
+    }
     for (const entry of entries.guarded) this.guarded.delete(entry);
     this.entries.delete(id);
   }
@@ -66,7 +81,7 @@ export class FamilyRules {
     if (this.programmed !== null) {
       const { script } = difference(this.programmed, wanted);
       try {
-        if (script !== '') await this.xtables.restore(script);
+        if (script !== '') await this.restore(script);
         this.programmed = wanted;
         return;
       } catch {
@@ -82,15 +97,36 @@ export class FamilyRules {
   }
 
   /** Nothing of ours is in the kernel any more. */
-  forget(): void {
+  async forget(): Promise<void> {
     for (const id of [...this.entries.keys()]) this.delete(id);
     this.programmed = null;
+    await this.endStaleFlows();
+  }
+
+  /** Rules decide about the first packet of a flow only: those that were decided without the new ones start anew. */
+  private async restore(script: string): Promise<void> {
+    await this.xtables.restore(script);
+    await this.endStaleFlows();
+  }
+
+  private async endStaleFlows(): Promise<void> {
+    await this.options.staleFlows.end(this.options.family, this.destinations());
+    this.gone.clear();
+  }
+
+  private destinations(): Destinations {
+    const destinations = new Map<string, number | null>();
+    for (const key of this.gone) destinations.set(key, null);
+    for (const { vips, proxyPort } of this.entries.values()) {
+      for (const { key } of vips) destinations.set(key, proxyPort);
+    }
+    return destinations;
   }
 
   private async synchronize(wanted: Ruleset): Promise<number> {
     this.programmed = null;
     const { script, count } = difference(parseSave((await this.xtables.save()) ?? ''), wanted);
-    if (count > 0) await this.xtables.restore(script);
+    if (count > 0) await this.restore(script);
     this.programmed = wanted;
     return count;
   }

@@ -6,6 +6,7 @@ import { FamilyRules } from './familyrules.js';
 import { clearLeftovers } from './leftovers.js';
 import { probe } from './probe.js';
 import type { PortRange } from './rules.js';
+import { StaleFlows } from './staleflows.js';
 import { allXtables, type Backend, findBackends, INSTALL_HINT } from './xtables.js';
 
 export interface IptablesOptions {
@@ -57,13 +58,14 @@ export class IptablesDriver implements RedirectDriver {
 
   private static async use(backend: Backend, options: IptablesOptions): Promise<IptablesDriver> {
     const families = new Map<Family, FamilyRules>();
+    const staleFlows = new StaleFlows(options.log);
     const prepare = async (family: Family) => {
       const bindAddress = options.bindAddress[family];
       const features = await probe(backend[family], bindAddress);
       const { proxyPortRange } = options;
       families.set(
         family,
-        new FamilyRules(backend[family], { family, bindAddress, proxyPortRange, features }),
+        new FamilyRules(backend[family], { family, bindAddress, proxyPortRange, features, staleFlows }),
       );
       options.log.info({ backend: backend.name, family, ...features }, 'iptables redirects work');
     };
@@ -107,8 +109,11 @@ export class IptablesDriver implements RedirectDriver {
 
   /** Both back ends are cleared: the node may have changed its own between two runs. */
   async clear(): Promise<void> {
-    for (const rules of this.families.values()) rules.forget();
-    await clearIptables(this.options.run);
+    try {
+      await clearIptables(this.options.run);
+    } finally {
+      for (const rules of this.families.values()) await rules.forget();
+    }
   }
 }
 

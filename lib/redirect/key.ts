@@ -20,8 +20,14 @@ const LONGEST_CHAIN_NAME = 28;
 
 /** @throws TypeError if `address` is not an IP address */
 export function keyOf(address: string, protocol: Protocol, port: number): string {
-  const digits = addressBytes(address).map((byte) => DIGITS_OF_BYTE[byte]);
-  return digits.join('') + PROTOCOL_DIGIT[protocol] + portKeyOf(port);
+  return keyOfBytes(addressBytes(address), protocol, port);
+}
+
+/** As {@link keyOf}, for 4 or 16 address bytes. */
+export function keyOfBytes(address: ArrayLike<number>, protocol: Protocol, port: number): string {
+  let digits = '';
+  for (let i = 0; i < address.length; i++) digits += DIGITS_OF_BYTE[address[i]];
+  return digits + PROTOCOL_DIGIT[protocol] + portKeyOf(port);
 }
 
 /** How prefixes of keys become matches and chains. */

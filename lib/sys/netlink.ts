@@ -168,25 +168,25 @@ export function attribute(type: number, data: ArrayLike<number>): Uint8Array {
 }
 
 /**
- * Walks over the attributes between two offsets of a body.
- * @param visit gets the type, and the offsets where the value starts and ends
+ * Where the value of an attribute starts, the first of its type between two offsets of a body; 0 where there is none.
+ * {@link endOfValue} tells where it ends.
  */
-export function eachAttribute(
-  body: DataView,
-  start: number,
-  end: number,
-  visit: (type: number, start: number, end: number) => void,
-): void {
-  for (let at = start; at < end; ) {
-    const size = body.getUint16(at, true);
-    visit(body.getUint16(at + 2, true) & ATTRIBUTE_TYPE, at + ATTRIBUTE_HEADER_SIZE, at + size);
-    at += aligned(size);
+export function findAttribute(body: DataView, start: number, end: number, type: number): number {
+  for (let at = start; at < end; at += aligned(body.getUint16(at, true))) {
+    if ((body.getUint16(at + 2, true) & ATTRIBUTE_TYPE) === type) return at + ATTRIBUTE_HEADER_SIZE;
   }
+  return 0;
 }
 
-/** The bytes between two offsets of a body; valid as long as the body is. */
-export function bytesOf(body: DataView, start: number, end: number): Uint8Array {
-  return new Uint8Array(body.buffer, body.byteOffset + start, end - start);
+/** @param start of the value */
+export function endOfValue(body: DataView, start: number): number {
+  const attribute = start - ATTRIBUTE_HEADER_SIZE;
+  return attribute + body.getUint16(attribute, true);
+}
+
+/** The bytes of an attribute's value; valid as long as the body is. @param start of the value */
+export function valueAt(body: DataView, start: number): Uint8Array {
+  return new Uint8Array(body.buffer, body.byteOffset + start, endOfValue(body, start) - start);
 }
 
 /** The errno in an acknowledgement (struct nlmsgerr); 0 for success. */

@@ -1,14 +1,14 @@
 import { AF_INET, AF_INET6 } from './constants.js';
 import {
   attribute,
-  bytesOf,
-  eachAttribute,
+  findAttribute,
   message,
   NetlinkSocket,
   NLM_F_ACK,
   NLM_F_CREATE,
   NLM_F_DUMP,
   NLM_F_EXCL,
+  valueAt,
 } from './netlink.js';
 import { addressBytes, addressText } from './sockaddr.js';
 
@@ -121,11 +121,9 @@ function words(...values: number[]): Uint8Array {
 
 /** IFA_LOCAL is the device's own address where a link has a peer; IPv6 mostly has IFA_ADDRESS alone. */
 function readAddress(body: DataView): DeviceAddress {
-  let local: Uint8Array | undefined;
-  let address: Uint8Array | undefined;
-  eachAttribute(body, IFADDRMSG_SIZE, body.byteLength, (type, start, end) => {
-    if (type === IFA_LOCAL) local = bytesOf(body, start, end);
-    else if (type === IFA_ADDRESS) address = bytesOf(body, start, end);
-  });
-  return { device: body.getUint32(4, true), address: addressText(local ?? address ?? []) };
+  const find = (type: number) => findAttribute(body, IFADDRMSG_SIZE, body.byteLength, type);
+  return {
+    device: body.getUint32(4, true),
+    address: addressText(valueAt(body, find(IFA_LOCAL) || find(IFA_ADDRESS))),
+  };
 }

@@ -44,7 +44,7 @@ function ask(host: Host, addresses: readonly string[], port?: number): Promise<T
   );
 }
 
-/** Whether a VIP is redirected. A client that comes earlier fixes its connection's way past us in conntrack, for good. */
+/** Whether a VIP is redirected. A client that comes earlier is served with its second try only. */
 async function isRedirected(kubePortal: KubePortal, address: string): Promise<boolean> {
   const { portals } = await kubePortal.status();
   const own = portals.filter(({ vips }) => vips.some((vip) => vip.address === address));

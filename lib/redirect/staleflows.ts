@@ -1,0 +1,55 @@
+import type { Logger } from 'pino';
+import type { Family } from '../model/portal.js';
+import { ConntrackSocket, type TrackedFlow } from '../sys/conntrack.js';
+import { keyOfBytes } from './key.js';
+
+/** VIPs by their key (see {@link keyOf}), each with the proxy port that serves it; null for one that is none any more. */
+export type Destinations = ReadonlyMap<string, number | null>;
+
+/**
+ * Ends flows that the kernel would carry on past the rules, as it asks them about the first packet only: to a VIP from before
+ * its rule, which lead nowhere, and to a proxy port that a VIP has left, where another portal may listen by now.
+ *
+ * As in kube-proxy, UDP flows lose their way at once. An open TCP connection keeps it: started anew, it would be
+ * reset; only one that nobody has answered yet is no loss, and its client's next SYN is a first packet again.
+ */
+export class StaleFlows {
+  /** Null where the kernel has no such interface; undefined until it was first needed. */
+  private conntrack: ConntrackSocket | null | undefined;
+
+  constructor(private readonly log: Logger) {}
+
+  /** Costs one look at the table of flows. What does not work is logged: nothing but the flows in question needs it. */
+  async end(family: Family, destinations: Destinations): Promise<void> {
+    if (destinations.size === 0) return;
+    if (this.conntrack === undefined) this.conntrack = this.open();
+    if (this.conntrack === null) return;
+    try {
+      const count = await this.conntrack.forget(family, (flow) => isStale(flow, destinations));
+      if (count > 0) this.log.debug({ family, count }, 'ended flows that went past the rules');
+    } catch (error) {
+      this.log.debug({ family, reason: (error as Error).message }, 'cannot look for stale flows');
+    }
+  }
+
+  private open(): ConntrackSocket | null {
+    try {
+      return ConntrackSocket.open();
+    } catch (error) {
+      this.log.debug(
+        { reason: (error as Error).message },
+        'no access to tracked flows (nf_conntrack_netlink): who sends to a VIP before it is served must start anew',
+      );
+      return null;
+    }
+  }
+}
+
+function isStale(
+  { protocol, address, port, answeringPort, answered }: TrackedFlow,
+  to: Destinations,
+): boolean {
+  const proxyPort = to.get(keyOfBytes(address, protocol, port));
+  if (proxyPort === undefined || proxyPort === answeringPort) return false;
+  return protocol === 'UDP' || !answered;
+}
