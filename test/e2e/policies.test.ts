@@ -5,7 +5,7 @@ import { askEach, askTcp, askUdp, HeldConnections, type TcpReply, type UdpReply 
 import type { Host } from '../lab/host.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab, NODE_UPLINK } from '../lab/lab.js';
-import { endpointSlice, type KubernetesObject, type PortOptions, service } from '../lab/manifest.js';
+import { type KubernetesObject, type PortOptions, service, serviceAcrossNodes } from '../lab/manifest.js';
 import { nameIn } from '../lab/tally.js';
 
 interface Addresses {
@@ -55,20 +55,8 @@ function web(
     clusterIPs: [clusterIP],
     externalIPs: [externalIP],
     ingressIPs: [ingressIP],
-    ports,
   };
-  const balancer = service(options) as KubernetesObject & { readonly spec: object };
-  const slice = endpointSlice(options, family, [...local, ...remote]) as KubernetesObject & {
-    readonly endpoints: readonly object[];
-  };
-  const endpoints = slice.endpoints.map((endpoint, index) => ({
-    ...endpoint,
-    nodeName: index < local.length ? 'node' : 'other-node',
-  }));
-  return [
-    { ...balancer, spec: { ...balancer.spec, ...spec } } as KubernetesObject,
-    { ...slice, endpoints } as KubernetesObject,
-  ];
+  return serviceAcrossNodes({ ...options, ports, spec }, local, remote);
 }
 
 /** Names of the pods that answer, each once; or the errors. */

@@ -26,12 +26,14 @@ export interface ServiceOptions {
   readonly affinity?: boolean | number;
   readonly externalIPs?: readonly string[];
   readonly ingressIPs?: readonly string[];
+  /** More fields of the spec. */
+  readonly spec?: object;
 }
 
 const namespace = 'default';
 
 export function service(options: ServiceOptions): KubernetesObject {
-  const { name, clusterIPs, ports, externalIPs = [], ingressIPs = [] } = options;
+  const { name, clusterIPs, ports, externalIPs = [], ingressIPs = [], spec = {} } = options;
   return {
     apiVersion: 'v1',
     kind: 'Service',
@@ -50,6 +52,7 @@ export function service(options: ServiceOptions): KubernetesObject {
         ...(nodePort !== undefined && { nodePort }),
       })),
       ...affinityOf(options),
+      ...spec,
     },
     status: { loadBalancer: { ingress: ingressIPs.map((ip) => ({ ip })) } },
   } as KubernetesObject;
@@ -66,11 +69,12 @@ function affinityOf({ affinity = false }: ServiceOptions): object {
   return { sessionAffinity: 'ClientIP', sessionAffinityConfig: { clientIP: { timeoutSeconds } } };
 }
 
-/** The slice of one family with these pods, all ready. */
+/** The slice of one family with these pods, all ready. @param nodeNames of the pods, where it matters */
 export function endpointSlice(
   { name, ports }: Pick<ServiceOptions, 'name' | 'ports'>,
   family: Family,
   pods: readonly Host[],
+  nodeNames: readonly string[] = [],
 ): KubernetesObject {
   return {
     apiVersion: 'discovery.k8s.io/v1',
@@ -86,18 +90,36 @@ export function endpointSlice(
       protocol,
       port: targetPort,
     })),
-    endpoints: pods.map((pod) => ({
+    endpoints: pods.map((pod, i) => ({
       addresses: [family === 'IPv4' ? pod.address4 : pod.address6],
       conditions: { ready: true, serving: true, terminating: false },
       targetRef: { kind: 'Pod', namespace, name: pod.name },
+      nodeName: nodeNames[i],
     })),
   } as KubernetesObject;
 }
 
 /** A Service with a slice for each family of its ClusterIPs. */
-export function serviceWithPods(options: ServiceOptions, pods: readonly Host[]): KubernetesObject[] {
+export function serviceWithPods(
+  options: ServiceOptions,
+  pods: readonly Host[],
+  nodeNames?: readonly string[],
+): KubernetesObject[] {
   const families = new Set(options.clusterIPs.map(familyOf));
-  return [service(options), ...[...families].map((family) => endpointSlice(options, family, pods))];
+  return [
+    service(options),
+    ...[...families].map((family) => endpointSlice(options, family, pods, nodeNames)),
+  ];
+}
+
+/** The same with pods of the node named `node` and of another one. */
+export function serviceAcrossNodes(
+  options: ServiceOptions,
+  local: readonly Host[],
+  remote: readonly Host[],
+): KubernetesObject[] {
+  const nodeNames = [...local.map(() => 'node'), ...remote.map(() => 'other-node')];
+  return serviceWithPods(options, [...local, ...remote], nodeNames);
 }
 
 /** As `kubectl get -o json` prints several objects. */
