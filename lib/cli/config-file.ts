@@ -6,6 +6,7 @@ import {
   parseBindTarget,
   parseCidrs,
   parseDuration,
+  parseNodePortAddresses,
   parsePortRange,
 } from './parse.js';
 import type { RunFlags } from './run-flags.js';
@@ -30,7 +31,7 @@ const READERS: Readonly<Record<string, Reader>> = {
   hostnameOverride: (hostnameOverride) => ({ hostnameOverride }),
   'iptables.syncPeriod': (text) => ({ iptablesSyncPeriod: parseDuration(text) }),
   metricsBindAddress: (text) => ({ metricsBindAddress: parseBindTarget(withPort(text, 10_249)) }),
-  nodePortAddresses: (text) => ({ nodeportAddresses: parseCidrs(text) }),
+  nodePortAddresses: (text) => ({ nodeportAddresses: parseNodePortAddresses(text) }),
   oomScoreAdj: (text) => ({ oomScoreAdj: integerBetween(-1000, 1000)(text) }),
   portRange: (text) => ({ proxyPortRange: parsePortRange(text) }),
   udpIdleTimeout: (text) => ({ udpTimeout: parseDuration(text) }),

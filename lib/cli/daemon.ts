@@ -1,7 +1,7 @@
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
-import { NodeAddresses } from '../controlplane/nodeaddresses.js';
+import { NodeAddresses, WILDCARD } from '../controlplane/nodeaddresses.js';
 import type { ProxyOptions } from '../controlplane/options.js';
 import { ServiceProxy } from '../controlplane/proxy.js';
 import type { ProxyStatus } from '../controlplane/status.js';
@@ -19,6 +19,7 @@ import { Readiness } from '../server/readiness.js';
 import { SyncMetrics } from '../server/sync-metrics.js';
 import type { Source } from '../sources/source.js';
 import type { BindTarget } from './parse.js';
+import { primaryAddresses } from './primary-addresses.js';
 import { proxyConfiguration } from './proxy-configuration.js';
 import type { RunFlags } from './run-flags.js';
 import { createSource } from './source.js';
@@ -39,7 +40,13 @@ export class Daemon {
   #build: Build | undefined;
   #lastUpdated: Date | null = null;
 
-  private constructor(flags: RunFlags, log: Logger, source: Source, proxy: ServiceProxy) {
+  private constructor(
+    flags: RunFlags,
+    log: Logger,
+    source: Source,
+    proxy: ServiceProxy,
+    nodeAddresses: NodeAddresses,
+  ) {
     this.#flags = flags;
     this.#log = log;
     this.#proxy = proxy;
@@ -49,7 +56,7 @@ export class Daemon {
     this.broken.catch((error: unknown) => log.fatal({ err: error }, 'the data plane broke'));
     this.#readiness = new Readiness(() => proxy.status().portals);
     this.#healthChecks = new HealthCheckPorts({
-      addresses: nodePortHosts(flags.nodeportAddresses),
+      addresses: healthCheckHosts(nodeAddresses),
       isHealthy: () => this.#readiness.isReady(),
       onProblem: (problem) => {
         log.warn(describeProblem(problem));
@@ -65,9 +72,12 @@ export class Daemon {
    */
   static async start(flags: RunFlags, log: Logger, told = NEVER): Promise<Daemon> {
     const source = await createSource(flags, nodeNameOf(flags), log);
-    const options = proxyOptions(flags, log);
+    const nodeAddresses = new NodeAddresses(flags.nodeportAddresses, () =>
+      primaryAddresses(flags.bindAddress, source.node ?? null),
+    );
+    const options = proxyOptions(flags, nodeAddresses, log);
     const proxy = await ServiceProxy.start(options, () => createRedirectDriver(flags.redirect, options));
-    const daemon = new Daemon(flags, log, source, proxy);
+    const daemon = new Daemon(flags, log, source, proxy, nodeAddresses);
     try {
       await daemon.#listen();
       await Promise.race([daemon.#follow(), told]);
@@ -159,16 +169,18 @@ function nodeNameOf({ hostnameOverride }: RunFlags): string {
 }
 
 /** Health checks are asked for where NodePorts are served. */
-function nodePortHosts(cidrs: readonly string[]): () => readonly string[] | null {
-  const addresses = new NodeAddresses(cidrs);
-  return () => (cidrs.length === 0 ? null : [...addresses.of('IPv4'), ...addresses.of('IPv6')]);
+function healthCheckHosts(addresses: NodeAddresses): () => readonly string[] | null {
+  return () => {
+    const hosts = [...addresses.of('IPv4'), ...addresses.of('IPv6')];
+    return Object.values(WILDCARD).every((address) => hosts.includes(address)) ? null : hosts;
+  };
 }
 
-function proxyOptions(flags: RunFlags, log: Logger): ProxyOptions {
+function proxyOptions(flags: RunFlags, nodeAddresses: NodeAddresses, log: Logger): ProxyOptions {
   return {
     workers: flags.workers,
     bindAddress: flags.bindAddress,
-    nodePortAddresses: flags.nodeportAddresses,
+    nodeAddresses,
     proxyPortRange: flags.proxyPortRange,
     udpTimeoutMs: flags.udpTimeout ?? null,
     syncPeriodMs: flags.iptablesSyncPeriod,

@@ -1,5 +1,6 @@
 import { BlockList, isIP } from 'node:net';
 import { InvalidArgumentError } from 'commander';
+import { NODE_PORT_KEYWORDS, WILDCARD } from '../controlplane/nodeaddresses.js';
 
 /** A listening address of one of the node's small HTTP servers, or `off` where the user gave an empty value. */
 export type BindTarget = { readonly host: string; readonly port: number } | 'off';
@@ -74,8 +75,6 @@ export interface BindAddresses {
   readonly IPv6: string;
 }
 
-export const WILDCARD: BindAddresses = { IPv4: '0.0.0.0', IPv6: '::' };
-
 /** Reads one literal address and replaces that family's address; for a flag that may be given once per family. */
 export function parseBindAddress(text: string, previous: BindAddresses = WILDCARD): BindAddresses {
   switch (isIP(text)) {
@@ -93,6 +92,16 @@ export function parseCidrs(text: string, previous: readonly string[] = []): read
   const cidrs = text.split(',').map((cidr) => cidr.trim());
   if (cidrs.every(isCidr)) return [...previous, ...cidrs];
   throw new InvalidArgumentError('Give CIDRs separated by commas, such as 192.168.0.0/16,fd00::/8.');
+}
+
+/** As {@link parseCidrs}, with kube-proxy's keywords too. */
+export function parseNodePortAddresses(text: string, previous: readonly string[] = []): readonly string[] {
+  const items = text.split(',').map((item) => item.trim());
+  if (items.every((item) => isCidr(item) || NODE_PORT_KEYWORDS.some((keyword) => keyword === item)))
+    return [...previous, ...items];
+  throw new InvalidArgumentError(
+    `Give CIDRs or ${NODE_PORT_KEYWORDS.join(', ')}, separated by commas, such as 192.168.0.0/16,localhost.`,
+  );
 }
 
 function isCidr(text: string): boolean {

@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
+import { WILDCARD } from '../controlplane/nodeaddresses.js';
 import { addForeignFlags } from './foreign-flags.js';
 import {
   type BindAddresses,
@@ -12,8 +13,8 @@ import {
   parseCidrs,
   parseDuration,
   parseDurationOrZero,
+  parseNodePortAddresses,
   parsePortRange,
-  WILDCARD,
 } from './parse.js';
 
 const REDIRECT_MODES = ['auto', 'iptables', 'address', 'none'] as const;
@@ -113,8 +114,11 @@ function redirectFlags(): Option[] {
     new Option('--proxy-port-range <range>', 'ports for the portals, as first-last or first+offset')
       .argParser(parsePortRange)
       .default({ first: 20_000, last: 29_999 }, '20000-29999'),
-    new Option('--nodeport-addresses <cidrs>', 'node addresses that serve NodePorts; repeatable')
-      .argParser(parseCidrs)
+    new Option(
+      '--nodeport-addresses <cidrs>',
+      "node addresses that serve NodePorts: CIDRs, or primary (the Node's own), localhost, all; repeatable",
+    )
+      .argParser(parseNodePortAddresses)
       .default([], 'all'),
   ];
 }

@@ -3,6 +3,7 @@ import type { Logger } from 'pino';
 import { effectiveFlags } from './effective-flags.js';
 import { createLog } from './log.js';
 import { setOomScore } from './oom-score.js';
+import { primaryAddresses } from './primary-addresses.js';
 import { addRunFlags, type RunFlags, runFlagsOf } from './run-flags.js';
 import { untilToldToStop } from './signals.js';
 import { UsageError } from './usage-error.js';
@@ -35,10 +36,21 @@ async function run(_given: RunFlags, command: Command): Promise<void> {
       'give --kubeconfig to follow an API server, or --manifest with files or directories of Services and endpoints',
     );
   }
+  requirePrimary(flags);
   const log = await createLog(flags.v);
   for (const note of notes) log.warn(note);
   if (flags.oomScoreAdj !== undefined) setOomScore(flags.oomScoreAdj, log);
   await serve(flags, log);
+}
+
+/** @throws UsageError where nobody can know what `primary` stands for */
+function requirePrimary({ manifest, nodeportAddresses, bindAddress }: RunFlags): void {
+  if (manifest.length === 0 || !nodeportAddresses.includes('primary')) return;
+  if (primaryAddresses(bindAddress, null).length > 0) return;
+  throw new UsageError(
+    '--nodeport-addresses primary: with --manifest there is no Node that would tell which address that is; ' +
+      'give the address as a CIDR, or with --bind-address',
+  );
 }
 
 /** In a pod the API server is found without a flag. */

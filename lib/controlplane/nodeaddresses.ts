@@ -2,27 +2,65 @@ import { BlockList, isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
 import type { Family } from '../model/portal.js';
 
+export const WILDCARD = { IPv4: '0.0.0.0', IPv6: '::' } as const;
+
+/** What kube-proxy's --nodeport-addresses takes beside CIDRs. `primary` is what the API server knows the node by. */
+export const NODE_PORT_KEYWORDS = ['primary', 'localhost', 'all'] as const;
+
 /** Finds the node addresses that NodePorts bind, by the rules of kube-proxy's --nodeport-addresses. */
 export class NodeAddresses {
-  readonly #ranges: BlockList;
-  readonly #all: boolean;
+  readonly #wanted: readonly string[];
+  readonly #primary: () => readonly string[];
 
-  /** @param cidrs empty means all addresses of the node */
-  constructor(cidrs: readonly string[]) {
-    this.#all = cidrs.length === 0;
-    this.#ranges = rangesOf(cidrs);
+  /**
+   * @param wanted CIDRs and {@link NODE_PORT_KEYWORDS}; a family without any is served on all addresses
+   * @param primary what `primary` stands for now; empty while that is not known
+   */
+  constructor(wanted: readonly string[], primary: () => readonly string[] = () => []) {
+    this.#wanted = wanted;
+    this.#primary = primary;
   }
 
   /** The addresses of a family to bind now; the wildcard where all are wanted. */
   of(family: Family): string[] {
-    if (this.#all) return [family === 'IPv6' ? '::' : '0.0.0.0'];
-    const type = family === 'IPv6' ? 'ipv6' : 'ipv4';
-    return Object.values(networkInterfaces())
-      .flatMap((addresses) => addresses ?? [])
-      .filter((entry) => entry.family === family && this.#ranges.check(entry.address, type))
-      .filter((entry) => !entry.address.startsWith('fe80:'))
-      .map((entry) => entry.address);
+    const primary = this.#wanted.includes('primary') ? this.#primary() : null;
+    const cidrs = this.#wanted.flatMap((item) => expand(item, primary ?? [])).filter(isOf(family));
+    // As long as the node is not known, what is meant for few addresses must not be open on all.
+    if (cidrs.length === 0) return primary?.length === 0 ? [] : [WILDCARD[family]];
+    return cidrs.includes(ALL[family]) ? [WILDCARD[family]] : addressesIn(cidrs, family);
   }
+}
+
+const ALL = { IPv4: '0.0.0.0/0', IPv6: '::/0' } as const;
+
+function expand(item: string, primary: readonly string[]): readonly string[] {
+  switch (item) {
+    case 'primary':
+      return primary.map((address) => `${address}/${isIPv6(address) ? 128 : 32}`);
+    case 'localhost':
+      return ['127.0.0.0/8', '::1/128'];
+    case 'all':
+      return Object.values(ALL);
+    default:
+      return [item];
+  }
+}
+
+function isOf(family: Family): (cidr: string) => boolean {
+  return (cidr) => cidr.includes(':') === (family === 'IPv6');
+}
+
+function addressesIn(cidrs: readonly string[], family: Family): string[] {
+  const ranges = rangesOf(cidrs);
+  return Object.values(networkInterfaces())
+    .flatMap((addresses) => addresses ?? [])
+    .filter((entry) => entry.family === family && ranges.check(entry.address, typeOf(family)))
+    .filter((entry) => !entry.address.startsWith('fe80:'))
+    .map((entry) => entry.address);
+}
+
+function typeOf(family: Family): 'ipv4' | 'ipv6' {
+  return family === 'IPv6' ? 'ipv6' : 'ipv4';
 }
 
 /** Every address of a family that other hosts may know this node by. */

@@ -1,12 +1,13 @@
 import type { Logger } from 'pino';
+import type { NodeAddresses } from './nodeaddresses.js';
 
 /** What the control plane needs to know; the command line fills it. Times are milliseconds. */
 export interface ProxyOptions {
   readonly workers: number;
   /** Address that proxy ports bind per family: the wildcard unless `--bind-address` says otherwise. */
   readonly bindAddress: { readonly IPv4: string; readonly IPv6: string };
-  /** CIDRs of the node addresses that NodePorts bind; empty means all addresses. */
-  readonly nodePortAddresses: readonly string[];
+  /** Where NodePorts are served. */
+  readonly nodeAddresses: NodeAddresses;
   /** Inclusive. */
   readonly proxyPortRange: { readonly first: number; readonly last: number };
   /** Idle time of a UDP flow; null means 30 s before the first reply and 120 s after it, as conntrack. */

@@ -9,7 +9,6 @@ import { type RedirectDriver, RedirectError } from '../redirect/driver.js';
 import { raiseDescriptorLimit } from '../sys/limits.js';
 import { ActivePortal, type PortalContext } from './activeportal.js';
 import { Capacity } from './capacity.js';
-import { NodeAddresses } from './nodeaddresses.js';
 import { NodeLock } from './nodelock.js';
 import type { ProxyOptions } from './options.js';
 import { Placements } from './placement.js';
@@ -382,7 +381,7 @@ async function portalContext(
     redirects: driver.name !== 'none',
     unsupported: driver.unsupported,
     bindAddress: options.bindAddress,
-    nodeAddresses: new NodeAddresses(options.nodePortAddresses),
+    nodeAddresses: options.nodeAddresses,
     ports: new ProxyPorts(options.proxyPortRange, await state.read(PORTS_FILE)),
     placements: new Placements(options.workers, probeSteering(), capacity),
     capacity,

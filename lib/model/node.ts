@@ -15,6 +15,8 @@ export interface Node {
 
 /** What the API server says about the own Node. */
 export interface NodeState extends ObjectMeta, Node {
+  /** What it is known by, as kubelet and kube-proxy choose: at most one address of a family, the first one first. */
+  readonly addresses: readonly string[];
   /**
    * False once the node is about to be deleted: load balancers should look elsewhere (kube-proxy's KEP-3836), while
    * everything here works on.

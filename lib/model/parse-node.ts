@@ -1,3 +1,4 @@
+import { isIP } from 'node:net';
 import type { Field } from './field.js';
 import type { NodeState } from './node.js';
 import { type Parsed, parseObject } from './parse.js';
@@ -19,9 +20,22 @@ export function parseNode(raw: unknown): Parsed<NodeState> {
           .at(ZONE_LABEL)
           .optional((field) => field.string(), '') || null,
       podCidrs: readPodCidrs(spec),
+      addresses: readAddresses(object.at('status')),
       eligible: object.at('metadata').at('deletionTimestamp').absent && !hasDeletionTaint(spec),
     };
   });
+}
+
+/** Inner addresses go before outer ones; host names are among them too, and are left out. */
+function readAddresses(status: Field): string[] {
+  const listed = status.at('addresses').items();
+  const ofType = (type: string) =>
+    listed
+      .filter((field) => field.at('type').string() === type)
+      .map((field) => field.at('address').string())
+      .filter((address) => isIP(address) !== 0);
+  const all = [...ofType('InternalIP'), ...ofType('ExternalIP')];
+  return all.filter((address, i) => all.findIndex((other) => isIP(other) === isIP(address)) === i);
 }
 
 /** `podCIDR` stands in where `podCIDRs` is missing; allocators other than the cluster's own leave both out. */

@@ -85,6 +85,7 @@ export class HealthCheckPorts {
     return HttpServer.listen({
       host,
       port: port.check.port,
+      ipv6Only: host !== undefined,
       flag: FIELD,
       advice: 'stop that program (ss -lntp shows it) or change the Service; trying again',
       routes: { '*': () => answer(port.check, this.#options.isHealthy()) },

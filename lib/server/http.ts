@@ -16,6 +16,8 @@ export interface HttpOptions {
   /** All addresses of the node unless given. */
   readonly host?: string | undefined;
   readonly port: number;
+  /** Leaves the IPv4 side of `::` to others. */
+  readonly ipv6Only?: boolean;
   /** The flag or field that set the address, for messages. */
   readonly flag: string;
   /** What to do where the address cannot be had. */
@@ -36,7 +38,8 @@ export class HttpServer {
     const server = createServer((request, response) => void respond(options.routes, request, response));
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) => reject(explain(error, options)));
-      server.listen(options.port, options.host, resolve);
+      const { host, port, ipv6Only = false } = options;
+      server.listen({ host, port, ipv6Only }, resolve);
     });
     return new HttpServer(server);
   }

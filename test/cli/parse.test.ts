@@ -8,6 +8,7 @@ import {
   parseCidrs,
   parseDuration,
   parseDurationOrZero,
+  parseNodePortAddresses,
   parsePortRange,
 } from '../../lib/cli/parse.js';
 
@@ -46,6 +47,10 @@ const cases: readonly [name: string, parse: (text: string) => unknown, text: str
   ['CIDRs', parseCidrs, '10.0.0.0/8', ['10.0.0.0/8']],
   ['CIDRs', parseCidrs, '10.0.0.0/8, fd00::/8', ['10.0.0.0/8', 'fd00::/8']],
   ['CIDRs', parseCidrs, '10.0.0.0/33', null],
+  ['CIDRs', parseCidrs, 'primary', null],
+  ['node addresses', parseNodePortAddresses, 'primary, 10.0.0.0/8', ['primary', '10.0.0.0/8']],
+  ['node addresses', parseNodePortAddresses, 'localhost,all', ['localhost', 'all']],
+  ['node addresses', parseNodePortAddresses, 'locahost', null],
   ['CIDRs', parseCidrs, '10.0.0.1', null],
   ['CIDRs', parseCidrs, 'fd00::/129', null],
   ['CIDRs', parseCidrs, '10.0.0.0/8,', null],

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import fc from 'fast-check';
 import pino from 'pino';
 import t from 'tap';
+import { NodeAddresses } from '../../lib/controlplane/nodeaddresses.js';
 import { ServiceProxy } from '../../lib/controlplane/proxy.js';
 import type { ObjectSet } from '../../lib/model/objects.js';
 import type { Build } from '../../lib/model/snapshot.js';
@@ -43,7 +44,7 @@ async function outcomeOf(states: readonly ObjectSet[], capture: 'port' | 'addres
   const options = {
     workers: 1,
     bindAddress: { IPv4: '0.0.0.0', IPv6: '::' },
-    nodePortAddresses: [],
+    nodeAddresses: new NodeAddresses([]),
     proxyPortRange: PROXY_PORTS,
     udpTimeoutMs: null,
     syncPeriodMs: 3_600_000,

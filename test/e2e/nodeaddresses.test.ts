@@ -97,15 +97,22 @@ for (const { title, redirect, lab: options } of DRIVERS) {
   });
 }
 
-t.test('NodePorts on chosen node addresses', async (t) => {
-  const { lab, objects, nodeAddresses } = await stageFor(t, {});
-  const flags = ['--redirect', 'none', '--nodeport-addresses', '192.0.2.0/24,fd00:2::/64'];
-  await KubePortal.forTest(t, lab.node, { objects, flags });
-  const [bridge4, bridge6, uplink4, uplink6] = nodeAddresses;
-  await expectEach(t, lab.outside, [uplink4, uplink6].flatMap(nodePorts), SERVED);
-  await expectEach(t, lab.outside, [bridge4, bridge6].flatMap(nodePorts), REFUSED);
-  await expectEach(t, lab.node, ['127.0.0.1', '::1'].flatMap(nodePorts), REFUSED);
-});
+for (const flags of [
+  ['--nodeport-addresses', '192.0.2.0/24,fd00:2::/64'],
+  [
+    '--nodeport-addresses=primary',
+    ...[NODE_UPLINK.address4, NODE_UPLINK.address6].map((a) => `--bind-address=${a}`),
+  ],
+]) {
+  t.test(`NodePorts on chosen node addresses: ${flags.join(' ')}`, async (t) => {
+    const { lab, objects, nodeAddresses } = await stageFor(t, {});
+    await KubePortal.forTest(t, lab.node, { objects, flags: ['--redirect', 'none', ...flags] });
+    const [bridge4, bridge6, uplink4, uplink6] = nodeAddresses;
+    await expectEach(t, lab.outside, [uplink4, uplink6].flatMap(nodePorts), SERVED);
+    await expectEach(t, lab.outside, [bridge4, bridge6].flatMap(nodePorts), REFUSED);
+    await expectEach(t, lab.node, ['127.0.0.1', '::1'].flatMap(nodePorts), REFUSED);
+  });
+}
 
 for (const iptables of ['nft', 'legacy'] as const) {
   t.test(`proxy ports are for redirected clients only, ${iptables}`, async (t) => {

@@ -351,6 +351,18 @@ t.test('the own Node: zone, pod ranges, and whether it is about to go', async (t
     ),
     { name: 'node-1', zone: 'a', podCidrs: ['10.1.0.0/24', 'fd00::/64'], eligible: true },
   );
+  const addresses = [
+    { type: 'Hostname', address: 'node-1' },
+    { type: 'ExternalIP', address: '203.0.113.1' },
+    { type: 'ExternalIP', address: '2001:db8::1' },
+    { type: 'InternalIP', address: '192.0.2.1' },
+    { type: 'InternalIP', address: '192.0.2.2' },
+  ];
+  t.same(
+    unwrap(parseNode({ metadata: { name: 'node-1' }, status: { addresses } })).addresses,
+    ['192.0.2.1', '2001:db8::1'],
+    'inner addresses first, one of each family',
+  );
   t.match(node({ podCIDR: '10.1.0.0/24' }), { zone: null, podCidrs: ['10.1.0.0/24'] });
   t.match(node({}), { podCidrs: [], eligible: true });
   t.match(node({ taints: [{ key: 'node.kubernetes.io/not-ready' }] }), { eligible: true });

@@ -1,0 +1,17 @@
+import { WILDCARD } from '../controlplane/nodeaddresses.js';
+import type { NodeState } from '../model/node.js';
+import type { BindAddresses } from './parse.js';
+
+/**
+ * The addresses that a node is known by, of each family at most one: the --bind-address, else the Node's (kube-proxy's
+ * detectNodeIPs). Empty while neither is known.
+ */
+export function primaryAddresses(
+  bindAddress: BindAddresses,
+  node: Pick<NodeState, 'addresses'> | null,
+): readonly string[] {
+  return (['IPv4', 'IPv6'] as const).flatMap((family) => {
+    if (bindAddress[family] !== WILDCARD[family]) return bindAddress[family];
+    return node?.addresses.find((address) => address.includes(':') === (family === 'IPv6')) ?? [];
+  });
+}
