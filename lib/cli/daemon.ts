@@ -83,7 +83,7 @@ export class Daemon {
       await Promise.race([daemon.#follow(), told]);
       return daemon;
     } catch (error) {
-      await daemon.stop();
+      await daemon.stop({ keepRules: flags.keepRules });
       throw error;
     }
   }
@@ -93,8 +93,8 @@ export class Daemon {
   }
 
   /** Takes down what {@link start} put up: the source first, so that no change comes in between. */
-  async stop(): Promise<void> {
-    const { keepRules = false, drainTimeout } = this.#flags;
+  async stop({ keepRules = false }: { keepRules?: boolean | undefined } = {}): Promise<void> {
+    const { drainTimeout } = this.#flags;
     this.#readiness.stop();
     await this.#source.stop();
     await this.#proxy.stop({ keepRules, drainTimeoutMs: drainTimeout });

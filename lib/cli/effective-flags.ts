@@ -23,6 +23,8 @@ export interface EffectiveFlags {
   readonly flags: RunFlags;
   /** What the user should know about flags and fields that have no effect, one line each. */
   readonly notes: readonly string[];
+  /** The configuration file as it was read. */
+  readonly configText?: string;
 }
 
 /**
@@ -37,7 +39,7 @@ export function effectiveFlags(command: Command, defaults: RunFlags): EffectiveF
   const notes =
     foreign.length > 0 ? [`flags of kube-proxy without a meaning here: ${foreign.join(' ')}`] : [];
   if (given.config === undefined) return { flags: given, notes };
-  const { flags: configured, ignored } = readConfig(given.config);
+  const { text, flags: configured, ignored } = readConfig(given.config);
   const replaced = command.options.filter(
     (option) =>
       REPLACED.includes(option.attributeName() as keyof RunFlags) &&
@@ -53,12 +55,14 @@ export function effectiveFlags(command: Command, defaults: RunFlags): EffectiveF
   return {
     flags: { ...given, ...reset, ...configured, ...(hostnameOverride !== undefined && { hostnameOverride }) },
     notes,
+    configText: text,
   };
 }
 
-function readConfig(path: string): ConfigFile {
+function readConfig(path: string): ConfigFile & { readonly text: string } {
   try {
-    return parseConfigFile(readFileSync(path, 'utf8'));
+    const text = readFileSync(path, 'utf8');
+    return { text, ...parseConfigFile(text) };
   } catch (error) {
     throw new UsageError(`--config ${path}: ${(error as Error).message}`);
   }

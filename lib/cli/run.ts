@@ -1,5 +1,6 @@
 import { Command } from 'commander';
 import type { Logger } from 'pino';
+import { ConfigWatch } from './config-watch.js';
 import { effectiveFlags } from './effective-flags.js';
 import { createLog } from './log.js';
 import { setOomScore } from './oom-score.js';
@@ -29,7 +30,7 @@ Examples:
 `;
 
 async function run(_given: RunFlags, command: Command): Promise<void> {
-  const { flags, notes } = effectiveFlags(command, runFlagsOf([]));
+  const { flags, notes, configText } = effectiveFlags(command, runFlagsOf([]));
   if (flags.cleanup) return cleanup(flags);
   if (!hasSource(flags)) {
     throw new UsageError(
@@ -40,7 +41,7 @@ async function run(_given: RunFlags, command: Command): Promise<void> {
   const log = await createLog(flags.v);
   for (const note of notes) log.warn(note);
   if (flags.oomScoreAdj !== undefined) setOomScore(flags.oomScoreAdj, log);
-  await serve(flags, log);
+  await serve(flags, log, watchConfig(flags, configText, log));
 }
 
 /** @throws UsageError where nobody can know what `primary` stands for */
@@ -69,13 +70,32 @@ async function cleanup({ stateDir }: RunFlags): Promise<void> {
   await removeEverything(stateDir);
 }
 
-async function serve(flags: RunFlags, log: Logger): Promise<void> {
+async function serve(flags: RunFlags, log: Logger, config: ConfigWatch | null): Promise<void> {
   const told = untilToldToStop(log);
-  const { Daemon } = await import('./daemon.js');
-  const daemon = await Daemon.start(flags, log, told);
+  await config?.start();
   try {
-    await Promise.race([told, daemon.broken]);
+    await serveUntil(config === null ? told : Promise.race([told, config.changed]), flags, log, config);
   } finally {
-    await daemon.stop();
+    config?.stop();
   }
+  if (config?.hasChanged) throw new Error(`the content of --config ${flags.config} has changed`);
+}
+
+async function serveUntil(
+  ended: Promise<void>,
+  flags: RunFlags,
+  log: Logger,
+  config: ConfigWatch | null,
+): Promise<void> {
+  const { Daemon } = await import('./daemon.js');
+  const daemon = await Daemon.start(flags, log, ended);
+  try {
+    await Promise.race([ended, daemon.broken]);
+  } finally {
+    await daemon.stop({ keepRules: config?.hasChanged || flags.keepRules });
+  }
+}
+
+function watchConfig({ config }: RunFlags, text: string | undefined, log: Logger): ConfigWatch | null {
+  return config === undefined || text === undefined ? null : new ConfigWatch(config, text, log);
 }

@@ -6,8 +6,8 @@ import { freshProblems } from '../model/problem.js';
 import { type FileState, holdFile, readManifest } from './manifest-file.js';
 import { listManifests, reasonOf, stampOf } from './manifest-paths.js';
 import { describeManifestProblem, ManifestError, type ManifestProblem } from './manifest-problem.js';
-import { ManifestWatch, type WatchTimes } from './manifest-watch.js';
 import { mergeFiles } from './merge.js';
+import { PathWatch, type WatchTimes } from './path-watch.js';
 import type { Source } from './source.js';
 
 /** A change shows well within a second even where only the poll finds it. */
@@ -27,7 +27,7 @@ export class ManifestSource implements Source {
   #files: ReadonlyMap<string, FileState> = new Map();
   #objects: ObjectSet = { services: new Map(), slices: new Map() };
   #problems: readonly ManifestProblem[] = [];
-  #watch: ManifestWatch | null = null;
+  #watch: PathWatch | null = null;
   /** The running read; reads never overlap. */
   #reading: Promise<void> = Promise.resolve();
   #stopped = false;
@@ -54,7 +54,7 @@ export class ManifestSource implements Source {
     const reread = () => {
       this.#reading = this.#reading.then(() => this.#reread(onChange));
     };
-    this.#watch = new ManifestWatch(this.#paths, stamp, reread, this.#log, this.#times);
+    this.#watch = new PathWatch(this.#paths, stamp, reread, this.#log, this.#times);
     await this.#watch.start();
   }
 

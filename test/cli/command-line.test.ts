@@ -55,6 +55,7 @@ t.test('a wrong command line ends with 2 and says which flag, which value, and w
     [['run', '--healthz-bind-address', '::1:1'], /--healthz-bind-address.*'::1:1'.*\[::1\]:10249/],
     [['run', '--no-such-flag'], /unknown option '--no-such-flag'/],
     [['run'], /give --kubeconfig to follow an API server, or --manifest/],
+    [['run', '--manifest=x', '--nodeport-addresses=primary'], /primary: with --manifest there is no Node/],
     [['serve'], /unknown command 'serve'/],
     [['status', '--metrics-bind-address='], /--metrics-bind-address/],
   ];

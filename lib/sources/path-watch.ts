@@ -13,8 +13,8 @@ export interface WatchTimes {
   readonly pollMs: number;
 }
 
-/** Calls back when manifests may have changed. */
-export class ManifestWatch {
+/** Calls back when files, given by name or by directory, may have changed. */
+export class PathWatch {
   readonly #paths: readonly string[];
   /** File names given by the user need not look like a manifest's. */
   readonly #names: ReadonlySet<string>;
@@ -55,7 +55,7 @@ export class ManifestWatch {
   /** Without inotify (its limits are per user and often used up) polling still finds every change. */
   #watchDirectory(directory: string): void {
     const giveUp = (error: unknown) =>
-      this.#log.warn({ directory, reason: reasonOf(error) }, 'no change events; manifests are polled');
+      this.#log.warn({ directory, reason: reasonOf(error) }, 'no change events; files are polled');
     try {
       this.#watchers.push(
         watch(directory, (_, name) => this.#isOurs(name) && this.#event()).on('error', giveUp),
