@@ -1,5 +1,6 @@
-import { mkdir, readFile, rename, rm, rmdir, writeFile } from 'node:fs/promises';
+import { mkdir, readFile, rm, rmdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { removeFile, replaceFile } from '../sys/replacefile.js';
 
 /** The proxy port of each portal. */
 export const PORTS_FILE = 'ports.json';
@@ -39,16 +40,12 @@ export class StateDir {
 
   /** Replaces a file in one step: after a crash it is the old one or the new one. */
   async write(name: string, value: unknown): Promise<void> {
-    const file = join(this.path, name);
-    await mkdir(this.path, { recursive: true });
-    await writeFile(`${file}.new`, `${JSON.stringify(value)}\n`);
-    await rename(`${file}.new`, file);
+    await replaceFile(join(this.path, name), `${JSON.stringify(value)}\n`);
   }
 
   /** Removes a file, and the directory once nothing else is in it. */
   async remove(name: string): Promise<void> {
-    await rm(join(this.path, name), { force: true });
-    await rm(join(this.path, `${name}.new`), { force: true });
+    await removeFile(join(this.path, name));
     await this.removeIfEmpty();
   }
 

@@ -1,5 +1,6 @@
-import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
+import { readFile } from 'node:fs/promises';
 import { join } from 'node:path';
+import { removeFile, replaceFile } from '../sys/replacefile.js';
 import { RedirectError } from './driver.js';
 
 /**
@@ -9,7 +10,7 @@ import { RedirectError } from './driver.js';
 export class AddressRecord {
   private readonly file: string;
 
-  constructor(private readonly stateDir: string) {
+  constructor(stateDir: string) {
     this.file = join(stateDir, 'addresses.json');
   }
 
@@ -34,19 +35,15 @@ export class AddressRecord {
 
   /** @throws RedirectError if the state directory cannot be written */
   async write(addresses: Iterable<string>): Promise<void> {
-    const temporary = `${this.file}.new`;
     try {
-      await mkdir(this.stateDir, { recursive: true });
-      await writeFile(temporary, `${JSON.stringify({ addresses: [...addresses] })}\n`);
-      await rename(temporary, this.file);
+      await replaceFile(this.file, `${JSON.stringify({ addresses: [...addresses] })}\n`);
     } catch (error) {
       throw this.failure('write', error);
     }
   }
 
-  async delete(): Promise<void> {
-    await rm(this.file, { force: true });
-    await rm(`${this.file}.new`, { force: true });
+  delete(): Promise<void> {
+    return removeFile(this.file);
   }
 
   private failure(verb: string, error: unknown): RedirectError {
