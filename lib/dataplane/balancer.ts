@@ -9,8 +9,8 @@ const AVOID_MS = 5000;
 export class Target {
   readonly id: string;
   readonly name: string;
-  /** New clients avoid it until then (loop clock, ms). */
-  avoidUntil = 0;
+  /** When it last failed (loop clock, ms): new clients avoid it for a while. */
+  failedAt = Number.NEGATIVE_INFINITY;
   removed = false;
   #address: SocketAddress | null = null;
 
@@ -108,7 +108,7 @@ export class Balancer {
 
   /** New clients stay away from it for a while. */
   avoid(target: Target): void {
-    target.avoidUntil = this.context.now() + AVOID_MS;
+    target.failedAt = this.context.now();
   }
 
   /** Drops a client's pins to a failed endpoint. @returns whether there was one */
@@ -160,7 +160,7 @@ export class Balancer {
     for (let step = 0; step < count; step++) {
       const target = this.#targets[(turn + step) % count];
       if (tried?.includes(target)) continue;
-      if (target.avoidUntil <= now) return target;
+      if (target.failedAt + AVOID_MS <= now) return target;
       fallback ??= target;
     }
     return fallback;

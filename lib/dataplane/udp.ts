@@ -59,6 +59,8 @@ export class UdpRelay implements Watcher, Task {
   readonly #refusedAt: Float64Array;
   /** Datagrams received up to the flow's last reply: the later ones were never answered. */
   readonly #answeredUpTo: Float64Array;
+  /** When the flow's endpoint was chosen or last heard of, ms. */
+  readonly #heardAt: Float64Array;
   readonly #flowOfFd: FlowIndex[] = [];
   readonly #timeouts: readonly [unreplied: number, replied: number];
 
@@ -95,6 +97,7 @@ export class UdpRelay implements Watcher, Task {
     this.#refusals = new Uint16Array(maxFlows);
     this.#refusedAt = new Float64Array(maxFlows);
     this.#answeredUpTo = new Float64Array(maxFlows);
+    this.#heardAt = new Float64Array(maxFlows);
     this.#batchFirst = new Int32Array(maxFlows).fill(NONE);
     this.#batchLast = new Int32Array(maxFlows);
     this.#timeouts = [udpTimeout ?? UNREPLIED_TIMEOUT, udpTimeout ?? REPLIED_TIMEOUT];
@@ -223,6 +226,7 @@ export class UdpRelay implements Watcher, Task {
     // Removed since it was sorted: flows opened later in the batch needed its descriptor.
     if (slot === NONE) return;
     this.#batchFirst[flow] = NONE;
+    if (this.#heardAt[flow] < (this.#targets[flow] as Target).failedAt && !this.#leaveFailed(flow)) return;
     const sender = this.#sender;
     sender.clear();
     for (; slot !== NONE; slot = this.#slotNext[slot]) {
@@ -282,6 +286,7 @@ export class UdpRelay implements Watcher, Task {
     this.#table.markReplied(flow);
     this.#table.touch(flow, this.loop.now);
     this.#answeredUpTo[flow] = this.#received;
+    this.#heardAt[flow] = this.loop.now;
     this.#refusals[flow] = 0;
   }
 
@@ -342,6 +347,7 @@ export class UdpRelay implements Watcher, Task {
     if (connect(fd, target.address) < 0) return this.#moveAway(flow, errno());
     setBuffers(fd, UDP_BUFFER_SIZE);
     this.#flowOfFd[fd] = flow;
+    this.#heardAt[flow] = this.loop.now;
     this.loop.watch(fd, EPOLLIN, this);
     return true;
   }
@@ -381,6 +387,17 @@ export class UdpRelay implements Watcher, Task {
       flow,
       inARow < balancer.size ? balancer.pickOther(this.#clients[flow], [target]) : null,
     );
+  }
+
+  /**
+   * The endpoint has refused another flow since this one last heard of it. That may be all the news there is: Linux refuses
+   * six datagrams of one peer, and then one a second. A flow with nowhere else to go stays.
+   * @returns false where the flow had to go
+   */
+  #leaveFailed(flow: FlowIndex): boolean {
+    const { balancer } = this.#portals[flow] as PortalState;
+    const other = balancer.pickOther(this.#clients[flow], [this.#targets[flow] as Target]);
+    return other === null || this.#move(flow, other);
   }
 
   /** @returns false where the flow had to go, as there is nowhere to move it */

@@ -1,7 +1,8 @@
 import t from 'tap';
 import { startBackend } from '../lab/backend.js';
-import { askTcp, type TcpReply } from '../lab/client.js';
+import { askTcp, HeldConnections, type TcpReply } from '../lab/client.js';
 import type { Program } from '../lab/program.js';
+import { count, nameIn } from '../lab/tally.js';
 import { Relay, VIP, VIP6 } from './relay.js';
 import { UdpTalker } from './udp-talker.js';
 
@@ -11,8 +12,9 @@ const NAMES = ['a', 'b', 'c'];
 
 t.setTimeout(120_000);
 
-async function threeServers(t: Parameters<typeof Relay.forTest>[0]) {
-  const relay = await Relay.forTest(t, { tcp: [TCP], udp: [UDP], servers: NAMES, flags: ['--workers', '2'] });
+async function threeServers(t: Parameters<typeof Relay.forTest>[0], workers = '2') {
+  const flags = ['--workers', workers];
+  const relay = await Relay.forTest(t, { tcp: [TCP], udp: [UDP], servers: NAMES, flags });
   const programs = new Map<string, Program>();
   for (const pod of relay.servers)
     programs.set(pod.name, await startBackend(pod, { tcp: { [TCP]: 'name' }, udp: { [UDP]: 'name' } }));
@@ -81,6 +83,34 @@ for (const address of [VIP, VIP6]) {
     await kill(second);
     const last = NAMES.find((other) => other !== name && other !== second);
     t.equal(await talker.say('four'), `${last}:four`, 'and by the last');
+  });
+}
+
+for (const address of [VIP, VIP6]) {
+  t.test(`all UDP flows of a dead endpoint hear of it when some do, ${address}`, async (t) => {
+    const { relay, kill } = await threeServers(t, '1');
+    const held = HeldConnections.open(relay.client, {
+      protocol: 'UDP',
+      address,
+      port: UDP,
+      connections: 60,
+      listAnswers: true,
+      patienceMs: 1000,
+    });
+    const names = async () => ((await held.round()).answers ?? []).map(nameIn);
+    const before = await names();
+    t.same(count(before), { a: 20, b: 20, c: 20 });
+    await kill('a');
+    // The kernel refuses a few of these datagrams; the others vanish.
+    await names();
+    const after = await names();
+    t.same([...new Set(after)].sort(), ['b', 'c'], 'none is sent to the dead endpoint again');
+    t.same(
+      after.filter((name, i) => before[i] !== 'a' && name !== before[i]),
+      [],
+      'flows of others stay',
+    );
+    await held.close();
   });
 }
 

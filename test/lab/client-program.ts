@@ -213,12 +213,15 @@ async function holdUdp(request: HoldRequest, source: string): Promise<Held> {
   return { ask: (signal) => answerOf(socket, {}, signal), close: () => socket.close() };
 }
 
-async function roundOver(held: readonly Held[], { listAnswers = false }: HoldRequest): Promise<HoldReply> {
+async function roundOver(
+  held: readonly Held[],
+  { listAnswers = false, patienceMs = PATIENCE_MS }: HoldRequest,
+): Promise<HoldReply> {
   const errors = new Set<string>();
   let answered = 0;
   const answers = await inParallel(held, 64, async (each) => {
     try {
-      const text = await each.ask(AbortSignal.timeout(PATIENCE_MS));
+      const text = await each.ask(AbortSignal.timeout(patienceMs));
       answered++;
       return text;
     } catch (error) {

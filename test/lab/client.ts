@@ -77,6 +77,8 @@ export interface HoldRequest extends Target {
   readonly protocol?: Protocol;
   readonly connections: number;
   readonly sources?: readonly string[];
+  /** Waits so long, ms, for each answer. */
+  readonly patienceMs?: number;
   /** Wants the answers in the reply. */
   readonly listAnswers?: boolean;
 }
