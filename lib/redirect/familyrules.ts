@@ -144,11 +144,14 @@ export class FamilyRules {
     ]);
   }
 
+  /**
+   * There even without a port to guard: as long as one rule asks for it the kernel tracks (nf_ct_netns_get), and open
+   * connections keep their translation, and hear of their end, after the last VIP has gone.
+   */
   private guard(): Table {
-    const entrance = this.guarded.entrance();
-    if (entrance.length === 0) return { chains: new Map(), hooks: new Map() };
+    if (this.options.features.guard === null) return { chains: new Map(), hooks: new Map() };
     return {
-      chains: this.guarded.chains().set(GUARD_CHAIN, [GUARD_PASS, ...entrance]),
+      chains: this.guarded.chains().set(GUARD_CHAIN, [GUARD_PASS, ...this.guarded.entrance()]),
       hooks: new Map([['INPUT', [guardHook(this.options.proxyPortRange)]]]),
     };
   }
