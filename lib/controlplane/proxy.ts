@@ -197,8 +197,10 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
       .map(({ active }) => active);
     const touched = updated.map(({ active }) => active);
     await this.#vacate(touched, slots);
+    for (const active of touched) this.#openListeners(active);
     for (const portal of added) {
       const active = this.#create(portal);
+      this.#openListeners(active);
       touched.push(active);
       redirectsChanged.push(active);
     }
@@ -251,7 +253,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   }
 
   /**
-   * Opens what the portals need, tells the workers, and then redirects.
+   * Tells the workers what the portals listen on, and then redirects.
    * @param stale redirects that nobody wants any more
    */
   async #put(
@@ -259,7 +261,6 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     redirectsChanged: readonly ActivePortal[],
     stale: readonly string[],
   ): Promise<void> {
-    for (const active of touched) this.#openListeners(active);
     await this.#savePorts();
     this.#dataplane.budget.limit = this.#context.capacity.forTraffic;
     if (touched.length > 0) {

@@ -3,6 +3,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { startBackend } from '../lab/backend.js';
 import { askTcp, HeldConnections } from '../lab/client.js';
+import { KubePortal } from '../lab/kubeportal.js';
+import { Lab } from '../lab/lab.js';
+import { serviceWithPods } from '../lab/manifest.js';
+import { tallies } from '../lab/tally.js';
 import { Relay, VIP } from './relay.js';
 
 const TCP = 80;
@@ -55,4 +59,20 @@ t.test('out of descriptors: clients wait, and are served when others end', async
   await relay.idle();
   const [after] = await askTcp(relay.client, { address: VIP, port: TCP, send: '?' });
   t.equal(after.text, 'server:?', 'and so are new ones');
+});
+
+t.test('more portals than descriptors for one listener in every worker', async (t) => {
+  const lab = await Lab.forTest(t, { pods: ['client', 'server'] });
+  const server = lab.pod('server');
+  await startBackend(server, { tcp: { [TCP]: 'name' } });
+  const vips = Array.from({ length: 400 }, (_, index) => `10.96.${index >> 8}.${index & 255}`);
+  const objects = vips.flatMap((vip, index) =>
+    serviceWithPods({ name: `web-${index}`, clusterIPs: [vip], ports: [{ port: TCP }] }, [server]),
+  );
+  const flags = ['--workers', '2'];
+  const kubePortal = await KubePortal.forTest(t, lab.node, { objects, flags, descriptorLimit: 800 });
+  t.ok(kubePortal.program.descriptors() < 550, 'most listen in one worker');
+  const questions = vips.slice(-50).map((address) => ({ protocol: 'TCP', address, port: TCP, times: 1 }) as const);
+  const answers = await tallies(lab.pod('client'), questions);
+  t.same(answers, new Array(50).fill({ server: 1 }), 'and there is room for clients');
 });
