@@ -43,18 +43,30 @@ interface WantedListener {
   readonly kind: 'proxyPort' | 'vip' | 'nodePort';
 }
 
+interface OpenListener extends PortalListener {
+  /** Whom it hears while there are no endpoints, see {@link setFilter}; null for everyone. */
+  heard: string | null;
+}
+
+interface MissingListener {
+  readonly kind: WantedListener['kind'];
+  /** Why, and what to do. */
+  readonly message: string;
+}
+
+const NONE: readonly never[] = [];
+const EVERYONE: NodeAdmission = { sources: null, insiders: null };
+
 /** A portal that exists on this node: its sockets, its place in the data plane and what is wrong with it. */
 export class ActivePortal {
   redirected = false;
   #portal: Portal;
   #placement: Placement;
   #proxyPort: number | null = null;
-  readonly #groups = new Map<string, PortalListener>();
-  /** Whom a group without endpoints still hears, see {@link setFilter}. */
-  readonly #filters = new Map<ListenerGroup, string>();
-  #admission: NodeAdmission = { sources: null, insiders: null };
-  /** Why a listener is missing, by its address and port. */
-  readonly #missing = new Map<string, { readonly kind: WantedListener['kind']; readonly message: string }>();
+  // Lists and not maps: they are short, and with thousands of portals a map in each is the most of the memory.
+  #listeners: readonly OpenListener[] = NONE;
+  #missing: readonly MissingListener[] = NONE;
+  #admission: NodeAdmission = EVERYONE;
 
   constructor(
     portal: Portal,
@@ -74,12 +86,12 @@ export class ActivePortal {
   }
 
   get isComplete(): boolean {
-    return this.#missing.size === 0;
+    return this.#missing.length === 0;
   }
 
   /** Whether clients of the VIPs can be served or refused as they should: a NodePort may still be missing. */
   get canRedirect(): boolean {
-    return this.isSupported && ![...this.#missing.values()].some(({ kind }) => kind !== 'nodePort');
+    return this.isSupported && !this.#missing.some(({ kind }) => kind !== 'nodePort');
   }
 
   /** Whether its listeners or clients depend on the addresses that the node has. */
@@ -104,8 +116,10 @@ export class ActivePortal {
    * @returns whether there were any
    */
   closeListeners(): boolean {
-    const names = new Set(this.#wanted().map(nameOf));
-    return this.#dropListeners((name, placement) => !names.has(name) || placement !== this.#placement);
+    const wanted = this.#wanted();
+    return this.#dropListeners(
+      ({ spec }) => spec.onlyWorker !== this.#placement || !wanted.some((one) => samePlace(one, spec)),
+    );
   }
 
   /**
@@ -113,14 +127,14 @@ export class ActivePortal {
    * @returns whether the data plane must hear of it
    */
   openListeners(): boolean {
-    this.#missing.clear();
+    this.#missing = NONE;
     this.#takeProxyPort();
     let changed = this.closeListeners();
     for (const listener of this.#wanted()) {
-      if (this.#groups.has(nameOf(listener))) continue;
+      if (this.#listeners.some(({ group }) => samePlace(group.spec, listener))) continue;
       changed = this.#open(listener) || changed;
     }
-    if (this.#portal.affinity !== null) for (const { group } of this.#groups.values()) steer(group);
+    if (this.#portal.affinity !== null) for (const { group } of this.#listeners) steer(group);
     changed = this.#admit() || changed;
     if (this.#isEmpty) this.#ignoreOutsiders();
     return changed;
@@ -129,8 +143,10 @@ export class ActivePortal {
   /** Once the workers have endpoints, everyone may be heard again. */
   hearEveryone(): void {
     if (this.#isEmpty) return;
-    for (const group of this.#filters.keys()) setFilter(group, null);
-    this.#filters.clear();
+    for (const listener of this.#listeners) {
+      if (listener.heard !== null) setFilter(listener.group, null);
+      listener.heard = null;
+    }
   }
 
   /** The portal is going: the data plane closes its sockets. */
@@ -149,7 +165,7 @@ export class ActivePortal {
       protocol,
       family,
       endpoints: endpoints.map(({ id, address, port }) => ({ id, address, port })),
-      listeners: [...this.#groups.values()],
+      listeners: this.#listeners,
       affinityTimeout: affinity === null ? null : affinity.timeoutSeconds * 1000,
       admission: this.#resolvedAdmission(),
     };
@@ -192,7 +208,7 @@ export class ActivePortal {
 
   /** Why listeners are missing. */
   problems(): string[] {
-    return [...this.#missing.values()].map(({ message }) => message);
+    return this.#missing.map(({ message }) => message);
   }
 
   #state(): PortalStatus['state'] {
@@ -211,10 +227,10 @@ export class ActivePortal {
 
   #ignoreOutsiders(): void {
     const heard = this.#admission.insiders ?? [];
-    for (const { group } of this.#groups.values()) {
-      if (this.#filters.get(group) === heard.join()) continue;
-      this.#filters.set(group, heard.join());
-      setFilter(group, heard);
+    for (const listener of this.#listeners) {
+      if (listener.heard === heard.join()) continue;
+      listener.heard = heard.join();
+      setFilter(listener.group, heard);
     }
   }
 
@@ -225,7 +241,7 @@ export class ActivePortal {
       this.#proxyPort = ports.take(this.#portal);
     } catch (error) {
       if (!(error instanceof PortRangeError)) throw error;
-      this.#missing.set('proxy port', { kind: 'proxyPort', message: error.message });
+      this.#miss('proxyPort', error.message);
     }
   }
 
@@ -263,12 +279,12 @@ export class ActivePortal {
     try {
       const group = listener.kind === 'proxyPort' ? this.#openProxyPort(listener) : this.#openGroup(listener);
       const redirectedPort = listener.kind === 'proxyPort' && this.context.redirects ? group.spec.port : null;
-      this.#groups.set(nameOf(group.spec), { group, redirectedPort });
+      this.#listeners = [...this.#listeners, { group, redirectedPort, heard: null }];
       this.context.capacity.listenersOpened(countOf(group));
       return true;
     } catch (error) {
       if (!(error instanceof SysError || error instanceof PortRangeError)) throw error;
-      this.#missing.set(nameOf(listener), { kind: listener.kind, message: this.#explain(listener, error) });
+      this.#miss(listener.kind, this.#explain(listener, error));
       return false;
     }
   }
@@ -307,21 +323,24 @@ export class ActivePortal {
     return `${what} ${place} is taken by another program; stop it (ss -lntup shows it) or change the Service; trying again`;
   }
 
-  #dropListeners(isUnwanted: (name: string, placement: Placement) => boolean): boolean {
-    let dropped = false;
-    for (const [name, { group }] of this.#groups) {
-      if (!isUnwanted(name, group.spec.onlyWorker)) continue;
-      this.#groups.delete(name);
-      this.#filters.delete(group);
-      this.context.capacity.listenersClosed(countOf(group));
-      dropped = true;
-    }
-    return dropped;
+  #miss(kind: WantedListener['kind'], message: string): void {
+    this.#missing = [...this.#missing, { kind, message }];
+  }
+
+  /** @returns whether there were any */
+  #dropListeners(isUnwanted: (group: ListenerGroup) => boolean): boolean {
+    const dropped = this.#listeners.filter(({ group }) => isUnwanted(group));
+    if (dropped.length === 0) return false;
+    this.#listeners = this.#listeners.filter((listener) => !dropped.includes(listener));
+    for (const { group } of dropped) this.context.capacity.listenersClosed(countOf(group));
+    return true;
   }
 }
 
-function nameOf({ address, port }: { address: string; port: number }): string {
-  return hostPort(address, port);
+type Place = Pick<ListenerSpec, 'address' | 'port'>;
+
+function samePlace(a: Place, b: Place): boolean {
+  return a.port === b.port && a.address === b.address;
 }
 
 function hostPort(address: string, port: number): string {

@@ -114,5 +114,5 @@ function nodePortClaims({ nodePort, protocol }: Front): string[] {
 }
 
 function vipClaim(address: string, port: number, protocol: Protocol): string {
-  return address.includes(':') ? `[${address}]:${port}/${protocol}` : `${address}:${port}/${protocol}`;
+  return [address.includes(':') ? `[${address}]` : address, ':', port, '/', protocol].join('');
 }

@@ -22,8 +22,17 @@ const DNS_SUBDOMAIN = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-
 export class Field {
   constructor(
     private readonly value: unknown,
-    readonly path = '',
+    private readonly parent: Field | null = null,
+    private readonly name: string | number = '',
   ) {}
+
+  /** Put together when it is asked for: nearly every field of a big cluster is right. */
+  get path(): string {
+    if (this.parent === null) return '';
+    const { path } = this.parent;
+    if (typeof this.name === 'number') return `${path}[${this.name}]`;
+    return /^\w+$/.test(this.name) ? `${path}${path && '.'}${this.name}` : `${path}["${this.name}"]`;
+  }
 
   get absent(): boolean {
     return this.value === undefined || this.value === null;
@@ -31,17 +40,23 @@ export class Field {
 
   /** The member `name`; members of an absent mapping are absent. */
   at(name: string): Field {
-    const path = /^\w+$/.test(name) ? `${this.path}${this.path && '.'}${name}` : `${this.path}["${name}"]`;
-    if (this.absent) return new Field(undefined, path);
+    if (this.absent) return new Field(undefined, this, name);
     if (!isMapping(this.value)) this.fail(`${show(this.value)} is not a mapping`);
-    return new Field(this.value[name], path);
+    return new Field(this.value[name], this, name);
   }
 
   /** The elements of a list; none if absent. */
-  items(): Field[] {
-    if (this.absent) return [];
+  items(): readonly Field[] {
+    if (this.absent) return NONE;
     if (!Array.isArray(this.value)) this.fail(`${show(this.value)} is not a list`);
-    return this.value.map((item: unknown, index) => new Field(item, `${this.path}[${index}]`));
+    return this.value.length === 0
+      ? NONE
+      : this.value.map((item: unknown, index) => new Field(item, this, index));
+  }
+
+  /** What `read` makes of the elements of a list. */
+  each<T>(read: (item: Field) => T): readonly T[] {
+    return compact(this.items().map(read));
   }
 
   /** What `read` makes of the field, or `fallback` where it is absent. */
@@ -118,6 +133,14 @@ export class Field {
   fail(message: string): never {
     throw new FieldError(this.path, message);
   }
+}
+
+/** Most lists of most objects are empty, and then are this one: an array of its own costs 32 bytes. */
+const NONE: readonly never[] = [];
+
+/** The list itself, or the one that all empty lists share. */
+export function compact<T>(list: readonly T[]): readonly T[] {
+  return list.length === 0 ? NONE : list;
 }
 
 function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {

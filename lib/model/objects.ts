@@ -94,7 +94,7 @@ export interface ObjectSet {
   readonly slices: ReadonlyMap<string, EndpointSlice>;
 }
 
-/** The key of an object in an {@link ObjectSet}. */
+/** The key of an object in an {@link ObjectSet}. Joined to be one flat string: a template leaves a chain of its parts. */
 export function objectKey({
   namespace,
   name,
@@ -102,5 +102,5 @@ export function objectKey({
   readonly namespace: string;
   readonly name: string;
 }): string {
-  return `${namespace}/${name}`;
+  return [namespace, name].join('/');
 }

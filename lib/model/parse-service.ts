@@ -1,4 +1,4 @@
-import type { Field } from './field.js';
+import { compact, type Field } from './field.js';
 import type { Service, ServicePort, ServiceType, TrafficPolicy } from './objects.js';
 import { type Parsed, parseObject } from './parse.js';
 import type { Family } from './portal.js';
@@ -22,12 +22,9 @@ export function parseService(raw: unknown): Parsed<Service> {
       ...meta,
       type,
       headless,
-      clusterIPs: headless ? [] : allocated.map((field) => field.address()),
+      clusterIPs: headless ? [] : compact(allocated.map((field) => field.address())),
       ipFamilies: readFamilies(spec.at('ipFamilies')),
-      externalIPs: spec
-        .at('externalIPs')
-        .items()
-        .map((field) => field.address()),
+      externalIPs: spec.at('externalIPs').each((field) => field.address()),
       ingressIPs: readIngressIPs(object.at('status').at('loadBalancer').at('ingress')),
       ports: readPorts(spec.at('ports'), withoutPorts),
       affinityTimeoutSeconds: readAffinity(spec),
@@ -49,12 +46,9 @@ function readPolicy(policy: Field): TrafficPolicy {
 }
 
 /** The API lets only load balancers have them; what another type has kept means nothing. */
-function readSourceRanges(spec: Field, type: ServiceType): string[] {
-  if (type !== 'LoadBalancer') return [];
-  return spec
-    .at('loadBalancerSourceRanges')
-    .items()
-    .map((field) => field.cidr());
+function readSourceRanges(spec: Field, type: ServiceType): readonly string[] {
+  if (type !== 'LoadBalancer') return compact([]);
+  return spec.at('loadBalancerSourceRanges').each((field) => field.cidr());
 }
 
 /** 0 stands for "none" in the API. */
@@ -62,23 +56,24 @@ function readOptionalPort(field: Field): number | null {
   return field.integer(0, 65535, 'a port') || null;
 }
 
-function clusterIPFields(spec: Field): Field[] {
+function clusterIPFields(spec: Field): readonly Field[] {
   const both = spec.at('clusterIPs').items();
   const fields = both.length > 0 ? both : [spec.at('clusterIP')];
   return fields.filter((field) => !field.absent && field.string() !== '');
 }
 
-function readFamilies(families: Field): Family[] {
-  return families.items().map((field) => field.oneOf('IPv4', 'IPv6'));
+function readFamilies(families: Field): readonly Family[] {
+  return families.each((field) => field.oneOf('IPv4', 'IPv6'));
 }
 
-function readIngressIPs(ingress: Field): string[] {
-  return ingress
+function readIngressIPs(ingress: Field): readonly string[] {
+  const ips = ingress
     .items()
     .filter((item) => item.at('ipMode').optional((field) => field.oneOf('VIP', 'Proxy'), 'VIP') === 'VIP')
     .map((item) => item.at('ip'))
     .filter((ip) => !ip.absent && ip.string() !== '')
     .map((ip) => ip.address());
+  return compact(ips);
 }
 
 function readAffinity(spec: Field): number | null {

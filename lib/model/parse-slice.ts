@@ -27,8 +27,7 @@ export function parseEndpointSlice(raw: unknown): Parsed<EndpointSlice> {
       ports: readSlicePorts(object.at('ports')),
       endpoints: object
         .at('endpoints')
-        .items()
-        .map((endpoint) => readEndpoint(endpoint, addressType, meta.namespace)),
+        .each((endpoint) => readEndpoint(endpoint, addressType, meta.namespace)),
       triggeredMs: readTriggerTime(object),
     };
   });
@@ -49,9 +48,11 @@ export function readSlicePorts(ports: Field): SlicePort[] {
 /** `namespace/name` of an object reference. */
 export function readTarget(reference: Field, namespace: string): string | null {
   const name = reference.at('name').optional((field) => field.string(), '');
-  return (
-    (name && `${reference.at('namespace').optional((field) => field.string(), namespace)}/${name}`) || null
-  );
+  if (name === '') return null;
+  return objectKey({
+    namespace: reference.at('namespace').optional((field) => field.string(), namespace),
+    name,
+  });
 }
 
 /** Null where the object has no such time, or no sensible one: it is for statistics only. */

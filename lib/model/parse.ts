@@ -26,7 +26,7 @@ export function parseObject<T>(
     const root = new Field(raw);
     const metadata = root.at('metadata');
     const name = readName(metadata);
-    object = `${kind} ${objectKey(name)}`;
+    object = [kind, objectKey(name)].join(' ');
     return { ok: true, object, value: read(root, { ...name, ...readAttributes(metadata) }) };
   } catch (error) {
     if (!(error instanceof FieldError)) throw error;

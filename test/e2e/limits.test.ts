@@ -72,7 +72,9 @@ t.test('more portals than descriptors for one listener in every worker', async (
   const flags = ['--workers', '2'];
   const kubePortal = await KubePortal.forTest(t, lab.node, { objects, flags, descriptorLimit: 800 });
   t.ok(kubePortal.program.descriptors() < 550, 'most listen in one worker');
-  const questions = vips.slice(-50).map((address) => ({ protocol: 'TCP', address, port: TCP, times: 1 }) as const);
+  const questions = vips
+    .slice(-50)
+    .map((address) => ({ protocol: 'TCP', address, port: TCP, times: 1 }) as const);
   const answers = await tallies(lab.pod('client'), questions);
   t.same(answers, new Array(50).fill({ server: 1 }), 'and there is room for clients');
 });
