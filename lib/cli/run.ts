@@ -7,6 +7,7 @@ import { setOomScore } from './oom-score.js';
 import { primaryAddresses } from './primary-addresses.js';
 import { addRunFlags, type RunFlags, runFlagsOf } from './run-flags.js';
 import { untilToldToStop } from './signals.js';
+import { keepHeapSmall } from './small-heap.js';
 import { UsageError } from './usage-error.js';
 
 /** `kube-portal run`: serve until SIGTERM or SIGINT. */
@@ -71,6 +72,7 @@ async function cleanup({ stateDir }: RunFlags): Promise<void> {
 }
 
 async function serve(flags: RunFlags, log: Logger, config: ConfigWatch | null): Promise<void> {
+  keepHeapSmall();
   const told = untilToldToStop(log);
   await config?.start();
   try {

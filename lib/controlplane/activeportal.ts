@@ -279,7 +279,7 @@ export class ActivePortal {
     try {
       const group = listener.kind === 'proxyPort' ? this.#openProxyPort(listener) : this.#openGroup(listener);
       const redirectedPort = listener.kind === 'proxyPort' && this.context.redirects ? group.spec.port : null;
-      this.#listeners = [...this.#listeners, { group, redirectedPort, heard: null }];
+      this.#listeners = this.#listeners.concat({ group, redirectedPort, heard: null });
       this.context.capacity.listenersOpened(countOf(group));
       return true;
     } catch (error) {

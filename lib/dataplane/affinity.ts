@@ -8,36 +8,45 @@ export type ClientKey = number | string;
  * workers share nothing. The cap is over all Services; the least recently used pin goes first.
  */
 export class PinTable {
-  readonly #pins: LRUCache<string, string>;
+  readonly #capacity: number;
+  readonly #now: () => number;
+  /** Null until the first pin: its tables have all their places from the start, and most nodes have no affinity. */
+  #pins: LRUCache<string, string> | null = null;
 
   /** @param now clock in milliseconds; the loop's, so that a look-up costs no system call */
   constructor(capacity: number, now: () => number) {
-    // A resolution of 0 would ask the clock's own cache for a timer, which never fires in a worker.
-    this.#pins = new LRUCache<string, string>({
-      max: capacity,
-      ttl: 1,
-      ttlResolution: 0,
-      updateAgeOnGet: true,
-      perf: { now },
-    });
+    this.#capacity = capacity;
+    this.#now = now;
   }
 
   get size(): number {
-    return this.#pins.size;
+    return this.#pins?.size ?? 0;
   }
 
   /** The pinned endpoint id; using a pin starts its time again. */
   get(scope: string, client: ClientKey): string | undefined {
-    return this.#pins.get(`${client} ${scope}`);
+    return this.#pins?.get(`${client} ${scope}`);
   }
 
   /** @param timeout milliseconds without use after which the pin is gone */
   set(scope: string, client: ClientKey, endpointId: string, timeout: number): void {
+    this.#pins ??= this.#open();
     this.#pins.set(`${client} ${scope}`, endpointId, { ttl: timeout });
   }
 
   delete(scope: string, client: ClientKey): void {
-    this.#pins.delete(`${client} ${scope}`);
+    this.#pins?.delete(`${client} ${scope}`);
+  }
+
+  #open(): LRUCache<string, string> {
+    // A resolution of 0 would ask the clock's own cache for a timer, which never fires in a worker.
+    return new LRUCache<string, string>({
+      max: this.#capacity,
+      ttl: 1,
+      ttlResolution: 0,
+      updateAgeOnGet: true,
+      perf: { now: this.#now },
+    });
   }
 }
 
