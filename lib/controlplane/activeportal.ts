@@ -164,8 +164,9 @@ export class ActivePortal {
       service,
       protocol,
       family,
-      endpoints: endpoints.map(({ id, address, port }) => ({ id, address, port })),
+      endpoints,
       listeners: this.#listeners,
+      onlyWorker: this.#placement,
       affinityTimeout: affinity === null ? null : affinity.timeoutSeconds * 1000,
       admission: this.#resolvedAdmission(),
     };

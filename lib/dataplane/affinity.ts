@@ -52,26 +52,31 @@ export class PinTable {
 
 /** Which endpoint ids live in a Service, over all its portals: a pin to one that is nowhere is void. */
 export class ServiceEndpoints {
-  readonly #counts = new Map<string, Map<string, number>>();
+  /** How many portals have an endpoint, by Service and id: one map, as most Services have one portal. */
+  readonly #counts = new Map<string, number>();
 
   add(service: string, ids: Iterable<string>): void {
-    const counts = this.#counts.get(service) ?? new Map<string, number>();
-    this.#counts.set(service, counts);
-    for (const id of ids) counts.set(id, (counts.get(id) ?? 0) + 1);
+    for (const id of ids) {
+      const key = keyOf(service, id);
+      this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
+    }
   }
 
   remove(service: string, ids: Iterable<string>): void {
-    const counts = this.#counts.get(service);
-    if (counts === undefined) return;
     for (const id of ids) {
-      const left = (counts.get(id) ?? 0) - 1;
-      if (left > 0) counts.set(id, left);
-      else counts.delete(id);
+      const key = keyOf(service, id);
+      const left = (this.#counts.get(key) ?? 0) - 1;
+      if (left > 0) this.#counts.set(key, left);
+      else this.#counts.delete(key);
     }
-    if (counts.size === 0) this.#counts.delete(service);
   }
 
   has(service: string, id: string): boolean {
-    return this.#counts.get(service)?.has(id) ?? false;
+    return this.#counts.has(keyOf(service, id));
   }
+}
+
+/** Names of Kubernetes have no spaces in them. */
+function keyOf(service: string, id: string): string {
+  return `${service} ${id}`;
 }

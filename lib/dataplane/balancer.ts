@@ -7,16 +7,20 @@ const AVOID_MS = 5000;
 
 /** An endpoint with what a worker learns about it. */
 export class Target {
-  readonly id: string;
-  readonly name: string;
   /** When it last failed (loop clock, ms): new clients avoid it for a while. */
   failedAt = Number.NEGATIVE_INFINITY;
   removed = false;
   #address: SocketAddress | null = null;
 
-  constructor(readonly endpoint: WorkerEndpoint) {
-    this.id = endpoint.id;
-    this.name = targetName(endpoint);
+  constructor(readonly endpoint: WorkerEndpoint) {}
+
+  get id(): string {
+    return this.endpoint.id;
+  }
+
+  /** For log lines. */
+  get name(): string {
+    return targetName(this.endpoint);
   }
 
   /** Made on first use: most endpoints of a big cluster are never used by one node. */

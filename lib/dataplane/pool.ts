@@ -20,6 +20,8 @@ const MAX_PINS = 65536;
 /** A portal as the control plane hands it to the data plane: with the listeners of all workers. */
 export interface DataplanePortal extends Omit<WorkerPortal, 'listeners'> {
   readonly listeners: readonly PortalListener[];
+  /** The one worker that it lives in, or null for all of them. */
+  readonly onlyWorker: number | null;
 }
 
 export interface PortalListener {
@@ -42,6 +44,8 @@ interface Thread {
   readonly worker: Worker;
   readonly port: MessagePort;
   readonly wakeup: Wakeup;
+  /** Slots of the portals that it was told of. */
+  readonly slots: Set<number>;
   /** Resolves at the end of the thread, also one that came unasked long before {@link Dataplane.stop}. */
   readonly exited: Promise<unknown>;
 }
@@ -107,7 +111,7 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
       transferList: [port2],
     });
     const exited = new Promise((resolve) => worker.once('exit', resolve));
-    const thread = { worker, port: port1, wakeup, exited };
+    const thread = { worker, port: port1, wakeup, slots: new Set<number>(), exited };
     port1.on('message', (message: FromWorker) => this.#receive(message));
     worker.on('error', (error) => this.emit('failed', error));
     worker.on('exit', (code) => {
@@ -177,10 +181,13 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
       };
       this.#acknowledgements.set(sequence, { waiting: this.workers, done });
       for (const [index, thread] of this.#threads.entries()) {
+        const own = set.filter((portal) => concerns(portal, thread, index));
+        for (const slot of remove) thread.slots.delete(slot);
+        for (const { slot } of own) thread.slots.add(slot);
         this.#send(thread, {
           type: 'apply',
           sequence,
-          set: set.map((portal) => forWorker(portal, index)),
+          set: own.map((portal) => forWorker(portal, index)),
           remove,
         });
       }
@@ -215,8 +222,13 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
   }
 }
 
+/** A worker that a portal has left must hear so: it has connections of it, and listeners to close. */
+function concerns({ onlyWorker, slot }: DataplanePortal, { slots }: Thread, worker: number): boolean {
+  return onlyWorker === null || onlyWorker === worker || slots.has(slot);
+}
+
 function forWorker(portal: DataplanePortal, worker: number): WorkerPortal {
-  const { listeners, ...rest } = portal;
+  const { listeners, onlyWorker: _, ...rest } = portal;
   return {
     ...rest,
     listeners: listeners.flatMap(({ group, redirectedPort }) => {

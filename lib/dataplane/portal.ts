@@ -4,6 +4,8 @@ import { base, DETACHED, FIELD } from './counters.js';
 import type { Admission, WorkerPortal } from './messages.js';
 import { AddressRanges } from './ranges.js';
 
+const EVERYONE: Admission = { sources: null, insiders: null };
+
 /** A portal inside a worker: its balancer and its counters. Connections keep it alive after its removal. */
 export class PortalState {
   readonly slot: number;
@@ -11,7 +13,7 @@ export class PortalState {
   key: string;
   readonly isV6: boolean;
   readonly balancer: Balancer;
-  #admission: Admission = { sources: null, insiders: null };
+  #admission: Admission = EVERYONE;
   #sources: AddressRanges | null = null;
   #insiders: { readonly ranges: AddressRanges; readonly portal: PortalState } | null = null;
   readonly #cells: Float64Array;

@@ -25,7 +25,7 @@ const REPORT_INTERVAL = 5000;
 interface Active {
   readonly state: PortalState;
   readonly protocol: WorkerPortal['protocol'];
-  readonly listeners: Map<number, TcpListener | UdpListener>;
+  listeners: readonly (TcpListener | UdpListener)[];
 }
 
 /** A data-plane thread: applies what the control plane sends, relays until it is told to stop. */
@@ -119,7 +119,7 @@ class DataplaneWorker {
   #setAdmission(active: Active, admission: Admission): void {
     const changed = active.state.admit(admission, (slot) => this.#portals.get(slot)?.state);
     if (!changed) return;
-    for (const listener of active.listeners.values()) {
+    for (const listener of active.listeners) {
       if (listener instanceof UdpListener) this.#udp.admissionChanged(listener);
     }
   }
@@ -128,7 +128,7 @@ class DataplaneWorker {
     let active = this.#portals.get(portal.slot);
     if (active === undefined) {
       const state = new PortalState(portal, this.#context, this.#cells);
-      active = { state, protocol: portal.protocol, listeners: new Map() };
+      active = { state, protocol: portal.protocol, listeners: [] };
       this.#portals.set(portal.slot, active);
     }
     active.state.key = portal.key;
@@ -139,22 +139,21 @@ class DataplaneWorker {
   #setListeners(active: Active, wanted: readonly WorkerListener[]): void {
     this.#closeListeners(active, wanted);
     for (const { fd, redirectedPort } of wanted) {
-      if (active.listeners.has(fd)) continue;
+      if (active.listeners.some((listener) => listener.fd === fd)) continue;
       const listener =
         active.protocol === 'TCP'
           ? this.#tcp.listen(fd, active.state, redirectedPort)
           : this.#udp.listen(fd, active.state);
-      active.listeners.set(fd, listener);
+      active.listeners = active.listeners.concat(listener);
     }
   }
 
   #closeListeners(active: Active, wanted: readonly WorkerListener[]): void {
-    const kept = new Set(wanted.map((listener) => listener.fd));
-    for (const [fd, listener] of active.listeners) {
-      if (kept.has(fd)) continue;
-      active.listeners.delete(fd);
-      listener.close();
-    }
+    const isWanted = (listener: TcpListener | UdpListener) => wanted.some(({ fd }) => fd === listener.fd);
+    const unwanted = active.listeners.filter((listener) => !isWanted(listener));
+    if (unwanted.length === 0) return;
+    active.listeners = active.listeners.filter(isWanted);
+    for (const listener of unwanted) listener.close();
   }
 
   #remove(slot: number): void {

@@ -40,6 +40,7 @@ t.test('bytes around urgent ones arrive, and so does the end', async (t) => {
         listeners: [{ group, redirectedPort: null }],
         endpoints: [{ id: 'sink', address: '127.0.0.1', port }],
         affinityTimeout: null,
+        onlyWorker: null,
         admission: { sources: null, insiders: null },
       },
     ],
