@@ -7,6 +7,7 @@ import type { Family, Portal, Snapshot } from '../model/portal.js';
 import type { Problem } from '../model/problem.js';
 import { type RedirectDriver, RedirectError } from '../redirect/driver.js';
 import { raiseDescriptorLimit } from '../sys/limits.js';
+import { keepMallocSmall } from '../sys/malloc.js';
 import { ActivePortal, type PortalContext } from './activeportal.js';
 import { Capacity } from './capacity.js';
 import { NodeLock } from './nodelock.js';
@@ -81,6 +82,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     options: ProxyOptions,
     openDriver: () => Promise<RedirectDriver>,
   ): Promise<ServiceProxy> {
+    keepMallocSmall();
     const lock = NodeLock.take();
     let state: StateDir | undefined;
     try {

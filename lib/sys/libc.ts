@@ -86,3 +86,13 @@ export const setrlimit = bindRlimit('setrlimit');
 
 /** Address of the calling thread's `errno` (glibc and musl share this name). */
 export const errnoLocation = bind<[]>('uintptr_t __errno_location()');
+
+/** A function of glibc that other C libraries lack; null there. */
+function bindGlibc<Args extends unknown[]>(prototype: string): Call<Args> | null {
+  try {
+    return bind<Args>(prototype);
+  } catch {
+    return null;
+  }
+}
+export const mallopt = bindGlibc<[parameter: number, value: number]>('int mallopt(int, int)');
