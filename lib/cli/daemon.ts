@@ -18,6 +18,7 @@ import { metricsRoutes } from '../server/metrics.js';
 import { Readiness } from '../server/readiness.js';
 import { SyncMetrics } from '../server/sync-metrics.js';
 import type { Source } from '../sources/source.js';
+import { forgetStartupCode } from '../sys/startup-code.js';
 import type { BindTarget } from './parse.js';
 import { primaryAddresses } from './primary-addresses.js';
 import { proxyConfiguration } from './proxy-configuration.js';
@@ -135,7 +136,8 @@ export class Daemon {
     if (first === undefined) return;
     await first;
     this.#readiness.await(this.#build?.snapshot.keys() ?? []);
-    this.#log.info({ portals: this.#build?.snapshot.size, redirect: this.status().driver }, 'serving');
+    this.#log.info({ portals: this.#build?.snapshot.size, redirect: this.#proxy.driver }, 'serving');
+    forgetStartupCode();
   }
 
   #node(): Node {

@@ -115,6 +115,11 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     return this.#nextRun;
   }
 
+  /** Name of the redirect driver in use. */
+  get driver(): string {
+    return this.#driver.name;
+  }
+
   status(): ProxyStatus {
     return {
       driver: this.#driver.name,

@@ -96,3 +96,6 @@ function bindGlibc<Args extends unknown[]>(prototype: string): Call<Args> | null
   }
 }
 export const mallopt = bindGlibc<[parameter: number, value: number]>('int mallopt(int, int)');
+export const madvise = bind<[address: Address, length: number, advice: number]>(
+  'int madvise(uintptr_t, uint32_t, int)',
+);
