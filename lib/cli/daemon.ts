@@ -23,6 +23,7 @@ import type { BindTarget } from './parse.js';
 import { primaryAddresses } from './primary-addresses.js';
 import { proxyConfiguration } from './proxy-configuration.js';
 import type { RunFlags } from './run-flags.js';
+import { collectStartupGarbage } from './small-heap.js';
 import { createSource } from './source.js';
 
 /** One kube-portal at work: the source, the proxy and the servers, wired together. */
@@ -137,6 +138,7 @@ export class Daemon {
     await first;
     this.#readiness.await(this.#build?.snapshot.keys() ?? []);
     this.#log.info({ portals: this.#build?.snapshot.size, redirect: this.#proxy.driver }, 'serving');
+    collectStartupGarbage();
     forgetStartupCode();
   }
 
