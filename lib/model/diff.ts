@@ -22,7 +22,10 @@ export interface PortalChange {
 export function diffSnapshots(before: Snapshot, after: Snapshot): SnapshotDiff {
   const added: Portal[] = [];
   const changed: PortalChange[] = [];
+  const others = before.values();
   for (const [key, portal] of after) {
+    // Nearly all are the same and in the same place, which spares the look-up.
+    if (others.next().value === portal) continue;
     const known = before.get(key);
     if (known === undefined) added.push(portal);
     else if (known !== portal && !isDeepStrictEqual(known, portal))

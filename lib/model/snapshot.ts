@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { changedValues } from './changes.js';
 import { type Claimed, settleClaims } from './claims.js';
 import { selectEndpoints } from './endpoints.js';
 import { type HealthCheck, serviceHealthCheck } from './healthcheck.js';
@@ -95,9 +96,8 @@ function dirtyServices(slices: Slices, claimed: Build['claimed'], previous: Buil
 function touchedServices(now: Slices, before: Slices): Set<string> {
   const touched = new Set<string>();
   let added = 0;
-  for (const [key, slice] of now) {
-    const old = before.get(key);
-    if (old === slice) continue;
+  for (const slice of changedValues(before, now)) {
+    const old = before.get(objectKey(slice));
     touched.add(slice.service);
     if (old === undefined) added += 1;
     else touched.add(old.service);
@@ -146,7 +146,7 @@ function nameProblems(slices: readonly EndpointSlice[]): Problem[] {
     }));
 }
 
-/** The snapshot with the new portals of the dirty Services; itself where they came out the same. */
+/** The snapshot with the new portals of the dirty Services, in the old places; itself where they came out the same. */
 function replacePortals(
   snapshot: Snapshot,
   dirty: ReadonlySet<string>,
@@ -157,8 +157,11 @@ function replacePortals(
   if (moved.length === 0) return snapshot;
   const result = new Map(snapshot);
   for (const key of moved) {
-    for (const portal of portalsOf(before, key)) result.delete(portal.key);
-    for (const portal of portalsOf(after, key)) result.set(portal.key, portal);
+    const portals = portalsOf(after, key);
+    for (const old of portalsOf(before, key)) {
+      if (!portals.some((portal) => portal.key === old.key)) result.delete(old.key);
+    }
+    for (const portal of portals) result.set(portal.key, portal);
   }
   return result;
 }

@@ -1,5 +1,5 @@
 /** A change waits so long, ms, for those that come with it, such as a Service's slices. */
-const GATHER_MS = 10;
+const GATHER_MS = 5;
 /** In a storm of changes, work is done so often, ms, at most. */
 const PERIOD_MS = 250;
 

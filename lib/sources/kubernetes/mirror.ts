@@ -30,9 +30,7 @@ export class Mirror<T> {
 
   /** All values by their keys. The same map as long as nothing changes. */
   get values(): ReadonlyMap<string, T> {
-    this.#values ??= new Map(
-      [...this.#entries.values()].flatMap(({ values }) => values.map((value) => [this.#keyOf(value), value])),
-    );
+    this.#values ??= this.#collect();
     return this.#values;
   }
 
@@ -77,6 +75,14 @@ export class Mirror<T> {
       const before = byKey.get(this.#keyOf(value));
       return before !== undefined && isDeepStrictEqual(before, value) ? before : value;
     });
+  }
+
+  #collect(): Map<string, T> {
+    const all = new Map<string, T>();
+    for (const { values } of this.#entries.values()) {
+      for (const value of values) all.set(this.#keyOf(value), value);
+    }
+    return all;
   }
 
   #drop(key: string): void {
