@@ -8,6 +8,7 @@ import {
 } from '../dataplane/listeners.js';
 import type { Admission } from '../dataplane/messages.js';
 import type { DataplanePortal, PortalListener } from '../dataplane/pool.js';
+import { NONE } from '../model/compact.js';
 import type { Portal } from '../model/portal.js';
 import type { Redirect, RedirectDriver } from '../redirect/driver.js';
 import { EADDRINUSE, SysError } from '../sys/errno.js';
@@ -54,7 +55,6 @@ interface MissingListener {
   readonly message: string;
 }
 
-const NONE: readonly never[] = [];
 const EVERYONE: NodeAdmission = { sources: null, insiders: null };
 
 /** A portal that exists on this node: its sockets, its place in the data plane and what is wrong with it. */

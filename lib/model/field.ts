@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
 import { canonicalAddress, canonicalCidr } from './address.js';
+import { NONE } from './compact.js';
 
 /** Says which field of an object is wrong and why; never leaves the parse functions. */
 export class FieldError extends Error {
@@ -56,7 +57,8 @@ export class Field {
 
   /** What `read` makes of the elements of a list. */
   each<T>(read: (item: Field) => T): readonly T[] {
-    return compact(this.items().map(read));
+    const items = this.items();
+    return items.length === 0 ? NONE : items.map(read);
   }
 
   /** What `read` makes of the field, or `fallback` where it is absent. */
@@ -133,14 +135,6 @@ export class Field {
   fail(message: string): never {
     throw new FieldError(this.path, message);
   }
-}
-
-/** Most lists of most objects are empty, and then are this one: an array of its own costs 32 bytes. */
-const NONE: readonly never[] = [];
-
-/** The list itself, or the one that all empty lists share. */
-export function compact<T>(list: readonly T[]): readonly T[] {
-  return list.length === 0 ? NONE : list;
 }
 
 function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -1,4 +1,5 @@
-import { compact, type Field } from './field.js';
+import { compact, NONE } from './compact.js';
+import type { Field } from './field.js';
 import type { Service, ServicePort, ServiceType, TrafficPolicy } from './objects.js';
 import { type Parsed, parseObject } from './parse.js';
 import type { Family } from './portal.js';
@@ -22,7 +23,7 @@ export function parseService(raw: unknown): Parsed<Service> {
       ...meta,
       type,
       headless,
-      clusterIPs: headless ? [] : compact(allocated.map((field) => field.address())),
+      clusterIPs: headless ? NONE : compact(allocated.map((field) => field.address())),
       ipFamilies: readFamilies(spec.at('ipFamilies')),
       externalIPs: spec.at('externalIPs').each((field) => field.address()),
       ingressIPs: readIngressIPs(object.at('status').at('loadBalancer').at('ingress')),
@@ -47,7 +48,7 @@ function readPolicy(policy: Field): TrafficPolicy {
 
 /** The API lets only load balancers have them; what another type has kept means nothing. */
 function readSourceRanges(spec: Field, type: ServiceType): readonly string[] {
-  if (type !== 'LoadBalancer') return compact([]);
+  if (type !== 'LoadBalancer') return NONE;
   return spec.at('loadBalancerSourceRanges').each((field) => field.cidr());
 }
 

@@ -1,4 +1,5 @@
 import { familyOf } from './address.js';
+import { compact, NONE } from './compact.js';
 import { objectKey, type Service, type ServicePort, type TrafficPolicy } from './objects.js';
 import type { Family, Portal, Protocol, Vip } from './portal.js';
 import type { Problem } from './problem.js';
@@ -15,7 +16,7 @@ export interface Fronts {
   readonly problems: readonly Problem[];
 }
 
-const NOTHING: Fronts = { fronts: [], problems: [] };
+const NOTHING: Fronts = { fronts: NONE, problems: NONE };
 
 /**
  * Service ports by family. Headless and ExternalName Services and those labelled for another proxy have none;
@@ -30,12 +31,12 @@ export function serviceFronts(service: Service, podCidrs: readonly string[]): Fr
     proxied.flatMap((port) => portFronts(service, port, family, scopes, podCidrs)),
   );
   return {
-    fronts,
-    problems: [
+    fronts: compact(fronts),
+    problems: compact([
       ...sctpProblems(service),
       ...familyProblems(service, families),
       ...unallocatedProblems(service),
-    ],
+    ]),
   };
 }
 

@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { changedValues } from './changes.js';
 import { type Claimed, settleClaims } from './claims.js';
+import { compact } from './compact.js';
 import { selectEndpoints } from './endpoints.js';
 import { type HealthCheck, serviceHealthCheck } from './healthcheck.js';
 import { type Node, sameNode } from './node.js';
@@ -133,7 +134,7 @@ function makePart(
   });
   const named = portals.length > 0 ? nameProblems(slices) : [];
   const healthCheck = serviceHealthCheck(service, slices, node, before?.healthCheck ?? null);
-  return { claimed, portals, problems: [...claimed.problems, ...named], healthCheck };
+  return { claimed, portals, problems: compact([...claimed.problems, ...named]), healthCheck };
 }
 
 function nameProblems(slices: readonly EndpointSlice[]): Problem[] {

@@ -1,3 +1,4 @@
+import { NONE } from '../model/compact.js';
 import type { Family } from '../model/portal.js';
 import { ChainTree, type Entry } from './chains.js';
 import { type Redirect, RedirectError } from './driver.js';
@@ -156,9 +157,9 @@ export class FamilyRules {
     };
   }
 
-  private guardEntries({ id, protocol, proxyPort }: Redirect): Entry[] {
+  private guardEntries({ id, protocol, proxyPort }: Redirect): readonly Entry[] {
     const { family, features } = this.options;
-    if (protocol !== 'UDP' || features.guard === null) return [];
+    if (protocol !== 'UDP' || features.guard === null) return NONE;
     return [{ key: portKeyOf(proxyPort), id, rule: guardRule(family, proxyPort, features.guard) }];
   }
 

@@ -1,3 +1,4 @@
+import { NONE } from '../model/compact.js';
 import type { EndpointSlice, Service } from '../model/objects.js';
 import type { Parsed } from '../model/parse.js';
 import { parseEndpoints } from '../model/parse-endpoints.js';
@@ -28,7 +29,7 @@ type Result = Finding['result'];
 
 /** The kinds that are read, by apiVersion and kind. */
 const READERS = new Map<string, (raw: unknown) => Result>([
-  ['v1 Service', (raw) => toResult(parseService(raw), (service) => ({ service, slices: [] }))],
+  ['v1 Service', (raw) => toResult(parseService(raw), (service) => ({ service, slices: NONE }))],
   [
     'discovery.k8s.io/v1 EndpointSlice',
     (raw) => toResult(parseEndpointSlice(raw), (slice) => ({ service: null, slices: [slice] })),
