@@ -1,5 +1,5 @@
 import t from 'tap';
-import { countChanges } from '../../lib/model/changes.js';
+import { changedValues, countChanges } from '../../lib/model/changes.js';
 import { objectSet, service, slice } from './fixtures.js';
 
 t.test('changes are counted by identity', async (t) => {
@@ -13,4 +13,13 @@ t.test('changes are counted by identity', async (t) => {
     slices: 2,
     triggeredMs: [Date.UTC(2026, 0, 2, 3, 4, 5)],
   });
+});
+
+t.test('what changed is found wherever it stands', async (t) => {
+  const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((name) => ({ name }));
+  const before = new Map(Object.entries({ a, b, c }));
+  t.same(changedValues(before, new Map(before)), []);
+  t.same(changedValues(before, new Map(Object.entries({ c, b, a }))), [], 'in another order');
+  t.same(changedValues(before, new Map(Object.entries({ b, c, d }))), [d], 'one gone, one there');
+  t.same(changedValues(before, new Map(Object.entries({ a, b: d, c }))), [d], 'one replaced');
 });
