@@ -11,7 +11,7 @@ import type { DataplanePortal, PortalListener } from '../dataplane/pool.js';
 import { NONE } from '../model/compact.js';
 import type { Portal } from '../model/portal.js';
 import type { Redirect, RedirectDriver } from '../redirect/driver.js';
-import { EADDRINUSE, SysError } from '../sys/errno.js';
+import { EACCES, EADDRINUSE, SysError } from '../sys/errno.js';
 import { type NodeAdmission, nodeAdmission } from './admission.js';
 import type { Capacity } from './capacity.js';
 import type { NodeAddresses } from './nodeaddresses.js';
@@ -21,6 +21,8 @@ import type { PortalStatus } from './status.js';
 
 /** A proxy port in use by others is exchanged for another this often before the portal waits for its next retry. */
 const PORT_TRIES = 100;
+
+const NEEDS_CAPABILITY = 'ports below 1024 need the capability NET_BIND_SERVICE, or --redirect=iptables';
 
 /** What all portals of a node share. */
 export interface PortalContext {
@@ -319,6 +321,7 @@ export class ActivePortal {
   #explain({ address, port, kind }: WantedListener, error: SysError | PortRangeError): string {
     if (error instanceof PortRangeError) return error.message;
     const place = `${hostPort(address, port)}/${this.#portal.protocol}`;
+    if (error.code === EACCES) return `cannot listen on ${place}: ${NEEDS_CAPABILITY}; trying again`;
     if (error.code !== EADDRINUSE) return `cannot listen on ${place}: ${error.message}; trying again`;
     const what = kind === 'nodePort' ? 'NodePort' : kind === 'vip' ? 'VIP' : 'proxy port';
     return `${what} ${place} is taken by another program; stop it (ss -lntup shows it) or change the Service; trying again`;

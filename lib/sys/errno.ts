@@ -11,6 +11,7 @@ export function errno(): number {
 }
 
 export const {
+  EACCES,
   EAGAIN,
   EADDRINUSE,
   EADDRNOTAVAIL,
