@@ -7,9 +7,12 @@ cd "$(dirname "$0")/.."
 install_debian_packages test
 install_npm_packages
 npm run --silent build
-# Here, because the first build takes longer than a test may. Without it those tests fail, and say the same as this.
+# Here, because the first builds take longer than a test may. Without them those tests fail, and say the same as this.
 case "$*" in
-  '' | *apiserver*) if assets=$(scripts/apiserver.sh); then export KUBEBUILDER_ASSETS="$assets"; fi ;;
+  '' | *apiserver* | *image*) if assets=$(scripts/apiserver.sh); then export KUBEBUILDER_ASSETS="$assets"; fi ;;
+esac
+case "$*" in
+  '' | *image*) node dist/test/image/prepare.js || true ;;
 esac
 npm run --silent lint
 exec node scripts/run-tests.js "$@"

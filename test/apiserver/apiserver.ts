@@ -111,6 +111,11 @@ export class ApiServer {
     return this.#writeKubeconfig('kube-portal', { tokenFile });
   }
 
+  /** The certificate of the authority that the API server's own is from, PEM. */
+  get authority(): string {
+    return this.#authority.ca;
+  }
+
   /** Path of the cluster administrator's kubeconfig. */
   get adminKubeconfig(): string {
     return this.#path('admin.kubeconfig');
