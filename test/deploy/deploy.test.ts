@@ -7,10 +7,16 @@ import { parseConfigFile } from '../../lib/cli/config-file.js';
 import { addRunFlags } from '../../lib/cli/run-flags.js';
 import { metricsRoutes } from '../../lib/server/metrics.js';
 import { SyncMetrics } from '../../lib/server/sync-metrics.js';
+import { nodeResource, SERVICES, SLICES } from '../../lib/sources/kubernetes/resources.js';
 
 interface Manifest {
   readonly kind: string;
   readonly metadata: { readonly name: string; readonly namespace?: string };
+  readonly rules?: readonly {
+    readonly apiGroups: readonly string[];
+    readonly resources: readonly string[];
+    readonly verbs: readonly string[];
+  }[];
   readonly data?: Readonly<Record<string, string>>;
   readonly spec?: { readonly template: { readonly spec: PodSpec } };
 }
@@ -50,6 +56,17 @@ t.test('the DaemonSet has flags that exist and no more rights than it needs', as
     allowPrivilegeEscalation: false,
     capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'NET_RAW'] },
   });
+});
+
+t.test('the account may list and watch whatever an API server may have, old or new', async (t) => {
+  const role = manifests('rbac.yaml').find(({ kind }) => kind === 'ClusterRole')!;
+  for (const { path } of [...SERVICES, ...SLICES, ...nodeResource('robot')]) {
+    const [, group = '', resource] = /^\/apis?\/(?:(.+)\/)?v\w+\/(\w+)$/.exec(path)!;
+    const rule = role.rules!.find(
+      ({ apiGroups, resources }) => apiGroups.includes(group) && resources.includes(resource!),
+    );
+    t.match(rule, { verbs: ['list', 'watch'] }, path);
+  }
 });
 
 t.test('the ConfigMap has a configuration of which everything means something', async (t) => {
