@@ -128,12 +128,19 @@ export class Reflector<T> {
     this.#version = metadataOf(object).resourceVersion ?? null;
   }
 
+  /** A server that has been upgraded, or is there at last, may have the preferred form. */
+  #startOver(): void {
+    this.#candidate = 0;
+    this.#version = null;
+  }
+
   async #recover(error: Error, signal: AbortSignal): Promise<void> {
-    const status = error instanceof ApiError ? error.status : 0;
-    if (status === 404 && !this.#synced && this.#candidate + 1 < this.#candidates.length) {
+    const isAbsent = error instanceof ApiError && error.status === 404;
+    if (isAbsent && !this.#synced && this.#candidate + 1 < this.#candidates.length) {
       this.#candidate++;
       return;
     }
+    if (isAbsent && this.#candidate > 0) this.#startOver();
     if (isUnknownVersion(error)) this.#expired = this.#version === null;
     else this.#events.failed(error);
     if (isUnknownVersion(error) || error instanceof UnreadableEvent) this.#version = null;

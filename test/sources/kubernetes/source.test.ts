@@ -291,6 +291,34 @@ t.test('an older server gives v1beta1 slices, or Endpoints', async (t) => {
   t.same(oldest.harness.addresses, ['10.244.0.6']);
 });
 
+t.test('an older form is given up when the server has it no more', async (t) => {
+  const { slices, betaSlices } = PATHS;
+  const { api, harness } = await prepare(t, { paths: [...Object.values(PATHS)] });
+  api.put(betaSlices, slice('web', '10.244.0.5'));
+  api.put(slices, slice('web', '10.244.0.6'));
+  const hide = (...paths: readonly string[]) => {
+    api.intercept = ({ pathname }) =>
+      paths.includes(pathname) ? { status: 404, message: 'not found' } : null;
+  };
+  hide(slices);
+  await harness.start();
+  t.same(harness.addresses, ['10.244.0.5']);
+  hide(betaSlices);
+  api.endWatches();
+  await harness.until(() => harness.addresses.join() === '10.244.0.6', 'the present form');
+});
+
+t.test('a server that has nothing at first is asked for the preferred form again', async (t) => {
+  const { api, harness } = await prepare(t, { paths: [...Object.values(PATHS)] });
+  api.put(PATHS.slices, slice('web', '10.244.0.5'));
+  api.intercept = () => ({ status: 404, message: 'no such site' });
+  const started = harness.start();
+  await harness.until(() => listsOf(api, PATHS.endpoints).length > 0, 'every form was tried');
+  api.intercept = () => null;
+  await started;
+  t.same(harness.addresses, ['10.244.0.5']);
+});
+
 t.test('the own Node is known, and its changes are told', async (t) => {
   const { api, harness } = await prepare(t);
   const labels = { 'topology.kubernetes.io/zone': 'hall-1' };
