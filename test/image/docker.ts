@@ -3,14 +3,13 @@ import { homedir, tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Place } from '../apiserver/apiserver.js';
-import { type Program, type Result, run, runOrThrow } from '../lab/program.js';
+import { type Program, type Result, type RunOptions, run, runOrThrow } from '../lab/program.js';
 import { Container } from './container.js';
 
 /** Images stay from one run to the next: to build all of their layers takes minutes. */
 const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'kube-portal/docker');
-/** Another run of the tests may have to finish a build first. */
-const START_TIMEOUT_MS = 240_000;
-const COMMAND_TIMEOUT_MS = 600_000;
+/** Patience with a first build on a busy machine: our own, or that of another run which is waited for. */
+const TIMEOUT_MS = 1_200_000;
 
 /**
  * A Docker daemon of the test's own, without networks: containers share the network of the place where it runs. They and the
@@ -40,27 +39,26 @@ export class Docker {
   /** Resolves once it answers. Only one runs at a time on a machine; the next one waits. */
   static async start(place: Place): Promise<Docker> {
     const docker = new Docker(place);
-    const deadline = Date.now() + START_TIMEOUT_MS;
+    const deadline = Date.now() + TIMEOUT_MS;
     while ((await docker.run(['version'])).code !== 0) {
-      if (docker.#daemon.running && Date.now() < deadline) await sleep(200);
-      else throw new Error(`dockerd did not start\n${await docker.#end()}`);
+      if (docker.#daemon.running && Date.now() < deadline) {
+        await sleep(200);
+        continue;
+      }
+      await docker.stop();
+      throw new Error(`dockerd did not start\n${docker.#daemon.stderr}`);
     }
     return docker;
   }
 
   /** Runs the command `docker` to its end. */
   run(args: readonly string[]): Promise<Result> {
-    return run(this.command(args), { timeoutMs: COMMAND_TIMEOUT_MS, env: CLASSIC_BUILDER });
+    return run(this.#command(args), OPTIONS);
   }
 
   /** Resolves to what `docker` prints. @throws Error with its messages */
   must(args: readonly string[]): Promise<string> {
-    return runOrThrow(this.command(args), { timeoutMs: COMMAND_TIMEOUT_MS, env: CLASSIC_BUILDER });
-  }
-
-  /** The words of a `docker` command to this daemon. */
-  command(args: readonly string[]): string[] {
-    return ['docker', `--host=${this.#host}`, ...args];
+    return runOrThrow(this.#command(args), OPTIONS);
   }
 
   /** Starts a container in the background. @param args of `docker run` */
@@ -70,20 +68,18 @@ export class Docker {
 
   /** Ends the daemon with all of its containers. */
   async stop(): Promise<void> {
-    await this.#end();
+    await this.#daemon.stop('SIGKILL');
+    rmSync(this.#directory, { recursive: true, force: true });
   }
 
   get #host(): string {
     return `unix://${join(this.#directory, 'docker.sock')}`;
   }
 
-  /** Resolves to what it printed. */
-  async #end(): Promise<string> {
-    await this.#daemon.stop('SIGKILL');
-    rmSync(this.#directory, { recursive: true, force: true });
-    return this.#daemon.stderr;
+  #command(args: readonly string[]): string[] {
+    return ['docker', `--host=${this.#host}`, ...args];
   }
 }
 
-/** What every release of Docker has, with the same layers for all. */
-const CLASSIC_BUILDER = { DOCKER_BUILDKIT: '0' };
+/** The classic builder is in every release of Docker; with it, all of them share the cache of layers. */
+const OPTIONS: RunOptions = { timeoutMs: TIMEOUT_MS, env: { DOCKER_BUILDKIT: '0' } };
