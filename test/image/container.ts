@@ -1,5 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LogLine } from '../lab/kubeportal.js';
+import type { Result } from '../lab/program.js';
 import type { Docker } from './docker.js';
 
 const PATIENCE_MS = 60_000;
@@ -22,6 +23,11 @@ export class Container {
       .split('\n')
       .filter(Boolean)
       .map((line) => JSON.parse(line) as LogLine);
+  }
+
+  /** Runs a program in the container to its end. */
+  exec(...command: readonly string[]): Promise<Result> {
+    return this.#docker.run(['exec', this.#id, ...command]);
   }
 
   /** Resolves when something is so. @throws Error with the container's output after a minute, or when it has ended */

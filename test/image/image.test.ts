@@ -59,11 +59,12 @@ t.test('the container image', async (t) => {
     const container = await start(t, deployment);
     await container.until(isReady, 'it is ready');
     t.equal(await status('livenessProbe'), 200, 'it is alive');
+    await isConfined(t, container);
     await isServed(t, lab.pod('client'));
     t.match((await tracesIn(lab.node)).join(), 'KUBE-PORTAL', 'by iptables rules');
     t.equal(await container.stop(gracePeriod), 0, 'exit code after SIGTERM');
     t.same(await tracesIn(lab.node), [], 'nothing is left of it');
-    t.same(await complaints(container), []);
+    t.same(await complaints(container), [], 'nothing to complain about');
   });
 
   await t.test('with --redirect=address needs NET_BIND_SERVICE for ports below 1024', async (t) => {
@@ -76,14 +77,14 @@ t.test('the container image', async (t) => {
       /^cannot listen on 10\.96\.0\.10:80\/TCP: .*NET_BIND_SERVICE/,
     ]);
     t.equal(await status('readinessProbe'), 503, 'it is not ready');
-    t.equal(await powerless.stop(gracePeriod), 0);
+    t.equal(await powerless.stop(gracePeriod), 0, 'exit code after SIGTERM');
 
     const container = await start(t, withCapability(byAddress, 'NET_BIND_SERVICE'));
     await container.until(isReady, 'it is ready');
     await isServed(t, lab.pod('client'));
     t.equal(await container.stop(gracePeriod), 0, 'exit code after SIGTERM');
     t.same(await tracesIn(lab.node), [], 'nothing is left of it');
-    t.same(await complaints(container), []);
+    t.same(await complaints(container), [], 'nothing to complain about');
   });
 });
 
@@ -96,7 +97,7 @@ async function isLean(t: Test, docker: Docker, { base, build, final }: Images): 
       iptables-$backend --version
       ip6tables-$backend --version
     done`);
-  t.same(versions.match(/\(\w+\)/g), ['(nf_tables)', '(nf_tables)', '(legacy)', '(legacy)']);
+  t.same(versions.match(/\(\w+\)/g), ['(nf_tables)', '(nf_tables)', '(legacy)', '(legacy)'], 'iptables');
 
   const installed = await sh(
     "find node_modules -name package.json | sed 's#^node_modules/##; s#/package.json$##'",
@@ -116,6 +117,20 @@ async function isLean(t: Test, docker: Docker, { base, build, final }: Images): 
 }
 
 type PackageJson = Readonly<Record<'dependencies' | 'devDependencies', Readonly<Record<string, string>>>>;
+
+/** What the kernel says of the process, see proc(5). The capabilities are NET_ADMIN (12) and NET_RAW (13). */
+async function isConfined(t: Test, container: Container): Promise<void> {
+  const { stdout } = await container.exec('cat', '/proc/1/status');
+  const fields = Object.fromEntries(stdout.split('\n').map((line) => line.split(/:\s+/)));
+  const capabilities = '0000000000003000';
+  const expected = { CapEff: capabilities, CapBnd: capabilities, NoNewPrivs: '1', Seccomp: '2' };
+  t.match(fields, expected, 'it has no more rights');
+  t.match(
+    await container.exec('touch', '/opt/kube-portal/a'),
+    { stderr: 'Read-only file system' },
+    'nor a place to write',
+  );
+}
 
 /** What the cluster holds after `kubectl apply`, once the API server's address is in the ConfigMap. */
 interface Deployment {
