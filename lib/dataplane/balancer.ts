@@ -62,11 +62,8 @@ export class Balancer {
     return this.#targets.length;
   }
 
-  /**
-   * Takes a new endpoint list; targets that stay keep what is known about them.
-   * @returns whether some of the old ones are gone
-   */
-  update(endpoints: readonly WorkerEndpoint[]): boolean {
+  /** Takes a new endpoint list; targets that stay keep what is known about them, the others are marked. */
+  update(endpoints: readonly WorkerEndpoint[]): void {
     const known = new Map(this.#targets.map((target) => [`${target.id} ${target.name}`, target]));
     const { services } = this.context;
     services.remove(this.service, this.#ids());
@@ -78,7 +75,6 @@ export class Balancer {
     });
     services.add(this.service, this.#ids());
     for (const target of known.values()) target.removed = true;
-    return known.size > 0;
   }
 
   #ids(): Set<string> {

@@ -18,6 +18,7 @@ import type { DescriptorBudget } from './budget.js';
 import { clientKey } from './clientkey.js';
 import { FIELD } from './counters.js';
 import { type FlowIndex, FlowTable, NONE } from './flowtable.js';
+import { LeftSockets } from './leftsockets.js';
 import type { EventLoop, Task, Watcher } from './loop.js';
 import type { DataplaneEvent } from './messages.js';
 import type { PortalState } from './portal.js';
@@ -62,6 +63,7 @@ export class UdpRelay implements Watcher, Task {
   /** When the flow's endpoint was chosen or last heard of, ms. */
   readonly #heardAt: Float64Array;
   readonly #flowOfFd: FlowIndex[] = [];
+  readonly #leftSockets = new LeftSockets();
   readonly #timeouts: readonly [unreplied: number, replied: number];
 
   readonly #ring = new DatagramRing(RING_SLOTS, true);
@@ -110,12 +112,17 @@ export class UdpRelay implements Watcher, Task {
   }
 
   get deadline(): number {
-    return Math.min(this.#expiry(false), this.#expiry(true));
+    return Math.min(this.#expiry(false), this.#expiry(true), this.#leftSockets.deadline);
   }
 
   expire(now: number): void {
     for (const replied of [false, true]) {
       while (this.#expiry(replied) <= now) this.#remove(this.#table.oldest(replied));
+    }
+    for (;;) {
+      const flow = this.#leftSockets.expired(now);
+      if (flow === NONE) return;
+      this.#closeLeftSocket(flow);
     }
   }
 
@@ -138,14 +145,6 @@ export class UdpRelay implements Watcher, Task {
     });
     this.loop.forget(listener.fd);
     closeSocket(listener.fd);
-  }
-
-  /** Endpoints of a portal went away: their flows move at once. */
-  endpointsLost(portal: PortalState): void {
-    this.#forEachFlow((flow) => {
-      if (this.#portals[flow] !== portal || !this.#targets[flow]?.removed) return;
-      this.#move(flow, portal.balancer.pick(this.#clients[flow]));
-    });
   }
 
   /** Who may use a portal changed: flows of clients that now belong elsewhere go. */
@@ -226,7 +225,7 @@ export class UdpRelay implements Watcher, Task {
     // Removed since it was sorted: flows opened later in the batch needed its descriptor.
     if (slot === NONE) return;
     this.#batchFirst[flow] = NONE;
-    if (this.#heardAt[flow] < (this.#targets[flow] as Target).failedAt && !this.#leaveFailed(flow)) return;
+    if (!this.#reconsider(flow, slot)) return;
     const sender = this.#sender;
     sender.clear();
     for (; slot !== NONE; slot = this.#slotNext[slot]) {
@@ -250,18 +249,21 @@ export class UdpRelay implements Watcher, Task {
   /** A flow's socket has replies, or the news that its endpoint is gone. */
   onReady(fd: number): void {
     const flow = this.#flowOfFd[fd];
-    if (this.#relayReplies(flow) > 0) {
-      this.#noteReply(flow);
+    const isLeft = fd !== this.#fds[flow];
+    if (this.#relayReplies(flow, fd) > 0) {
+      if (!isLeft) this.#noteReply(flow);
       return;
     }
     const code = errno();
-    if (code !== EAGAIN) this.#refused(flow, code);
+    if (code === EAGAIN) return;
+    if (isLeft) this.#closeLeftSocket(flow);
+    else this.#refused(flow, code);
   }
 
   /** @returns how many replies there were, or -1 with `errno` */
-  #relayReplies(flow: FlowIndex): number {
+  #relayReplies(flow: FlowIndex, fd: number): number {
     const portal = this.#portals[flow] as PortalState;
-    const count = this.#replies.receive(this.#fds[flow], BATCH);
+    const count = this.#replies.receive(fd, BATCH);
     if (count < 0) return count;
     const sender = this.#sender;
     sender.clear();
@@ -370,7 +372,7 @@ export class UdpRelay implements Watcher, Task {
   /** What the endpoint said before it went is still in the socket that closes now. */
   #saveReplies(flow: FlowIndex): void {
     for (let batch = 0; batch < BATCHES_PER_EVENT; batch++) {
-      if (this.#relayReplies(flow) < 0 && errno() === EAGAIN) return;
+      if (this.#relayReplies(flow, this.#fds[flow]) < 0 && errno() === EAGAIN) return;
     }
   }
 
@@ -387,6 +389,26 @@ export class UdpRelay implements Watcher, Task {
       flow,
       inARow < balancer.size ? balancer.pickOther(this.#clients[flow], [target]) : null,
     );
+  }
+
+  /** Before a datagram is sent: gives the flow another endpoint where it needs one. @returns false where it had to go */
+  #reconsider(flow: FlowIndex, slot: number): boolean {
+    const target = this.#targets[flow] as Target;
+    if (target.removed) return this.#leave(flow, slot);
+    return this.#heardAt[flow] >= target.failedAt || this.#leaveFailed(flow);
+  }
+
+  /**
+   * The endpoint is no longer one of the Service's: another has the flow from this datagram on. What came before is
+   * still the first one's to answer.
+   * @returns false where the flow had to go
+   */
+  #leave(flow: FlowIndex, slot: number): boolean {
+    const { balancer } = this.#portals[flow] as PortalState;
+    this.#answeredUpTo[flow] = this.#slotNumber[slot] - 1;
+    const other = balancer.pick(this.#clients[flow]);
+    if (other !== null) this.#leaveSocket(flow);
+    return this.#move(flow, other);
   }
 
   /**
@@ -409,6 +431,25 @@ export class UdpRelay implements Watcher, Task {
     this.#closeSocket(flow);
     this.#portals[flow]?.count(FIELD.flowsMoved, 1);
     return this.#connectTo(flow, target);
+  }
+
+  /** Keeps the flow's socket open for a while, if there are descriptors to spare. */
+  #leaveSocket(flow: FlowIndex): void {
+    this.#closeLeftSocket(flow);
+    if (!this.budget.take(1)) {
+      this.#closeSocket(flow);
+      return;
+    }
+    this.#leftSockets.add(flow, this.#fds[flow], this.loop.now);
+    this.#fds[flow] = NONE;
+  }
+
+  #closeLeftSocket(flow: FlowIndex): void {
+    const fd = this.#leftSockets.take(flow);
+    if (fd === NONE) return;
+    this.loop.forget(fd);
+    closeSocket(fd);
+    this.budget.give(1);
   }
 
   #resend(flow: FlowIndex): void {
@@ -434,6 +475,7 @@ export class UdpRelay implements Watcher, Task {
 
   #remove(flow: FlowIndex): void {
     this.#closeSocket(flow);
+    this.#closeLeftSocket(flow);
     this.budget.give(1);
     this.#portals[flow]?.count(FIELD.flowsActive, -1);
     this.#portals[flow] = null;

@@ -102,15 +102,11 @@ class DataplaneWorker {
     }
   }
 
-  /**
-   * Endpoints of all portals change before any flow moves: affinity looks at the whole Service, and must not see one
-   * of its ports with a pod that another has already lost.
-   */
+  /** All portals are there before the first is told who may use it: that may name another portal. */
   #apply(set: readonly WorkerPortal[], remove: readonly number[]): void {
     for (const slot of remove) this.#remove(slot);
     const changed = set.map((portal) => this.#setEndpoints(portal));
-    for (const [index, { active, lostEndpoints }] of changed.entries()) {
-      if (lostEndpoints && active.protocol === 'UDP') this.#udp.endpointsLost(active.state);
+    for (const [index, active] of changed.entries()) {
       this.#setListeners(active, set[index].listeners);
       this.#setAdmission(active, set[index].admission);
     }
@@ -124,7 +120,7 @@ class DataplaneWorker {
     }
   }
 
-  #setEndpoints(portal: WorkerPortal): { active: Active; lostEndpoints: boolean } {
+  #setEndpoints(portal: WorkerPortal): Active {
     let active = this.#portals.get(portal.slot);
     if (active === undefined) {
       const state = new PortalState(portal, this.#context, this.#cells);
@@ -133,7 +129,8 @@ class DataplaneWorker {
     }
     active.state.key = portal.key;
     active.state.balancer.affinityTimeout = portal.affinityTimeout;
-    return { active, lostEndpoints: active.state.balancer.update(portal.endpoints) };
+    active.state.balancer.update(portal.endpoints);
+    return active;
   }
 
   #setListeners(active: Active, wanted: readonly WorkerListener[]): void {

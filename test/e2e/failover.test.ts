@@ -114,6 +114,28 @@ for (const address of [VIP, VIP6]) {
   });
 }
 
+t.test('what an endpoint was asked before it left the Service, it still answers', async (t) => {
+  const relay = await Relay.forTest(t, { udp: [UDP], servers: ['a', 'b'] });
+  for (const pod of relay.servers) await startBackend(pod, { udp: { [UDP]: 'late' } });
+  const talk = relay.client.spawn('socat', ['STDIO', `UDP4:${VIP}:${UDP}`]);
+  talk.write('one\n');
+  const [, name] = await talk.waitForOutput(/^(.):one$/m);
+  const other = name === 'a' ? 'b' : 'a';
+  talk.write('two\n');
+  await relay.kubePortal.until(async () => {
+    const { counters } = await relay.kubePortal.status();
+    return counters.some(({ datagramsIn }) => datagramsIn === 2);
+  }, 'the second datagram');
+  relay.setServers([relay.lab.pod(other)]);
+  await relay.kubePortal.until(async () => {
+    const { portals } = await relay.kubePortal.status();
+    return portals.every(({ endpoints }) => endpoints.length === 1);
+  }, 'the endpoint has left');
+  talk.write('three\n');
+  await talk.waitForOutput(/:three$/m);
+  t.equal(talk.stdout, `${name}:one\n${name}:two\n${other}:three\n`);
+});
+
 t.test('UDP flows of an endpoint that leaves the Service move at once', async (t) => {
   const { relay } = await threeServers(t);
   const talkers = await Promise.all(

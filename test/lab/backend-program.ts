@@ -9,6 +9,7 @@ import { chunks, Digest } from './pattern.js';
 const options = JSON.parse(process.argv[2]) as BackendOptions;
 const name = options.name ?? 'backend';
 const MEGABYTE = 1 << 20;
+const LATE_MS = 2000;
 
 const serve: Record<TcpMode, (socket: Socket) => void | Promise<void>> = {
   http(socket) {
@@ -67,8 +68,9 @@ async function listenTcp(port: number, mode: TcpMode): Promise<void> {
 async function listenUdp(port: number, mode: UdpMode): Promise<void> {
   for (const type of ['udp4', 'udp6'] as const) {
     const socket = createSocket({ type, ipv6Only: type === 'udp6', recvBufferSize: 4 * MEGABYTE });
-    socket.on('message', (message: Buffer, from: RemoteInfo) => {
+    socket.on('message', async (message: Buffer, from: RemoteInfo) => {
       if (mode === 'silent') return;
+      if (mode === 'late') await sleep(LATE_MS);
       const answer = mode === 'echo' ? message : Buffer.concat([Buffer.from(`${name}:`), message]);
       socket.send(answer, from.port, from.address, () => {});
     });

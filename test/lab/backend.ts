@@ -24,6 +24,8 @@ export type UdpMode =
   | 'name'
   /** Sends the datagram back as it came. */
   | 'echo'
+  /** Answers `name:payload` after two seconds. */
+  | 'late'
   /** Answers nothing. */
   | 'silent';
 
