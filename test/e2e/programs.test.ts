@@ -1,15 +1,15 @@
 import { randomBytes } from 'node:crypto';
-import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { startBackend } from '../lab/backend.js';
-import type { Host } from '../lab/host.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab, type Pod } from '../lab/lab.js';
 import { type ServiceOptions, serviceWithPods } from '../lab/manifest.js';
 import type { Program } from '../lab/program.js';
+import { startDnsmasq, startNginx } from '../lab/servers.js';
 
 /** Longer than the 30 s after which conntrack and kube-portal forget a UDP flow that was never answered. */
 const IDLE_MS = 60_000;
@@ -53,51 +53,16 @@ t.setTimeout(180_000);
 const directory = mkdtempSync(join(tmpdir(), 'kube-portal-programs-'));
 t.teardown(() => rmSync(directory, { recursive: true }));
 const photo = randomBytes(5_000_000);
+const LONG_TEXT = Array.from({ length: 10 }, (_, i) => String(i).repeat(200)).join(',');
+const RECORDS = ['--address=/robot.example/192.0.2.7', `--txt-record=long.example,${LONG_TEXT}`];
 
-async function startNginx(pod: Host): Promise<void> {
-  const root = join(directory, pod.name);
-  mkdirSync(root);
-  writeFileSync(join(root, 'name'), `${pod.name}\n`);
-  writeFileSync(join(root, 'photo'), photo);
-  writeFileSync(
-    join(root, 'nginx.conf'),
-    `daemon off; master_process off; user root; pid ${root}/pid; error_log stderr;
-     events {}
-     http { access_log off; server { listen 80; listen [::]:80; root ${root}; } }`,
-  );
-  // One process: the workers of a master that was killed would live on.
-  pod.spawn('nginx', ['-c', join(root, 'nginx.conf')]);
-  await isServed(pod, 'curl', ['-sf', 'http://127.0.0.1/name']);
-}
-
-async function startDnsmasq(pod: Host): Promise<void> {
-  const text = Array.from({ length: 10 }, (_, i) => String(i).repeat(200)).join(',');
-  const records = ['--address=/robot.example/192.0.2.7', `--txt-record=long.example,${text}`];
-  const alone = ['--conf-file=/dev/null', '--no-resolv', '--no-hosts', '--user=root', '--pid-file='];
-  pod.spawn('dnsmasq', [
-    '--keep-in-foreground',
-    ...alone,
-    ...records,
-    `--txt-record=who.example,${pod.name}`,
-  ]);
-  await isServed(pod, 'dig', ['+short', '+tries=1', '+time=1', '@127.0.0.1', 'robot.example']);
-}
-
-async function startIperf(pod: Host): Promise<void> {
+async function startIperf(pod: Pod): Promise<void> {
   await pod.spawn('iperf3', ['--server', '--forceflush']).waitForOutput(/listening on 5201/);
 }
 
-/** Waits until a client inside the pod is answered. */
-async function isServed(pod: Host, client: string, args: readonly string[]): Promise<void> {
-  for (let tries = 0; tries < 200; tries++) {
-    if ((await pod.exec(client, args)).code === 0) return;
-    await sleep(50);
-  }
-  throw new Error(`${client} gets no answer in ${pod.name}`);
-}
-
 async function startServers(pod: Pod): Promise<void> {
-  await Promise.all([startNginx(pod), startDnsmasq(pod), startIperf(pod)]);
+  await Promise.all([startNginx(pod, directory), startDnsmasq(pod, ...RECORDS), startIperf(pod)]);
+  writeFileSync(join(directory, pod.name, 'photo'), photo);
   await startBackend(pod, { tcp: { 7: 'echo' }, udp: { 7: 'echo' } });
 }
 

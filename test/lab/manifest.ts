@@ -69,13 +69,25 @@ function affinityOf({ affinity = false }: ServiceOptions): object {
   return { sessionAffinity: 'ClientIP', sessionAffinityConfig: { clientIP: { timeoutSeconds } } };
 }
 
-/** The slice of one family with these pods, all ready. @param nodeNames of the pods, where it matters */
+export interface SliceOptions {
+  /** Of the pods that are ready, where it matters. */
+  readonly nodeNames?: readonly string[];
+  /** Pods that terminate and still serve. */
+  readonly leaving?: readonly Host[];
+}
+
+/** The slice of one family with these pods, all ready. */
 export function endpointSlice(
   { name, ports }: Pick<ServiceOptions, 'name' | 'ports'>,
   family: Family,
   pods: readonly Host[],
-  nodeNames: readonly string[] = [],
+  { nodeNames = [], leaving = [] }: SliceOptions = {},
 ): KubernetesObject {
+  const endpoint = (pod: Host, terminating: boolean) => ({
+    addresses: [family === 'IPv4' ? pod.address4 : pod.address6],
+    conditions: { ready: !terminating, serving: true, terminating },
+    targetRef: { kind: 'Pod', namespace, name: pod.name },
+  });
   return {
     apiVersion: 'discovery.k8s.io/v1',
     kind: 'EndpointSlice',
@@ -90,12 +102,10 @@ export function endpointSlice(
       protocol,
       port: targetPort,
     })),
-    endpoints: pods.map((pod, i) => ({
-      addresses: [family === 'IPv4' ? pod.address4 : pod.address6],
-      conditions: { ready: true, serving: true, terminating: false },
-      targetRef: { kind: 'Pod', namespace, name: pod.name },
-      nodeName: nodeNames[i],
-    })),
+    endpoints: [
+      ...pods.map((pod, i) => ({ ...endpoint(pod, false), nodeName: nodeNames[i] })),
+      ...leaving.map((pod) => endpoint(pod, true)),
+    ],
   } as KubernetesObject;
 }
 
@@ -103,12 +113,12 @@ export function endpointSlice(
 export function serviceWithPods(
   options: ServiceOptions,
   pods: readonly Host[],
-  nodeNames?: readonly string[],
+  nodeNames: readonly string[] = [],
 ): KubernetesObject[] {
   const families = new Set(options.clusterIPs.map(familyOf));
   return [
     service(options),
-    ...[...families].map((family) => endpointSlice(options, family, pods, nodeNames)),
+    ...[...families].map((family) => endpointSlice(options, family, pods, { nodeNames })),
   ];
 }
 
