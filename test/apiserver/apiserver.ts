@@ -11,7 +11,9 @@ import { Authority, type KeyPair } from '../sources/kubernetes/certificates.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const READY_TIMEOUT_MS = 120_000;
-const SERVER = 'https://127.0.0.1:6443';
+const PORT = 6443;
+/** Where an API server can be that only the test knows of. */
+export const OTHER_PORT = 6444;
 const ETCD = 'http://127.0.0.1:2379';
 export const RBAC_MANIFEST = join(ROOT, 'deploy/rbac.yaml');
 
@@ -29,6 +31,7 @@ export class ApiServer {
   readonly #directory = mkdtempSync(join(tmpdir(), 'kube-portal-apiserver-'));
   readonly #authority: Authority;
   readonly #serving: KeyPair;
+  #port = PORT;
   #etcd!: Program;
   #program!: Program;
 
@@ -52,13 +55,17 @@ export class ApiServer {
     return api;
   }
 
-  /** Starts the API server, after {@link kill}. Resolves once it answers. */
-  async start(): Promise<void> {
+  /**
+   * Starts the API server, after {@link kill}. Resolves once it answers.
+   * @param port not the kubeconfigs' one, if nobody but {@link kubectl} is to find it
+   */
+  async start(port = PORT): Promise<void> {
+    this.#port = port;
     const { cert, key } = this.#serving;
     this.#program = this.#place.spawn(join(this.#bin, 'kube-apiserver'), [
       `--etcd-servers=${ETCD}`,
       '--bind-address=127.0.0.1',
-      '--secure-port=6443',
+      `--secure-port=${port}`,
       '--advertise-address=192.0.2.1',
       '--endpoint-reconciler-type=none',
       '--service-cluster-ip-range=10.96.0.0/16,fd00:96::/112',
@@ -122,7 +129,11 @@ export class ApiServer {
   }
 
   get #admin(): string[] {
-    return [`--kubeconfig=${this.adminKubeconfig}`, `--cache-dir=${this.#path('kubectl-cache')}`];
+    return [
+      `--kubeconfig=${this.adminKubeconfig}`,
+      `--server=https://127.0.0.1:${this.#port}`,
+      `--cache-dir=${this.#path('kubectl-cache')}`,
+    ];
   }
 
   #startEtcd(): void {
@@ -139,7 +150,7 @@ export class ApiServer {
 
   #writeKubeconfig(name: string, user: object): string {
     const path = this.#path(`${name}.kubeconfig`);
-    const cluster = { server: SERVER, 'certificate-authority': this.#authority.caFile };
+    const cluster = { server: `https://127.0.0.1:${PORT}`, 'certificate-authority': this.#authority.caFile };
     const config = {
       apiVersion: 'v1',
       kind: 'Config',

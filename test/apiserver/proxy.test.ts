@@ -2,7 +2,6 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { startBackend } from '../lab/backend.js';
-import { HeldConnections } from '../lab/client.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab } from '../lab/lab.js';
 import { endpointSlice, serviceWithPods } from '../lab/manifest.js';
@@ -82,33 +81,6 @@ t.test('a Service of a real cluster lives and changes', async (t) => {
     [],
     'nothing to complain about',
   );
-});
-
-t.test('an API server that is killed takes nothing along, and what changes meanwhile applies', async (t) => {
-  const { lab, pods, api, kubePortal } = await prepare(t);
-  const echo = { name: 'echo', clusterIPs: [VIP], ports: [{ port: 7000 }] };
-  const web = { name: 'web', clusterIPs: ['10.96.0.11'], ports: [{ port: 80, targetPort: 8080 }] };
-  await api.apply(...serviceWithPods(echo, pods), ...serviceWithPods(web, pods));
-  const ask = () => lab.pod('client').exec('curl', ['-sS', '--max-time', '2', 'http://10.96.0.11']);
-  await kubePortal.until(async () => (await ask()).code === 0, 'the Service is served');
-
-  const held = HeldConnections.open(lab.pod('client'), { address: VIP, port: 7000, connections: 8 });
-  t.match(await held.round(), { answered: 8, errors: [] });
-  await api.kill();
-  await kubePortal.waitForLog(({ msg }) => /does not answer/.test(msg));
-  t.match(await held.round(), { answered: 8, errors: [] }, 'connections live on');
-  t.equal((await ask()).code, 0, 'new connections are served');
-  t.equal(await kubePortal.healthz(), 200);
-
-  await api.start();
-  await api.apply(endpointSlice(web, 'IPv4', [pods[1]]));
-  await api.compact();
-  await kubePortal.until(
-    async () => [await ask(), await ask()].every(({ stdout }) => stdout === 'b\n'),
-    'the change applies',
-  );
-  t.match(await held.round(), { answered: 8, errors: [] }, 'connections still live on');
-  await held.close();
 });
 
 t.test('a taken NodePort is told by an Event', async (t) => {
