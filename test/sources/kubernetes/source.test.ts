@@ -4,6 +4,7 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 import t, { type Test } from 'tap';
 import type { ClusterUser } from '../../../lib/sources/kubernetes/kubeconfig.js';
+import type { KubernetesOptions } from '../../../lib/sources/kubernetes/kubernetes.js';
 import { sh } from '../../redirect/namespace.js';
 import { FakeApiServer, type FakeApiServerOptions, PATHS } from './fake-apiserver.js';
 import { Harness, service, slice } from './harness.js';
@@ -23,15 +24,20 @@ function clusterUserOf({ url }: FakeApiServer): ClusterUser {
   return { cluster: { name: 'test', server: url, skipTLSVerify: false }, user: { name: '' } };
 }
 
-async function prepare(t: Test, options: FakeApiServerOptions = {}) {
+/** @param times shorter ones than in earnest, unless given */
+async function prepare(
+  t: Test,
+  options: FakeApiServerOptions = {},
+  times: KubernetesOptions['times'] = { keepAliveMs: 1000 },
+) {
   const api = await FakeApiServer.forTest(t, options);
-  const harness = new Harness(t, { clusterUser: clusterUserOf(api), times: { keepAliveMs: 1000 } });
+  const harness = new Harness(t, { clusterUser: clusterUserOf(api), times });
   return { api, harness };
 }
 
 /** With one Service, listed and watched. */
-async function prepareSynced(t: Test, options: FakeApiServerOptions = {}) {
-  const { api, harness } = await prepare(t, options);
+async function prepareSynced(t: Test, ...options: [FakeApiServerOptions?, KubernetesOptions['times']?]) {
+  const { api, harness } = await prepare(t, ...options);
   api.put(PATHS.services, service('web'));
   await harness.start();
   await harness.until(() => api.watches === 3, 'three watches');
@@ -258,6 +264,33 @@ t.test('a half-open connection is noticed and replaced', async (t) => {
   await harness.until(() => harness.services.join() === 'web:86', 'what happened behind its back');
   t.equal(listsOf(api, PATHS.services).length, 1);
 });
+
+t.test('a request that gets lost in a half-open connection is made again within 30 s', async (t) => {
+  const { api, harness } = await prepareSynced(t, {}, {});
+  await sleep(1000);
+  api.silently(() => api.put(PATHS.services, service('web', 86)));
+  const requests = `INPUT -p tcp --dport ${api.port} -m length --length 200: -j DROP`;
+  sh(`iptables -A ${requests}`);
+  api.endWatches();
+  let stuck: string[] = [];
+  await harness.until(() => {
+    stuck = portsWithUnsent(api.port);
+    return stuck.length === 3;
+  }, 'three requests under way');
+  // Not even an acknowledgement: the kernel sends no keep-alive probes while it has data to send again.
+  for (const port of stuck) sh(`iptables -A INPUT -p tcp --sport ${port} -j DROP`);
+  sh(`iptables -D ${requests}`);
+  const lost = performance.now();
+  await harness.until(() => harness.services.join() === 'web:86', 'what happened behind its back');
+  const seconds = (performance.now() - lost) / 1000;
+  t.ok(seconds < 30, `${seconds.toFixed(0)} s`);
+});
+
+/** The clients' ports of connections to a port on which something was sent and not acknowledged. */
+function portsWithUnsent(port: number): string[] {
+  const list = sh(`ss -Htn state established dport = :${port}`).trim().split('\n');
+  return list.flatMap((line) => /^\d+\s+[1-9]\d*\s+\S+:(\d+)/.exec(line)?.[1] ?? []);
+}
 
 t.test(
   'a storm of changes ends in the exact state, in few steps, and leaves nothing in memory',
