@@ -1,14 +1,41 @@
 /**
- * An API server with Services, endpoints and a Node on a node's loopback, a program of its own. Its argument is a file
- * with the objects, by the path of their collection.
+ * An API server with Services, endpoints and a Node on a node's loopback, a program of its own. Its arguments are a file
+ * with the objects, by the path of their collection, and the name of one with more, which it follows.
  */
-import { readFileSync } from 'node:fs';
+import { readFileSync, watch } from 'node:fs';
+import { basename, dirname } from 'node:path';
 import { FakeApiServer, type FakeObject } from '../../test/sources/kubernetes/fake-apiserver.js';
 
-const collections = JSON.parse(readFileSync(process.argv[2], 'utf8')) as Record<string, FakeObject[]>;
-const server = new FakeApiServer({ paths: Object.keys(collections) });
-for (const [path, objects] of Object.entries(collections)) {
-  for (const object of objects) server.put(path, object);
+type Collections = Record<string, FakeObject[]>;
+
+const [objectsFile, changingFile] = process.argv.slice(2);
+const read = (file: string) => JSON.parse(readFileSync(file, 'utf8')) as Collections;
+const keyOf = ({ metadata }: FakeObject) => `${metadata.namespace}/${metadata.name}`;
+
+function put(collections: Collections): void {
+  for (const [path, objects] of Object.entries(collections)) {
+    for (const object of objects) server.put(path, object);
+  }
 }
+
+/** Puts the new version in the place of the old one. */
+function replace(old: Collections, next: Collections): void {
+  for (const [path, objects] of Object.entries(old)) {
+    const kept = new Set((next[path] ?? []).map(keyOf));
+    for (const key of objects.map(keyOf)) if (!kept.has(key)) server.delete(path, key);
+  }
+  put(next);
+}
+
+const first = read(objectsFile);
+const server = new FakeApiServer({ paths: Object.keys(first) });
+put(first);
+let changing: Collections = {};
+watch(dirname(changingFile), (_, name) => {
+  if (name !== basename(changingFile)) return;
+  const next = read(changingFile);
+  replace(changing, next);
+  changing = next;
+});
 await server.listen();
 process.stdout.write(`${server.url}\n`);

@@ -12,6 +12,8 @@ import type { Stage } from '../stage.js';
 
 const PROGRAM = fileURLToPath(new URL('api-server-program.js', import.meta.url));
 
+const CHANGING = 'changing.json';
+
 /** What the proxy calls its node. */
 export const NODE_NAME = 'node';
 
@@ -20,15 +22,24 @@ export class ApiServer {
   private constructor(
     /** For a proxy on the same node. */
     readonly kubeconfig: string,
-    private readonly directory: string,
+    /** A directory for versions of {@link changing}, on the same file system. */
+    readonly directory: string,
   ) {}
+
+  /** Where a file with more objects, as {@link writeObjects} writes them, takes the place of the one before by a rename. */
+  get changing(): string {
+    return join(this.directory, CHANGING);
+  }
 
   /** @param ports how many service ports there are */
   static async start({ node, backend }: Stage, ports: number): Promise<ApiServer> {
     const directory = await mkdtemp(join(tmpdir(), 'kube-portal-bench-'));
     const file = join(directory, 'objects.json');
-    writeFileSync(file, JSON.stringify(collections(crowd(ports), node, backend)));
-    const program = node.spawn(process.execPath, [PROGRAM, file]);
+    writeFileSync(
+      file,
+      JSON.stringify({ ...collections(crowd(ports), backend), [PATHS.nodes]: [nodeObject(node)] }),
+    );
+    const program = node.spawn(process.execPath, [PROGRAM, file, join(directory, CHANGING)]);
     const [server] = await program.waitForOutput(/^http:\S+$/m);
     const kubeconfig = join(directory, 'kubeconfig');
     writeFileSync(kubeconfig, stringify(configFor(server)));
@@ -41,18 +52,18 @@ export class ApiServer {
   }
 }
 
-function collections(
-  services: readonly ServiceOptions[],
-  node: Host,
-  backend: Host,
-): Record<string, object[]> {
+/** Writes Services with all that belongs to them, for the API server to read. */
+export function writeObjects(file: string, services: readonly ServiceOptions[], backend: Host): void {
+  writeFileSync(file, JSON.stringify(collections(services, backend)));
+}
+
+function collections(services: readonly ServiceOptions[], backend: Host): Record<string, object[]> {
   const objects = services.flatMap((options) => serviceWithPods(options, [backend]));
   const ofKind = (wanted: string) => objects.filter(({ kind }) => kind === wanted);
   return {
     [PATHS.services]: ofKind('Service'),
     [PATHS.slices]: ofKind('EndpointSlice'),
     [PATHS.endpoints]: services.map((options) => endpoints(options, backend)),
-    [PATHS.nodes]: [nodeObject(node)],
   };
 }
 

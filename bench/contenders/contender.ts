@@ -1,6 +1,6 @@
 import type { Protocol } from '../../lib/model/portal.js';
-import type { KubePortal } from '../../test/lab/kubeportal.js';
 import type { Stage } from '../stage.js';
+import type { ApiServer } from './api-server.js';
 
 /** Something that brings VIP traffic to the backend, at work on a stage. */
 export interface Running {
@@ -8,8 +8,8 @@ export interface Running {
   readonly address: string;
   /** The userspace proxy's main process; null where the kernel does all. */
   readonly pid: number | null;
-  /** Where it is one. */
-  readonly kubePortal?: KubePortal;
+  /** The API server that it follows, where it does. */
+  readonly api?: ApiServer;
   stop(): Promise<void>;
 }
 
@@ -29,8 +29,6 @@ export interface Contender {
   readonly title: string;
   readonly protocols: readonly Protocol[];
   readonly role: Role;
-  /** Whether it follows manifests as they change. */
-  readonly followsManifest?: boolean;
   /** How many service ports it is measured with where many are wanted; undefined where that means nothing. */
   readonly manyPorts?: number;
   /** How many TCP connections it survives under the usual limit of 20,000 descriptors, where these are few. */

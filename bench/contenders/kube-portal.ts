@@ -11,7 +11,7 @@ export function kubePortal(redirect: 'iptables' | 'address', workers: 1 | 2): Co
     protocols: BOTH,
     role: 'own',
     // The number of workers changes nothing that is worth the minutes.
-    ...(workers === 2 && { manyPorts: 10_000, followsManifest: true }),
+    ...(workers === 1 && { manyPorts: 10_000 }),
     async start(stage, { ports, source }) {
       const flags = ['--redirect', redirect, '--workers', String(workers)];
       const api = source === 'api' ? await ApiServer.start(stage, ports) : null;
@@ -30,7 +30,7 @@ export function kubePortal(redirect: 'iptables' | 'address', workers: 1 | 2): Co
         await stop();
         throw error;
       });
-      return { address: VIP, pid: portal.program.pid, kubePortal: portal, stop };
+      return { address: VIP, pid: portal.program.pid, ...(api !== null && { api }), stop };
     },
   };
 }

@@ -9,7 +9,7 @@ import { openFlow } from './flow.js';
 import { type ChangeWork, type LoadResult, MESSAGE_SIZE, NOBODY, type Target } from './plan.js';
 
 /** Between two flows, ms: what a time can be wrong by. */
-const REST = 0.2;
+const REST = 0.5;
 /** A datagram without an answer for so long, ms, is lost. */
 const LOST_AFTER = 200;
 /** So many in a row are no accident: the Service is gone. */
@@ -17,17 +17,21 @@ const LOST_TOGETHER = 3;
 /** A change that nobody sees after so long, ms, never comes. */
 const PATIENCE = 30_000;
 
+/** Between two changes, ms: a storm of them would be gathered. */
+const PACE = 300;
+
 /** Changes the endpoint of a Service again and again, and notes the time from each rename to the first new flow that meets it. */
-export function change(target: Target, { manifest, versions, times }: ChangeWork): LoadResult {
+export function change(target: Target, { file, versions, times }: ChangeWork): LoadResult {
   const latencies: number[] = [];
   const probe = new Probe(target);
-  put(versions[0].file, manifest);
+  put(versions[0].file, file);
   probe.until(versions[0].port);
   const start = performance.now();
   for (let i = 1; i <= times; i++) {
-    const { file, port } = versions[i % versions.length];
-    const changedAt = put(file, manifest);
-    probe.until(port);
+    const version = versions[i % versions.length];
+    probe.rest(PACE);
+    const changedAt = put(version.file, file);
+    probe.until(version.port);
     latencies.push((performance.now() - changedAt) * 1000);
   }
   return {
@@ -44,12 +48,12 @@ function percentile(values: readonly number[], share: number): number {
   return sorted[Math.ceil(values.length * share) - 1];
 }
 
-/** Puts a version in place with a rename, as a ConfigMap mount does. @returns when */
-function put(file: string, manifest: string): number {
-  const hidden = `${file}.next`;
-  copyFileSync(file, hidden);
+/** Puts a version in place with a rename. @returns when */
+function put(version: string, file: string): number {
+  const hidden = `${version}.next`;
+  copyFileSync(version, hidden);
   const now = performance.now();
-  renameSync(hidden, manifest);
+  renameSync(hidden, file);
   return now;
 }
 
@@ -71,9 +75,14 @@ class Probe {
     for (let seen = 0; ; ) {
       seen = this.#ask() === port ? seen + 1 : 0;
       if (seen === wanted) return;
-      if (performance.now() > deadline) throw new Error('a change of the manifest has no effect');
-      Atomics.wait(this.#pillow, 0, 0, REST);
+      if (performance.now() > deadline) throw new Error('a change has no effect');
+      this.rest(REST);
     }
+  }
+
+  /** @param time ms */
+  rest(time: number): void {
+    Atomics.wait(this.#pillow, 0, 0, time);
   }
 
   /** @returns the port of who answers, or NOBODY */

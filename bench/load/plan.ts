@@ -46,8 +46,8 @@ export const NOBODY = 0;
 
 export interface ChangeWork {
   readonly kind: 'change';
-  /** The manifest that kube-portal watches. */
-  readonly manifest: string;
+  /** The file that the API server follows. */
+  readonly file: string;
   /** Its versions, each with the port that answers then, or NOBODY. */
   readonly versions: readonly { readonly file: string; readonly port: number }[];
   readonly times: number;

@@ -1,7 +1,6 @@
-import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
-import type { KubePortal } from '../../test/lab/kubeportal.js';
-import { listOf, serviceWithPods } from '../../test/lab/manifest.js';
+import type { ServiceOptions } from '../../test/lab/manifest.js';
+import { type ApiServer, writeObjects } from '../contenders/api-server.js';
 import { type ChangeWork, NOBODY, SERVER_PORTS } from '../load/plan.js';
 import type { Stage } from '../stage.js';
 import type { Figure } from './figure.js';
@@ -18,50 +17,42 @@ const slowEffect: Figure = { id: 'p99', title: 'p99 ms', better: 'less' };
 const program: Figure = { id: 'program', title: 'Service added, gone: ms', better: 'less' };
 
 /**
- * Among many ports, one Service's endpoint changes: from the manifest's rename to the first new flow that meets the new
- * endpoint. Then the Service goes and comes: from its reading to its effect, as kube-portal's own metric has it.
+ * Among many ports, one Service's endpoint changes: from when the API server has it to the first new flow that meets the
+ * new endpoint. Then the Service goes and comes: from its event to its effect, as kube-portal's own metric has it.
  */
 export const changeRow: Row = {
   id: 'change',
   title: 'One endpoint changes among 10,000 service ports',
   once: true,
   figures: [effect, slowEffect, program],
-  suits: ({ followsManifest = false }) => followsManifest,
-  async measure(turn) {
-    const { stage, running } = await turn.arena(turn.contender.manyPorts);
-    const { kubePortal } = running;
-    if (kubePortal === undefined) return {};
-    const [first, second] = SERVER_PORTS.who.map((port) => version(kubePortal, stage, port));
-    const change = (times: number, ...versions: readonly Version[]) => {
-      const manifest = join(kubePortal.manifestDirectory, 'changing.json');
-      const work = { kind: 'change', manifest, versions, times } as const;
-      return stage.load({ ...turn.span, work, address: ADDRESS, port: PORT });
-    };
-    const { p50, p99 } = await change(Math.ceil(turn.span.duration * CHANGES_PER_SECOND), first, second);
-    const before = await syncs(stage);
-    await change(REDIRECTS, without(kubePortal), first);
-    const after = await syncs(stage);
-    const seconds = (after.seconds - before.seconds) / (after.count - before.count);
-    return { p50: p50 / 1000, p99: p99 / 1000, program: seconds * 1000 };
-  },
+  suits: ({ role, manyPorts }) => role === 'own' && manyPorts !== undefined,
+  measure: (turn) =>
+    turn.inFreshArena({ ports: turn.contender.manyPorts as number, source: 'api' }, async (arena) => {
+      const { stage } = arena;
+      const api = arena.running.api as ApiServer;
+      const [first, second] = SERVER_PORTS.who.map((port) => version(api, stage, port));
+      const change = (times: number, ...versions: readonly Version[]) => {
+        const work = { kind: 'change', file: api.changing, versions, times } as const;
+        return stage.load({ ...turn.span, work, address: ADDRESS, port: PORT });
+      };
+      const { p50, p99 } = await change(Math.ceil(turn.span.duration * CHANGES_PER_SECOND), first, second);
+      const before = await syncs(stage);
+      await change(REDIRECTS, version(api, stage, NOBODY), first);
+      const after = await syncs(stage);
+      const seconds = (after.seconds - before.seconds) / (after.count - before.count);
+      return { p50: p50 / 1000, p99: p99 / 1000, program: seconds * 1000 };
+    }),
 };
 
 type Version = ChangeWork['versions'][number];
 
-/** A manifest with the Service and one endpoint, a port of the pod that answers with its number. */
-function version({ stateDirectory }: KubePortal, { backend }: Stage, targetPort: number): Version {
-  const ports = [{ protocol: 'UDP', port: PORT, targetPort }] as const;
-  const objects = serviceWithPods({ name: 'changing', clusterIPs: [ADDRESS], ports }, [backend]);
-  const file = join(stateDirectory, `changing-${targetPort}.json`);
-  writeFileSync(file, listOf(objects));
+/** The Service with one endpoint, a port of the pod that answers with its number; or no Service. */
+function version({ directory }: ApiServer, { backend }: Stage, targetPort: number): Version {
+  const ports = [{ name: 'who', protocol: 'UDP', port: PORT, targetPort }] as const;
+  const service: ServiceOptions = { name: 'changing', clusterIPs: [ADDRESS], ports };
+  const file = join(directory, `changing-${targetPort}.json`);
+  writeObjects(file, targetPort === NOBODY ? [] : [service], backend);
   return { file, port: targetPort };
-}
-
-/** A manifest without the Service. */
-function without({ stateDirectory }: KubePortal): Version {
-  const file = join(stateDirectory, 'gone.json');
-  writeFileSync(file, listOf([]));
-  return { file, port: NOBODY };
 }
 
 /** How often something took effect, and how long that took altogether. The metrics of many ports take their time. */
