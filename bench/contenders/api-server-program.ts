@@ -4,6 +4,7 @@
  */
 import { readFileSync, watch } from 'node:fs';
 import { basename, dirname } from 'node:path';
+import { isDeepStrictEqual } from 'node:util';
 import { FakeApiServer, type FakeObject } from '../../test/sources/kubernetes/fake-apiserver.js';
 
 type Collections = Record<string, FakeObject[]>;
@@ -12,24 +13,21 @@ const [objectsFile, changingFile] = process.argv.slice(2);
 const read = (file: string) => JSON.parse(readFileSync(file, 'utf8')) as Collections;
 const keyOf = ({ metadata }: FakeObject) => `${metadata.namespace}/${metadata.name}`;
 
-function put(collections: Collections): void {
-  for (const [path, objects] of Object.entries(collections)) {
-    for (const object of objects) server.put(path, object);
-  }
-}
-
-/** Puts the new version in the place of the old one. */
+/** Puts the new version in the place of the old one, where they differ. */
 function replace(old: Collections, next: Collections): void {
-  for (const [path, objects] of Object.entries(old)) {
-    const kept = new Set((next[path] ?? []).map(keyOf));
-    for (const key of objects.map(keyOf)) if (!kept.has(key)) server.delete(path, key);
+  for (const [path, objects] of Object.entries(next)) {
+    const before = new Map((old[path] ?? []).map((object) => [keyOf(object), object]));
+    for (const object of objects) {
+      if (!isDeepStrictEqual(object, before.get(keyOf(object)))) server.put(path, object);
+      before.delete(keyOf(object));
+    }
+    for (const key of before.keys()) server.delete(path, key);
   }
-  put(next);
 }
 
 const first = read(objectsFile);
 const server = new FakeApiServer({ paths: Object.keys(first) });
-put(first);
+replace({}, first);
 let changing: Collections = {};
 watch(dirname(changingFile), (_, name) => {
   if (name !== basename(changingFile)) return;

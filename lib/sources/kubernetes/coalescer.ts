@@ -1,20 +1,23 @@
 /** A change waits so long, ms, for those that come with it, such as a Service's slices. */
 const GATHER_MS = 5;
-/** In a storm of changes, work is done so often, ms, at most. */
+/** In a storm of changes, work is done so often, ms, at most… */
 const PERIOD_MS = 250;
+/** …and so many times at once after a quiet time: a rollout's first changes are not a storm yet. */
+const BURST = 4;
 
 /** Runs work soon after it is asked for, once for any number of requests, and not too often. */
 export class Coalescer {
   readonly #work: () => void;
   #timer: NodeJS.Timeout | undefined;
-  #last = Number.NEGATIVE_INFINITY;
+  /** When all work so far would have been done, one piece a period. */
+  #spentUntil = Number.NEGATIVE_INFINITY;
 
   constructor(work: () => void) {
     this.#work = work;
   }
 
   request(): void {
-    const rest = this.#last + PERIOD_MS - performance.now();
+    const rest = this.#spentUntil - (BURST - 1) * PERIOD_MS - performance.now();
     this.#timer ??= setTimeout(() => this.#run(), Math.max(GATHER_MS, rest));
   }
 
@@ -24,7 +27,7 @@ export class Coalescer {
 
   #run(): void {
     this.#timer = undefined;
+    this.#spentUntil = Math.max(this.#spentUntil, performance.now()) + PERIOD_MS;
     this.#work();
-    this.#last = performance.now();
   }
 }
