@@ -1,3 +1,5 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Running } from '../contenders/contender.js';
 import { cpuOf } from '../cpu.js';
 import { SERVER_PORTS, type Work } from '../load/plan.js';
 import { median } from '../median.js';
@@ -7,6 +9,8 @@ import { cpuPerMillion, type Figure, rate } from './figure.js';
 import type { Row } from './row.js';
 
 const MEGABYTE = 1e6;
+/** What a start has left behind is given back after it, ms. */
+const SETTLING = 2000;
 const MANY = '10,000 service ports (kube-proxy: 2000)';
 /** Loads with many and with few ports, in turn. */
 const PAIRS = 3;
@@ -23,8 +27,7 @@ export const startRow: Row = {
   suits: ({ manyPorts }) => manyPorts !== undefined,
   async measure(turn) {
     const { startSeconds, running } = await turn.arena(turn.contender.manyPorts);
-    if (running.pid === null) return {};
-    return { start: startSeconds, resident: memoryOf(running.pid).resident / MEGABYTE };
+    return { start: startSeconds, ...(await settledMemory(running)) };
   },
 };
 
@@ -36,10 +39,14 @@ export const apiMemoryRow: Row = {
   figures: [resident],
   suits: ({ manyPorts }) => manyPorts !== undefined,
   measure: (turn) =>
-    turn.inFreshArena({ ports: FEW_PORTS, source: 'api' }, async ({ running }) =>
-      running.pid === null ? {} : { resident: memoryOf(running.pid).resident / MEGABYTE },
-    ),
+    turn.inFreshArena({ ports: FEW_PORTS, source: 'api' }, ({ running }) => settledMemory(running)),
 };
+
+async function settledMemory({ pid }: Running): Promise<{ resident?: number }> {
+  if (pid === null) return {};
+  await sleep(SETTLING);
+  return { resident: memoryOf(pid).resident / MEGABYTE };
+}
 
 /** The same load with many ports and with few, in turn, so that a change on the machine meets both. */
 function growthRow(id: string, title: string, port: number, work: Work): Row {
