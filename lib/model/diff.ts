@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import { changesBetween } from './changes.js';
 import type { Portal, Snapshot } from './portal.js';
 
 /** What must happen to get from one snapshot to another. */
@@ -15,24 +16,19 @@ export interface PortalChange {
 }
 
 /**
- * Compares two snapshots by key and content; identical portals (`===`) cost one comparison.
+ * Compares two snapshots by key and content; what they share (`===`) costs next to nothing.
  *
  * A portal that only got another key is a change, so that a renamed port keeps its sockets, its flows and its proxy port.
  */
-export function diffSnapshots(before: Snapshot, after: Snapshot): SnapshotDiff {
+export function diffSnapshots(from: Snapshot, to: Snapshot): SnapshotDiff {
   const added: Portal[] = [];
+  const removed: Portal[] = [];
   const changed: PortalChange[] = [];
-  const others = before.values();
-  for (const [key, portal] of after) {
-    // Nearly all are the same and in the same place, which spares the look-up.
-    if (others.next().value === portal) continue;
-    const known = before.get(key);
-    if (known === undefined) added.push(portal);
-    else if (known !== portal && !isDeepStrictEqual(known, portal))
-      changed.push({ before: known, after: portal });
+  for (const { before, after } of changesBetween(from, to)) {
+    if (after === undefined) removed.push(before!);
+    else if (before === undefined) added.push(after);
+    else if (!isDeepStrictEqual(before, after)) changed.push({ before, after });
   }
-  const kept = after.size - added.length;
-  const removed = kept === before.size ? [] : [...before.values()].filter(({ key }) => !after.has(key));
   if (added.length === 0 || removed.length === 0) return { added, removed, changed };
   const renamed = pairRenamed(removed, added);
   return {

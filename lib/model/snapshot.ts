@@ -1,24 +1,27 @@
 import { isDeepStrictEqual } from 'node:util';
-import { changedValues } from './changes.js';
+import { type Change, changesBetween } from './changes.js';
 import { type Claimed, settleClaims } from './claims.js';
 import { compact } from './compact.js';
 import { selectEndpoints } from './endpoints.js';
 import { type HealthCheck, serviceHealthCheck } from './healthcheck.js';
 import { type Node, sameNode } from './node.js';
 import { type EndpointSlice, type ObjectSet, objectKey } from './objects.js';
-import type { Portal, Snapshot } from './portal.js';
+import type { Portal } from './portal.js';
 import type { Problem } from './problem.js';
+import { type Replacements, SharedMap } from './sharedmap.js';
+import { regroup, type SliceGroups } from './slicegroups.js';
 
 /** The desired state, and what is needed to make the next one from it quickly. */
 export interface Build {
-  readonly snapshot: Snapshot;
+  readonly snapshot: SharedMap<Portal>;
   readonly problems: readonly Problem[];
   /** What load balancers may ask for; the same array (`===`) as before where nothing changed. */
   readonly healthChecks: readonly HealthCheck[];
   readonly objects: ObjectSet;
   readonly node: Node;
-  /** The next two by `namespace/name` of the Service. */
+  /** The next three by `namespace/name` of the Service. */
   readonly claimed: ReadonlyMap<string, Claimed>;
+  readonly groups: SliceGroups;
   readonly parts: Parts;
 }
 
@@ -32,13 +35,14 @@ interface Part {
 
 function nothing(node: Node): Build {
   return {
-    snapshot: new Map(),
+    snapshot: SharedMap.empty(),
     problems: [],
     healthChecks: [],
     objects: { services: new Map(), slices: new Map() },
     node,
     claimed: new Map(),
-    parts: new Map(),
+    groups: SharedMap.empty(),
+    parts: SharedMap.empty(),
   };
 }
 
@@ -53,15 +57,11 @@ export function buildSnapshot(objects: ObjectSet, node: Node, previous: Build = 
   const claimed = sameServices(objects, previous.objects)
     ? previous.claimed
     : settleClaims(objects.services, node.podCidrs, previous.claimed);
-  const dirty = dirtyServices(objects.slices, claimed, previous);
+  const sliceChanges = changesBetween(previous.objects.slices, objects.slices);
+  const dirty = dirtyServices(sliceChanges, claimed, previous.claimed);
   if (dirty.size === 0) return { ...previous, objects, claimed };
-  const slices = slicesOf(objects.slices, dirty);
-  const parts = new Map(previous.parts);
-  for (const key of dirty) {
-    const one = claimed.get(key);
-    if (one === undefined) parts.delete(key);
-    else parts.set(key, makePart(one, slices.get(key) ?? [], node, previous.parts.get(key)));
-  }
+  const groups = regroup(previous.groups, sliceChanges);
+  const parts = previous.parts.with(makeParts(dirty, claimed, groups, node, previous.parts));
   return {
     ...previous,
     snapshot: replacePortals(previous.snapshot, dirty, previous.parts, parts),
@@ -69,6 +69,7 @@ export function buildSnapshot(objects: ObjectSet, node: Node, previous: Build = 
     healthChecks: collectHealthChecks(claimed, parts, dirty, previous),
     objects,
     claimed,
+    groups,
     parts,
   };
 }
@@ -81,43 +82,35 @@ function sameServices({ services }: ObjectSet, previous: ObjectSet): boolean {
   return true;
 }
 
-type Parts = ReadonlyMap<string, Part>;
-type Slices = ReadonlyMap<string, EndpointSlice>;
+type Parts = SharedMap<Part>;
 
 /** Keys of the Services of which something changed: themselves, what they may claim, or a slice. */
-function dirtyServices(slices: Slices, claimed: Build['claimed'], previous: Build): ReadonlySet<string> {
-  const dirty = touchedServices(slices, previous.objects.slices);
-  if (claimed === previous.claimed) return dirty;
-  for (const [key, one] of claimed) if (previous.claimed.get(key) !== one) dirty.add(key);
-  for (const key of previous.claimed.keys()) if (!claimed.has(key)) dirty.add(key);
+function dirtyServices(
+  sliceChanges: readonly Change<EndpointSlice>[],
+  claimed: Build['claimed'],
+  before: Build['claimed'],
+): ReadonlySet<string> {
+  const touched = sliceChanges.flatMap((change) => [change.before, change.after]);
+  const dirty = new Set(touched.flatMap((slice) => slice?.service ?? []));
+  if (claimed === before) return dirty;
+  for (const [key, one] of claimed) if (before.get(key) !== one) dirty.add(key);
+  for (const key of before.keys()) if (!claimed.has(key)) dirty.add(key);
   return dirty;
 }
 
-/** Keys of the Services that gained, lost or changed a slice. */
-function touchedServices(now: Slices, before: Slices): Set<string> {
-  const touched = new Set<string>();
-  let added = 0;
-  for (const slice of changedValues(before, now)) {
-    const old = before.get(objectKey(slice));
-    touched.add(slice.service);
-    if (old === undefined) added += 1;
-    else touched.add(old.service);
+function makeParts(
+  dirty: ReadonlySet<string>,
+  claimed: Build['claimed'],
+  groups: SliceGroups,
+  node: Node,
+  before: Parts,
+): Replacements<Part> {
+  const parts = new Map<string, Part | undefined>();
+  for (const key of dirty) {
+    const one = claimed.get(key);
+    parts.set(key, one && makePart(one, groups.get(key) ?? [], node, before.get(key)));
   }
-  if (now.size - added === before.size) return touched;
-  for (const [key, old] of before) if (!now.has(key)) touched.add(old.service);
-  return touched;
-}
-
-/** Slices by Service, of the Services that are asked for. */
-function slicesOf(slices: Slices, services: ReadonlySet<string>): Map<string, EndpointSlice[]> {
-  const groups = new Map<string, EndpointSlice[]>();
-  for (const slice of slices.values()) {
-    if (!services.has(slice.service)) continue;
-    const group = groups.get(slice.service);
-    if (group === undefined) groups.set(slice.service, [slice]);
-    else group.push(slice);
-  }
-  return groups;
+  return parts;
 }
 
 function makePart(
@@ -149,30 +142,21 @@ function nameProblems(slices: readonly EndpointSlice[]): Problem[] {
 
 /** The snapshot with the new portals of the dirty Services, in the old places; itself where they came out the same. */
 function replacePortals(
-  snapshot: Snapshot,
+  snapshot: Build['snapshot'],
   dirty: ReadonlySet<string>,
   before: Parts,
   after: Parts,
-): Snapshot {
-  const moved = [...dirty].filter((key) => !samePortals(portalsOf(before, key), portalsOf(after, key)));
-  if (moved.length === 0) return snapshot;
-  const result = new Map(snapshot);
-  for (const key of moved) {
-    const portals = portalsOf(after, key);
-    for (const old of portalsOf(before, key)) {
-      if (!portals.some((portal) => portal.key === old.key)) result.delete(old.key);
-    }
-    for (const portal of portals) result.set(portal.key, portal);
+): Build['snapshot'] {
+  const portals = new Map<string, Portal | undefined>();
+  for (const key of dirty) {
+    for (const portal of portalsOf(before, key)) portals.set(portal.key, undefined);
+    for (const portal of portalsOf(after, key)) portals.set(portal.key, portal);
   }
-  return result;
+  return snapshot.with(portals);
 }
 
 function portalsOf(parts: Parts, key: string): readonly Portal[] {
   return parts.get(key)?.portals ?? [];
-}
-
-function samePortals(a: readonly Portal[], b: readonly Portal[]): boolean {
-  return a.length === b.length && a.every((portal, index) => portal === b[index]);
 }
 
 /** In the order of the Services; most changes concern no problem at all and need not look for them. */

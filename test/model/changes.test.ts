@@ -1,5 +1,5 @@
 import t from 'tap';
-import { changedValues, countChanges } from '../../lib/model/changes.js';
+import { changesBetween, countChanges } from '../../lib/model/changes.js';
 import { objectSet, service, slice } from './fixtures.js';
 
 t.test('changes are counted by identity', async (t) => {
@@ -18,8 +18,12 @@ t.test('changes are counted by identity', async (t) => {
 t.test('what changed is found wherever it stands', async (t) => {
   const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((name) => ({ name }));
   const before = new Map(Object.entries({ a, b, c }));
-  t.same(changedValues(before, new Map(before)), []);
-  t.same(changedValues(before, new Map(Object.entries({ c, b, a }))), [], 'in another order');
-  t.same(changedValues(before, new Map(Object.entries({ b, c, d }))), [d], 'one gone, one there');
-  t.same(changedValues(before, new Map(Object.entries({ a, b: d, c }))), [d], 'one replaced');
+  const changesTo = (after: object) => changesBetween(before, new Map(Object.entries(after)));
+  t.same(changesTo({ a, b, c }), []);
+  t.same(changesTo({ c, b, a }), [], 'in another order');
+  t.same(changesTo({ b, c, d }), [
+    { before: undefined, after: d },
+    { before: a, after: undefined },
+  ]);
+  t.same(changesTo({ a, b: d, c }), [{ before: b, after: d }]);
 });

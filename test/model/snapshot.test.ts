@@ -4,6 +4,7 @@ import t from 'tap';
 import { diffSnapshots } from '../../lib/model/diff.js';
 import type { EndpointSlice, Service } from '../../lib/model/objects.js';
 import { describeProblem } from '../../lib/model/problem.js';
+import { SharedMap } from '../../lib/model/sharedmap.js';
 import type { Build } from '../../lib/model/snapshot.js';
 import { anyObjects } from './arbitrary.js';
 import { buildHere, objectSet, service, slice } from './fixtures.js';
@@ -320,6 +321,47 @@ t.test('building on a previous state and from scratch give the same', async (t) 
   t.pass();
 });
 
+t.test('so it does among many Services, of whose slices some change', async (t) => {
+  const MANY = 200;
+  const services = Array.from({ length: MANY }, (_, n) =>
+    service({ clusterIP: `10.96.0.${n}` }, { name: `s${n}` }),
+  );
+  const sliceOf = (name: number, owner: number, host: number) =>
+    slice(
+      [{ addresses: [`10.1.0.${host}`] }],
+      { addressType: host === 0 ? 'FQDN' : 'IPv4' },
+      { name: `x${name}`, labels: { 'kubernetes.io/service-name': `s${owner}` } },
+    );
+  const first = objectSet(
+    services,
+    services.map((_, n) => sliceOf(n, n, 1)),
+  );
+  const anyChange = fc
+    .tuple(fc.nat(MANY), fc.nat(MANY), fc.option(fc.nat(3), { nil: undefined }))
+    .map(([name, owner, host]): [string, EndpointSlice | undefined] => [
+      `default/x${name}`,
+      host === undefined ? undefined : sliceOf(name, owner, host),
+    ]);
+  fc.assert(
+    fc.property(fc.array(fc.array(anyChange, { maxLength: 5 }), { maxLength: 5 }), (steps) => {
+      let slices = SharedMap.empty<EndpointSlice>().with(first.slices);
+      let build = buildHere({ ...first, slices });
+      for (const step of steps) {
+        slices = slices.with(new Map(step));
+        build = buildHere({ ...first, slices }, build);
+      }
+      const fresh = buildHere({ ...first, slices });
+      return (
+        isDeepStrictEqual(build.snapshot, fresh.snapshot) &&
+        isDeepStrictEqual(build.problems, fresh.problems) &&
+        isDeepStrictEqual(build.groups, fresh.groups)
+      );
+    }),
+    { numRuns: 50 },
+  );
+  t.pass();
+});
+
 t.test(
   'no two portals share a VIP with port and protocol, or a node port; ids are unique in a portal',
   async (t) => {
@@ -363,7 +405,7 @@ t.test('a diff applied to before gives after', async (t) => {
         if (isDeepStrictEqual(change.before, change.after)) return false;
       }
       for (const { after } of diff.changed) applied.set(after.key, after);
-      return isDeepStrictEqual(applied, after.snapshot);
+      return isDeepStrictEqual(applied, new Map(after.snapshot));
     }),
     { numRuns: 500 },
   );

@@ -1,0 +1,114 @@
+/** With so many entries or fewer, a map is one shard, which keeps the order in which they came. */
+const SMALL = 64;
+/**
+ * A large map's shards. At 10,000 entries one is about as long as the list of them, both of which a change copies. A prime:
+ * with a power of two, the hashes of names that differ in a number fill some shards and leave others empty.
+ */
+const SHARDS = 127;
+
+/** New values by their keys; undefined takes the entry away. */
+export type Replacements<T> = ReadonlyMap<string, T | undefined>;
+
+/**
+ * A map that never changes. What {@link with} makes of it shares all but a few shards, so that a change among many thousand
+ * entries neither copies them nor has to be looked for among them.
+ *
+ * Which shards there are depends on the entries alone: two maps with equal entries are equal, however each was made.
+ */
+export class SharedMap<T> implements ReadonlyMap<string, T> {
+  readonly size: number;
+
+  private constructor(private readonly shards: readonly ReadonlyMap<string, T>[]) {
+    this.size = sizeOf(shards);
+  }
+
+  static empty<T>(): SharedMap<T> {
+    return new SharedMap<T>([new Map()]);
+  }
+
+  /** This map with the replacements; itself (`===`) if these are its values already. */
+  with(replacements: Replacements<T>): SharedMap<T> {
+    const shards = replaced(this.shards, replacements);
+    return shards === this.shards ? this : new SharedMap(fitted(shards));
+  }
+
+  /** Where the two maps may differ: parts of this one, each with the part of the other that would have its keys. */
+  partsUnlike(other: SharedMap<T>): [ReadonlyMap<string, T>, ReadonlyMap<string, T>][] {
+    if (this.shards.length !== other.shards.length) return [[this, other]];
+    const indices = [...this.shards.keys()].filter((index) => this.shards[index] !== other.shards[index]);
+    return indices.map((index) => [this.shards[index]!, other.shards[index]!]);
+  }
+
+  get(key: string): T | undefined {
+    return shardOf(this.shards, key).get(key);
+  }
+
+  has(key: string): boolean {
+    return shardOf(this.shards, key).has(key);
+  }
+
+  *entries(): Generator<[string, T], undefined> {
+    for (const shard of this.shards) yield* shard.entries();
+  }
+
+  *keys(): Generator<string, undefined> {
+    for (const shard of this.shards) yield* shard.keys();
+  }
+
+  *values(): Generator<T, undefined> {
+    for (const shard of this.shards) yield* shard.values();
+  }
+
+  [Symbol.iterator](): Generator<[string, T], undefined> {
+    return this.entries();
+  }
+
+  forEach(visit: (value: T, key: string, map: ReadonlyMap<string, T>) => void): void {
+    for (const [key, value] of this) visit(value, key, this);
+  }
+}
+
+/** Copies of the shards that change, beside the others; the same array if none does. */
+function replaced<T>(
+  shards: readonly ReadonlyMap<string, T>[],
+  replacements: Replacements<T>,
+): readonly ReadonlyMap<string, T>[] {
+  const copies = new Map<number, Map<string, T>>();
+  for (const [key, value] of replacements) {
+    const index = indexOf(key, shards.length);
+    const shard = copies.get(index) ?? shards[index]!;
+    if (shard.get(key) === value) continue;
+    const copy = copies.get(index) ?? new Map(shard);
+    copies.set(index, copy);
+    if (value === undefined) copy.delete(key);
+    else copy.set(key, value);
+  }
+  return copies.size === 0 ? shards : shards.map((shard, index) => copies.get(index) ?? shard);
+}
+
+/** The same entries in as many shards as their number asks for. */
+function fitted<T>(shards: readonly ReadonlyMap<string, T>[]): readonly ReadonlyMap<string, T>[] {
+  const wanted = sizeOf(shards) <= SMALL ? 1 : SHARDS;
+  if (shards.length === wanted) return shards;
+  const result = Array.from({ length: wanted }, () => new Map<string, T>());
+  for (const shard of shards) {
+    for (const [key, value] of shard) result[indexOf(key, wanted)]!.set(key, value);
+  }
+  return result;
+}
+
+function shardOf<T>(shards: readonly ReadonlyMap<string, T>[], key: string): ReadonlyMap<string, T> {
+  return shards[indexOf(key, shards.length)]!;
+}
+
+/** The characters as digits of a number, which is the hash of Java's strings. */
+function indexOf(key: string, count: number): number {
+  if (count === 1) return 0;
+  let hash = 0;
+  for (let at = 0; at < key.length; at++) hash = (Math.imul(hash, 31) + key.charCodeAt(at)) | 0;
+  return (hash >>> 0) % count;
+}
+
+function sizeOf(shards: readonly ReadonlyMap<string, unknown>[]): number {
+  return shards.reduce((size, shard) => size + shard.size, 0);
+}
