@@ -2,14 +2,13 @@ import { isDeepStrictEqual } from 'node:util';
 import { objectKey } from '../../model/objects.js';
 import type { Parsed } from '../../model/parse.js';
 import type { Problem } from '../../model/problem.js';
+import { SharedMap } from '../../model/sharedmap.js';
 
 interface Entry<T> {
   /** Of the API object, to name it in Events. */
   readonly uid: string;
   /** What the last good version came to. */
   readonly values: readonly T[];
-  /** What is wrong with the present version. */
-  readonly problem: Problem | null;
 }
 
 /**
@@ -20,7 +19,11 @@ export class Mirror<T> {
   readonly #entries = new Map<string, Entry<T>>();
   readonly #keyOf: (value: T) => string;
   readonly #onChange: () => void;
-  #values: ReadonlyMap<string, T> | null = new Map();
+  /** What is wrong with the present versions of objects, by their keys. */
+  readonly #problems = new Map<string, Problem>();
+  /** What changed since the values were last asked for; undefined is gone. */
+  readonly #pending = new Map<string, T | undefined>();
+  #values = SharedMap.empty<T>();
 
   /** @param onChange called after every change of the values or of the problems */
   constructor(keyOf: (value: T) => string, onChange: () => void) {
@@ -30,12 +33,13 @@ export class Mirror<T> {
 
   /** All values by their keys. The same map as long as nothing changes. */
   get values(): ReadonlyMap<string, T> {
-    this.#values ??= this.#collect();
+    this.#values = this.#values.with(this.#pending);
+    this.#pending.clear();
     return this.#values;
   }
 
   get problems(): Problem[] {
-    return [...this.#entries.values()].flatMap(({ problem }) => problem ?? []);
+    return [...this.#problems.values()];
   }
 
   /** The uid of an object, by `namespace/name`. */
@@ -50,10 +54,11 @@ export class Mirror<T> {
     const parsed = parse(raw);
     const known = before?.values ?? [];
     const values = parsed.ok ? this.#reuse(parsed.value, known) : known;
-    const problem = parsed.ok ? null : parsed.problem;
-    this.#entries.set(key, { uid, values, problem });
-    if (values !== known) this.#values = null;
-    if (values !== known || problem || before?.problem) this.#onChange();
+    this.#entries.set(key, { uid, values });
+    const hadProblem = this.#problems.delete(key);
+    if (!parsed.ok) this.#problems.set(key, parsed.problem);
+    this.#replace(known, values);
+    if (values !== known || hadProblem || !parsed.ok) this.#onChange();
     return key;
   }
 
@@ -77,17 +82,18 @@ export class Mirror<T> {
     });
   }
 
-  #collect(): Map<string, T> {
-    const all = new Map<string, T>();
-    for (const { values } of this.#entries.values()) {
-      for (const value of values) all.set(this.#keyOf(value), value);
-    }
-    return all;
+  #replace(before: readonly T[], after: readonly T[]): void {
+    if (before === after) return;
+    for (const value of before) this.#pending.set(this.#keyOf(value), undefined);
+    for (const value of after) this.#pending.set(this.#keyOf(value), value);
   }
 
   #drop(key: string): void {
-    if (!this.#entries.delete(key)) return;
-    this.#values = null;
+    const entry = this.#entries.get(key);
+    if (entry === undefined) return;
+    this.#entries.delete(key);
+    this.#problems.delete(key);
+    this.#replace(entry.values, []);
     this.#onChange();
   }
 }
