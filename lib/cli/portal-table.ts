@@ -3,8 +3,9 @@ import { table } from './table.js';
 
 const MOST_ENDPOINTS_SHOWN = 4;
 
-/** The portals of a node as a table, one row each; with counters also what each carries now. */
-export function portalTable(portals: readonly PortalStatus[], counters?: readonly PortalCounters[]): string {
+/** The portals of a node as a table, one row each, sorted by their keys; with counters also what each carries now. */
+export function portalTable(unsorted: readonly PortalStatus[], counters?: readonly PortalCounters[]): string {
+  const portals = unsorted.toSorted((a, b) => (a.key < b.key ? -1 : 1));
   const titles = ['SERVICE', 'VIP:PORT', 'PROTOCOL', 'ENDPOINTS', 'AFFINITY', 'STATE'];
   const rows = portals.map((portal) => [
     portal.portName === '' ? portal.service : `${portal.service}:${portal.portName}`,

@@ -32,6 +32,13 @@ t.test('IPv6 addresses are bracketed, node ports and problems are shown', (t) =>
   t.end();
 });
 
+t.test('the rows are sorted, in whatever order the portals came to be', (t) => {
+  const named = (name: string) => portalStatus({ key: `${name}/TCP/IPv4`, service: name, portName: '' });
+  const text = portalTable(['b/web', 'a/web', 'b/api'].map(named));
+  t.same(text.match(/^[ab]\/\w+/gm), ['a/web', 'b/api', 'b/web']);
+  t.end();
+});
+
 t.test('many endpoints are summed up', (t) => {
   const endpoints = Array.from({ length: 7 }, (_, index) => `10.0.0.${index}:80`);
   const text = portalTable([portalStatus({ endpoints })]);
