@@ -13,8 +13,8 @@ import { SOCKADDR_SIZE } from '../sys/sockaddr.js';
 export type FlowIndex = number;
 export const NONE = -1;
 
-/** Milliseconds. */
-const UNREPLIED_HANDICAP = 10_000;
+/** Flows without a reply may be this share of all; beyond it they push out each other. */
+const UNREPLIED_SHARE = 0.25;
 
 /** A received datagram's sender and destination: where they start in the receive ring's memory, in words. */
 export interface DatagramHead {
@@ -51,6 +51,8 @@ export class FlowTable {
   readonly #newest = [NONE, NONE];
   readonly #oldest = [NONE, NONE];
   #free = 0;
+  /** How many flows had no reply yet. */
+  #unreplied = 0;
 
   constructor(capacity: number) {
     this.capacity = capacity;
@@ -101,6 +103,7 @@ export class FlowTable {
     this.lastUsed[flow] = now;
     this.#link(flow);
     this.size++;
+    this.#unreplied++;
     return flow;
   }
 
@@ -110,6 +113,7 @@ export class FlowTable {
     this.#next[flow] = this.#free;
     this.#free = flow;
     this.size--;
+    if (this.#replied[flow] === 0) this.#unreplied--;
   }
 
   /** The flow carried something: it is now the last to go. */
@@ -125,6 +129,7 @@ export class FlowTable {
     if (this.#replied[flow] === 1) return;
     this.#unlink(flow);
     this.#replied[flow] = 1;
+    this.#unreplied--;
     this.#link(flow);
   }
 
@@ -138,14 +143,14 @@ export class FlowTable {
   }
 
   /**
-   * The flow to give up first, or NONE. One without a reply counts as older than it is, so that a flood of spoofed
-   * sources does not push out clients that are being served; not so much older that a new client had no chance.
+   * The flow to give up first, or NONE. A flood of spoofed sources pushes out its own kind and few of the clients that are
+   * being served; a look-up that waits for its answer, one of a few, is not pushed out by those that have theirs.
    */
   victim(): FlowIndex {
     const unreplied = this.oldest(false);
     const replied = this.oldest(true);
     if (unreplied === NONE || replied === NONE) return Math.max(unreplied, replied);
-    return this.lastUsed[unreplied] - UNREPLIED_HANDICAP <= this.lastUsed[replied] ? unreplied : replied;
+    return this.#unreplied > this.size * UNREPLIED_SHARE ? unreplied : replied;
   }
 
   #matches(flow: FlowIndex, listener: number, head: DatagramHead, isV6: boolean): boolean {

@@ -127,21 +127,24 @@ class Model {
   }
 }
 
-t.test('a flood without replies evicts its own kind, but not before it had a chance', async (t) => {
-  const table = new FlowTable(4);
-  const add = (port: number, now: number) => {
+t.test('flows without a reply push out each other once they are more than a quarter', async (t) => {
+  const table = new FlowTable(8);
+  const add = (port: number) => {
     const one = who({ port });
-    return table.add(one.listener, headOf(one, false), false, now);
+    return table.add(one.listener, headOf(one, false), false, port);
   };
   t.equal(table.victim(), NONE, 'nothing to give up');
-  const served = add(1, 0);
-  t.equal(table.victim(), served, 'the only one');
-  table.markReplied(served);
-  t.equal(table.victim(), served);
-  const spoofed = add(2, 9000);
-  t.equal(table.victim(), spoofed, 'a little younger, and without a reply');
-  table.touch(spoofed, 30_000);
-  t.equal(table.victim(), served, 'idle for so long that a new client is worth more');
-  table.touch(served, 30_000);
-  t.equal(table.victim(), spoofed);
+  const first = add(1);
+  t.equal(table.victim(), first, 'the only one');
+  table.markReplied(first);
+  t.equal(table.victim(), first);
+  for (const port of [2, 3]) table.markReplied(add(port));
+  const waiting = add(4);
+  t.equal(table.victim(), first, 'one look-up that waits among those that have their answers');
+  const spoofed = add(5);
+  t.equal(table.victim(), waiting, 'a flood: the oldest of its kind');
+  table.remove(waiting);
+  t.equal(table.victim(), first, 'no flood any more');
+  table.markReplied(spoofed);
+  t.equal(table.victim(), first);
 });

@@ -1,7 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { startBackend } from '../lab/backend.js';
-import { flood } from '../lab/client.js';
+import { askUdp, flood } from '../lab/client.js';
 import { Relay, VIP } from './relay.js';
 import { UdpTalker } from './udp-talker.js';
 
@@ -58,5 +58,31 @@ t.test('20,000 spoofed UDP sources in ten seconds', async (t) => {
   t.ok(
     counters.some(({ flowsEvicted }) => flowsEvicted > 0),
     'there were more sources than flows',
+  );
+});
+
+t.test('look-ups one after the other, many more than there can be flows', async (t) => {
+  const relay = await Relay.forTest(t, {
+    udp: [UDP],
+    servers: ['a', 'b'],
+    flags: ['--workers', '1'],
+    descriptorLimit: 600,
+  });
+  for (const pod of relay.servers) await startBackend(pod, { udp: { [UDP]: 'name' } });
+  const sockets = 3000;
+  const replies = await askUdp(relay.client, {
+    address: VIP,
+    port: UDP,
+    sockets,
+    concurrency: 32,
+    patienceMs: 5000,
+  });
+  const lost = replies.filter(({ answers }) => answers.includes('silence'));
+  t.equal(replies.length, sockets);
+  t.same(lost, [], 'a look-up under way is not given up for those that have their answers');
+  const { counters } = await relay.kubePortal.status();
+  t.ok(
+    counters.some(({ flowsEvicted }) => flowsEvicted > 1000),
+    'there were more look-ups than flows',
   );
 });
