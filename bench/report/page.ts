@@ -56,5 +56,5 @@ export function picture(
   const plot = overviewPlot(summaries, rows, contenders);
   const style = element('style', {}, STYLE);
   const paper = element('rect', { width: '100%', height: '100%', rx: 6, class: 'paper' });
-  return `${plot.replace('>', `>${style}${paper}`)}\n`;
+  return `${plot.replace('</title>', `</title>${style}${paper}`)}\n`;
 }
