@@ -1,4 +1,5 @@
 import type { Protocol } from '../lib/model/portal.js';
+import { DDS_PORTS } from '../test/lab/ddsperf.js';
 import { SERVER_PORTS } from './load/plan.js';
 
 /** The virtual IP that clients use. */
@@ -6,9 +7,6 @@ export const VIP = '10.96.0.10';
 
 /** What iperf3 listens on. */
 export const IPERF_PORT = 5201;
-
-/** Where participant 0 of domain 0 listens (DDSI-RTPS 9.6.1). */
-export const DDS_PORTS = { discovery: 7410, data: 7411 } as const;
 
 export interface ServicePort {
   readonly name: string;

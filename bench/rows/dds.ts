@@ -1,22 +1,11 @@
-import type { Host } from '../../test/lab/host.js';
-import type { Program } from '../../test/lab/program.js';
+import { startDdsClient, startDdsServer } from '../../test/lab/ddsperf.js';
 import { cpuOf } from '../cpu.js';
 import type { Span } from '../load/plan.js';
-import { DDS_PORTS } from '../service.js';
 import type { Turn } from '../turn.js';
 import { cpuPerGibibyte, cpuPerMillion, type Figure, p50, p99, rate } from './figure.js';
 import { type Row, relays } from './row.js';
 
 const GIBIBYTE = 2 ** 30;
-
-/** A ddsperf with Cyclone DDS set up for unicast. */
-function ddsperf(host: Host, args: readonly string[], settings: string): Program {
-  const common = `
-    <General><AllowMulticast>false</AllowMulticast></General>
-    <Discovery><ParticipantIndex>0</ParticipantIndex></Discovery>`;
-  const env = { CYCLONEDDS_URI: `<CycloneDDS><Domain>${common}${settings}</Domain></CycloneDDS>` };
-  return host.spawn('ddsperf', args, { env });
-}
 
 interface Link {
   /** What ddsperf does in the backend pod, which says that it lives at the service's address. */
@@ -37,11 +26,9 @@ interface LinkReport {
 async function runLink(turn: Turn, { backend, client }: Link): Promise<LinkReport> {
   const { stage, running } = await turn.arena();
   const { address, pid } = running;
-  const external = `<General><ExternalNetworkAddress>${address}</ExternalNetworkAddress></General>`;
-  const peer = `<Discovery><Peers><Peer address="${address}:${DDS_PORTS.discovery}"/></Peers></Discovery>`;
-  const server = ddsperf(stage.backend, backend, external);
+  const server = startDdsServer(stage.backend, backend, address);
   const { result, seconds } = await cpuOf(pid, () =>
-    ddsperf(stage.client, ['-D', String(secondsFor(turn.span)), ...client], peer).finish(),
+    startDdsClient(stage.client, ['-D', String(secondsFor(turn.span)), ...client], address).finish(),
   );
   await server.stop();
   return { backend: server.stdout, client: result.stdout, seconds };

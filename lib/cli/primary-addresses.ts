@@ -1,4 +1,5 @@
 import { WILDCARD } from '../controlplane/nodeaddresses.js';
+import { familyOf } from '../model/address.js';
 import type { NodeState } from '../model/node.js';
 import type { BindAddresses } from './parse.js';
 
@@ -12,6 +13,6 @@ export function primaryAddresses(
 ): readonly string[] {
   return (['IPv4', 'IPv6'] as const).flatMap((family) => {
     if (bindAddress[family] !== WILDCARD[family]) return bindAddress[family];
-    return node?.addresses.find((address) => address.includes(':') === (family === 'IPv6')) ?? [];
+    return node?.addresses.find((address) => familyOf(address) === family) ?? [];
   });
 }

@@ -15,6 +15,8 @@ const PORT = 6443;
 /** Where an API server can be that only the test knows of. */
 export const OTHER_PORT = 6444;
 const ETCD = 'http://127.0.0.1:2379';
+/** The Node that a kube-portal of a test is given with --hostname-override=robot. */
+export const NODE = { apiVersion: 'v1', kind: 'Node', metadata: { name: 'robot' } };
 export const RBAC_MANIFEST = join(ROOT, 'deploy/rbac.yaml');
 
 /** Where the programs run: a host of the lab, or where the test itself runs. */

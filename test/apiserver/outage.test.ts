@@ -6,13 +6,12 @@ import { askEach, HeldConnections } from '../lab/client.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab, type Pod } from '../lab/lab.js';
 import { endpointSlice, type ServiceOptions, serviceWithPods } from '../lab/manifest.js';
-import { ApiServer, OTHER_PORT } from './apiserver.js';
+import { ApiServer, NODE, OTHER_PORT } from './apiserver.js';
 
 const OUTAGE_MS = 60_000;
 /** A connection on which nothing arrives any more must have been replaced by then. */
 const HALF_OPEN_MS = 30_000;
 const HELD = 8;
-const NODE = { apiVersion: 'v1', kind: 'Node', metadata: { name: 'robot' } };
 const FLAGS = ['--hostname-override=robot', '--v=4'];
 
 /** Nobody changes it. */
@@ -116,6 +115,13 @@ t.test('an API server that cannot be seen takes nothing along, and no change is 
     return own.map((line) => /:(\d+)\s+127\.0\.0\.1:6443/.exec(line)?.[1] ?? line);
   };
   const traffic = new Traffic(lab.pod('client'));
+  /** The last state that the proxy sees before the API server is killed. */
+  const seen = [
+    [ECHO, pods],
+    [SCALED, pods],
+    [GONE, [a]],
+    [MOVED, [a]],
+  ] as const;
   await becomes(
     [
       [ECHO, pods],
@@ -140,12 +146,7 @@ t.test('an API server that cannot be seen takes nothing along, and no change is 
   await api.apply(endpointSlice(SCALED, 'IPv4', pods));
   await traffic.check(t, 'half-open');
   await becomes(
-    [
-      [ECHO, pods],
-      [SCALED, pods],
-      [GONE, [a]],
-      [MOVED, [a]],
-    ],
+    seen,
     'a change behind the back of half-open connections',
     HALF_OPEN_MS - (performance.now() - dropped),
   );
@@ -181,15 +182,7 @@ t.test('an API server that cannot be seen takes nothing along, and no change is 
   }
   t.equal(await kubePortal.healthz(), 200);
   await changed;
-  await becomes(
-    [
-      [ECHO, pods],
-      [SCALED, pods],
-      [GONE, [a]],
-      [MOVED, [a]],
-    ],
-    'nothing has changed',
-  );
+  await becomes(seen, 'nothing has changed');
 
   await api.start();
   const watch = `/api/v1/services?watch=1&timeoutSeconds=1&resourceVersion=${version.metadata.resourceVersion}`;

@@ -5,10 +5,9 @@ import { startBackend } from '../lab/backend.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab } from '../lab/lab.js';
 import { endpointSlice, serviceWithPods } from '../lab/manifest.js';
-import { ApiServer } from './apiserver.js';
+import { ApiServer, NODE } from './apiserver.js';
 
 const VIP = '10.96.0.10';
-const NODE = { apiVersion: 'v1', kind: 'Node', metadata: { name: 'robot' } };
 const FLAGS = ['--hostname-override=robot', '--v=4'];
 
 t.setTimeout(240_000);

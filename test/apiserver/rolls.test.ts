@@ -9,7 +9,7 @@ import { Lab, type Pod } from '../lab/lab.js';
 import { endpointSlice, type ServiceOptions, service } from '../lab/manifest.js';
 import type { Program } from '../lab/program.js';
 import { startDnsmasq, startNginx } from '../lab/servers.js';
-import { ApiServer } from './apiserver.js';
+import { ApiServer, NODE } from './apiserver.js';
 import { LookupLoad, WebLoad } from './load.js';
 
 /** Longer than any look-up takes, as CoreDNS goes on for a while after it was told to end (`health { lameduck }`). */
@@ -17,7 +17,6 @@ const GRACE_MS = 2_000;
 /** What the name server behind the name servers takes for an answer: so there are always look-ups under way. */
 const UPSTREAM_MS = 500;
 const ROLLS = 3;
-const NODE = { apiVersion: 'v1', kind: 'Node', metadata: { name: 'robot' } };
 const FLAGS = ['--hostname-override=robot', '--v=4'];
 const DNS: ServiceOptions = {
   name: 'dns',

@@ -6,11 +6,10 @@ import { KubePortal } from '../lab/kubeportal.js';
 import { Lab } from '../lab/lab.js';
 import type { Program } from '../lab/program.js';
 import { tallies } from '../lab/tally.js';
-import { ApiServer } from './apiserver.js';
+import { ApiServer, NODE } from './apiserver.js';
 import { crowdVip, ownEndpoints, PODS, SERVICES, TARGET_PORT } from './crowd.js';
 import type { CrowdReport } from './crowd-program.js';
 
-const NODE = { apiVersion: 'v1', kind: 'Node', metadata: { name: 'robot' } };
 const FLAGS = ['--hostname-override=robot'];
 const STORM = { perSecond: 1_000, seconds: 30 };
 /** Between two looks at a daemon in a storm. */

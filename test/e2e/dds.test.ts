@@ -1,4 +1,5 @@
 import t from 'tap';
+import { DDS_PORTS, startDdsClient, startDdsServer } from '../lab/ddsperf.js';
 import type { Host } from '../lab/host.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab, type Pod } from '../lab/lab.js';
@@ -6,46 +7,30 @@ import { serviceWithPods } from '../lab/manifest.js';
 import type { Program } from '../lab/program.js';
 
 const VIP = '10.96.0.30';
-/** Where participant 0 of domain 0 listens (DDSI-RTPS 9.6.1): discovery on 7410, data on 7411. */
-const DISCOVERY = 7410;
-const DATA = 7411;
 const REPLICAS = ['a', 'b', 'c'] as const;
 const ROBOT = {
   name: 'robot',
   clusterIPs: [VIP],
   affinity: true,
   ports: [
-    { name: 'discovery', protocol: 'UDP', port: DISCOVERY },
-    { name: 'data', protocol: 'UDP', port: DATA },
+    { name: 'discovery', protocol: 'UDP', port: DDS_PORTS.discovery },
+    { name: 'data', protocol: 'UDP', port: DDS_PORTS.data },
   ],
 } as const;
 
 /** Answers pings as a participant that says it lives at the VIP. */
 function startPong(pod: Host): Program {
-  return startDds(
-    pod,
-    ['pong'],
-    `<General><ExternalNetworkAddress>${VIP}</ExternalNetworkAddress></General>`,
-  );
+  return startDdsServer(pod, ['pong'], VIP);
 }
 
 /** A hundred pings a second, and a line with their round trip times every second. */
 function startPing(client: Host): Program {
-  const peers = `<Peers><Peer address="${VIP}:${DISCOVERY}"/></Peers>`;
-  return startDds(client, ['ping', '100Hz'], `<Discovery>${peers}</Discovery>`);
-}
-
-function startDds(host: Host, args: readonly string[], settings: string): Program {
-  const common = `
-    <General><AllowMulticast>false</AllowMulticast></General>
-    <Discovery><ParticipantIndex>0</ParticipantIndex></Discovery>`;
-  const env = { CYCLONEDDS_URI: `<CycloneDDS><Domain>${common}${settings}</Domain></CycloneDDS>` };
-  return host.spawn('ddsperf', args, { env });
+  return startDdsClient(client, ['ping', '100Hz'], VIP);
 }
 
 /** Counts in a pod what arrives for discovery and for data; connection tracking and reassembly change nothing here. */
 async function countDatagrams(pod: Host): Promise<void> {
-  for (const port of [DISCOVERY, DATA]) {
+  for (const port of [DDS_PORTS.discovery, DDS_PORTS.data]) {
     await pod.must('iptables', ['-A', 'INPUT', '-p', 'udp', '--dport', `${port}`, '-j', 'ACCEPT']);
   }
 }
@@ -57,7 +42,7 @@ interface Met {
 
 async function metBy(pod: Host): Promise<Met> {
   const list = await pod.must('iptables', ['-L', 'INPUT', '-v', '-n', '-x']);
-  const [discovery, data] = [DISCOVERY, DATA].map((port) =>
+  const [discovery, data] = [DDS_PORTS.discovery, DDS_PORTS.data].map((port) =>
     Number(new RegExp(`^\\s*(\\d+) .*dpt:${port}$`, 'm').exec(list)?.[1]),
   );
   return { discovery, data };
