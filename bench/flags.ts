@@ -25,7 +25,7 @@ const QUICK = {
   warmup: 0.2,
   attempts: 1,
   rows: ['udp', 'one-way-1x64', 'dds-1k', 'connect', 'roundtrip-1', 'roundtrip-32', 'bulk-1'],
-  without: ['kube-portal-address-1'],
+  without: ['nginx-plain', 'kube-portal-address-1'],
 };
 
 const list = (text: string) => text.split(',');

@@ -3,6 +3,7 @@ import type { Host } from '../test/lab/host.js';
 import { Lab } from '../test/lab/lab.js';
 import type { Program } from '../test/lab/program.js';
 import type { LoadPlan, LoadResult, Target } from './load/plan.js';
+import { congestionControl } from './machine.js';
 import { IPERF_PORT } from './service.js';
 
 /** For a load program beyond its own time. */
@@ -27,7 +28,10 @@ export class Stage {
     try {
       const stage = new Stage(lab);
       for (const host of [stage.node, stage.backend, stage.client]) {
-        await host.sysctl({ 'net/ipv4/ip_local_port_range': '10000 65535' });
+        await host.sysctl({
+          'net/ipv4/ip_local_port_range': '10000 65535',
+          'net/ipv4/tcp_congestion_control': congestionControl(),
+        });
       }
       const server = stage.backend.spawn(process.execPath, [program('server')]);
       const iperf = stage.backend.spawn('iperf3', ['-s', '-p', String(IPERF_PORT), '--forceflush']);

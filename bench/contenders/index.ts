@@ -3,7 +3,7 @@ import type { Contender } from './contender.js';
 import { haproxy } from './haproxy.js';
 import { direct, dnat } from './kernel.js';
 import { kubePortal } from './kube-portal.js';
-import { nginx } from './nginx.js';
+import { nginx, plainNginx } from './nginx.js';
 
 /** All that can be measured. @param ancestorProgram path of a kube-proxy 1.20, which no distribution has any more */
 export function contenders(ancestorProgram: string | undefined): Contender[] {
@@ -12,6 +12,7 @@ export function contenders(ancestorProgram: string | undefined): Contender[] {
     dnat,
     ...(ancestorProgram === undefined ? [] : [ancestor(ancestorProgram)]),
     nginx,
+    plainNginx,
     haproxy,
     kubePortal('iptables', 1),
     kubePortal('iptables', 2),

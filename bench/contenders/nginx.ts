@@ -1,11 +1,12 @@
 import { BOTH } from './contender.js';
 import { type PeerConfiguration, peer } from './peer.js';
 
-function configure({ tcp, udp, directory }: PeerConfiguration): string {
+/** @param udpOptions for its UDP listeners */
+function configure({ tcp, udp, directory }: PeerConfiguration, udpOptions: string): string {
   const servers = [
     ...tcp.map(({ listen, backend }) => `listen ${listen} reuseport backlog=4096; proxy_pass ${backend};`),
     ...udp.map(
-      ({ listen, backend }) => `listen ${listen} udp reuseport rcvbuf=4m sndbuf=4m; proxy_pass ${backend};`,
+      ({ listen, backend }) => `listen ${listen} udp reuseport${udpOptions}; proxy_pass ${backend};`,
     ),
   ];
   return `
@@ -26,13 +27,18 @@ function configure({ tcp, udp, directory }: PeerConfiguration): string {
   `;
 }
 
+const command = (file: string) => ['nginx', '-c', file] as const;
+const needs = { program: 'nginx', packages: 'nginx libnginx-mod-stream' };
+
 export const nginx = peer(
-  {
-    id: 'nginx',
-    title: 'nginx stream, 2 workers',
-    protocols: BOTH,
-    needs: { program: 'nginx', packages: 'nginx libnginx-mod-stream' },
-  },
-  configure,
-  (file) => ['nginx', '-c', file],
+  { id: 'nginx', title: 'nginx stream, 2 workers', protocols: BOTH, needs },
+  (configuration) => configure(configuration, ' rcvbuf=4m sndbuf=4m'),
+  command,
+);
+
+/** With the kernel's buffers, as most people run it: bursts of DDS do not fit in. */
+export const plainNginx = peer(
+  { id: 'nginx-plain', title: 'nginx stream, default UDP buffers', protocols: ['UDP'], needs },
+  (configuration) => configure(configuration, ''),
+  command,
 );

@@ -98,6 +98,7 @@ function legend(contenders: readonly Contender[]): string[] {
 const titles: Readonly<Record<string, string>> = {
   haproxy: 'HAProxy',
   nginx: 'nginx stream',
+  'nginx-plain': 'nginx, default UDP buffers',
   ancestor: 'kube-proxy 1.20 userspace',
 };
 
@@ -120,14 +121,24 @@ function linePlot(title: string, marks: readonly Mark[], y: number): string[] {
   return [text(8, y + 4.5, title), ...band, ...dots];
 }
 
-/** Peers of one colour differ in shape. */
+/** Corners of the peers' marks around the centre: of one colour, they differ in shape. */
+const shapes: Readonly<Record<string, readonly (readonly [x: number, y: number])[]>> = {
+  haproxy: [
+    [0, -DOT - 1],
+    [DOT + 1, 0],
+    [0, DOT + 1],
+    [-DOT - 1, 0],
+  ],
+  'nginx-plain': [
+    [0, -DOT - 1],
+    [DOT + 1, DOT],
+    [-DOT - 1, DOT],
+  ],
+};
+
 function dot(x: number, y: number, role: Role, contender: string): string {
-  if (contender !== 'haproxy') return element('circle', { cx: x, cy: y, r: DOT, class: role });
-  const corners = [
-    [x, y - DOT - 1],
-    [x + DOT + 1, y],
-    [x, y + DOT + 1],
-    [x - DOT - 1, y],
-  ];
-  return element('polygon', { points: corners.map((corner) => corner.join()).join(' '), class: role });
+  const shape = shapes[contender];
+  if (shape === undefined) return element('circle', { cx: x, cy: y, r: DOT, class: role });
+  const points = shape.map(([dx, dy]) => `${x + dx},${y + dy}`).join(' ');
+  return element('polygon', { points, class: role });
 }

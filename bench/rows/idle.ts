@@ -16,7 +16,7 @@ export const idleRow: Row = {
   title: `${CONNECTIONS} idle TCP connections (kube-proxy: 3000), user memory`,
   once: true,
   figures: [perConnection],
-  suits: ({ role }) => role !== 'path',
+  suits: ({ role, protocols }) => role !== 'path' && protocols.includes('TCP'),
   measure: (turn) =>
     turn.inFreshArena({ ports: FEW_PORTS }, async ({ stage, running }) => {
       if (running.pid === null) return {};

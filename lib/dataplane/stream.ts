@@ -1,3 +1,4 @@
+import { MSG_MORE, MSG_NOSIGNAL } from '../sys/constants.js';
 import { EAGAIN, errno } from '../sys/errno.js';
 import * as libc from '../sys/libc.js';
 import { Memory } from '../sys/memory.js';
@@ -124,7 +125,9 @@ export class Stream {
   #write(length: number): boolean {
     const { buffer } = this.resources;
     if (this.writes < 2) this.writes++;
-    const written = libc.write(this.target, buffer.address, length);
+    // The end that follows at once then travels in the same packet: one less through the stack, and one wake-up less.
+    const flags = this.ended ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
+    const written = libc.send(this.target, buffer.address, length, flags);
     if (written === length) {
       this.moved += length;
       return true;

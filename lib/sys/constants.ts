@@ -51,6 +51,7 @@ export const SHUT_WR = 1;
 
 export const MSG_DONTWAIT = 0x40;
 export const MSG_NOSIGNAL = 0x4000;
+export const MSG_MORE = 0x8000;
 
 export const EPOLLIN = 0x001;
 export const EPOLLPRI = 0x002;
