@@ -1,13 +1,13 @@
+import type { Change } from './changes.js';
 import { objectKey, type Service } from './objects.js';
 import type { Protocol } from './portal.js';
 import { type Front, type Fronts, serviceFronts } from './ports.js';
 import type { Problem } from './problem.js';
+import { SharedMap } from './sharedmap.js';
 
 /** A Service with what it asks for. */
 interface Claimant extends Fronts {
   readonly service: Service;
-  /** Everything on the node that it wants for itself alone, each once. */
-  readonly claims: readonly string[];
 }
 
 /** A Service with the fronts that are really its own. */
@@ -15,8 +15,20 @@ export interface Claimed extends Fronts {
   readonly claimant: Claimant;
 }
 
+/** Which Service has what, and who waits for it. */
+export interface Claims {
+  /** By `namespace/name` of the Service. */
+  readonly claimed: SharedMap<Claimed>;
+  /** By claim: the Services that ask for the same thing on the node, the one that has it first. */
+  readonly queues: SharedMap<Queue>;
+}
+
+type Queue = readonly Service[];
+
 /** Lost claims with the Services that hold them. */
 type Losses = ReadonlyMap<string, Service>;
+
+export const NO_CLAIMS: Claims = { claimed: SharedMap.empty(), queues: SharedMap.empty() };
 
 const NO_LOSSES: Losses = new Map();
 
@@ -24,47 +36,71 @@ const NO_LOSSES: Losses = new Map();
  * Settles which Service gets each VIP and port, and each node port: the oldest, and among Services of one age the first by
  * name, so that a newcomer never takes traffic from a Service that works. The loser's problem names both.
  *
- * What did not change is taken from `before`, by identity.
+ * Only what the changed Services ask for, or asked for, is looked at; all else is taken from `before`, by identity.
  */
 export function settleClaims(
-  services: ReadonlyMap<string, Service>,
+  changes: readonly Change<Service>[],
   podCidrs: readonly string[],
-  before: ReadonlyMap<string, Claimed>,
-): ReadonlyMap<string, Claimed> {
-  const claimants = new Map<string, Claimant>();
-  for (const [key, service] of services) {
-    const known = before.get(key)?.claimant;
-    claimants.set(key, known?.service === service ? known : makeClaimant(service, podCidrs));
+  before: Claims,
+): Claims {
+  const claimants = new Map<string, Claimant | undefined>();
+  for (const { before: old, after } of changes) {
+    claimants.set(objectKey((after ?? old)!), after && makeClaimant(after, podCidrs));
   }
-  const owners = assignClaims(claimants.values());
-  const settled = new Map<string, Claimed>();
-  for (const [key, claimant] of claimants) settled.set(key, settle(claimant, owners, before.get(key)));
-  return settled;
+  const requeued = requeue(claimants, before);
+  const queues = before.queues.with(requeued);
+  const settled = new Map<string, Claimed | undefined>();
+  for (const key of new Set([...claimants.keys(), ...inNewOrder(requeued, before.queues)])) {
+    const known = before.claimed.get(key);
+    const claimant = claimants.has(key) ? claimants.get(key) : known?.claimant;
+    settled.set(key, claimant && settle(claimant, queues, known));
+  }
+  return { claimed: before.claimed.with(settled), queues };
 }
 
 function makeClaimant(service: Service, podCidrs: readonly string[]): Claimant {
-  const { fronts, problems } = serviceFronts(service, podCidrs);
-  const claims = fronts.flatMap((front) => [...vipClaims(front), ...nodePortClaims(front)]);
-  return { service, fronts, problems, claims: [...new Set(claims)] };
+  return { service, ...serviceFronts(service, podCidrs) };
 }
 
-function assignClaims(claimants: Iterable<Claimant>): ReadonlyMap<string, Service> {
-  const owners = new Map<string, Service>();
-  for (const { service, claims } of claimants) {
-    for (const claim of claims) {
-      const owner = owners.get(claim);
-      if (owner === undefined || comesBefore(service, owner)) owners.set(claim, service);
+/** The queues that the new claimants join, and those that their earlier versions leave. */
+function requeue(
+  claimants: ReadonlyMap<string, Claimant | undefined>,
+  { claimed, queues }: Claims,
+): ReadonlyMap<string, Queue | undefined> {
+  const changed = new Map<string, Queue | undefined>();
+  const queueOf = (claim: string) => (changed.has(claim) ? changed.get(claim) : queues.get(claim)) ?? [];
+  for (const [key, claimant] of claimants) {
+    const old = claimed.get(key)?.claimant;
+    for (const claim of claimsOf(old)) changed.set(claim, without(queueOf(claim), old!.service));
+    // Hardly anything is asked for twice: one array will do for all that a Service has.
+    const alone = claimant && [claimant.service];
+    for (const claim of claimsOf(claimant)) {
+      const queue = queueOf(claim);
+      changed.set(claim, queue.length === 0 ? alone : queue.concat(claimant!.service).sort(compareClaimants));
     }
   }
-  return owners;
+  return changed;
 }
 
-function settle(
-  claimant: Claimant,
-  owners: ReadonlyMap<string, Service>,
-  before: Claimed | undefined,
-): Claimed {
-  const losses = findLosses(claimant, owners);
+/** No queue is kept where nobody is left. */
+function without(queue: Queue, service: Service): Queue | undefined {
+  const others = queue.filter((one) => one !== service);
+  return others.length === 0 ? undefined : others;
+}
+
+/** Keys of all Services in the queues that have another first one now. */
+function* inNewOrder(
+  requeued: ReadonlyMap<string, Queue | undefined>,
+  before: Claims['queues'],
+): Generator<string> {
+  for (const [claim, queue] of requeued) {
+    if (queue === undefined || queue[0] === before.get(claim)?.[0]) continue;
+    for (const service of queue) yield objectKey(service);
+  }
+}
+
+function settle(claimant: Claimant, queues: Claims['queues'], before: Claimed | undefined): Claimed {
+  const losses = findLosses(claimant, queues);
   if (losses.size > 0) {
     const problems = [...claimant.problems, ...lossProblems(claimant.service, losses)];
     return { claimant, fronts: keptFronts(claimant.fronts, losses), problems };
@@ -73,9 +109,10 @@ function settle(
   return { claimant, fronts: claimant.fronts, problems: claimant.problems };
 }
 
-function findLosses({ service, claims }: Claimant, owners: ReadonlyMap<string, Service>): Losses {
-  const lost = claims.filter((claim) => owners.get(claim) !== service);
-  return lost.length === 0 ? NO_LOSSES : new Map(lost.map((claim) => [claim, owners.get(claim)!]));
+function findLosses(claimant: Claimant, queues: Claims['queues']): Losses {
+  const ownerOf = (claim: string) => queues.get(claim)![0]!;
+  const lost = claimsOf(claimant).filter((claim) => ownerOf(claim) !== claimant.service);
+  return lost.length === 0 ? NO_LOSSES : new Map(lost.map((claim) => [claim, ownerOf(claim)]));
 }
 
 /** The fronts without what was lost; those with nothing left to listen for go. */
@@ -100,9 +137,15 @@ function lossProblems(service: Service, lost: Losses): Problem[] {
 }
 
 /** An unknown age counts as new: it must not beat a known one. */
-function comesBefore(a: Service, b: Service): boolean {
+function compareClaimants(a: Service, b: Service): number {
   const age = (a.createdMs ?? Number.MAX_VALUE) - (b.createdMs ?? Number.MAX_VALUE);
-  return age === 0 ? objectKey(a) < objectKey(b) : age < 0;
+  return age || (objectKey(a) < objectKey(b) ? -1 : 1);
+}
+
+/** Everything on the node that a Service wants for itself alone, each once. */
+function claimsOf(claimant: Claimant | undefined): string[] {
+  const claims = claimant?.fronts.flatMap((front) => [...vipClaims(front), ...nodePortClaims(front)]);
+  return [...new Set(claims)];
 }
 
 function vipClaims(front: Front): string[] {

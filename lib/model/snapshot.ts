@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Change, changesBetween } from './changes.js';
-import { type Claimed, settleClaims } from './claims.js';
+import { type Claimed, type Claims, NO_CLAIMS, settleClaims } from './claims.js';
 import { compact } from './compact.js';
 import { selectEndpoints } from './endpoints.js';
 import { type HealthCheck, serviceHealthCheck } from './healthcheck.js';
@@ -19,8 +19,8 @@ export interface Build {
   readonly healthChecks: readonly HealthCheck[];
   readonly objects: ObjectSet;
   readonly node: Node;
-  /** The next three by `namespace/name` of the Service. */
-  readonly claimed: ReadonlyMap<string, Claimed>;
+  readonly claims: Claims;
+  /** The next two by `namespace/name` of the Service. */
   readonly groups: SliceGroups;
   readonly parts: Parts;
 }
@@ -40,7 +40,7 @@ function nothing(node: Node): Build {
     healthChecks: [],
     objects: { services: new Map(), slices: new Map() },
     node,
-    claimed: new Map(),
+    claims: NO_CLAIMS,
     groups: SharedMap.empty(),
     parts: SharedMap.empty(),
   };
@@ -54,32 +54,22 @@ function nothing(node: Node): Build {
  */
 export function buildSnapshot(objects: ObjectSet, node: Node, previous: Build = nothing(node)): Build {
   if (!sameNode(node, previous.node)) return buildSnapshot(objects, node);
-  const claimed = sameServices(objects, previous.objects)
-    ? previous.claimed
-    : settleClaims(objects.services, node.podCidrs, previous.claimed);
+  const serviceChanges = changesBetween(previous.objects.services, objects.services);
+  const claims = settleClaims(serviceChanges, node.podCidrs, previous.claims);
   const sliceChanges = changesBetween(previous.objects.slices, objects.slices);
-  const dirty = dirtyServices(sliceChanges, claimed, previous.claimed);
-  if (dirty.size === 0) return { ...previous, objects, claimed };
+  const dirty = dirtyServices(sliceChanges, claims, previous.claims);
   const groups = regroup(previous.groups, sliceChanges);
-  const parts = previous.parts.with(makeParts(dirty, claimed, groups, node, previous.parts));
+  const parts = previous.parts.with(makeParts(dirty, claims, groups, node, previous.parts));
   return {
-    ...previous,
     snapshot: replacePortals(previous.snapshot, dirty, previous.parts, parts),
-    problems: collectProblems(claimed, parts, dirty, previous),
-    healthChecks: collectHealthChecks(claimed, parts, dirty, previous),
+    problems: collectProblems(objects, parts, dirty, previous),
+    healthChecks: collectHealthChecks(objects, parts, dirty, previous),
     objects,
-    claimed,
+    node,
+    claims,
     groups,
     parts,
   };
-}
-
-function sameServices({ services }: ObjectSet, previous: ObjectSet): boolean {
-  if (services === previous.services) return true;
-  if (services.size !== previous.services.size) return false;
-  const others = previous.services.values();
-  for (const service of services.values()) if (service !== others.next().value) return false;
-  return true;
 }
 
 type Parts = SharedMap<Part>;
@@ -87,20 +77,20 @@ type Parts = SharedMap<Part>;
 /** Keys of the Services of which something changed: themselves, what they may claim, or a slice. */
 function dirtyServices(
   sliceChanges: readonly Change<EndpointSlice>[],
-  claimed: Build['claimed'],
-  before: Build['claimed'],
+  { claimed }: Claims,
+  before: Claims,
 ): ReadonlySet<string> {
-  const touched = sliceChanges.flatMap((change) => [change.before, change.after]);
-  const dirty = new Set(touched.flatMap((slice) => slice?.service ?? []));
-  if (claimed === before) return dirty;
-  for (const [key, one] of claimed) if (before.get(key) !== one) dirty.add(key);
-  for (const key of before.keys()) if (!claimed.has(key)) dirty.add(key);
-  return dirty;
+  const slices = sliceChanges.flatMap((change) => [change.before, change.after]);
+  const services = changesBetween(before.claimed, claimed).map((change) => change.after ?? change.before!);
+  return new Set([
+    ...slices.flatMap((slice) => slice?.service ?? []),
+    ...services.map(({ claimant }) => objectKey(claimant.service)),
+  ]);
 }
 
 function makeParts(
   dirty: ReadonlySet<string>,
-  claimed: Build['claimed'],
+  { claimed }: Claims,
   groups: SliceGroups,
   node: Node,
   before: Parts,
@@ -161,14 +151,15 @@ function portalsOf(parts: Parts, key: string): readonly Portal[] {
 
 /** In the order of the Services; most changes concern no problem at all and need not look for them. */
 function collectProblems(
-  claimed: Build['claimed'],
+  { services }: ObjectSet,
   parts: Parts,
   dirty: ReadonlySet<string>,
   previous: Build,
 ): readonly Problem[] {
   const troubled = (key: string) => hasProblems(parts, key) || hasProblems(previous.parts, key);
-  if (claimed === previous.claimed && ![...dirty].some(troubled)) return previous.problems;
-  return [...claimed.keys()].flatMap((key) => parts.get(key)!.problems);
+  const sameOrder = previous.problems.length === 0 || services === previous.objects.services;
+  if (sameOrder && ![...dirty].some(troubled)) return previous.problems;
+  return [...services.keys()].flatMap((key) => parts.get(key)!.problems);
 }
 
 function hasProblems(parts: Parts, key: string): boolean {
@@ -176,7 +167,7 @@ function hasProblems(parts: Parts, key: string): boolean {
 }
 
 function collectHealthChecks(
-  claimed: Build['claimed'],
+  { services }: ObjectSet,
   parts: Parts,
   dirty: ReadonlySet<string>,
   previous: Build,
@@ -185,5 +176,5 @@ function collectHealthChecks(
   if (![...dirty].some((key) => checkOf(parts, key) !== checkOf(previous.parts, key))) {
     return previous.healthChecks;
   }
-  return [...claimed.keys()].flatMap((key) => checkOf(parts, key) ?? []);
+  return [...services.keys()].flatMap((key) => checkOf(parts, key) ?? []);
 }

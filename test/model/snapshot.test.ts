@@ -362,6 +362,61 @@ t.test('so it does among many Services, of whose slices some change', async (t) 
   t.pass();
 });
 
+t.test('so it does among many Services that quarrel, of which some change', async (t) => {
+  const MANY = 100;
+  const nameOf = (n: number) => `s${n}`;
+  const anyChange = fc
+    .record({
+      name: fc.nat(MANY),
+      hosts: fc.option(fc.uniqueArray(fc.nat(MANY), { minLength: 1, maxLength: 2 }), { nil: undefined }),
+      year: fc.integer({ min: 2020, max: 2023 }),
+    })
+    .map(({ name, hosts, year }): [string, Service | undefined] => [
+      `default/${nameOf(name)}`,
+      hosts && serviceAt(name, hosts, year),
+    ]);
+  const serviceAt = (n: number, hosts: number[], year: number) =>
+    service(
+      { clusterIP: `10.96.0.${hosts[0]}`, externalIPs: hosts.slice(1).map((host) => `10.96.0.${host}`) },
+      { name: nameOf(n), creationTimestamp: `${year}-01-01T00:00:00Z` },
+    );
+  const first = new Map(
+    Array.from({ length: MANY }, (_, n) => [`default/${nameOf(n)}`, serviceAt(n, [n], 2021)]),
+  );
+  fc.assert(
+    fc.property(fc.array(fc.array(anyChange, { maxLength: 8 }), { maxLength: 6 }), (steps) => {
+      let services = SharedMap.empty<Service>().with(first);
+      let build = buildHere({ services, slices: new Map() });
+      for (const step of steps) {
+        services = services.with(new Map(step));
+        build = buildHere({ services, slices: new Map() }, build);
+      }
+      const fresh = buildHere({ services, slices: new Map() });
+      return (
+        isDeepStrictEqual(build.snapshot, fresh.snapshot) &&
+        isDeepStrictEqual(build.problems, fresh.problems) &&
+        isDeepStrictEqual(build.claims, fresh.claims)
+      );
+    }),
+    { numRuns: 100 },
+  );
+  t.pass();
+});
+
+t.test('a Service that comes and goes has no other looked at again', async (t) => {
+  const others = Array.from({ length: 100 }, (_, n) =>
+    service({ clusterIP: `10.96.0.${n}` }, { name: `s${n}` }),
+  );
+  const loser = service({ clusterIP: '10.96.0.1' }, { name: 'z' });
+  const before = buildHere(objectSet([...others, loser]));
+  const newcomer = service({ clusterIP: '10.96.1.1' }, { name: 'new' });
+  const after = buildHere(objectSet([...others, loser, newcomer]), before);
+  t.ok(after.snapshot.has('default/new:/TCP/IPv4'));
+  const unlike = (key: string) => after.claims.claimed.get(key) !== before.claims.claimed.get(key);
+  t.same([...after.claims.claimed.keys()].filter(unlike), ['default/new']);
+  t.equal(after.parts.get('default/z'), before.parts.get('default/z'));
+});
+
 t.test(
   'no two portals share a VIP with port and protocol, or a node port; ids are unique in a portal',
   async (t) => {
