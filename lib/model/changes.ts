@@ -28,17 +28,25 @@ export function countChanges(before: ObjectSet, after: ObjectSet): ObjectChanges
   };
 }
 
-/**
- * Compares by identity (`===`). Of two versions of a {@link SharedMap} only what they do not share is looked at: this runs for
- * every change of one object among many thousands.
- */
+/** Compares by identity (`===`), as {@link partsUnlike} does. */
 export function changesBetween<T>(
   before: ReadonlyMap<string, T>,
   after: ReadonlyMap<string, T>,
 ): Change<T>[] {
+  return partsUnlike(before, after).flatMap(([old, next]) => compareAll(old, next));
+}
+
+/**
+ * Where two maps may differ: parts of the one, each with the part of the other that has the same keys. Of two versions of a
+ * {@link SharedMap} only what they do not share is there: this runs for every change of one object among many thousands.
+ */
+export function partsUnlike<T>(
+  before: ReadonlyMap<string, T>,
+  after: ReadonlyMap<string, T>,
+): [ReadonlyMap<string, T>, ReadonlyMap<string, T>][] {
   if (before === after) return [];
-  if (!(before instanceof SharedMap && after instanceof SharedMap)) return compareAll(before, after);
-  return before.partsUnlike(after).flatMap(([ours, theirs]) => compareAll(ours, theirs));
+  if (before instanceof SharedMap && after instanceof SharedMap) return before.partsUnlike(after);
+  return [[before, after]];
 }
 
 function compareAll<T>(before: ReadonlyMap<string, T>, after: ReadonlyMap<string, T>): Change<T>[] {

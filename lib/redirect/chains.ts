@@ -1,3 +1,5 @@
+import { NONE } from '../model/compact.js';
+import { SharedMap } from '../model/sharedmap.js';
 import type { Keyspace } from './key.js';
 
 /** One rule, at its place in the tree. */
@@ -10,10 +12,16 @@ export interface Entry {
   readonly rule: string;
 }
 
+/** The rules of chains by their names. */
+export type Chains = SharedMap<readonly string[]>;
+
+const NO_CHAINS: Chains = SharedMap.empty();
+
 /** A chain longer than this is split into one child for each value of the next two bits. */
 const LONGEST_CHAIN = 16;
 /** A child this small is written into its parent's chain. Four children of four fill it. */
 const INLINE = 4;
+const DIGITS = ['0', '1', '2', '3'];
 
 interface Leaf {
   readonly prefix: string;
@@ -39,6 +47,8 @@ type Node = Leaf | Branch;
  */
 export class ChainTree {
   private root: Node | null = null;
+  /** What {@link chains} came to for a root. */
+  private shown: { readonly root: Node | null; readonly chains: Chains } = { root: null, chains: NO_CHAINS };
   private readonly rendered = new WeakMap<Node, { name: string; rules: readonly string[] }>();
 
   constructor(private readonly keyspace: Keyspace) {}
@@ -57,17 +67,21 @@ export class ChainTree {
     return this.root === null ? [] : this.reference(this.root);
   }
 
-  /** All chains below the entrance. A chain that did not change is the same array as in the call before. */
-  chains(): Map<string, readonly string[]> {
-    const chains = new Map<string, readonly string[]>();
-    const visit = (node: Node): void => {
-      if (sizeOf(node) <= INLINE) return;
-      const { name, rules } = this.render(node);
-      chains.set(name, rules);
-      if ('children' in node) node.children.forEach(visit);
-    };
-    if (this.root !== null) visit(this.root);
-    return chains;
+  /** Of entries with this key the one that a packet meets. */
+  find(key: string): Entry | undefined {
+    let node = this.root;
+    while (node !== null && 'children' in node) node = node.children[childIndex(node, key)] ?? null;
+    return node?.entries.find((entry) => entry.key === key);
+  }
+
+  /** All chains below the entrance. Only what changed since the call before is made anew. */
+  chains(): Chains {
+    const changed = new Map<string, readonly string[] | undefined>();
+    const { gone, come } = unlike(this.shown.root, this.root);
+    for (const node of gone) changed.set(this.keyspace.chainNameOf(node.prefix), undefined);
+    for (const node of come) changed.set(this.render(node).name, this.render(node).rules);
+    this.shown = { root: this.root, chains: this.shown.chains.with(changed) };
+    return this.shown.chains;
   }
 
   private reference(node: Node): readonly string[] {
@@ -113,7 +127,7 @@ function insert(node: Node, entry: Entry): Node {
     return { prefix, size, children: [node, build([entry])].sort(compareNodes) };
   }
   const children = [...node.children];
-  const index = childIndex(node, entry);
+  const index = childIndex(node, entry.key);
   if (index >= 0) children[index] = insert(children[index], entry);
   else children.push(build([entry]));
   return { prefix, size, children: children.sort(compareNodes) };
@@ -124,7 +138,7 @@ function remove(node: Node, entry: Entry): Node | null {
     const entries = node.entries.filter((other) => compareEntries(other, entry) !== 0);
     return entries.length === 0 ? null : build(entries);
   }
-  const index = childIndex(node, entry);
+  const index = childIndex(node, entry.key);
   if (index < 0) return node;
   const child = remove(node.children[index], entry);
   const children = node.children.flatMap((other, i) => (i === index ? (child ?? []) : other));
@@ -134,10 +148,38 @@ function remove(node: Node, entry: Entry): Node | null {
   return size <= LONGEST_CHAIN ? build(entriesOf(branch)) : branch;
 }
 
-function childIndex(node: Branch, entry: Entry): number {
-  if (!entry.key.startsWith(node.prefix)) return -1;
+function childIndex(node: Branch, key: string): number {
+  if (!key.startsWith(node.prefix)) return -1;
   const at = node.prefix.length;
-  return node.children.findIndex((child) => child.prefix[at] === entry.key[at]);
+  return node.children.findIndex((child) => child.prefix[at] === key[at]);
+}
+
+/**
+ * The nodes with a chain of their own that only one of two versions of a tree has. The one that covers more is taken apart first,
+ * so a node that both have is met on both sides at once.
+ */
+function unlike(before: Node | null, after: Node | null): { gone: Node[]; come: Node[] } {
+  const gone: Node[] = [];
+  const come: Node[] = [];
+  const visit = (old: Node | undefined, next: Node | undefined): void => {
+    if (old === next) return;
+    const depth = Math.min(old?.prefix.length ?? Infinity, next?.prefix.length ?? Infinity);
+    const olds = takeApart(old, depth, gone);
+    const nexts = takeApart(next, depth, come);
+    const withDigit = (nodes: readonly Node[], digit: string) =>
+      nodes.find(({ prefix }) => prefix[depth] === digit);
+    for (const digit of DIGITS) visit(withDigit(olds, digit), withDigit(nexts, digit));
+  };
+  visit(before ?? undefined, after ?? undefined);
+  return { gone, come };
+}
+
+/** The children of a node that is no longer than `depth`, which is noted if it has a chain; else the node itself. */
+function takeApart(node: Node | undefined, depth: number, chained: Node[]): readonly Node[] {
+  if (node === undefined) return NONE;
+  if (node.prefix.length > depth) return [node];
+  if (sizeOf(node) > INLINE) chained.push(node);
+  return 'children' in node ? node.children : NONE;
 }
 
 function sizeOf(node: Node): number {

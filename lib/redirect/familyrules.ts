@@ -15,7 +15,7 @@ import {
   redirectRule,
 } from './rules.js';
 import { difference, parseSave, type Ruleset, type Table } from './ruleset.js';
-import type { Destinations, StaleFlows } from './staleflows.js';
+import type { StaleFlows } from './staleflows.js';
 import type { Xtables } from './xtables.js';
 
 export interface RuleOptions {
@@ -38,8 +38,8 @@ export class FamilyRules {
   private readonly vips: ChainTree;
   private readonly guarded = new ChainTree(portKeyspace);
   private readonly entries = new Map<string, Placed>();
-  /** Keys of VIPs that were taken away since flows were last looked at. */
-  private readonly gone = new Set<string>();
+  /** Keys of VIPs whose rules may have become others since flows were last looked at. */
+  private readonly touched = new Set<string>();
   /** Null as long as it is not known what the kernel holds: at the start and after a failure. */
   private programmed: Ruleset | null = null;
 
@@ -60,7 +60,10 @@ export class FamilyRules {
     const { proxyPort } = redirect;
     const entries = { vips: this.vipEntries(redirect), guarded: this.guardEntries(redirect), proxyPort };
     this.delete(redirect.id);
-    for (const entry of entries.vips) this.vips.add(entry);
+    for (const entry of entries.vips) {
+      this.vips.add(entry);
+      this.touched.add(entry.key);
+    }
     for (const entry of entries.guarded) this.guarded.add(entry);
     this.entries.set(redirect.id, entries);
   }
@@ -70,7 +73,7 @@ export class FamilyRules {
     if (entries === undefined) return;
     for (const entry of entries.vips) {
       this.vips.delete(entry);
-      this.gone.add(entry.key);
+      this.touched.add(entry.key);
     }
     for (const entry of entries.guarded) this.guarded.delete(entry);
     this.entries.delete(id);
@@ -111,30 +114,36 @@ export class FamilyRules {
   }
 
   private async endStaleFlows(): Promise<void> {
-    await this.options.staleFlows.end(this.options.family, this.destinations());
-    this.gone.clear();
+    const { family, staleFlows } = this.options;
+    await staleFlows.end(family, { keys: this.touched, proxyPortOf: (key) => this.proxyPortOf(key) });
+    this.touched.clear();
   }
 
-  private destinations(): Destinations {
-    const destinations = new Map<string, number | null>();
-    for (const key of this.gone) destinations.set(key, null);
-    for (const { vips, proxyPort } of this.entries.values()) {
-      for (const { key } of vips) destinations.set(key, proxyPort);
-    }
-    return destinations;
+  private proxyPortOf(vip: string): number | null {
+    const entry = this.vips.find(vip);
+    return entry === undefined ? null : this.entries.get(entry.id)!.proxyPort;
   }
 
   private async synchronize(wanted: Ruleset): Promise<number> {
     this.programmed = null;
     const { script, count } = difference(parseSave((await this.xtables.save()) ?? ''), wanted);
-    if (count > 0) await this.restore(script);
+    if (count > 0) {
+      // Nobody knows which rules were there when a flow began.
+      for (const { vips } of this.entries.values()) for (const { key } of vips) this.touched.add(key);
+      await this.restore(script);
+    }
     this.programmed = wanted;
     return count;
   }
 
   private wanted(): Ruleset {
     const entrance = this.vips.entrance();
-    const chains = this.vips.chains().set(CONTAINER_CHAIN, entrance).set(HOST_CHAIN, entrance);
+    const chains = this.vips.chains().with(
+      new Map([
+        [CONTAINER_CHAIN, entrance],
+        [HOST_CHAIN, entrance],
+      ]),
+    );
     const hooks = new Map([
       ['PREROUTING', [`-j ${CONTAINER_CHAIN}`]],
       ['OUTPUT', [`-j ${HOST_CHAIN}`]],
@@ -151,8 +160,9 @@ export class FamilyRules {
    */
   private guard(): Table {
     if (this.options.features.guard === null) return { chains: new Map(), hooks: new Map() };
+    const guard = [GUARD_PASS, ...this.guarded.entrance()];
     return {
-      chains: this.guarded.chains().set(GUARD_CHAIN, [GUARD_PASS, ...this.guarded.entrance()]),
+      chains: this.guarded.chains().with(new Map([[GUARD_CHAIN, guard]])),
       hooks: new Map([['INPUT', [guardHook(this.options.proxyPortRange)]]]),
     };
   }

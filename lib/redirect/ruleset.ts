@@ -1,3 +1,4 @@
+import { partsUnlike } from '../model/changes.js';
 import { isOwnChain, jumpsToOwnChain } from './rules.js';
 
 /** The part of one netfilter table that is ours. Rules are texts as `iptables-save` prints them. */
@@ -88,17 +89,8 @@ interface Lines {
 
 function tableDifference(actual: Table, wanted: Table): Lines {
   const lines: Lines = { declare: [], unhook: [], fill: [], hook: [], drop: [], count: 0 };
-  for (const [name, rules] of wanted.chains) {
-    if (sameRules(actual.chains.get(name), rules)) continue;
-    lines.count++;
-    lines.declare.push(`:${name} - [0:0]`);
-    for (const rule of rules) lines.fill.push(`-A ${name} ${rule}`);
-  }
-  for (const name of actual.chains.keys()) {
-    if (wanted.chains.has(name)) continue;
-    lines.count++;
-    lines.declare.push(`:${name} - [0:0]`);
-    lines.drop.push(`-X ${name}`);
+  for (const [present, chains] of partsUnlike(actual.chains, wanted.chains)) {
+    addChainDifference(lines, present, chains);
   }
   for (const chain of new Set([...wanted.hooks.keys(), ...actual.hooks.keys()])) {
     const present = actual.hooks.get(chain) ?? [];
@@ -109,6 +101,21 @@ function tableDifference(actual: Table, wanted: Table): Lines {
     for (const rule of hooks) lines.hook.push(`-I ${chain} ${rule}`);
   }
   return lines;
+}
+
+function addChainDifference(lines: Lines, actual: Table['chains'], wanted: Table['chains']): void {
+  for (const [name, rules] of wanted) {
+    if (sameRules(actual.get(name), rules)) continue;
+    lines.count++;
+    lines.declare.push(`:${name} - [0:0]`);
+    for (const rule of rules) lines.fill.push(`-A ${name} ${rule}`);
+  }
+  for (const name of actual.keys()) {
+    if (wanted.has(name)) continue;
+    lines.count++;
+    lines.declare.push(`:${name} - [0:0]`);
+    lines.drop.push(`-X ${name}`);
+  }
 }
 
 function sameRules(a: readonly string[] | undefined, b: readonly string[]): boolean {

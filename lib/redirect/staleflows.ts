@@ -3,8 +3,13 @@ import type { Family } from '../model/portal.js';
 import { ConntrackSocket, type TrackedFlow } from '../sys/conntrack.js';
 import { keyOfBytes } from './key.js';
 
-/** VIPs by their key (see {@link keyOf}), each with the proxy port that serves it; null for one that is none any more. */
-export type Destinations = ReadonlyMap<string, number | null>;
+/** VIPs whose rules have changed. */
+export interface ChangedVips {
+  /** See {@link keyOf}. */
+  readonly keys: ReadonlySet<string>;
+  /** The proxy port that serves the VIP with a key now; null for one that is none any more. */
+  proxyPortOf(key: string): number | null;
+}
 
 /**
  * Ends flows that the kernel would carry on past the rules, as it asks them about the first packet only: to a VIP from before
@@ -20,12 +25,12 @@ export class StaleFlows {
   constructor(private readonly log: Logger) {}
 
   /** Costs one look at the table of flows. What does not work is logged: nothing but the flows in question needs it. */
-  async end(family: Family, destinations: Destinations): Promise<void> {
-    if (destinations.size === 0) return;
+  async end(family: Family, vips: ChangedVips): Promise<void> {
+    if (vips.keys.size === 0) return;
     if (this.conntrack === undefined) this.conntrack = this.open();
     if (this.conntrack === null) return;
     try {
-      const count = await this.conntrack.forget(family, (flow) => isStale(flow, destinations));
+      const count = await this.conntrack.forget(family, (flow) => isStale(flow, vips));
       if (count > 0) this.log.debug({ family, count }, 'ended flows that went past the rules');
     } catch (error) {
       this.log.debug({ family, reason: (error as Error).message }, 'cannot look for stale flows');
@@ -47,9 +52,9 @@ export class StaleFlows {
 
 function isStale(
   { protocol, address, port, answeringPort, answered }: TrackedFlow,
-  to: Destinations,
+  vips: ChangedVips,
 ): boolean {
-  const proxyPort = to.get(keyOfBytes(address, protocol, port));
-  if (proxyPort === undefined || proxyPort === answeringPort) return false;
+  const key = keyOfBytes(address, protocol, port);
+  if (!vips.keys.has(key) || vips.proxyPortOf(key) === answeringPort) return false;
   return protocol === 'UDP' || !answered;
 }

@@ -57,8 +57,10 @@ for (const family of ['IPv4', 'IPv6'] as const) {
           const rules = new Map(present.map((packet) => entryOf(packet)).map(({ key, rule }) => [key, rule]));
           const walk = walker(tree, family);
           for (const packet of [...present, ...others]) {
-            const wanted = rules.get(entryOf(packet).key) ?? null;
+            const { key } = entryOf(packet);
+            const wanted = rules.get(key) ?? null;
             if (walk(packet).rule !== wanted) return false;
+            if ((tree.find(key)?.rule ?? null) !== wanted) return false;
           }
           return true;
         },
@@ -90,6 +92,29 @@ for (const family of ['IPv4', 'IPv6'] as const) {
         }
         const fresh = treeOf(family, [...present.values()].reverse());
         return isDeepStrictEqual(content(tree), content(fresh));
+      }),
+      40,
+    );
+    t.end();
+  });
+
+  t.test(`${family}: chains made from those of an earlier state are those of a fresh tree`, (t) => {
+    const toggles = fc.array(fc.array(packets(family), { maxLength: 30, size: 'max' }), { maxLength: 8 });
+    holds(
+      t,
+      fc.property(fc.array(packets(family), { maxLength: 150, size: 'max' }), toggles, (first, steps) => {
+        const present = new Map(first.map((packet) => entryOf(packet)).map((entry) => [entry.key, entry]));
+        const tree = treeOf(family, present.values());
+        return steps.every((step) => {
+          tree.chains();
+          for (const entry of step.map((packet) => entryOf(packet))) {
+            const isThere = present.delete(entry.key);
+            if (isThere) tree.delete(entry);
+            else tree.add(entry);
+            if (!isThere) present.set(entry.key, entry);
+          }
+          return isDeepStrictEqual(content(tree), content(treeOf(family, present.values())));
+        });
       }),
       40,
     );
