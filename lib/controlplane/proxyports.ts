@@ -17,7 +17,8 @@ export type SavedPorts = Readonly<Record<string, number>>;
  * two families, have port numbers of their own.
  */
 export class ProxyPorts {
-  readonly #ports = new Map<string, number>();
+  /** An object and no map: it is written down, whole, with every portal that comes or goes. */
+  readonly #ports: Record<string, number> = Object.create(null);
   readonly #owners = new Map<string, Owners>();
   readonly #cursors = new Map<string, number>();
   /** Whether something changed since the last {@link saved}. */
@@ -37,14 +38,14 @@ export class ProxyPorts {
 
   /** The portal's port, the remembered one or a new one. @throws PortRangeError when the range is used up */
   take(portal: Portal): number {
-    const port = this.#ports.get(portal.key);
+    const port = this.#ports[portal.key];
     if (port === undefined) return this.#next(portal);
     return isOwnVip(portal, port) ? this.retake(portal) : port;
   }
 
   /** The portal's port is taken by another program: gives the portal another. @throws as take */
   retake(portal: Portal): number {
-    const taken = this.#ports.get(portal.key);
+    const taken = this.#ports[portal.key];
     const next = this.#next(portal);
     if (taken !== undefined) this.#ownersOf(spaceOf(portal)).delete(taken);
     return next;
@@ -52,28 +53,29 @@ export class ProxyPorts {
 
   /** The portal has another key now and keeps its port. */
   rename(before: string, after: string): void {
-    const port = this.#ports.get(before);
+    const port = this.#ports[before];
     if (port === undefined) return;
-    this.#ports.delete(before);
+    delete this.#ports[before];
     this.#own(spaceOfKey(after), after, port);
   }
 
   release(portal: Pick<Portal, 'key'>): void {
-    const port = this.#ports.get(portal.key);
+    const port = this.#ports[portal.key];
     if (port === undefined) return;
-    this.#ports.delete(portal.key);
+    delete this.#ports[portal.key];
     this.#ownersOf(spaceOfKey(portal.key)).delete(port);
     this.dirty = true;
   }
 
   /** Forgets what an earlier run had and this one does not. */
   keepOnly(keys: { has(key: string): boolean }): void {
-    for (const key of [...this.#ports.keys()]) if (!keys.has(key)) this.release({ key });
+    for (const key of Object.keys(this.#ports)) if (!keys.has(key)) this.release({ key });
   }
 
+  /** All ports, to be written down at once: the object changes with them. */
   saved(): SavedPorts {
     this.dirty = false;
-    return Object.fromEntries(this.#ports);
+    return this.#ports;
   }
 
   #next(portal: Portal): number {
@@ -94,7 +96,7 @@ export class ProxyPorts {
   }
 
   #own(space: string, key: string, port: number): void {
-    this.#ports.set(key, port);
+    this.#ports[key] = port;
     this.#ownersOf(space).set(port, key);
     this.dirty = true;
   }
