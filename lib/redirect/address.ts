@@ -23,6 +23,8 @@ export class AddressDriver implements RedirectDriver {
   readonly name = 'address';
   readonly capture = 'address';
   private readonly redirects = new Map<string, Redirect>();
+  /** Each address in its plain form, with the number of redirects that want it. */
+  private readonly wanted = new Map<string, number>();
 
   private constructor(
     private readonly log: Logger,
@@ -49,8 +51,12 @@ export class AddressDriver implements RedirectDriver {
   }
 
   async apply({ set, remove }: RedirectChange): Promise<void> {
-    for (const id of remove) this.redirects.delete(id);
-    for (const redirect of set) this.redirects.set(redirect.id, redirect);
+    for (const id of remove) this.forget(id);
+    for (const redirect of set) {
+      this.forget(redirect.id);
+      this.redirects.set(redirect.id, redirect);
+      this.count(redirect, 1);
+    }
     await this.synchronize();
   }
 
@@ -60,14 +66,30 @@ export class AddressDriver implements RedirectDriver {
 
   async clear(): Promise<void> {
     this.redirects.clear();
+    this.wanted.clear();
     await removeOwned(this.routes, this.owned);
     this.owned = new Set();
     await this.record.delete();
   }
 
+  private forget(id: string): void {
+    const redirect = this.redirects.get(id);
+    if (redirect === undefined) return;
+    this.redirects.delete(id);
+    this.count(redirect, -1);
+  }
+
+  private count({ vips }: Redirect, step: 1 | -1): void {
+    for (const { address } of vips) {
+      const number = (this.wanted.get(plain(address)) ?? 0) + step;
+      if (number === 0) this.wanted.delete(plain(address));
+      else this.wanted.set(plain(address), number);
+    }
+  }
+
   /** Resolves to the number of addresses added and removed. @throws RedirectError */
   private async synchronize(): Promise<number> {
-    const wanted = this.wantedAddresses();
+    const { wanted } = this;
     const present = new Set((await this.routes.addresses()).map(({ address }) => address));
     const missing = [...wanted.keys()].filter((address) => !present.has(address));
     const stale = [...this.owned].filter((address) => !wanted.has(address));
@@ -76,7 +98,7 @@ export class AddressDriver implements RedirectDriver {
     await removeOwned(this.routes, stale);
     const notOurs = new Set([...stale, ...failures.map(({ address }) => address)]);
     await this.own([...this.owned].filter((address) => !notOurs.has(address)));
-    this.report(failures, wanted);
+    this.report(failures);
     return missing.length - failures.length + stale.length;
   }
 
@@ -88,16 +110,7 @@ export class AddressDriver implements RedirectDriver {
     this.owned = next;
   }
 
-  /** Each address in its plain form, with a redirect that wants it. */
-  private wantedAddresses(): Map<string, Redirect> {
-    const wanted = new Map<string, Redirect>();
-    for (const redirect of this.redirects.values()) {
-      for (const vip of redirect.vips) wanted.set(plain(vip.address), redirect);
-    }
-    return wanted;
-  }
-
-  private report(failures: readonly AddressFailure[], wanted: ReadonlyMap<string, Redirect>): void {
+  private report(failures: readonly AddressFailure[]): void {
     const real = failures.filter(({ address, code }) => {
       if (code !== EEXIST) return true;
       this.log.info({ address }, 'the address appeared by itself; it is used and will not be removed');
@@ -106,15 +119,16 @@ export class AddressDriver implements RedirectDriver {
     if (real.length === 0) return;
     const [{ address, code }] = real;
     const more = real.length > 1 ? ` and ${real.length - 1} more` : '';
+    const [{ label }] = this.redirectsTo(new Set([address]));
     throw new RedirectError(
-      `cannot add ${address} for ${wanted.get(address)?.label}${more} to the loopback device: ${errnoName(code)}; ${advice(address)}`,
-      this.idsWith(new Set(real.map((failure) => failure.address))),
+      `cannot add ${address} for ${label}${more} to the loopback device: ${errnoName(code)}; ${advice(address)}`,
+      this.redirectsTo(new Set(real.map((failure) => failure.address))).map(({ id }) => id),
     );
   }
 
-  private idsWith(addresses: ReadonlySet<string>): string[] {
-    const isAffected = ({ vips }: Redirect) => vips.some((vip) => addresses.has(plain(vip.address)));
-    return [...this.redirects.values()].filter(isAffected).map(({ id }) => id);
+  private redirectsTo(addresses: ReadonlySet<string>): Redirect[] {
+    const isOne = ({ vips }: Redirect) => vips.some((vip) => addresses.has(plain(vip.address)));
+    return [...this.redirects.values()].filter(isOne);
   }
 }
 
