@@ -61,7 +61,8 @@ const EVERYONE: NodeAdmission = { sources: null, insiders: null };
 
 /** A portal that exists on this node: its sockets, its place in the data plane and what is wrong with it. */
 export class ActivePortal {
-  redirected = false;
+  /** What became of its redirect: the driver has not been given it, could not put it in place, or did. */
+  redirectState: 'missing' | 'refused' | 'inPlace' = 'missing';
   #portal: Portal;
   #placement: Placement;
   #proxyPort: number | null = null;
@@ -216,7 +217,7 @@ export class ActivePortal {
 
   #state(): PortalStatus['state'] {
     if (!this.isSupported) return 'unsupported';
-    if (!this.redirected) return 'pending';
+    if (this.redirectState !== 'inPlace') return 'pending';
     return this.#portal.endpoints.length === 0 ? 'no-endpoints' : 'serving';
   }
 
@@ -299,7 +300,7 @@ export class ActivePortal {
       } catch (error) {
         if (!(error instanceof SysError) || error.code !== EADDRINUSE || tries === PORT_TRIES) throw error;
         this.#proxyPort = this.context.ports.retake(this.#portal);
-        this.redirected = false;
+        this.redirectState = 'missing';
       }
     }
   }

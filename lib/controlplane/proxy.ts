@@ -16,6 +16,7 @@ import { Placements } from './placement.js';
 import { ProxyPorts } from './proxyports.js';
 import { PORTS_FILE, StateDir } from './statedir.js';
 import type { PortalCounters, ProxyStatus } from './status.js';
+import { Turns } from './turns.js';
 
 /** How often, ms, a listener that could not be had is tried again. */
 const RETRY_PERIOD = 5000;
@@ -44,7 +45,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   #desired: Snapshot = new Map();
   #firstState = true;
   #nextRun: Promise<void> | null = null;
-  #queue: Promise<unknown> = Promise.resolve();
+  readonly #turns = new Turns();
+  readonly #driverTurns = new Turns();
   #lastRedirectFailure = '';
   readonly #reportedFamilies = new Set<Family>();
   #stateIsWritable = true;
@@ -69,8 +71,9 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     this.#context = context;
     dataplane.on('event', (event) => this.#logEvent(event));
     dataplane.on('failed', (error) => this.emit('failed', error));
-    this.#every(options.syncPeriodMs, () => this.#audit());
-    this.#every(Math.min(RETRY_PERIOD, options.syncPeriodMs), () => this.#retry());
+    const retryPeriod = Math.min(RETRY_PERIOD, options.syncPeriodMs);
+    this.#every(options.syncPeriodMs, () => this.#logged(this.#audit()));
+    this.#every(retryPeriod, () => this.#exclusively(() => this.#retry()));
   }
 
   /**
@@ -145,6 +148,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
       // (nf_ct_netns_put).
       await this.#dataplane.drain(drainTimeoutMs);
       await this.#dataplane.stop();
+      await this.#driverTurns.end();
       if (!keepRules) await this.#clearRedirects();
       if (!keepRules) await this.#forgetPorts();
     });
@@ -174,15 +178,16 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   }
 
   #every(period: number, work: () => Promise<void>): void {
-    this.#timers.push(setInterval(() => void this.#exclusively(work), period));
+    this.#timers.push(setInterval(() => void work(), period));
   }
 
   /** One change of the node at a time. */
   #exclusively(work: () => Promise<void>): Promise<void> {
-    const run = this.#queue.then(work);
-    this.#queue = run.catch((error: unknown) => {
-      this.#options.log.error({ err: error }, 'a change of the node failed');
-    });
+    return this.#logged(this.#turns.take(work));
+  }
+
+  #logged(run: Promise<void>): Promise<void> {
+    run.catch((error: unknown) => this.#options.log.error({ err: error }, 'a change of the node failed'));
     return run;
   }
 
@@ -277,11 +282,14 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
       );
     }
     for (const active of touched) active.hearEveryone();
-    const moved = touched.filter((active) => !active.redirected && !redirectsChanged.includes(active));
+    const isMissing = ({ redirectState }: ActivePortal) => redirectState !== 'inPlace';
+    const moved = touched.filter((active) => isMissing(active) && !redirectsChanged.includes(active));
     const wanted = [...redirectsChanged, ...moved].filter((active) => active.canRedirect);
     if (wanted.length === 0 && stale.length === 0) return;
     const failure = await this.#redirect({ set: wanted.map((active) => active.redirect()), remove: stale });
-    for (const active of wanted) active.redirected = !failure?.concerns(active.portal.key);
+    for (const active of wanted) {
+      active.redirectState = failure?.concerns(active.portal.key) ? 'refused' : 'inPlace';
+    }
   }
 
   #openListeners(active: ActivePortal): boolean {
@@ -320,7 +328,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   /** A failing driver keeps what is wanted and is asked again at the next audit; the same failure is logged once. */
   async #tryRedirect(work: () => Promise<unknown>): Promise<RedirectError | null> {
     try {
-      await work();
+      await this.#driverTurns.take(work);
       this.#lastRedirectFailure = '';
       return null;
     } catch (error) {
@@ -331,6 +339,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     }
   }
 
+  /** Changes that need no redirect go on meanwhile: a kernel with thousands of rules takes its time to list them. */
   async #audit(): Promise<void> {
     if (this.#stopping) return;
     const failure = await this.#tryRedirect(async () => {
@@ -343,7 +352,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
       }
     });
     for (const active of this.#portals.values()) {
-      if (active.canRedirect && !failure?.concerns(active.portal.key)) active.redirected = true;
+      const isRepaired = active.redirectState === 'refused' && !failure?.concerns(active.portal.key);
+      if (isRepaired) active.redirectState = 'inPlace';
     }
   }
 

@@ -1,0 +1,124 @@
+import { mkdtempSync, rmSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
+import pino from 'pino';
+import t, { type Test } from 'tap';
+import { NodeAddresses } from '../../lib/controlplane/nodeaddresses.js';
+import { ServiceProxy } from '../../lib/controlplane/proxy.js';
+import { type RedirectChange, type RedirectDriver, RedirectError } from '../../lib/redirect/driver.js';
+import { buildHere, objectSet, service, slice } from '../model/fixtures.js';
+import '../redirect/namespace.js';
+
+/** How often audits are made, ms. */
+const PERIOD = 20;
+/** What has not happened after so long, ms, was not meant to happen. */
+const PATIENCE = 2 * PERIOD;
+
+/** Its audits end when the test lets them, and its changes fail when the test says so. */
+class SlowDriver implements RedirectDriver {
+  readonly name = 'iptables';
+  readonly capture = 'port';
+  readonly unsupported = new Map();
+  readonly changes: RedirectChange[] = [];
+  isBroken = false;
+  isCleared = false;
+  endAudit: (() => void) | null = null;
+
+  async apply(change: RedirectChange): Promise<void> {
+    this.changes.push(change);
+    if (this.isBroken) throw new RedirectError('no luck');
+  }
+
+  audit(): Promise<number> {
+    return new Promise((resolve) => {
+      this.endAudit = () => {
+        this.endAudit = null;
+        resolve(0);
+      };
+    });
+  }
+
+  async clear(): Promise<void> {
+    this.isCleared = true;
+  }
+
+  /** Lets all audits end at once from now on. */
+  stopAuditing(): void {
+    this.audit = async () => 0;
+    this.endAudit?.();
+  }
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await sleep(1);
+}
+
+async function startProxy(t: Test, driver: SlowDriver): Promise<ServiceProxy> {
+  const directory = mkdtempSync(join(tmpdir(), 'kube-portal-test-'));
+  const options = {
+    workers: 1,
+    bindAddress: { IPv4: '0.0.0.0', IPv6: '::' },
+    nodeAddresses: new NodeAddresses([]),
+    proxyPortRange: { first: 20_000, last: 20_999 },
+    udpTimeoutMs: null,
+    syncPeriodMs: PERIOD,
+    stateDir: directory,
+    log: pino({ level: 'silent' }),
+  };
+  const proxy = await ServiceProxy.start(options, async () => driver);
+  t.teardown(async () => {
+    driver.stopAuditing();
+    await proxy.stop({ keepRules: false, drainTimeoutMs: 0 });
+    rmSync(directory, { recursive: true, force: true });
+  });
+  return proxy;
+}
+
+const web = service();
+const withEndpoint = (address: string) =>
+  buildHere(objectSet([web], [slice([{ addresses: [address] }])])).snapshot;
+const states = (proxy: ServiceProxy) => proxy.status().portals.map(({ state }) => state);
+
+t.test('endpoints change while an audit is under way; redirects wait for its end', async (t) => {
+  const driver = new SlowDriver();
+  const proxy = await startProxy(t, driver);
+  await proxy.apply(withEndpoint('10.1.0.1'));
+  await until(() => driver.endAudit !== null);
+  await proxy.apply(withEndpoint('10.1.0.2'));
+  t.same(proxy.status().portals[0].endpoints, ['10.1.0.2:8080']);
+  const changes = driver.changes.length;
+  const gone = proxy.apply(new Map());
+  await sleep(PATIENCE);
+  t.equal(driver.changes.length, changes, 'calls of the driver do not overlap');
+  driver.stopAuditing();
+  await gone;
+  t.equal(driver.changes.length, changes + 1);
+});
+
+t.test('an audit puts right what the driver refused, and nothing that it has not been given', async (t) => {
+  const driver = new SlowDriver();
+  const proxy = await startProxy(t, driver);
+  driver.isBroken = true;
+  await until(() => driver.endAudit !== null);
+  const applied = proxy.apply(withEndpoint('10.1.0.1'));
+  await until(() => states(proxy).length > 0);
+  driver.endAudit?.();
+  await applied;
+  t.same(states(proxy), ['pending'], 'refused after an audit that did not know it');
+  driver.stopAuditing();
+  await until(() => states(proxy)[0] === 'serving');
+  t.pass('in place since an audit');
+});
+
+t.test('the end waits for an audit', async (t) => {
+  const driver = new SlowDriver();
+  const proxy = await startProxy(t, driver);
+  await until(() => driver.endAudit !== null);
+  const stopped = proxy.stop({ keepRules: false, drainTimeoutMs: 0 });
+  await sleep(PATIENCE);
+  t.notOk(driver.isCleared);
+  driver.stopAuditing();
+  await stopped;
+  t.ok(driver.isCleared);
+});
