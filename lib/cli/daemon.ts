@@ -149,13 +149,13 @@ export class Daemon {
   }
 
   async #apply(objects: ObjectSet): Promise<void> {
+    const startedMs = Date.now();
     const build = buildSnapshot(objects, this.#node(), this.#build);
     for (const problem of freshProblems(build.problems, this.#build?.problems ?? [])) {
       this.#log.warn(describeProblem(problem));
       this.#source.warnOwner?.(problem, 'NotProxied');
     }
     const changes = countChanges(this.#build?.objects ?? NO_OBJECTS, objects);
-    const startedMs = Date.now();
     this.#build = build;
     await Promise.all([this.#proxy.apply(build.snapshot), this.#healthChecks.update(build.healthChecks)]);
     this.#lastUpdated = new Date();
