@@ -273,9 +273,9 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     redirectsChanged: readonly ActivePortal[],
     stale: readonly string[],
   ): Promise<void> {
-    await this.#savePorts();
     this.#dataplane.budget.limit = this.#context.capacity.forTraffic;
     if (touched.length > 0) {
+      await this.#savePorts();
       await this.#dataplane.apply(
         touched.map((active) => active.forDataplane()),
         [],
@@ -303,7 +303,10 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     return changed;
   }
 
-  /** Written before anything points at the ports: a killed run's successor must find the ports its rules name. */
+  /**
+   * Written before anything points at the ports: a killed run's successor must find the ports its rules name. Ports that were
+   * given back do no harm there, and wait for the next change or retry.
+   */
   async #savePorts(): Promise<void> {
     const { ports } = this.#context;
     if (!ports.dirty) return;
