@@ -14,7 +14,7 @@ import {
   type PortRange,
   redirectRule,
 } from './rules.js';
-import { difference, parseSave, type Ruleset, type Table } from './ruleset.js';
+import { difference, parseLongSave, type Ruleset, type Table } from './ruleset.js';
 import type { StaleFlows } from './staleflows.js';
 import type { Xtables } from './xtables.js';
 
@@ -126,7 +126,8 @@ export class FamilyRules {
 
   private async synchronize(wanted: Ruleset): Promise<number> {
     this.programmed = null;
-    const { script, count } = difference(parseSave((await this.xtables.save()) ?? ''), wanted);
+    const actual = await parseLongSave((await this.xtables.save()) ?? '');
+    const { script, count } = difference(actual, wanted);
     if (count > 0) {
       // Nobody knows which rules were there when a flow began.
       for (const { vips } of this.entries.values()) for (const { key } of vips) this.touched.add(key);

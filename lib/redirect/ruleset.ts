@@ -1,3 +1,4 @@
+import { setImmediate as otherWork } from 'node:timers/promises';
 import { partsUnlike } from '../model/changes.js';
 import { isOwnChain, jumpsToOwnChain } from './rules.js';
 
@@ -15,27 +16,47 @@ export interface Table {
 /** Tables by name; a table without anything of ours may be missing. */
 export type Ruleset = ReadonlyMap<string, Table>;
 
+/** So many lines are read at once; some milliseconds' work. */
+const PIECE = 500;
+
 /** Finds what is ours in the output of `iptables-save`. */
 export function parseSave(text: string): Ruleset {
-  const ruleset = new Map<string, Table>();
-  let chains = new Map<string, string[]>();
-  let others = new Map<string, string[]>();
-  for (const line of text.split('\n')) {
+  const reader = new SaveReader();
+  for (const line of text.split('\n')) reader.read(line);
+  return reader.ruleset;
+}
+
+/** As {@link parseSave}, and lets other work go on in between: there are thousands of lines. */
+export async function parseLongSave(text: string): Promise<Ruleset> {
+  const reader = new SaveReader();
+  const lines = text.split('\n');
+  for (let at = 0; at < lines.length; at += PIECE) {
+    for (const line of lines.slice(at, at + PIECE)) reader.read(line);
+    await otherWork();
+  }
+  return reader.ruleset;
+}
+
+class SaveReader {
+  readonly ruleset = new Map<string, Table>();
+  private chains = new Map<string, string[]>();
+  private others = new Map<string, string[]>();
+
+  read(line: string): void {
     if (line.startsWith('*')) {
-      chains = new Map();
-      others = new Map();
-      ruleset.set(line.slice(1), { chains, hooks: others });
+      this.chains = new Map();
+      this.others = new Map();
+      this.ruleset.set(line.slice(1), { chains: this.chains, hooks: this.others });
     } else if (line.startsWith(':')) {
       const name = line.slice(1, line.indexOf(' '));
-      (isOwnChain(name) ? chains : others).set(name, []);
+      (isOwnChain(name) ? this.chains : this.others).set(name, []);
     } else if (line.startsWith('-A ')) {
       const [name] = line.slice(3).split(' ', 1);
-      (chains.get(name) ?? others.get(name))?.push(line.slice(name.length + 4));
+      (this.chains.get(name) ?? this.others.get(name))?.push(line.slice(name.length + 4));
     } else if (line === 'COMMIT') {
-      keepHooks(others);
+      keepHooks(this.others);
     }
   }
-  return ruleset;
 }
 
 function keepHooks(chains: Map<string, string[]>): void {

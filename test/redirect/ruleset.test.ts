@@ -1,5 +1,5 @@
 import t from 'tap';
-import { difference, parseSave, type Ruleset } from '../../lib/redirect/ruleset.js';
+import { difference, parseLongSave, parseSave, type Ruleset } from '../../lib/redirect/ruleset.js';
 
 const RULE =
   '-d 10.96.0.10/32 -p tcp -m tcp --dport 80 -m comment --comment "a/b:c" -j REDIRECT --to-ports 5';
@@ -81,4 +81,14 @@ t.test('tables of others are left alone', (t) => {
   const text = '*mangle\n:KUBE-IPTABLES-HINT - [0:0]\n-A FORWARD -j ACCEPT\nCOMMIT\n';
   t.strictSame(difference(parseSave(text), new Map()), { script: '', count: 0 });
   t.end();
+});
+
+t.test('a long text is read as a short one, and others have their turn meanwhile', async (t) => {
+  const rules = Array.from({ length: 5000 }, (_, i) => `-A KUBE-PORTALS-HOST ${RULE}${i}`);
+  const text = save('-A OUTPUT -j KUBE-PORTALS-HOST', ...rules);
+  let turns = 0;
+  const timer = setInterval(() => turns++, 0);
+  t.strictSame(await parseLongSave(text), parseSave(text));
+  clearInterval(timer);
+  t.ok(turns > 0);
 });
