@@ -9,7 +9,7 @@ interface Candidate extends SliceEndpoint {
 }
 
 /** What a front's clients meet. */
-type Choice = Pick<Portal, 'endpoints' | 'unserved'>;
+export type Choice = Pick<Portal, 'endpoints' | 'unserved'>;
 
 /**
  * The endpoints that a front's clients are sent to, sorted by address and port.

@@ -40,6 +40,7 @@ const OPEN_FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC;
 /** Scratch for option values and lengths; no call keeps a pointer to it. */
 const scratch = new Memory(16);
 const lengthCell = new Memory(8);
+const bound = new SocketAddress();
 
 /**
  * Sets an integer option.
@@ -171,7 +172,7 @@ function openBound(
   { address, port, shared, freeBind }: ListenOptions,
   prepare: (fd: number, family: number) => void,
 ): number {
-  const local = SocketAddress.of(address, port);
+  const local = bound.set(address, port);
   const fd = checked('socket', libc.socket(local.family, type | OPEN_FLAGS, 0));
   try {
     if (type === SOCK_STREAM) requireOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
