@@ -56,7 +56,7 @@ export class Daemon {
     proxy.on('problem', (problem) => source.warnOwner?.(problem, 'ListenFailed'));
     this.broken = new Promise((_, reject) => proxy.once('failed', reject));
     this.broken.catch((error: unknown) => log.fatal({ err: error }, 'the data plane broke'));
-    this.#readiness = new Readiness(() => proxy.status().portals);
+    this.#readiness = new Readiness(() => proxy.states());
     this.#healthChecks = new HealthCheckPorts({
       addresses: healthCheckHosts(nodeAddresses),
       isHealthy: () => this.#readiness.isReady(),
@@ -138,8 +138,7 @@ export class Daemon {
     await first;
     this.#readiness.await(this.#build?.snapshot.keys() ?? []);
     this.#log.info({ portals: this.#build?.snapshot.size, redirect: this.#proxy.driver }, 'serving');
-    collectStartupGarbage();
-    forgetStartupCode();
+    setTimeout(forgetStart, FORGET_AFTER).unref();
   }
 
   #node(): Node {
@@ -162,6 +161,15 @@ export class Daemon {
     this.#syncMetrics.observe({ ...changes, startedMs, finishedMs: this.#lastUpdated.getTime() });
   }
 }
+
+/** Gives back the memory that only a start needs. */
+function forgetStart(): void {
+  collectStartupGarbage();
+  forgetStartupCode();
+}
+
+/** After so long, ms, those who wait for /healthz have their answer: until then the start is not over for them. */
+const FORGET_AFTER = 500;
 
 const NO_OBJECTS: ObjectSet = { services: new Map(), slices: new Map() };
 

@@ -84,6 +84,16 @@ export class ActivePortal {
     return this.#portal;
   }
 
+  get key(): string {
+    return this.#portal.key;
+  }
+
+  get state(): PortalStatus['state'] {
+    if (!this.isSupported) return 'unsupported';
+    if (this.redirectState !== 'inPlace') return 'pending';
+    return this.#isEmpty ? 'no-endpoints' : 'serving';
+  }
+
   get isSupported(): boolean {
     return !this.context.unsupported.has(this.#portal.family);
   }
@@ -203,7 +213,7 @@ export class ActivePortal {
       proxyPort: this.#proxyPort,
       endpoints: endpoints.map(({ address, port }) => hostPort(address, port)),
       affinity,
-      state: this.#state(),
+      state: this.state,
       problems: this.isSupported
         ? this.problems()
         : [`VIPs of ${family} are not served: ${this.context.unsupported.get(family)}`, ...this.problems()],
@@ -213,12 +223,6 @@ export class ActivePortal {
   /** Why listeners are missing. */
   problems(): string[] {
     return this.#missing.map(({ message }) => message);
-  }
-
-  #state(): PortalStatus['state'] {
-    if (!this.isSupported) return 'unsupported';
-    if (this.redirectState !== 'inPlace') return 'pending';
-    return this.#portal.endpoints.length === 0 ? 'no-endpoints' : 'serving';
   }
 
   /** @returns whether the data plane must hear of it */

@@ -1,7 +1,7 @@
 import { EventEmitter } from 'node:events';
 import { probeSteering } from '../dataplane/listeners.js';
 import type { DataplaneEvent } from '../dataplane/messages.js';
-import { Dataplane } from '../dataplane/pool.js';
+import { Dataplane, type DataplaneOptions } from '../dataplane/pool.js';
 import { diffSnapshots } from '../model/diff.js';
 import type { Family, Portal, Snapshot } from '../model/portal.js';
 import type { Problem } from '../model/problem.js';
@@ -15,7 +15,7 @@ import type { ProxyOptions } from './options.js';
 import { Placements } from './placement.js';
 import { ProxyPorts } from './proxyports.js';
 import { PORTS_FILE, StateDir } from './statedir.js';
-import type { PortalCounters, ProxyStatus } from './status.js';
+import type { PortalCounters, PortalStatus, ProxyStatus } from './status.js';
 import { Turns } from './turns.js';
 
 /** How often, ms, a listener that could not be had is tried again. */
@@ -91,8 +91,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     try {
       state = await StateDir.open(options.stateDir);
       const capacity = new Capacity(raiseDescriptorLimit());
-      const driver = await openDriver();
-      const dataplane = await Dataplane.start({
+      const [driver, dataplane] = await startBoth(openDriver, {
         workers: options.workers,
         descriptors: capacity.forTraffic,
         maxFlows: capacity.maxFlows,
@@ -121,6 +120,11 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   /** Name of the redirect driver in use. */
   get driver(): string {
     return this.#driver.name;
+  }
+
+  /** How each portal is; costs much less than the whole {@link status}. */
+  states(): readonly Pick<PortalStatus, 'key' | 'state'>[] {
+    return [...this.#portals.values()];
   }
 
   status(): ProxyStatus {
@@ -387,6 +391,18 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
         break;
     }
   }
+}
+
+/** The workers come up while the driver finds out what works on this node. @throws as either does; nothing runs then */
+async function startBoth(
+  openDriver: () => Promise<RedirectDriver>,
+  options: DataplaneOptions,
+): Promise<[RedirectDriver, Dataplane]> {
+  const [driver, dataplane] = await Promise.allSettled([openDriver(), Dataplane.start(options)]);
+  if (dataplane.status === 'rejected') throw dataplane.reason;
+  if (driver.status === 'fulfilled') return [driver.value, dataplane.value];
+  await dataplane.value.stop();
+  throw driver.reason;
 }
 
 async function portalContext(
