@@ -269,7 +269,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   }
 
   /**
-   * Tells the workers what the portals listen on, and then redirects.
+   * Tells the workers what the portals listen on, and then redirects. The driver gets ready while the workers take it in.
    * @param stale redirects that nobody wants any more
    */
   async #put(
@@ -278,22 +278,24 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     stale: readonly string[],
   ): Promise<void> {
     this.#dataplane.budget.limit = this.#context.capacity.forTraffic;
-    if (touched.length > 0) {
-      await this.#savePorts();
-      await this.#dataplane.apply(
-        touched.map((active) => active.forDataplane()),
-        [],
-      );
-    }
-    for (const active of touched) active.hearEveryone();
+    if (touched.length > 0) await this.#savePorts();
+    const listening = this.#listen(touched);
     const isMissing = ({ redirectState }: ActivePortal) => redirectState !== 'inPlace';
     const moved = touched.filter((active) => isMissing(active) && !redirectsChanged.includes(active));
     const wanted = [...redirectsChanged, ...moved].filter((active) => active.canRedirect);
-    if (wanted.length === 0 && stale.length === 0) return;
-    const failure = await this.#redirect({ set: wanted.map((active) => active.redirect()), remove: stale });
+    if (wanted.length === 0 && stale.length === 0) return listening;
+    const change = { set: wanted.map((active) => active.redirect()), remove: stale };
+    const failure = await this.#redirect(change, listening);
     for (const active of wanted) {
       active.redirectState = failure?.concerns(active.portal.key) ? 'refused' : 'inPlace';
     }
+  }
+
+  async #listen(touched: readonly ActivePortal[]): Promise<void> {
+    if (touched.length === 0) return;
+    const set = touched.map((active) => active.forDataplane());
+    await this.#dataplane.apply(set, []);
+    for (const active of touched) active.hearEveryone();
   }
 
   #openListeners(active: ActivePortal): boolean {
@@ -328,8 +330,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     }
   }
 
-  async #redirect(change: Parameters<RedirectDriver['apply']>[0]): Promise<RedirectError | null> {
-    return this.#tryRedirect(() => this.#driver.apply(change));
+  async #redirect(...change: Parameters<RedirectDriver['apply']>): Promise<RedirectError | null> {
+    return this.#tryRedirect(() => this.#driver.apply(...change));
   }
 
   /** A failing driver keeps what is wanted and is asked again at the next audit; the same failure is logged once. */

@@ -50,14 +50,14 @@ export class AddressDriver implements RedirectDriver {
     }
   }
 
-  async apply({ set, remove }: RedirectChange): Promise<void> {
+  async apply({ set, remove }: RedirectChange, listening?: Promise<void>): Promise<void> {
     for (const id of remove) this.forget(id);
     for (const redirect of set) {
       this.forget(redirect.id);
       this.redirects.set(redirect.id, redirect);
       this.count(redirect, 1);
     }
-    await this.synchronize();
+    await this.synchronize(listening);
   }
 
   audit(): Promise<number> {
@@ -88,12 +88,13 @@ export class AddressDriver implements RedirectDriver {
   }
 
   /** Resolves to the number of addresses added and removed. @throws RedirectError */
-  private async synchronize(): Promise<number> {
+  private async synchronize(listening?: Promise<void>): Promise<number> {
     const { wanted } = this;
     const present = new Set((await this.routes.addresses()).map(({ address }) => address));
     const missing = [...wanted.keys()].filter((address) => !present.has(address));
     const stale = [...this.owned].filter((address) => !wanted.has(address));
     await this.own([...this.owned, ...missing]);
+    await listening;
     const failures = await this.routes.addToLoopback(missing);
     await removeOwned(this.routes, stale);
     const notOurs = new Set([...stale, ...failures.map(({ address }) => address)]);

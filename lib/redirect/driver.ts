@@ -35,8 +35,11 @@ export interface RedirectDriver {
   /**
    * Applies one change, of supported families, in one transaction for each. Rejects with {@link RedirectError}; the wanted
    * state is then kept for `audit`.
+   *
+   * @param listening resolves once the portals hear their clients: the kernel is told then, and all that comes before is
+   *   done meanwhile
    */
-  apply(change: RedirectChange): Promise<void>;
+  apply(change: RedirectChange, listening?: Promise<void>): Promise<void>;
   /**
    * Compares the kernel with the wanted state and repairs it. Resolves to the number of things put back (0: all was
    * well). Rejects with {@link RedirectError}.

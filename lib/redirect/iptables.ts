@@ -82,12 +82,13 @@ export class IptablesDriver implements RedirectDriver {
     return new IptablesDriver(options, families, unsupported);
   }
 
-  async apply(change: RedirectChange): Promise<void> {
+  async apply(change: RedirectChange, listening?: Promise<void>): Promise<void> {
     const failures = new Failures();
     for (const id of change.remove) for (const rules of this.families.values()) rules.delete(id);
     for (const redirect of change.set) {
       await failures.attempt([redirect.id], () => this.families.get(redirect.family)?.set(redirect));
     }
+    await listening;
     for (const [family, rules] of this.families) {
       const ids = change.set.filter((redirect) => redirect.family === family).map(({ id }) => id);
       await failures.attempt(ids, () => rules.program());

@@ -1,4 +1,4 @@
-import type { RedirectDriver } from './driver.js';
+import type { RedirectChange, RedirectDriver } from './driver.js';
 
 /** Portals listen on their proxy ports and nothing brings the VIPs' traffic there: for laptops and tests. */
 export class NoneDriver implements RedirectDriver {
@@ -6,7 +6,9 @@ export class NoneDriver implements RedirectDriver {
   readonly capture = 'port';
   readonly unsupported = new Map<never, never>();
 
-  async apply(): Promise<void> {}
+  async apply(_change: RedirectChange, listening?: Promise<void>): Promise<void> {
+    await listening;
+  }
 
   async audit(): Promise<number> {
     return 0;

@@ -3,6 +3,7 @@ import { once } from 'node:events';
 import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setImmediate as otherWork } from 'node:timers/promises';
 import { pino } from 'pino';
 import t from 'tap';
 import { AddressDriver } from '../../lib/redirect/address.js';
@@ -63,6 +64,19 @@ t.test('VIPs are reached from the node and from a pod', async (t) => {
   await driver.clear();
   t.strictSame(onLoopback(), []);
   t.notOk(existsSync(record));
+});
+
+t.test('an address is recorded at once, and added when its portal listens', async (t) => {
+  const driver = await open();
+  let startListening = () => {};
+  const listening = new Promise<void>((resolve) => (startListening = resolve));
+  const applied = driver.apply({ set: [redirect('web', '10.96.0.15')], remove: [] }, listening);
+  while (!existsSync(record)) await otherWork();
+  t.strictSame(onLoopback(), []);
+  startListening();
+  await applied;
+  t.strictSame(onLoopback(), ['10.96.0.15/32']);
+  await driver.clear();
 });
 
 t.test('an address stays as long as one portal wants it', async (t) => {

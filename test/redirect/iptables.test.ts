@@ -1,3 +1,4 @@
+import { setImmediate as otherWork } from 'node:timers/promises';
 import { pino } from 'pino';
 import t from 'tap';
 import type { Family, Protocol } from '../../lib/model/portal.js';
@@ -264,6 +265,21 @@ for (const kind of ['nft', 'legacy'] as const) {
     await driver.clear();
   });
 }
+
+t.test('rules are not touched before their portals listen', async (t) => {
+  const steps: string[] = [];
+  const run: RunCommand = (program, args, input) => {
+    steps.push(program);
+    return runCommand(program, args, input);
+  };
+  const driver = await open(run);
+  steps.length = 0;
+  const listening = otherWork().then(() => void steps.push('listening'));
+  await driver.apply({ set: redirects('web', server.port), remove: [] }, listening);
+  t.equal(steps[0], 'listening');
+  t.ok(steps.some((step) => step.endsWith('-restore')));
+  await driver.clear();
+});
 
 t.test('a VIP that is no address is refused alone', async (t) => {
   const driver = await open(runCommand);
