@@ -41,10 +41,17 @@ export function splitDocuments(text: string): Chunk[] {
     if (end === begin) continue;
     const part = text.slice(begin, end);
     chunks.push({ text: part, linesBefore });
-    linesBefore += part.split('\n').length - 1;
+    linesBefore += countLines(part);
     begin = end;
   }
   return chunks;
+}
+
+/** Without a copy of each line: one file may have thousands of Services. */
+function countLines(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) count += 1;
+  return count;
 }
 
 /**
