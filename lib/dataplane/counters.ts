@@ -55,8 +55,12 @@ export function base(slot: number): number {
 /** The sum of a portal's counters over all workers. */
 export function sumCounters(workers: readonly Float64Array[], slot: number): CounterValues {
   const at = base(slot);
-  const sum = (name: CounterField) => workers.reduce((total, cells) => total + cells[at + FIELD[name]], 0);
-  return Object.fromEntries(COUNTER_FIELDS.map((name) => [name, sum(name)])) as CounterValues;
+  const sums = {} as CounterValues;
+  for (const name of COUNTER_FIELDS) {
+    sums[name] = 0;
+    for (const cells of workers) sums[name] += cells[at + FIELD[name]];
+  }
+  return sums;
 }
 
 /** Makes a slot ready for another portal. */

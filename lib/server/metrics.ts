@@ -1,6 +1,6 @@
 import { Counter, Gauge, Registry } from 'prom-client';
 import type { PortalCounters, PortalStatus, ProxyStatus } from '../controlplane/status.js';
-import type { CounterField } from '../dataplane/counters.js';
+import { COUNTER_FIELDS, type CounterField } from '../dataplane/counters.js';
 import { type Answer, json, type Routes, text } from './http.js';
 import { processMetrics } from './process-metrics.js';
 
@@ -18,10 +18,15 @@ export interface MetricsSource {
  * @param registry may hold more metrics already
  */
 export function metricsRoutes(source: MetricsSource, registry = new Registry()): Routes {
-  register(registry, source);
+  const scrape: Scrape = { used: [] };
+  for (const metric of PORTAL_METRICS) registerPortalMetric(registry, metric, scrape);
+  registerPortalStates(registry, source);
+  processMetrics(registry);
   return {
-    '/metrics': async () =>
-      ({ ...text(await registry.metrics()), contentType: registry.contentType }) satisfies Answer,
+    '/metrics': async () => {
+      scrape.used = source.counters().filter(isUsed);
+      return { ...text(await registry.metrics()), contentType: registry.contentType } satisfies Answer;
+    },
     '/status': () => json(statusReport(source)),
     '/proxyMode': () => text('userspace'),
     '/configz': () => json({ 'kubeproxy.config.k8s.io': source.configuration() }),
@@ -36,6 +41,19 @@ export interface StatusReport extends ProxyStatus {
 
 function statusReport(source: MetricsSource): StatusReport {
   return { ...source.status(), counters: source.counters() };
+}
+
+/** What a scrape shows, read once for all metrics: the true counts live in memory shared with the workers. */
+interface Scrape {
+  /**
+   * Portals that somebody has come to; the others have no series, as is usual for metrics with labels. A node has all portals of
+   * its cluster and uses few of them: Prometheus would have to keep a million idle series for each dozen of nodes.
+   */
+  used: readonly PortalCounters[];
+}
+
+function isUsed(counters: PortalCounters): boolean {
+  return COUNTER_FIELDS.some((field) => counters[field] !== 0);
 }
 
 interface PortalMetric {
@@ -152,17 +170,8 @@ const PORTAL_METRICS: readonly PortalMetric[] = [
   },
 ];
 
-function register(registry: Registry, source: MetricsSource): void {
-  for (const metric of PORTAL_METRICS) registerPortalMetric(registry, metric, source);
-  registerPortalStates(registry, source);
-  processMetrics(registry);
-}
-
-/**
- * The true counts live in memory shared with the workers; a metric is only filled from there when it is scraped,
- * and anew each time, so that portals that are gone leave no series behind.
- */
-function registerPortalMetric(registry: Registry, metric: PortalMetric, source: MetricsSource): void {
+/** Filled anew for each scrape, so that portals that are gone leave no series behind. */
+function registerPortalMetric(registry: Registry, metric: PortalMetric, scrape: Scrape): void {
   const { name, help } = metric;
   const Metric = metric.kind === 'counter' ? Counter : Gauge;
   const series = new Metric({
@@ -172,7 +181,7 @@ function registerPortalMetric(registry: Registry, metric: PortalMetric, source: 
     registers: [registry],
     collect() {
       series.reset();
-      for (const portal of source.counters()) {
+      for (const portal of scrape.used) {
         if (metric.protocol === undefined || metric.protocol === portal.protocol) {
           series.inc(labelsOf(portal), portal[metric.field]);
         }

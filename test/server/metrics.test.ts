@@ -59,6 +59,29 @@ t.test('a scrape reads the counters anew, and a portal that is gone leaves nothi
   t.notMatch((await routes['/metrics']!()).body, 'service="web"');
 });
 
+t.test('a portal that nobody has come to has no series, and one that somebody left has all', async (t) => {
+  const idle = portalCounters({ service: 'default/idle' });
+  const left = portalCounters({ connectionsTotal: 3, connectionsActive: 0 });
+  const { body } = await routesOf([], [idle, left])['/metrics']!();
+  t.notMatch(body, 'service="idle"');
+  t.equal(series(body).get(`kubeportal_connections_active{${WEB}}`), 0);
+});
+
+t.test('a scrape reads the counters once for all metrics', async (t) => {
+  let times = 0;
+  const counters = [portalCounters({ connectionsTotal: 1 })];
+  const routes = metricsRoutes({
+    status: () => ({ driver: 'none', workers: 1, portals: [] }),
+    counters: () => {
+      times++;
+      return counters;
+    },
+    configuration: () => ({}),
+  });
+  await routes['/metrics']!();
+  t.equal(times, 1);
+});
+
 t.test('/metrics counts portals by state and tells of the process', async (t) => {
   const portals = [portalStatus(), portalStatus({ state: 'pending' }), portalStatus()];
   const found = series((await routesOf(portals, [])['/metrics']!()).body);
