@@ -40,6 +40,13 @@ export interface DataplaneOptions {
   readonly udpTimeout: number | null;
 }
 
+/** Of a change: how many workers have yet to say that they applied it, and who waits for them. */
+interface Acknowledgement {
+  waiting: number;
+  readonly done: () => void;
+  readonly failed: (error: Error) => void;
+}
+
 interface Thread {
   readonly worker: Worker;
   readonly port: MessagePort;
@@ -63,12 +70,13 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
   readonly #cells: Float64Array[];
   readonly #roundRobin: Int32Array;
   readonly #threads: Thread[] = [];
-  readonly #acknowledgements = new Map<number, { waiting: number; done: () => void }>();
+  readonly #acknowledgements = new Map<number, Acknowledgement>();
   readonly #freeSlots: number[] = [];
   #nextSlot = DETACHED + 1;
   #sequence = 0;
   #drained = 0;
   #onDrained: (() => void) | null = null;
+  #failure: Error | null = null;
   #stopping = false;
 
   private constructor(options: DataplaneOptions) {
@@ -113,12 +121,20 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
     const exited = new Promise((resolve) => worker.once('exit', resolve));
     const thread = { worker, port: port1, wakeup, slots: new Set<number>(), exited };
     port1.on('message', (message: FromWorker) => this.#receive(message));
-    worker.on('error', (error) => this.emit('failed', error));
+    worker.on('error', (error) => this.#fail(error));
     worker.on('exit', (code) => {
-      if (!this.#stopping)
-        this.emit('failed', new Error(`relay worker ${setup.index} ended with code ${code}`));
+      if (!this.#stopping) this.#fail(new Error(`relay worker ${setup.index} ended with code ${code}`));
     });
     return thread;
+  }
+
+  /** Nobody waits any longer for a worker that is gone. */
+  #fail(error: Error): void {
+    this.#failure ??= error;
+    for (const { failed } of this.#acknowledgements.values()) failed(error);
+    this.#acknowledgements.clear();
+    this.#onDrained?.();
+    this.emit('failed', error);
   }
 
   async #whenReady(): Promise<void> {
@@ -170,16 +186,17 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
 
   /**
    * Applies one change in all workers; resolves when every worker has. From then on the workers own the listeners'
-   * descriptors: a listener that a later `set` of its portal leaves out is closed by them.
+   * descriptors: a listener that a later `set` of its portal leaves out is closed by them. Rejects once a worker is gone.
    */
   apply(set: readonly DataplanePortal[], remove: readonly number[]): Promise<void> {
+    if (this.#failure !== null) return Promise.reject(this.#failure);
     const sequence = ++this.#sequence;
-    return new Promise((resolve) => {
+    return new Promise((resolve, failed) => {
       const done = () => {
         this.#freeSlots.push(...remove);
         resolve();
       };
-      this.#acknowledgements.set(sequence, { waiting: this.workers, done });
+      this.#acknowledgements.set(sequence, { waiting: this.workers, done, failed });
       for (const [index, thread] of this.#threads.entries()) {
         const own = set.filter((portal) => concerns(portal, thread, index));
         for (const slot of remove) thread.slots.delete(slot);
@@ -200,6 +217,7 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
 
   /** Closes all listeners; resolves when the last connection has ended or the time, ms, is over. */
   async drain(timeout: number): Promise<void> {
+    if (this.#failure !== null) return;
     await new Promise<void>((resolve) => {
       const timer = setTimeout(resolve, timeout);
       this.#onDrained = () => {
