@@ -280,6 +280,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     this.#dataplane.budget.limit = this.#context.capacity.forTraffic;
     if (touched.length > 0) await this.#savePorts();
     const listening = this.#listen(touched);
+    // It may fail before the driver, which hears of it then, has its turn.
+    listening.catch(() => undefined);
     const isMissing = ({ redirectState }: ActivePortal) => redirectState !== 'inPlace';
     const moved = touched.filter((active) => isMissing(active) && !redirectsChanged.includes(active));
     const wanted = [...redirectsChanged, ...moved].filter((active) => active.canRedirect);

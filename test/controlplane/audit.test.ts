@@ -6,6 +6,7 @@ import pino from 'pino';
 import t, { type Test } from 'tap';
 import { NodeAddresses } from '../../lib/controlplane/nodeaddresses.js';
 import { ServiceProxy } from '../../lib/controlplane/proxy.js';
+import { Dataplane } from '../../lib/dataplane/pool.js';
 import { type RedirectChange, type RedirectDriver, RedirectError } from '../../lib/redirect/driver.js';
 import { buildHere, objectSet, service, slice } from '../model/fixtures.js';
 import '../redirect/namespace.js';
@@ -25,8 +26,9 @@ class SlowDriver implements RedirectDriver {
   isCleared = false;
   endAudit: (() => void) | null = null;
 
-  async apply(change: RedirectChange): Promise<void> {
+  async apply(change: RedirectChange, listening?: Promise<void>): Promise<void> {
     this.changes.push(change);
+    await listening;
     if (this.isBroken) throw new RedirectError('no luck');
   }
 
@@ -109,6 +111,17 @@ t.test('an audit puts right what the driver refused, and nothing that it has not
   driver.stopAuditing();
   await until(() => states(proxy)[0] === 'serving');
   t.pass('in place since an audit');
+});
+
+t.test('workers that break while the driver audits fail the change, not the process', async (t) => {
+  const driver = new SlowDriver();
+  const proxy = await startProxy(t, driver);
+  await until(() => driver.endAudit !== null);
+  t.intercept(Dataplane.prototype, 'apply', { value: () => Promise.reject(new Error('a worker broke')) });
+  const applied = proxy.apply(withEndpoint('10.1.0.1'));
+  await sleep(PATIENCE);
+  driver.stopAuditing();
+  await t.rejects(applied, /a worker broke/);
 });
 
 t.test('the end waits for an audit', async (t) => {
