@@ -71,7 +71,8 @@ export class Stream {
 
   /** Moves what can be moved now, in bounded time. */
   pump(): Flow {
-    for (let step = 0; step < STEPS; step++) {
+    // An end goes at once: the last data waits in the kernel to leave with it.
+    for (let step = 0; step < STEPS || this.ended; step++) {
       if (this.#holdsData() && !this.#flush()) return Flow.Broken;
       if (this.#holdsData()) return Flow.Waiting;
       if (this.ended) return this.cutOff ? Flow.Broken : this.#finish();
