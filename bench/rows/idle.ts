@@ -2,7 +2,7 @@ import { SERVER_PORTS } from '../load/plan.js';
 import { memoryOf } from '../memory.js';
 import { FEW_PORTS } from '../turn.js';
 import type { Figure } from './figure.js';
-import type { Row } from './row.js';
+import { type Row, relays } from './row.js';
 
 const CONNECTIONS = 9000;
 /** Opened before, so that what a proxy needs for its first connections does not count for all. */
@@ -16,7 +16,7 @@ export const idleRow: Row = {
   title: `${CONNECTIONS} idle TCP connections (kube-proxy: 3000), user memory`,
   once: true,
   figures: [perConnection],
-  suits: ({ role, protocols }) => role !== 'path' && protocols.includes('TCP'),
+  suits: (contender) => contender.role !== 'path' && relays('TCP')(contender),
   measure: (turn) =>
     turn.inFreshArena({ ports: FEW_PORTS }, async ({ stage, running }) => {
       if (running.pid === null) return {};

@@ -117,6 +117,7 @@ export class Daemon {
   #metricsRoutes(): Routes {
     const source = {
       status: () => this.#proxy.status(),
+      states: () => this.#proxy.states(),
       counters: () => this.#proxy.counters(),
       configuration: () => proxyConfiguration(this.#flags),
     };

@@ -7,6 +7,8 @@ import { processMetrics } from './process-metrics.js';
 /** What the metrics server reads, at the moment of a request. */
 export interface MetricsSource {
   status(): ProxyStatus;
+  /** How each portal is, without the rest of its status. */
+  states(): readonly Pick<PortalStatus, 'state'>[];
   counters(): readonly PortalCounters[];
   /** The configuration in force, in kube-proxy's words. */
   configuration(): object;
@@ -205,7 +207,7 @@ function registerPortalStates(registry: Registry, source: MetricsSource): void {
     registers: [registry],
     collect() {
       for (const state of STATES) gauge.set({ state }, 0);
-      for (const { state } of source.status().portals) gauge.inc({ state });
+      for (const { state } of source.states()) gauge.inc({ state });
     },
   });
 }

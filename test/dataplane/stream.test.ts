@@ -15,6 +15,7 @@ import {
   listenStream,
   localAddress,
   openStream,
+  shutdownWrite,
   startListening,
 } from '../../lib/sys/socket.js';
 
@@ -65,11 +66,11 @@ t.test('the last data and the end travel in one packet', async (t) => {
   const [sender, source] = connection(t);
   const [target, receiver] = connection(t);
   send(sender, ANSWER);
-  libc.shutdown(sender, 1);
+  shutdownWrite(sender);
   t.ok(happens(source, EPOLLRDHUP), 'all is there');
   const before = segmentsIn(receiver);
 
-  const resources = new StreamResources(new PipePool(new DescriptorBudget(new SharedArrayBuffer(8))));
+  const resources = new StreamResources(new PipePool(new DescriptorBudget()));
   const stream = new Stream(resources, source, target);
   stream.readable = true;
   stream.endNear = true;

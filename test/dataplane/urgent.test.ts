@@ -9,6 +9,7 @@ import * as libc from '../../lib/sys/libc.js';
 import { Memory } from '../../lib/sys/memory.js';
 import { SocketAddress } from '../../lib/sys/sockaddr.js';
 import { closeSocket, connect, localAddress, openStream, shutdownWrite } from '../../lib/sys/socket.js';
+import { LISTENER, tcpPortal } from './fixtures.js';
 
 const MSG_OOB = 1;
 /** How the kernel's events fall together differs from one to the next. */
@@ -27,25 +28,9 @@ t.test('bytes around urgent ones arrive, and so does the end', async (t) => {
   t.teardown(() => server.close());
   await once(server, 'listening');
   const { port } = server.address() as { port: number };
-  const spec = { protocol: 'TCP', family: 'IPv4', address: '127.0.0.1', port: 0 } as const;
-  const group = openListeners({ ...spec, freeBind: false, steered: false, onlyWorker: null }, 1);
-  await dataplane.apply(
-    [
-      {
-        slot: dataplane.takeSlot(),
-        key: 'default/sink:/TCP/IPv4',
-        service: 'default/sink',
-        protocol: 'TCP',
-        family: 'IPv4',
-        listeners: [{ group, redirectedPort: null }],
-        endpoints: [{ id: 'sink', address: '127.0.0.1', port }],
-        affinityTimeout: null,
-        onlyWorker: null,
-        admission: { sources: null, insiders: null },
-      },
-    ],
-    [],
-  );
+  const group = openListeners(LISTENER, 1);
+  const endpoints = [{ id: 'sink', address: '127.0.0.1', port }];
+  await dataplane.apply([tcpPortal(dataplane.takeSlot(), group, endpoints)], []);
   const relay = SocketAddress.of('127.0.0.1', localAddress(group.fds[0] as number).port);
   for (let round = 0; round < ROUNDS; round++) {
     const client = openStream(AF_INET);

@@ -83,6 +83,7 @@ t.test('the dashboard asks for metrics that exist', async (t) => {
   metricsRoutes(
     {
       status: () => ({ driver: 'none', workers: 1, portals: [] }),
+      states: () => [],
       counters: () => [],
       configuration: () => ({}),
     },

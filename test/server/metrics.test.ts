@@ -6,6 +6,7 @@ import { portalCounters, portalStatus } from './fixtures.js';
 function routesOf(portals: PortalStatus[], counters: PortalCounters[]) {
   return metricsRoutes({
     status: () => ({ driver: 'address', workers: 2, portals }),
+    states: () => portals,
     counters: () => counters,
     configuration: () => ({ mode: 'userspace' }),
   });
@@ -72,6 +73,7 @@ t.test('a scrape reads the counters once for all metrics', async (t) => {
   const counters = [portalCounters({ connectionsTotal: 1 })];
   const routes = metricsRoutes({
     status: () => ({ driver: 'none', workers: 1, portals: [] }),
+    states: () => [],
     counters: () => {
       times++;
       return counters;

@@ -1,0 +1,33 @@
+import type { ListenerGroup, ListenerSpec } from '../../lib/dataplane/listeners.js';
+import type { DataplanePortal } from '../../lib/dataplane/pool.js';
+
+/** Where the portals of these tests listen: any port of this machine. */
+export const LISTENER: ListenerSpec = {
+  protocol: 'TCP',
+  family: 'IPv4',
+  address: '127.0.0.1',
+  port: 0,
+  freeBind: false,
+  steered: false,
+  onlyWorker: null,
+};
+
+/** A TCP portal that everybody may use. */
+export function tcpPortal(
+  slot: number,
+  group: ListenerGroup,
+  endpoints: DataplanePortal['endpoints'],
+): DataplanePortal {
+  return {
+    slot,
+    key: 'default/web:/TCP/IPv4',
+    service: 'default/web',
+    protocol: 'TCP',
+    family: 'IPv4',
+    listeners: [{ group, redirectedPort: null }],
+    endpoints,
+    affinityTimeout: null,
+    onlyWorker: null,
+    admission: { sources: null, insiders: null },
+  };
+}
