@@ -8,6 +8,7 @@ export const COUNTER_FIELDS = [
   'connectionsTotal',
   'connectionsActive',
   'connectionsRefused',
+  'connectionsEvicted',
   'connectFailures',
   'connectionResets',
   'flowsTotal',

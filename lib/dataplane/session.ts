@@ -11,6 +11,7 @@ import {
 } from '../sys/socket.js';
 import type { ClientKey } from './affinity.js';
 import type { Target } from './balancer.js';
+import type { Client, ClientSession } from './clients.js';
 import { FIELD } from './counters.js';
 import type { Watcher } from './loop.js';
 import type { PortalState } from './portal.js';
@@ -27,11 +28,16 @@ const END_NEAR = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
  * One client connection and its connection to an endpoint. While no endpoint has answered, failing ones are
  * changed behind the client's back; afterwards two {@link Stream}s carry the data.
  */
-export class TcpSession implements Watcher, TimerEntry {
+export class TcpSession implements Watcher, TimerEntry, ClientSession {
   timerPrevious: TimerEntry | null = null;
   timerNext: TimerEntry | null = null;
   timerDeadline = 0;
   timerList: TimerList | null = null;
+  clientPrevious: ClientSession | null = null;
+  clientNext: ClientSession | null = null;
+  usedAt = 0;
+  /** Who opened it, with all sessions of the same address. */
+  readonly origin: Client;
   /** In the relay's queue of sessions with work left over. */
   queued = false;
 
@@ -51,8 +57,9 @@ export class TcpSession implements Watcher, TimerEntry {
     readonly relay: TcpRelay,
     readonly portal: PortalState,
     readonly clientFd: number,
-    readonly client: ClientKey | null,
+    readonly client: ClientKey,
   ) {
+    this.origin = relay.clients.enter(client, this, relay.loop.now);
     this.#toEndpoint = new Stream(relay.resources, clientFd, -1);
     this.#toClient = new Stream(relay.resources, -1, clientFd);
   }
@@ -88,6 +95,7 @@ export class TcpSession implements Watcher, TimerEntry {
   /** Moves data both ways; closes when both directions have ended, resets when one broke. */
   pump(): void {
     if (this.#closed) return;
+    this.origin.touch(this, this.relay.loop.now);
     const out = this.#toEndpoint.pump();
     this.#toClient.isLast = this.#toEndpoint.finished;
     const back = this.#toClient.pump();
@@ -180,7 +188,7 @@ export class TcpSession implements Watcher, TimerEntry {
     this.#closeEndpoint();
     portal.count(FIELD.connectFailures, 1);
     portal.balancer.avoid(target);
-    if (this.client !== null && portal.balancer.unpin(this.client, target)) portal.count(FIELD.pinsMoved, 1);
+    if (portal.balancer.unpin(this.client, target)) portal.count(FIELD.pinsMoved, 1);
     relay.reportFailure(portal, target, reason);
     this.#tried ??= [];
     this.#tried.push(target);
@@ -217,6 +225,12 @@ export class TcpSession implements Watcher, TimerEntry {
     }
     resetOnClose(this.clientFd);
     this.#close();
+  }
+
+  /** Its client has more than its share, and others wait. */
+  evict(): void {
+    this.portal.count(FIELD.connectionsEvicted, 1);
+    this.reset();
   }
 
   #close(): void {

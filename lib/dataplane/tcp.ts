@@ -5,6 +5,7 @@ import { accept, closeSocket, originalDestinationPort, resetOnClose } from '../s
 import type { Target } from './balancer.js';
 import type { DescriptorBudget } from './budget.js';
 import { clientKey } from './clientkey.js';
+import { ClientTable } from './clients.js';
 import { FIELD } from './counters.js';
 import type { EventLoop, Task, Watcher } from './loop.js';
 import type { DataplaneEvent } from './messages.js';
@@ -26,6 +27,7 @@ const DESCRIPTORS_PER_SESSION = 2;
 /** Listeners and sessions of one worker. */
 export class TcpRelay implements Task {
   readonly resources: StreamResources;
+  readonly clients = new ClientTable();
   readonly #connectTimers = CONNECT_TIMEOUTS.map((delay) => new TimerList(delay));
   readonly #keepAliveTimers = new TimerList(KEEP_ALIVE_AFTER);
   readonly #timerLists = [...this.#connectTimers, this.#keepAliveTimers];
@@ -102,14 +104,14 @@ export class TcpRelay implements Task {
   begin(fd: number, portal: PortalState, peer: SocketAddress): void {
     portal.count(FIELD.connectionsTotal, 1);
     portal.count(FIELD.connectionsActive, 1);
-    const client = portal.balancer.affinityTimeout === null ? null : clientKey(peer.memory.words, 0);
-    const session = new TcpSession(this, portal, fd, client);
+    const session = new TcpSession(this, portal, fd, clientKey(peer.memory.words, 0));
     this.#sessions.add(session);
     session.start();
   }
 
   sessionClosed(session: TcpSession): void {
     this.#sessions.delete(session);
+    this.clients.leave(session.origin, session);
     session.portal.count(FIELD.connectionsActive, -1);
     this.unreserve();
     if (this.#sessions.size === 0) this.onIdle();

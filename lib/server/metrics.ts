@@ -91,6 +91,13 @@ const PORTAL_METRICS: readonly PortalMetric[] = [
     protocol: 'TCP',
   },
   {
+    name: 'kubeportal_connections_evicted_total',
+    help: 'Idle TCP connections of a client with the most of all, ended so that others are served near the limit of open files.',
+    kind: 'counter',
+    field: 'connectionsEvicted',
+    protocol: 'TCP',
+  },
+  {
     name: 'kubeportal_connection_resets_total',
     help: 'TCP connections that ended with a reset on either side.',
     kind: 'counter',
