@@ -1,4 +1,5 @@
 import pino, { type Logger } from 'pino';
+import { LOG_VALUES } from './log-values.js';
 
 /**
  * The program's log on stdout: JSON lines for machines, one readable line per event on a terminal.
@@ -9,7 +10,12 @@ import pino, { type Logger } from 'pino';
  * @param verbosity klog's -v: 0 tells changes and troubles, 4 adds decisions, 6 adds everything.
  */
 export async function createLog(verbosity: number): Promise<Logger> {
-  const options = { level: levelOf(verbosity), base: null, timestamp: pino.stdTimeFunctions.isoTime };
+  const options = {
+    ...LOG_VALUES,
+    level: levelOf(verbosity),
+    base: null,
+    timestamp: pino.stdTimeFunctions.isoTime,
+  };
   if (!process.stdout.isTTY) return pino(options, pino.destination({ fd: 1, sync: true }));
   const { default: pretty } = await import('pino-pretty');
   return pino(options, pretty({ sync: true, translateTime: 'HH:MM:ss.l', ignore: 'pid,hostname' }));

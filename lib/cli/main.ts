@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
+import { printable } from '../model/printable.js';
 import { quickstartCommand } from './quickstart.js';
 import { runCommand } from './run.js';
 import { statusCommand } from './status.js';
@@ -7,6 +8,9 @@ import { UsageError } from './usage-error.js';
 
 /** What the process ends with; scripts and service managers tell by it who has to act. */
 const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
+
+/** A YAML parser shows the place of an error in a few lines. */
+const MAX_ERROR_LINES = 10;
 
 /** Runs one command line, for example `['run', '--manifest', 'web.yaml']`, and resolves to the exit code. */
 export async function main(args: readonly string[]): Promise<number> {
@@ -35,7 +39,8 @@ export function program(): Command {
 function report(error: unknown): number {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   const message = error instanceof Error ? error.message : String(error);
-  process.stderr.write(`error: ${message}\n`);
+  const lines = message.split('\n').slice(0, MAX_ERROR_LINES);
+  process.stderr.write(`error: ${lines.map((line) => printable(line)).join('\n')}\n`);
   return error instanceof UsageError ? EXIT.usage : EXIT.failure;
 }
 

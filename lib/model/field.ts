@@ -1,6 +1,7 @@
 import { inspect } from 'node:util';
 import { canonicalAddress, canonicalCidr } from './address.js';
 import { NONE } from './compact.js';
+import { printable } from './printable.js';
 
 /** Says which field of an object is wrong and why; never leaves the parse functions. */
 export class FieldError extends Error {
@@ -11,6 +12,9 @@ export class FieldError extends Error {
     super(message);
   }
 }
+
+/** Of a value that is refused, its mark included. */
+const MAX_SHOWN_BYTES = 128;
 
 const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const DNS_SUBDOMAIN = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
@@ -145,5 +149,5 @@ function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
 function show(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object' && value !== null) return 'a mapping';
-  return typeof value === 'string' ? JSON.stringify(value.slice(0, 80)) : inspect(value);
+  return printable(typeof value === 'string' ? JSON.stringify(value) : inspect(value), MAX_SHOWN_BYTES);
 }

@@ -1,5 +1,6 @@
 import { LRUCache } from 'lru-cache';
 import type { Logger } from 'pino';
+import { printable } from '../../model/printable.js';
 import type { ApiClient } from './client.js';
 
 /** API servers keep an Event for an hour; the same one is not sent again before. */
@@ -8,6 +9,7 @@ const REMEMBERED = 1_000;
 /** So many Events at once, and one more every so many ms. */
 const BURST = 20;
 const REFILL_MS = 10_000;
+/** A longer note is refused (NoteLengthLimit of the API server's validation). */
 const MAX_NOTE_BYTES = 1024;
 
 /** The object that an Event is about. */
@@ -72,7 +74,7 @@ export class EventRecorder {
       type: 'Warning',
       reason,
       action: 'Proxy',
-      note: Buffer.from(note).subarray(0, MAX_NOTE_BYTES).toString(),
+      note: printable(note, MAX_NOTE_BYTES),
       regarding: subject,
       reportingController: 'kube-portal',
       reportingInstance: this.#nodeName,

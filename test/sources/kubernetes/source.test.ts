@@ -419,3 +419,12 @@ t.test('Events tell the owner of a Service, each once', async (t) => {
   });
   t.match(api.events[0]!.eventTime, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
 });
+
+t.test('the note of an Event keeps within what an API server takes', async (t) => {
+  const { api, harness } = await prepareSynced(t);
+  harness.source.warnOwner({ object: 'Service default/web', message: `x${'é'.repeat(600)}` }, 'ListenFailed');
+  await harness.until(() => api.events.length > 0, 'an Event');
+  const note = String(api.events[0]!.note);
+  t.ok(Buffer.byteLength(note) <= 1024, 'bytes in UTF-8');
+  t.match(note, /^xé+\.\.\. \(\d+ more characters\)$/);
+});
