@@ -1,6 +1,5 @@
 import { EventEmitter } from 'node:events';
 import { probeSteering } from '../dataplane/listeners.js';
-import type { DataplaneEvent } from '../dataplane/messages.js';
 import { Dataplane, type DataplaneOptions } from '../dataplane/pool.js';
 import { diffSnapshots } from '../model/diff.js';
 import type { Family, Portal, Snapshot } from '../model/portal.js';
@@ -10,6 +9,7 @@ import { raiseDescriptorLimit } from '../sys/limits.js';
 import { keepMallocSmall } from '../sys/malloc.js';
 import { ActivePortal, type PortalContext } from './activeportal.js';
 import { Capacity } from './capacity.js';
+import { logEvent } from './eventlog.js';
 import { NodeLock } from './nodelock.js';
 import type { ProxyOptions } from './options.js';
 import { Placements } from './placement.js';
@@ -69,7 +69,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     this.#driver = driver;
     this.#dataplane = dataplane;
     this.#context = context;
-    dataplane.on('event', (event) => this.#logEvent(event));
+    dataplane.on('event', (event) => logEvent(options.log, event, context.capacity.limit));
     dataplane.on('failed', (error) => this.emit('failed', error));
     const retryPeriod = Math.min(RETRY_PERIOD, options.syncPeriodMs);
     this.#every(options.syncPeriodMs, () => this.#logged(this.#audit()));
@@ -376,24 +376,6 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
       (active) => (!active.isComplete || active.followsNode) && this.#openListeners(active),
     );
     if (changed.length > 0) await this.#put(changed, [], []);
-  }
-
-  #logEvent(event: DataplaneEvent): void {
-    const { log } = this.#options;
-    switch (event.kind) {
-      case 'endpointFailed':
-        log.warn(
-          { portal: event.portal, endpoint: event.endpoint, reason: event.reason },
-          'endpoint failed; its clients move to another',
-        );
-        break;
-      case 'descriptorsOut':
-        log.warn(
-          { limit: this.#context.capacity.limit },
-          'descriptors are used up: new connections wait; raise the hard limit of open files (LimitNOFILE)',
-        );
-        break;
-    }
   }
 }
 

@@ -1,9 +1,9 @@
 import { SocketAddress } from '../sys/sockaddr.js';
 import type { ClientKey, PinTable, ServiceEndpoints } from './affinity.js';
+import { Avoidance } from './avoidance.js';
 import type { WorkerEndpoint } from './messages.js';
 
-/** How long new clients avoid an endpoint that failed, while others live. */
-const AVOID_MS = 5000;
+const NOTHING: ReadonlySet<Target> = new Set();
 
 /** An endpoint with what a worker learns about it. */
 export class Target {
@@ -49,6 +49,10 @@ export interface BalancerContext {
  */
 export class Balancer {
   #targets: Target[] = [];
+  /** Made for the first pin that is looked up: most Services have none. */
+  #byId: Map<string, Target> | null = null;
+  /** Null while no endpoint is avoided. */
+  #avoidance: Avoidance | null = null;
   affinityTimeout: number | null = null;
 
   constructor(
@@ -75,6 +79,8 @@ export class Balancer {
     });
     services.add(this.service, this.#ids());
     for (const target of known.values()) target.removed = true;
+    this.#byId = null;
+    if (this.#avoidance !== null) this.#avoidance = new Avoidance(this.#targets, this.context.now());
   }
 
   #ids(): Set<string> {
@@ -83,8 +89,8 @@ export class Balancer {
 
   /** @returns null where there is no endpoint at all */
   pick(client: ClientKey | null): Target | null {
-    if (client === null || this.affinityTimeout === null) return this.#next(null);
-    return this.#pinned(client) ?? this.#pin(client, this.#next(null));
+    if (client === null || this.affinityTimeout === null) return this.#next(NOTHING);
+    return this.#pinned(client) ?? this.#pin(client, this.#next(NOTHING));
   }
 
   /**
@@ -93,10 +99,10 @@ export class Balancer {
    * @param tried what failed already
    * @returns null where every endpoint has been tried
    */
-  pickOther(client: ClientKey | null, tried: readonly Target[]): Target | null {
+  pickOther(client: ClientKey | null, tried: ReadonlySet<Target>): Target | null {
     if (client === null || this.affinityTimeout === null) return this.#next(tried);
     const pinned = this.#pinned(client);
-    if (pinned !== null && !tried.includes(pinned)) return pinned;
+    if (pinned !== null && !tried.has(pinned)) return pinned;
     return this.#pin(client, this.#next(tried));
   }
 
@@ -108,7 +114,11 @@ export class Balancer {
 
   /** New clients stay away from it for a while. */
   avoid(target: Target): void {
-    target.failedAt = this.context.now();
+    const now = this.context.now();
+    target.failedAt = now;
+    if (target.removed) return;
+    if (this.#avoidance === null) this.#avoidance = new Avoidance(this.#targets, now);
+    else this.#avoidance.add(target);
   }
 
   /** Drops a client's pins to a failed endpoint. @returns whether there was one */
@@ -146,23 +156,30 @@ export class Balancer {
 
   #find(id: string | undefined): Target | null {
     if (id === undefined) return null;
-    for (const target of this.#targets) if (target.id === id) return target;
-    return null;
+    this.#byId ??= new Map(this.#targets.map((target) => [target.id, target]));
+    return this.#byId.get(id) ?? null;
   }
 
   /** The next in turn that is neither tried nor avoided; an avoided one only where nothing else is left. */
-  #next(tried: readonly Target[] | null): Target | null {
-    const count = this.#targets.length;
-    if (count === 0) return null;
+  #next(tried: ReadonlySet<Target>): Target | null {
     const turn = Atomics.add(this.context.roundRobin, this.slot, 1) >>> 0;
-    const now = this.context.now();
-    let fallback: Target | null = null;
-    for (let step = 0; step < count; step++) {
-      const target = this.#targets[(turn + step) % count];
-      if (tried?.includes(target)) continue;
-      if (target.failedAt + AVOID_MS <= now) return target;
-      fallback ??= target;
-    }
-    return fallback;
+    const preferred = this.#avoidance === null ? this.#targets : this.#notAvoided(this.#avoidance);
+    return nextOf(preferred, turn, tried) ?? nextOf(this.#targets, turn, tried);
   }
+
+  #notAvoided(avoidance: Avoidance): readonly Target[] {
+    avoidance.readmit(this.context.now());
+    if (!avoidance.isOver) return avoidance.others;
+    this.#avoidance = null;
+    return this.#targets;
+  }
+}
+
+/** Looks at one more than were tried, at most. */
+function nextOf(targets: readonly Target[], turn: number, tried: ReadonlySet<Target>): Target | null {
+  for (let step = 0; step < targets.length; step++) {
+    const target = targets[(turn + step) % targets.length];
+    if (!tried.has(target)) return target;
+  }
+  return null;
 }

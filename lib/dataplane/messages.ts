@@ -66,6 +66,14 @@ export type DataplaneEvent =
       readonly endpoint: string;
       readonly reason: string;
     }
+  /** A connection or flow could not be had, and the endpoint is not to blame. */
+  | {
+      readonly kind: 'nodeFailed';
+      readonly portal: string;
+      readonly endpoint: string;
+      /** Name of the error, for example `EADDRNOTAVAIL`. */
+      readonly reason: string;
+    }
   | { readonly kind: 'descriptorsOut' };
 
 /** Everything a worker needs at its start. */

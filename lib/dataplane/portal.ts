@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import { Balancer, type BalancerContext } from './balancer.js';
+import type { ClientKey } from './affinity.js';
+import { Balancer, type BalancerContext, type Target } from './balancer.js';
 import { base, DETACHED, FIELD } from './counters.js';
 import type { Admission, WorkerPortal } from './messages.js';
 import { AddressRanges } from './ranges.js';
@@ -31,6 +32,13 @@ export class PortalState {
   /** Adds to one of the counters, a value of {@link FIELD}. */
   count(field: number, amount: number): void {
     this.#cells[this.#base + field] += amount;
+  }
+
+  /** Counts an endpoint's failure: new clients avoid it for a while, and the pins to it of the one who met it go. */
+  blame(target: Target, client: ClientKey | null): void {
+    this.count(FIELD.connectFailures, 1);
+    this.balancer.avoid(target);
+    if (client !== null && this.balancer.unpin(client, target)) this.count(FIELD.pinsMoved, 1);
   }
 
   /**

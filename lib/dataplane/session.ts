@@ -11,8 +11,10 @@ import {
 } from '../sys/socket.js';
 import type { ClientKey } from './affinity.js';
 import type { Target } from './balancer.js';
+import { Blame, blameForConnect } from './blame.js';
 import type { Client, ClientSession } from './clients.js';
 import { FIELD } from './counters.js';
+import { Failover } from './failover.js';
 import type { Watcher } from './loop.js';
 import type { PortalState } from './portal.js';
 import { Flow, Stream } from './stream.js';
@@ -44,7 +46,8 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
   readonly #toEndpoint: Stream;
   readonly #toClient: Stream;
   #target: Target | null = null;
-  #tried: Target[] | null = null;
+  /** From the first endpoint that failed to the one that answers. */
+  #failover: Failover | null = null;
   #attempts = 0;
   #endpointFd = -1;
   #open = false;
@@ -66,7 +69,7 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
 
   /** Starts to connect to an endpoint. */
   start(): void {
-    this.#connectTo(this.portal.balancer.pick(this.client));
+    this.#connect(this.portal.balancer.pick(this.client));
   }
 
   onReady(fd: number, events: number): void {
@@ -89,7 +92,7 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
   /** A connect took too long, or the session has lived long enough to need keep-alive. */
   onTimer(): void {
     if (this.#open) setKeepAlive(this.#endpointFd);
-    else this.#endpointFailed('no answer in time', true);
+    else this.#giveUpWaiting(this.#target as Target);
   }
 
   /** Moves data both ways; closes when both directions have ended, resets when one broke. */
@@ -134,42 +137,39 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
     setNoDelay(this.#endpointFd);
   }
 
-  #connectTo(target: Target | null): void {
-    if (target === null) {
-      this.#refuse();
-      return;
+  /** Starts to connect to an endpoint, and to the next where the kernel says at once that it cannot be. */
+  #connect(first: Target | null): void {
+    let target = first;
+    while (target !== null) {
+      const code = this.#tryToReach(target);
+      if (code === 0) return;
+      target = this.#afterError(target, code);
     }
+    this.#refuse();
+  }
+
+  /** @returns 0 once the connect is under way, or the error */
+  #tryToReach(target: Target): number {
     this.#target = target;
     this.#attempts++;
     const fd = openStream(target.address.family);
-    if (fd < 0) {
-      this.relay.descriptorsOut();
-      this.#refuse();
-      return;
-    }
+    if (fd < 0) return errno();
     this.#endpointFd = fd;
-    if (connect(fd, target.address) < 0 && errno() !== EINPROGRESS) {
-      this.#endpointFailed(errnoName(errno()), false);
-      return;
-    }
+    if (connect(fd, target.address) < 0 && errno() !== EINPROGRESS) return errno();
     this.relay.loop.watch(fd, EVERYTHING, this);
     this.relay.startConnectTimer(this, this.#attempts);
+    return 0;
   }
 
   #onConnectEvent(events: number): void {
-    if (events & (EPOLLERR | EPOLLHUP)) {
-      const code = takeError(this.#endpointFd);
-      if (code !== 0) {
-        this.#endpointFailed(errnoName(code), false);
-        return;
-      }
-    }
-    if (events & EPOLLOUT) this.#onConnected(events);
+    const code = events & (EPOLLERR | EPOLLHUP) ? takeError(this.#endpointFd) : 0;
+    if (code !== 0) this.#connect(this.#afterError(this.#target as Target, code));
+    else if (events & EPOLLOUT) this.#onConnected(events);
   }
 
   #onConnected(events: number): void {
     this.#open = true;
-    this.#tried = null;
+    this.#failover = null;
     this.relay.startKeepAliveTimer(this);
     this.#toEndpoint.target = this.#endpointFd;
     this.#toClient.source = this.#endpointFd;
@@ -182,19 +182,28 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
     this.pump();
   }
 
-  #endpointFailed(reason: string, timedOut: boolean): void {
-    const target = this.#target as Target;
-    const { portal, relay } = this;
+  /** @returns the endpoint to try next, or null */
+  #afterError(target: Target, code: number): Target | null {
+    if (blameForConnect(code) === Blame.Endpoint) return this.#endpointFailed(target, errnoName(code));
+    this.relay.reportNodeFailure(this.portal, target, code);
+    return null;
+  }
+
+  /** Another endpoint is tried after a silent one, or the same with more patience where there is no other. */
+  #giveUpWaiting(target: Target): void {
+    const other = this.#endpointFailed(target, 'no answer in time');
+    const again = this.relay.hasConnectTimeLeft(this.#attempts) ? target : null;
+    this.#connect(other ?? again);
+  }
+
+  #endpointFailed(target: Target, reason: string): Target | null {
+    const { portal, relay, client } = this;
+    const { now } = relay.loop;
     this.#closeEndpoint();
-    portal.count(FIELD.connectFailures, 1);
-    portal.balancer.avoid(target);
-    if (portal.balancer.unpin(this.client, target)) portal.count(FIELD.pinsMoved, 1);
+    portal.blame(target, client);
     relay.reportFailure(portal, target, reason);
-    this.#tried ??= [];
-    this.#tried.push(target);
-    const other = portal.balancer.pickOther(this.client, this.#tried);
-    const again = timedOut && relay.hasConnectTimeLeft(this.#attempts) ? target : null;
-    this.#connectTo(other ?? again);
+    this.#failover ??= new Failover(portal, client, now);
+    return this.#failover.next(target, now);
   }
 
   /** No endpoint answered: the client sees the reset that a closed port would give. */

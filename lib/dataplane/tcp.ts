@@ -3,6 +3,7 @@ import { EMFILE, ENFILE, ENOBUFS, ENOMEM, errno } from '../sys/errno.js';
 import { SocketAddress } from '../sys/sockaddr.js';
 import { accept, closeSocket, originalDestinationPort, resetOnClose } from '../sys/socket.js';
 import type { Target } from './balancer.js';
+import { nodeFailure } from './blame.js';
 import type { DescriptorBudget } from './budget.js';
 import { clientKey } from './clientkey.js';
 import { ClientTable } from './clients.js';
@@ -136,6 +137,10 @@ export class TcpRelay implements Task {
 
   reportFailure(portal: PortalState, target: Target, reason: string): void {
     this.report({ kind: 'endpointFailed', portal: portal.key, endpoint: target.name, reason });
+  }
+
+  reportNodeFailure(portal: PortalState, target: Target, code: number): void {
+    this.report(nodeFailure(portal, target, code));
   }
 
   continueLater(session: TcpSession): void {

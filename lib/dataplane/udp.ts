@@ -1,22 +1,15 @@
 import { EPOLLIN } from '../sys/constants.js';
 import { CONTROL_SIZE, CONTROL_WORDS, DatagramRing, DatagramSender, NAME_WORDS } from '../sys/datagrams.js';
-import {
-  EAGAIN,
-  ECONNREFUSED,
-  EHOSTUNREACH,
-  EINVAL,
-  ENETDOWN,
-  ENETUNREACH,
-  errno,
-  errnoName,
-} from '../sys/errno.js';
+import { EAGAIN, errno, errnoName } from '../sys/errno.js';
 import { SOCKADDR_IN_SIZE, SOCKADDR_IN6_SIZE, SOCKADDR_SIZE } from '../sys/sockaddr.js';
 import { closeSocket, connect, openDatagram, setBuffers } from '../sys/socket.js';
 import type { ClientKey } from './affinity.js';
 import type { Target } from './balancer.js';
+import { Blame, blameForConnect, blameForSend, nodeFailure } from './blame.js';
 import type { DescriptorBudget } from './budget.js';
 import { clientKey } from './clientkey.js';
 import { FIELD } from './counters.js';
+import { Failover } from './failover.js';
 import { type FlowIndex, FlowTable, NONE } from './flowtable.js';
 import { LeftSockets } from './leftsockets.js';
 import type { EventLoop, Task, Watcher } from './loop.js';
@@ -33,11 +26,6 @@ const RING_SLOTS = 64;
 const RESEND_WINDOW = 200;
 /** Endpoints that refuse a flow within this time, ms, refused the same datagrams; later ones are another story. */
 const REFUSAL_WINDOW = 1000;
-/**
- * What says that an endpoint is not there: its kernel's answer (ICMP), or this node's routes (EINVAL: a blackhole
- * route). Anything else, a full buffer above all, costs the datagram and no more.
- */
-const GONE: ReadonlySet<number> = new Set([ECONNREFUSED, EHOSTUNREACH, ENETUNREACH, ENETDOWN, EINVAL]);
 /** Idle times of nf_conntrack_udp_timeout and nf_conntrack_udp_timeout_stream, ms. */
 const UNREPLIED_TIMEOUT = 30_000;
 const REPLIED_TIMEOUT = 120_000;
@@ -55,8 +43,8 @@ export class UdpRelay implements Watcher, Task {
   readonly #targets: (Target | null)[];
   readonly #clients: (ClientKey | null)[];
   readonly #pinRefreshAt: Float64Array;
-  /** Endpoints in a row that refused a flow, and when the last one did. */
-  readonly #refusals: Uint16Array;
+  /** Of flows that were refused, and when the last endpoint did. */
+  readonly #failovers: (Failover | null)[];
   readonly #refusedAt: Float64Array;
   /** Datagrams received up to the flow's last reply: the later ones were never answered. */
   readonly #answeredUpTo: Float64Array;
@@ -96,7 +84,7 @@ export class UdpRelay implements Watcher, Task {
     this.#targets = new Array(maxFlows).fill(null);
     this.#clients = new Array(maxFlows).fill(null);
     this.#pinRefreshAt = new Float64Array(maxFlows);
-    this.#refusals = new Uint16Array(maxFlows);
+    this.#failovers = new Array(maxFlows).fill(null);
     this.#refusedAt = new Float64Array(maxFlows);
     this.#answeredUpTo = new Float64Array(maxFlows);
     this.#heardAt = new Float64Array(maxFlows);
@@ -242,7 +230,7 @@ export class UdpRelay implements Watcher, Task {
 
   #sendFailed(flow: FlowIndex, portal: PortalState, missing: number): void {
     const code = errno();
-    if (GONE.has(code)) this.#refused(flow, code);
+    if (blameForSend(code) === Blame.Endpoint) this.#refused(flow, code);
     else portal.count(FIELD.datagramsDropped, missing);
   }
 
@@ -257,7 +245,7 @@ export class UdpRelay implements Watcher, Task {
     const code = errno();
     if (code === EAGAIN) return;
     if (isLeft) this.#closeLeftSocket(flow);
-    else this.#refused(flow, code);
+    else if (blameForSend(code) === Blame.Endpoint) this.#refused(flow, code);
   }
 
   /** @returns how many replies there were, or -1 with `errno` */
@@ -289,7 +277,7 @@ export class UdpRelay implements Watcher, Task {
     this.#table.touch(flow, this.loop.now);
     this.#answeredUpTo[flow] = this.#received;
     this.#heardAt[flow] = this.loop.now;
-    this.#refusals[flow] = 0;
+    this.#failovers[flow] = null;
   }
 
   /** Long flows never pick again, so they keep their client's pin alive themselves. */
@@ -312,7 +300,7 @@ export class UdpRelay implements Watcher, Task {
     this.#portals[flow] = portal;
     this.#clients[flow] = client;
     this.#listenerFds[flow] = listener.fd;
-    this.#refusals[flow] = 0;
+    this.#failovers[flow] = null;
     this.#answeredUpTo[flow] = this.#received;
     this.#pinRefreshAt[flow] = this.loop.now + (balancer.affinityTimeout ?? 0) / 4;
     this.#fds[flow] = NONE;
@@ -338,29 +326,22 @@ export class UdpRelay implements Watcher, Task {
 
   /** Gives the flow a socket towards an endpoint, or towards another that can be had; without success the flow is gone. */
   #connectTo(flow: FlowIndex, target: Target): boolean {
+    const code = this.#openSocket(flow, target);
+    return code === 0 || this.#moveAway(flow, code);
+  }
+
+  /** @returns 0, or the error */
+  #openSocket(flow: FlowIndex, target: Target): number {
     this.#targets[flow] = target;
     const fd = openDatagram(target.address.family);
-    if (fd < 0) {
-      this.report({ kind: 'descriptorsOut' });
-      this.#remove(flow);
-      return false;
-    }
+    if (fd < 0) return errno();
     this.#fds[flow] = fd;
-    if (connect(fd, target.address) < 0) return this.#moveAway(flow, errno());
+    if (connect(fd, target.address) < 0) return errno();
     setBuffers(fd, UDP_BUFFER_SIZE);
     this.#flowOfFd[fd] = flow;
     this.#heardAt[flow] = this.loop.now;
     this.loop.watch(fd, EPOLLIN, this);
-    return true;
-  }
-
-  #fail(flow: FlowIndex, target: Target, reason: string): void {
-    const portal = this.#portals[flow] as PortalState;
-    const client = this.#clients[flow];
-    portal.count(FIELD.connectFailures, 1);
-    portal.balancer.avoid(target);
-    if (client !== null && portal.balancer.unpin(client, target)) portal.count(FIELD.pinsMoved, 1);
-    this.report({ kind: 'endpointFailed', portal: portal.key, endpoint: target.name, reason });
+    return 0;
   }
 
   /** The endpoint is gone: another one gets the flow, and again what the first never answered. */
@@ -378,17 +359,42 @@ export class UdpRelay implements Watcher, Task {
 
   /** @returns whether another endpoint has the flow now; each is tried once, then the flow is gone */
   #moveAway(flow: FlowIndex, code: number): boolean {
+    let error = code;
+    while (error !== 0) {
+      const other = this.#afterError(flow, error);
+      this.#closeSocket(flow);
+      if (other === null) {
+        this.#remove(flow);
+        return false;
+      }
+      this.#portals[flow]?.count(FIELD.flowsMoved, 1);
+      error = this.#openSocket(flow, other);
+    }
+    return true;
+  }
+
+  /** @returns the endpoint to try next, or null */
+  #afterError(flow: FlowIndex, code: number): Target | null {
     const target = this.#targets[flow] as Target;
-    const { balancer } = this.#portals[flow] as PortalState;
-    this.#fail(flow, target, errnoName(code));
+    const portal = this.#portals[flow] as PortalState;
+    if (blameForConnect(code) !== Blame.Endpoint) {
+      this.report(nodeFailure(portal, target, code));
+      return null;
+    }
     const { now } = this.loop;
-    const inARow = now - this.#refusedAt[flow] < REFUSAL_WINDOW ? this.#refusals[flow] + 1 : 1;
-    this.#refusals[flow] = inARow;
+    portal.blame(target, this.#clients[flow]);
+    this.report({
+      kind: 'endpointFailed',
+      portal: portal.key,
+      endpoint: target.name,
+      reason: errnoName(code),
+    });
+    const isNew = now - this.#refusedAt[flow] >= REFUSAL_WINDOW;
+    const known = isNew ? null : this.#failovers[flow];
+    const failover = known ?? new Failover(portal, this.#clients[flow], now);
+    this.#failovers[flow] = failover;
     this.#refusedAt[flow] = now;
-    return this.#move(
-      flow,
-      inARow < balancer.size ? balancer.pickOther(this.#clients[flow], [target]) : null,
-    );
+    return failover.next(target, now);
   }
 
   /** Before a datagram is sent: gives the flow another endpoint where it needs one. @returns false where it had to go */
@@ -418,7 +424,7 @@ export class UdpRelay implements Watcher, Task {
    */
   #leaveFailed(flow: FlowIndex): boolean {
     const { balancer } = this.#portals[flow] as PortalState;
-    const other = balancer.pickOther(this.#clients[flow], [this.#targets[flow] as Target]);
+    const other = balancer.pickOther(this.#clients[flow], new Set([this.#targets[flow] as Target]));
     return other === null || this.#move(flow, other);
   }
 

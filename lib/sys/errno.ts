@@ -16,6 +16,7 @@ export const {
   EADDRINUSE,
   EADDRNOTAVAIL,
   ECONNREFUSED,
+  ECONNRESET,
   EEXIST,
   EHOSTUNREACH,
   EINPROGRESS,
@@ -29,12 +30,21 @@ export const {
   ENOBUFS,
   ENOENT,
   ENOMEM,
+  ENOPROTOOPT,
+  EOPNOTSUPP,
+  EPERM,
+  EPROTO,
+  ETIMEDOUT,
 } = constants.errno;
 
 /** Absent from node:os; Linux has these numbers on every machine it runs Node on. */
 export const ENFILE = 23;
+export const ENONET = 64;
+export const EHOSTDOWN = 112;
 
-const names = new Map(Object.entries(constants.errno).map(([name, value]) => [value, name]));
+const names = new Map(
+  Object.entries({ ...constants.errno, ENFILE, ENONET, EHOSTDOWN }).map(([name, value]) => [value, name]),
+);
 
 /** `EADDRINUSE` for 98; the bare number where Node has no name for it. */
 export function errnoName(code: number): string {

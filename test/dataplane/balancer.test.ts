@@ -64,9 +64,51 @@ t.test(
 t.test('a second pick leaves out what was tried', async (t) => {
   const balancer = new Stage().balancer(pods('ab'));
   const a = balancer.pick(null) as Target;
-  const b = balancer.pickOther(null, [a]) as Target;
+  const b = balancer.pickOther(null, new Set([a])) as Target;
   t.not(b, a);
-  t.equal(balancer.pickOther(null, [a, b]), null);
+  t.equal(balancer.pickOther(null, new Set([a, b])), null);
+});
+
+/** Counts the questions: a pick's work in steps. */
+class CountingSet<T> extends Set<T> {
+  questions = 0;
+
+  override has(value: T): boolean {
+    this.questions++;
+    return super.has(value);
+  }
+}
+
+t.test('a pick among thousands that failed looks at no more than were tried', async (t) => {
+  const endpoints = Array.from({ length: 10_000 }, (_, i) => ({
+    id: `${i}`,
+    address: '10.0.0.1',
+    port: i + 1,
+  }));
+  const balancer = new Stage().balancer(endpoints);
+  const tried = new CountingSet<Target>();
+  for (let i = 0; i < 16; i++) {
+    const target = balancer.pickOther(null, tried) as Target;
+    balancer.avoid(target);
+    tried.add(target);
+  }
+  t.equal(tried.size, 16);
+  t.ok(tried.questions <= 16, `${tried.questions} steps, as the failed ones are set apart`);
+  for (let i = 16; i < 10_000; i++) balancer.avoid(balancer.pick(null) as Target);
+  tried.questions = 0;
+  t.notOk(tried.has(balancer.pickOther(null, tried) as Target), 'one that failed is better than none');
+  t.ok(tried.questions <= 18, `${tried.questions} steps`);
+});
+
+t.test('all others share what an avoided endpoint would have got', async (t) => {
+  const stage = new Stage();
+  const balancer = stage.balancer(pods('abc'));
+  balancer.avoid(balancer.pick(null) as Target);
+  t.same([...picks(balancer, 6)].sort().join(''), 'bbbccc');
+  balancer.update(pods('abcd'));
+  t.same([...picks(balancer, 6)].sort().join(''), 'bbccdd', 'also after an update');
+  stage.now += 5000;
+  t.same([...picks(balancer, 8)].sort().join(''), 'aabbccdd', 'and then all are equal again');
 });
 
 t.test('targets that stay are kept over an update', async (t) => {
@@ -123,10 +165,10 @@ t.test('a failed endpoint moves the pin once, however many connections notice', 
   const udp = stage.balancer(pods('abc', 53), { slot: 2, affinity: true });
   const [failedTcp, failedUdp] = [tcp.pick(7), udp.pick(7)] as Target[];
   t.ok(tcp.unpin(7, failedTcp));
-  const moved = tcp.pickOther(7, [failedTcp]);
+  const moved = tcp.pickOther(7, new Set([failedTcp]));
   t.not(idOf(moved), 'a');
   t.notOk(udp.unpin(7, failedUdp), 'the pin is no longer one to the failed pod');
-  t.equal(idOf(udp.pickOther(7, [failedUdp])), idOf(moved), 'the flow follows');
+  t.equal(idOf(udp.pickOther(7, new Set([failedUdp]))), idOf(moved), 'the flow follows');
   t.equal(picks(tcp, 2, 7), `${moved?.id}${moved?.id}`);
 });
 

@@ -1,6 +1,10 @@
 import t from 'tap';
 import { startBackend } from '../lab/backend.js';
-import { askTcp, HeldConnections, type TcpReply } from '../lab/client.js';
+import { askTcp, askUdp, HeldConnections, type TcpReply } from '../lab/client.js';
+import { Host } from '../lab/host.js';
+import { KubePortal } from '../lab/kubeportal.js';
+import { Lab } from '../lab/lab.js';
+import { serviceWithPods } from '../lab/manifest.js';
 import type { Program } from '../lab/program.js';
 import { count, nameIn } from '../lab/tally.js';
 import { Relay, VIP, VIP6 } from './relay.js';
@@ -65,6 +69,58 @@ t.test('TCP clients see nothing of a route that leads nowhere', async (t) => {
   t.same(serversOf(replies), ['b', 'c']);
   const talker = await UdpTalker.start(relay.client, { address: VIP, port: UDP });
   t.match(await talker.say('x'), /^[bc]:x$/, 'nor do UDP clients');
+});
+
+t.test(
+  'ten thousand endpoints without a route cost a client its connection and others nothing',
+  async (t) => {
+    const lab = await Lab.forTest(t, { pods: ['client', 'a'] });
+    await startBackend(lab.pod('a'), { tcp: { [TCP]: 'name' }, udp: { [UDP]: 'name' } });
+    for (const kind of ['unreachable', 'blackhole'])
+      await lab.node.ip(`route add ${kind} 10.250.${kind === 'blackhole' ? 128 : 0}.0/17`);
+    const nowhere = Array.from({ length: 10_000 }, (_, i) => {
+      const address4 = `10.250.${(i & 1) * 128 + (i >> 8)}.${i & 255}`;
+      return new Host({ name: `nowhere-${i}`, namespace: 'none', address4, address6: '' });
+    });
+    const ports = [
+      { name: 'tcp', port: TCP },
+      { name: 'udp', port: UDP, protocol: 'UDP' as const },
+    ];
+    const services = [
+      serviceWithPods({ name: 'nowhere', clusterIPs: [VIP], ports }, nowhere),
+      serviceWithPods({ name: 'pinned', clusterIPs: ['10.96.0.11'], ports, affinity: true }, nowhere),
+      serviceWithPods({ name: 'web', clusterIPs: ['10.96.0.12'], ports }, [lab.pod('a')]),
+    ];
+    const options = { objects: services.flat(), flags: ['--workers', '1'] };
+    const kubePortal = await KubePortal.forTest(t, lab.node, options);
+    const client = lab.pod('client');
+    for (const address of [VIP, '10.96.0.11']) {
+      const [udp] = await askUdp(client, { address, port: UDP, payload: '?', patienceMs: 500 });
+      t.equal(udp.answers[0], 'silence');
+      const [tcp] = await askTcp(client, { address, port: TCP, send: '?' });
+      t.equal(tcp.outcome, 'ECONNRESET', 'refused in good time');
+    }
+    const { counters } = await kubePortal.status();
+    const tries = counters.map(({ connectFailures }) => connectFailures).filter((count) => count > 0);
+    t.same(tries, [16, 16, 16, 16], 'tries of each client');
+    const [other] = await askTcp(client, { address: '10.96.0.12', port: TCP, send: '?' });
+    t.equal(other.text, 'a:?', 'others are served');
+  },
+);
+
+t.test('an endpoint is not blamed when this node has no local port left', async (t) => {
+  const relay = await Relay.forTest(t, { tcp: [TCP] });
+  await startBackend(relay.server, { tcp: { [TCP]: 'name' } });
+  await relay.lab.node.sysctl({ 'net/ipv4/ip_local_port_range': '40000 40003' });
+  const held = HeldConnections.open(relay.client, { address: VIP, port: TCP, connections: 6 });
+  await held.round();
+  const said = await relay.kubePortal.waitForLog(({ reason }) => reason !== undefined);
+  t.match(said, { reason: 'EADDRNOTAVAIL', msg: /not served: no local port is left.*ip_local_port_range/ });
+  const blames = relay.kubePortal.log.filter(({ msg }) => msg.startsWith('endpoint failed'));
+  t.same(blames, []);
+  const { counters } = await relay.kubePortal.status();
+  t.ok(counters.every(({ connectFailures }) => connectFailures === 0));
+  await held.close();
 });
 
 for (const address of [VIP, VIP6]) {
