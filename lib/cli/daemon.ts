@@ -19,6 +19,7 @@ import { Readiness } from '../server/readiness.js';
 import { SyncMetrics } from '../server/sync-metrics.js';
 import type { Source } from '../sources/source.js';
 import { forgetStartupCode } from '../sys/startup-code.js';
+import { nodePortAddresses } from './nodeport-addresses.js';
 import type { BindTarget } from './parse.js';
 import { primaryAddresses } from './primary-addresses.js';
 import { proxyConfiguration } from './proxy-configuration.js';
@@ -35,6 +36,7 @@ export class Daemon {
   readonly #proxy: ServiceProxy;
   readonly #source: Source;
   readonly #readiness: Readiness;
+  readonly #nodeAddresses: NodeAddresses;
   readonly #servers: HttpServer[] = [];
   readonly #healthChecks: HealthCheckPorts;
   readonly #registry = new Registry();
@@ -53,6 +55,7 @@ export class Daemon {
     this.#log = log;
     this.#proxy = proxy;
     this.#source = source;
+    this.#nodeAddresses = nodeAddresses;
     proxy.on('problem', (problem) => source.warnOwner?.(problem, 'ListenFailed'));
     this.broken = new Promise((_, reject) => proxy.once('failed', reject));
     this.broken.catch((error: unknown) => log.fatal({ err: error }, 'the data plane broke'));
@@ -144,8 +147,13 @@ export class Daemon {
 
   #node(): Node {
     const { clusterCidr } = this.#flags;
-    const { zone = null, podCidrs = [] } = this.#source.node ?? {};
-    return { name: nodeNameOf(this.#flags), zone, podCidrs: clusterCidr.length > 0 ? clusterCidr : podCidrs };
+    const state = this.#source.node ?? null;
+    return {
+      name: nodeNameOf(this.#flags),
+      zone: state?.zone ?? null,
+      podCidrs: clusterCidr.length > 0 ? clusterCidr : (state?.podCidrs ?? []),
+      nodePortAddresses: nodePortAddresses(this.#nodeAddresses, state),
+    };
   }
 
   async #apply(objects: ObjectSet): Promise<void> {

@@ -3,6 +3,7 @@ import { SharedMap } from './sharedmap.js';
 
 /** What became of one key between two maps. */
 export interface Change<T> {
+  readonly key: string;
   /** Undefined where the value was added. */
   readonly before: T | undefined;
   /** Undefined where the value was removed. */
@@ -53,8 +54,9 @@ function compareAll<T>(before: ReadonlyMap<string, T>, after: ReadonlyMap<string
   const changes: Change<T>[] = [];
   for (const [key, value] of after) {
     const known = before.get(key);
-    if (known !== value) changes.push({ before: known, after: value });
+    if (known !== value) changes.push({ key, before: known, after: value });
   }
-  for (const [key, value] of before) if (!after.has(key)) changes.push({ before: value, after: undefined });
+  for (const [key, value] of before)
+    if (!after.has(key)) changes.push({ key, before: value, after: undefined });
   return changes;
 }

@@ -1,6 +1,5 @@
 import type { Change } from './changes.js';
-import { objectKey, type Service } from './objects.js';
-import type { Protocol } from './portal.js';
+import { objectKey, type Service, type ServiceProtocol } from './objects.js';
 import { type Front, type Fronts, serviceFronts } from './ports.js';
 import type { Problem } from './problem.js';
 import { SharedMap } from './sharedmap.js';
@@ -44,9 +43,7 @@ export function settleClaims(
   before: Claims,
 ): Claims {
   const claimants = new Map<string, Claimant | undefined>();
-  for (const { before: old, after } of changes) {
-    claimants.set(objectKey((after ?? old)!), after && makeClaimant(after, podCidrs));
-  }
+  for (const { key, after } of changes) claimants.set(key, after && makeClaimant(after, podCidrs));
   const requeued = requeue(claimants, before);
   const queues = before.queues.with(requeued);
   const settled = new Map<string, Claimed | undefined>();
@@ -153,9 +150,15 @@ function vipClaims(front: Front): string[] {
 }
 
 function nodePortClaims({ nodePort, protocol }: Front): string[] {
-  return nodePort === null ? [] : [`node port ${nodePort}/${protocol}`];
+  return nodePort === null ? [] : [nodePortClaim(nodePort, protocol)];
 }
 
-function vipClaim(address: string, port: number, protocol: Protocol): string {
+/** The claim to a port on all addresses where NodePorts are served. */
+export function nodePortClaim(port: number, protocol: ServiceProtocol): string {
+  return `node port ${port}/${protocol}`;
+}
+
+/** The claim to one port of an address. */
+export function vipClaim(address: string, port: number, protocol: ServiceProtocol): string {
   return [address.includes(':') ? `[${address}]` : address, ':', port, '/', protocol].join('');
 }

@@ -1,3 +1,4 @@
+import { isDeepStrictEqual } from 'node:util';
 import type { ObjectMeta } from './objects.js';
 
 /** The node that is served, as far as it decides who goes where. */
@@ -11,10 +12,12 @@ export interface Node {
    * a Service's external addresses is traffic inside the cluster.
    */
   readonly podCidrs: readonly string[];
+  /** Addresses that NodePorts are served on, as far as they are known. */
+  readonly nodePortAddresses: readonly string[];
 }
 
 /** What the API server says about the own Node. */
-export interface NodeState extends ObjectMeta, Node {
+export interface NodeState extends ObjectMeta, Omit<Node, 'nodePortAddresses'> {
   /** What it is known by, as kubelet and kube-proxy choose: at most one address of a family, the first one first. */
   readonly addresses: readonly string[];
   /**
@@ -29,7 +32,7 @@ export function sameNode(a: Node, b: Node): boolean {
   return (
     a.name === b.name &&
     a.zone === b.zone &&
-    a.podCidrs.length === b.podCidrs.length &&
-    a.podCidrs.every((cidr, index) => cidr === b.podCidrs[index])
+    isDeepStrictEqual(a.podCidrs, b.podCidrs) &&
+    isDeepStrictEqual(a.nodePortAddresses, b.nodePortAddresses)
   );
 }

@@ -1,5 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Change, changesBetween } from './changes.js';
+import { leaveOutCircles, servicesAtChangedClaims } from './circles.js';
 import { type Claimed, type Claims, NO_CLAIMS, settleClaims } from './claims.js';
 import { compact } from './compact.js';
 import { type Choice, selectEndpoints } from './endpoints.js';
@@ -58,8 +59,11 @@ export function buildSnapshot(objects: ObjectSet, node: Node, previous: Build = 
   const serviceChanges = changesBetween(previous.objects.services, objects.services);
   const claims = settleClaims(serviceChanges, node.podCidrs, previous.claims);
   const sliceChanges = changesBetween(previous.objects.slices, objects.slices);
-  const dirty = dirtyServices(sliceChanges, claims, previous.claims);
   const groups = regroup(previous.groups, sliceChanges);
+  const dirty = new Set([
+    ...dirtyServices(sliceChanges, claims, previous.claims),
+    ...servicesAtChangedClaims(previous.claims.queues, claims.queues, previous.groups, node),
+  ]);
   const parts = previous.parts.with(makeParts(dirty, claims, groups, node, previous.parts));
   return {
     snapshot: replacePortals(previous.snapshot, dirty, previous.parts, parts),
@@ -80,44 +84,43 @@ function dirtyServices(
   sliceChanges: readonly Change<EndpointSlice>[],
   { claimed }: Claims,
   before: Claims,
-): ReadonlySet<string> {
+): string[] {
   const slices = sliceChanges.flatMap((change) => [change.before, change.after]);
-  const services = changesBetween(before.claimed, claimed).map((change) => change.after ?? change.before!);
-  return new Set([
-    ...slices.flatMap((slice) => slice?.service ?? []),
-    ...services.map(({ claimant }) => objectKey(claimant.service)),
-  ]);
+  const services = changesBetween(before.claimed, claimed).map(({ key }) => key);
+  return [...slices.flatMap((slice) => slice?.service ?? []), ...services];
 }
 
 function makeParts(
   dirty: ReadonlySet<string>,
-  { claimed }: Claims,
+  claims: Claims,
   groups: SliceGroups,
   node: Node,
   before: Parts,
 ): Replacements<Part> {
   const parts = new Map<string, Part | undefined>();
   for (const key of dirty) {
-    const one = claimed.get(key);
-    parts.set(key, one && makePart(one, groups.get(key) ?? [], node, before.get(key)));
+    const one = claims.claimed.get(key);
+    parts.set(key, one && makePart(one, groups.get(key) ?? [], claims, node, before.get(key)));
   }
   return parts;
 }
 
 function makePart(
   claimed: Claimed,
-  slices: readonly EndpointSlice[],
+  group: readonly EndpointSlice[],
+  claims: Claims,
   node: Node,
   before: Part | undefined,
 ): Part {
   const { service } = claimed.claimant;
+  const { slices, problems } = leaveOutCircles(service, group, claims, node);
   const portals = claimed.fronts.map((front) => {
     const portal = makePortal(front, selectEndpoints(service, front, slices, node));
     return before?.portals.find((known) => isDeepStrictEqual(known, portal)) ?? portal;
   });
-  const named = portals.length > 0 ? nameProblems(slices) : [];
+  const ofSlices = portals.length > 0 ? [...nameProblems(slices), ...problems] : [];
   const healthCheck = serviceHealthCheck(service, slices, node, before?.healthCheck ?? null);
-  return { claimed, portals, problems: compact([...claimed.problems, ...named]), healthCheck };
+  return { claimed, portals, problems: compact([...claimed.problems, ...ofSlices]), healthCheck };
 }
 
 /** Member by member: V8 gives every object that was put together from spreads a description of its own, 400 bytes of it. */

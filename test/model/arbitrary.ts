@@ -27,15 +27,25 @@ const anyService = fc
     service(spec, { name, creationTimestamp }, { status: { loadBalancer: { ingress } } }),
   );
 
+/** Pods, VIPs of {@link anyService}, and what the node of the tests has. */
+const HOSTS = [
+  { IPv4: '10.1.0.1', IPv6: 'fd00::1', FQDN: 'one.example' },
+  { IPv4: '10.1.0.2', IPv6: 'fd00::3', FQDN: 'two.example' },
+  { IPv4: '10.0.0.1', IPv6: 'fd00::2', FQDN: 'three.example' },
+  { IPv4: '192.0.2.1', IPv6: 'fd00::2', FQDN: 'four.example' },
+  { IPv4: '10.2.0.1', IPv6: 'fd00:2::1', FQDN: 'five.example' },
+] as const;
+
 const anySlice = fc
   .record({
     name: fc.constantFrom('s1', 's2', 's3'),
     owner: fc.constantFrom('a', 'b', 'c'),
-    addressType: fc.constantFrom('IPv4', 'IPv4', 'IPv6', 'FQDN'),
-    ports: fc.subarray([{ port: 8080 }, { name: 'x', port: 1 }, { name: 'y', port: 2, protocol: 'UDP' }]),
+    addressType: fc.constantFrom('IPv4' as const, 'IPv4' as const, 'IPv6' as const, 'FQDN' as const),
+    port: fc.constantFrom(8080, 80, 30080),
+    names: fc.subarray([{}, { name: 'x' }, { name: 'y', protocol: 'UDP' }]),
     endpoints: fc.array(
       fc.record({
-        host: fc.integer({ min: 1, max: 4 }),
+        host: fc.constantFrom(...HOSTS),
         ready: fc.boolean(),
         terminating: fc.boolean(),
         nodeName: fc.constantFrom('node-1', 'node-2'),
@@ -45,16 +55,16 @@ const anySlice = fc
       { maxLength: 4 },
     ),
   })
-  .map(({ name, owner, addressType, ports, endpoints }) =>
+  .map(({ name, owner, addressType, port, names, endpoints }) =>
     slice(
       endpoints.map(({ host, ready, terminating, nodeName, zone, pod }) => ({
-        addresses: [addressType === 'IPv6' ? `fd00::${host}` : `10.1.0.${host}`],
+        addresses: [host[addressType]],
         conditions: { ready, terminating },
         nodeName,
         ...(zone && { hints: { forZones: [{ name: zone }] } }),
         ...(pod && { targetRef: { name: pod } }),
       })),
-      { addressType, ports },
+      { addressType, ports: names.map((one) => ({ ...one, port })) },
       { name, labels: { 'kubernetes.io/service-name': owner } },
     ),
   );

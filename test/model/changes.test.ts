@@ -22,8 +22,8 @@ t.test('what changed is found wherever it stands', async (t) => {
   t.same(changesTo({ a, b, c }), []);
   t.same(changesTo({ c, b, a }), [], 'in another order');
   t.same(changesTo({ b, c, d }), [
-    { before: undefined, after: d },
-    { before: a, after: undefined },
+    { key: 'd', before: undefined, after: d },
+    { key: 'a', before: a, after: undefined },
   ]);
-  t.same(changesTo({ a, b: d, c }), [{ before: b, after: d }]);
+  t.same(changesTo({ a, b: d, c }), [{ key: 'b', before: b, after: d }]);
 });

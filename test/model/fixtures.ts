@@ -53,7 +53,12 @@ export function objectSet(services: readonly Service[], slices: readonly Endpoin
 }
 
 /** The node of the tests, where nothing else is said. */
-export const NODE: Node = { name: 'node-1', zone: 'zone-a', podCidrs: ['10.1.0.0/16', 'fd00:1::/32'] };
+export const NODE: Node = {
+  name: 'node-1',
+  zone: 'zone-a',
+  podCidrs: ['10.1.0.0/16', 'fd00:1::/32'],
+  nodePortAddresses: ['10.2.0.1', 'fd00:2::1'],
+};
 
 /** {@link buildSnapshot} on {@link NODE}. */
 export function buildHere(objects: ObjectSet, previous?: Build): Build {
