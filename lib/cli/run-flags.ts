@@ -135,7 +135,7 @@ function relayFlags(): Option[] {
       .default(defaultWorkers(), 'half as many as cores, from 1 to 4'),
     new Option(
       '--udp-timeout <duration>',
-      'idle time after which a UDP flow is forgotten (default: 30s before the first reply, 120s after it)',
+      'idle time after which a UDP flow is forgotten (default: 30s, and 120s once it has lasted 2s and had a reply)',
     ).argParser(parseDuration),
   ];
 }

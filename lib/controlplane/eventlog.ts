@@ -24,6 +24,14 @@ export function logEvent(log: Logger, event: DataplaneEvent, limit: number): voi
       log.warn({ portal, endpoint, reason }, `a client was not served: ${cause}`);
       break;
     }
+    case 'portsShort': {
+      const { endpoint, used, size } = event;
+      log.warn(
+        { endpoint, used, size },
+        'local UDP ports towards the endpoint are nearly used up: look-ups that have their answer are forgotten early; widen net.ipv4.ip_local_port_range',
+      );
+      break;
+    }
     case 'descriptorsOut':
       log.warn(
         { limit },

@@ -10,7 +10,7 @@ export interface ProxyOptions {
   readonly nodeAddresses: NodeAddresses;
   /** Inclusive. */
   readonly proxyPortRange: { readonly first: number; readonly last: number };
-  /** Idle time of a UDP flow; null means 30 s before the first reply and 120 s after it, as conntrack. */
+  /** Idle time of a UDP flow; null means 30 s, and 120 s once it has lasted 2 s and had a reply, as conntrack. */
   readonly udpTimeoutMs: number | null;
   /** Full check of the redirect rules and retry of what could not be bound. */
   readonly syncPeriodMs: number;

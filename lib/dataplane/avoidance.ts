@@ -1,7 +1,7 @@
 import type { Target } from './balancer.js';
 
 /** How long new clients avoid an endpoint that failed, ms, while others live. */
-const AVOID_MS = 5000;
+export const AVOID_MS = 5000;
 
 /**
  * The endpoints of one portal in two parts: those that failed lately, and the others. Every step takes the same time

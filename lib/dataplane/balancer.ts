@@ -1,6 +1,6 @@
 import { SocketAddress } from '../sys/sockaddr.js';
 import type { ClientKey, PinTable, ServiceEndpoints } from './affinity.js';
-import { Avoidance } from './avoidance.js';
+import { AVOID_MS, Avoidance } from './avoidance.js';
 import type { WorkerEndpoint } from './messages.js';
 
 const NOTHING: ReadonlySet<Target> = new Set();
@@ -10,6 +10,11 @@ export class Target {
   /** When it last failed (loop clock, ms): new clients avoid it for a while. */
   failedAt = Number.NEGATIVE_INFINITY;
   removed = false;
+  /** When it last answered a UDP client (loop clock, ms). */
+  heardAt = Number.NEGATIVE_INFINITY;
+  /** Who was told last that it is not there, and when. */
+  #refused: unknown = null;
+  #refusedAt = Number.NEGATIVE_INFINITY;
   #address: SocketAddress | null = null;
 
   constructor(readonly endpoint: WorkerEndpoint) {}
@@ -21,6 +26,19 @@ export class Target {
   /** For log lines. */
   get name(): string {
     return targetName(this.endpoint);
+  }
+
+  /**
+   * Notes that a client was told that the endpoint is not there.
+   * @param by anything that tells clients apart
+   * @returns whether another client was told so too a while ago, and nobody has heard of the endpoint since
+   */
+  isRefusedAgain(by: unknown, now: number): boolean {
+    const isSecond =
+      this.#refused !== by && now - this.#refusedAt < AVOID_MS && this.#refusedAt >= this.heardAt;
+    this.#refused = by;
+    this.#refusedAt = now;
+    return isSecond;
   }
 
   /** Made on first use: most endpoints of a big cluster are never used by one node. */

@@ -3,7 +3,7 @@ import { AF_INET, AF_INET6 } from '../sys/constants.js';
 import { ignoreAllBut, ignoreNobody } from '../sys/filter.js';
 import { closeSocket, listenDatagram, listenStream, startListening } from '../sys/socket.js';
 import { steerByClientAddress } from '../sys/steering.js';
-import { UDP_BUFFER_SIZE } from './udp.js';
+import { UDP_BUFFER_SIZE } from './udp/endpointsocket.js';
 
 /** One address and port a portal listens on. */
 export interface ListenerSpec {

@@ -74,11 +74,20 @@ export type DataplaneEvent =
       /** Name of the error, for example `EADDRNOTAVAIL`. */
       readonly reason: string;
     }
+  /** Local ports towards an endpoint are nearly used up, or are: `used` of the `size` that this worker may use. */
+  | {
+      readonly kind: 'portsShort';
+      readonly endpoint: string;
+      readonly used: number;
+      readonly size: number;
+    }
   | { readonly kind: 'descriptorsOut' };
 
 /** Everything a worker needs at its start. */
 export interface WorkerSetup {
   readonly index: number;
+  /** How many there are. */
+  readonly workers: number;
   readonly wakeupFd: number;
   readonly counters: SharedArrayBuffer;
   readonly roundRobin: SharedArrayBuffer;

@@ -92,6 +92,7 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
       this.#threads.push(
         this.#startThread(wakeup, {
           index,
+          workers: options.workers,
           wakeupFd: wakeup.fd,
           counters,
           roundRobin,

@@ -34,10 +34,13 @@ export class PortalState {
     this.#cells[this.#base + field] += amount;
   }
 
-  /** Counts an endpoint's failure: new clients avoid it for a while, and the pins to it of the one who met it go. */
-  blame(target: Target, client: ClientKey | null): void {
+  /**
+   * Counts an endpoint's failure: the pins to it of the client who met it go.
+   * @param isForAll whether it would meet all others too: new clients then avoid the endpoint for a while
+   */
+  blame(target: Target, client: ClientKey | null, isForAll = true): void {
     this.count(FIELD.connectFailures, 1);
-    this.balancer.avoid(target);
+    if (isForAll) this.balancer.avoid(target);
     if (client !== null && this.balancer.unpin(client, target)) this.count(FIELD.pinsMoved, 1);
   }
 

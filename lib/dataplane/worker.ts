@@ -1,5 +1,6 @@
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { EPOLLIN } from '../sys/constants.js';
+import { localPorts } from '../sys/portrange.js';
 import { Wakeup } from '../sys/wakeup.js';
 import { PinTable, ServiceEndpoints } from './affinity.js';
 import type { BalancerContext } from './balancer.js';
@@ -17,7 +18,9 @@ import type {
 } from './messages.js';
 import { PortalState } from './portal.js';
 import { type TcpListener, TcpRelay } from './tcp.js';
-import { UdpListener, UdpRelay } from './udp.js';
+import type { EndpointSocket } from './udp/endpointsocket.js';
+import { LocalPorts } from './udp/localports.js';
+import { UdpListener, UdpRelay } from './udp/relay.js';
 
 /** The same event again within this time, ms, is not worth another message. */
 const REPORT_INTERVAL = 5000;
@@ -53,7 +56,8 @@ class DataplaneWorker {
     };
     const budget = new DescriptorBudget(setup.budget);
     const report = (event: DataplaneEvent) => this.#report(event);
-    this.#udp = new UdpRelay(this.#loop, budget, setup.maxFlows, setup.udpTimeout, report);
+    const ports = new LocalPorts<EndpointSocket>(localPorts(), setup.index, setup.workers);
+    this.#udp = new UdpRelay(this.#loop, ports, budget, setup.maxFlows, setup.udpTimeout, report);
     this.#tcp = new TcpRelay(
       this.#loop,
       budget,

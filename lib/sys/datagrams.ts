@@ -115,6 +115,10 @@ export class DatagramRing {
     return this.#headers.words[slot * HEADER_WORDS + LENGTH_WORD];
   }
 
+  payload(slot: number): Uint8Array {
+    return this.#payload.bytes.subarray(slot * SLOT_SIZE, slot * SLOT_SIZE + this.length(slot));
+  }
+
   payloadAddress(slot: number): number {
     return this.#payload.address + slot * SLOT_SIZE;
   }
@@ -176,7 +180,7 @@ function isLinkLocal(word: number): boolean {
   return (word & 0xc0ff) === 0x80fe;
 }
 
-/** The path MTU that a segment must fit is at least this on the links robots use; bigger runs go one by one. */
+/** Bytes. The path MTU that a segment must fit is at least this on the links robots use; bigger runs go one by one. */
 const LARGEST_SEGMENT = 1400;
 const LARGEST_SUPER_DATAGRAM = 65000;
 
@@ -193,10 +197,12 @@ export class DatagramSender {
   readonly #headers: Memory;
   readonly #segmented = new Memory(layout.msghdr.size);
   readonly #segmentControl = new Memory(SEGMENT_SPACE);
+  /** Whether runs may be segmented by the kernel. The caller knows which paths have refused it. */
+  maySegment = true;
+  /** Whether the last send was refused as a run, and went one by one. */
+  segmentsRefused = false;
   #segmentSize = 0;
   #uniform = true;
-  /** Learned: what the kernel refused once is not tried again. */
-  #largestSegment = LARGEST_SEGMENT;
 
   constructor(capacity: number) {
     this.capacity = capacity;
@@ -215,6 +221,7 @@ export class DatagramSender {
   clear(): void {
     this.count = 0;
     this.bytes = 0;
+    this.segmentsRefused = false;
     this.#uniform = true;
   }
 
@@ -235,9 +242,10 @@ export class DatagramSender {
 
   #canSegment(): boolean {
     return (
+      this.maySegment &&
       this.#uniform &&
       this.count > 1 &&
-      this.#segmentSize <= this.#largestSegment &&
+      this.#segmentSize <= LARGEST_SEGMENT &&
       this.bytes <= LARGEST_SUPER_DATAGRAM
     );
   }
@@ -258,8 +266,13 @@ export class DatagramSender {
       const sent = this.#sendSegmented(fd, 0, 0, this.#segmentControl.address, SEGMENT_SPACE);
       if (sent >= 0) return sent;
     }
-    for (let i = 0; i < this.count; i++) this.#address(i * HEADER_WORDS, 0, 0, 0, 0);
-    return this.#sendEach(fd);
+    return this.sendRest(fd, 0);
+  }
+
+  /** Sends one by one what is left over after `sent`. @returns as {@link sendConnected}, with those before */
+  sendRest(fd: number, sent: number): number {
+    for (let i = sent; i < this.count; i++) this.#address(i * HEADER_WORDS, 0, 0, 0, 0);
+    return this.#sendEach(fd, sent);
   }
 
   /**
@@ -287,7 +300,7 @@ export class DatagramSender {
       this.#address(i * HEADER_WORDS, name, nameLength, controlAddress, infoSpace);
     }
     if (this.count === 1) return libc.sendmsg(fd, this.#headers.address, FLAGS) < 0 ? 0 : 1;
-    return this.#sendEach(fd);
+    return this.#sendEach(fd, 0);
   }
 
   #address(header: number, name: number, nameLength: number, control: number, controlLength: number): void {
@@ -308,13 +321,12 @@ export class DatagramSender {
     if (libc.sendmsg(fd, this.#segmented.address, FLAGS) >= 0) return this.count;
     const code = errno();
     // EMSGSIZE or EINVAL, by the kernel's age: larger than the path's MTU, or unknown (before 4.18). EIO: a device that cannot checksum.
-    if (code !== EMSGSIZE && code !== EINVAL && code !== EIO) return 0;
-    this.#largestSegment = code === EIO ? 0 : this.#segmentSize - 1;
-    return -1;
+    this.segmentsRefused = code === EMSGSIZE || code === EINVAL || code === EIO;
+    return this.segmentsRefused ? -1 : 0;
   }
 
-  #sendEach(fd: number): number {
-    let sent = 0;
+  #sendEach(fd: number, from: number): number {
+    let sent = from;
     while (sent < this.count) {
       const address = this.#headers.address + sent * layout.mmsghdr.size;
       const taken = libc.sendmmsg(fd, address, this.count - sent, FLAGS);

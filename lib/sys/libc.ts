@@ -57,6 +57,7 @@ export const recv = bind<[fd: Fd, buffer: Address, length: number, flags: number
   'int recv(int, uintptr_t, uint32_t, int)',
 );
 export const sendmsg = bind<[fd: Fd, header: Address, flags: number]>('int sendmsg(int, uintptr_t, int)');
+export const recvmsg = bind<[fd: Fd, header: Address, flags: number]>('int recvmsg(int, uintptr_t, int)');
 export const sendmmsg = bind<[fd: Fd, headers: Address, count: number, flags: number]>(
   'int sendmmsg(int, uintptr_t, uint32_t, int)',
 );

@@ -41,6 +41,8 @@ const OPEN_FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC;
 const scratch = new Memory(16);
 const lengthCell = new Memory(8);
 const bound = new SocketAddress();
+const ANY4 = SocketAddress.of('0.0.0.0', 0);
+const ANY6 = SocketAddress.of('::', 0);
 
 /**
  * Sets an integer option.
@@ -75,6 +77,18 @@ export function openStream(family: number): number {
 /** New non-blocking UDP socket, or -1 with `errno`. @param family AF_INET or AF_INET6 */
 export function openDatagram(family: number): number {
   return libc.socket(family, SOCK_DGRAM | OPEN_FLAGS, 0);
+}
+
+/**
+ * Gives a UDP socket a local port, on every address of the node, that other sockets of this process may have too: each then hears
+ * the one peer that it connects to (socket(7), SO_REUSEADDR).
+ * @returns 0, or -1 with `errno`: EADDRINUSE where somebody has the port for himself
+ */
+export function bindShared(fd: number, family: number, port: number): number {
+  setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  const wildcard = family === AF_INET6 ? ANY6 : ANY4;
+  wildcard.memory.view.setUint16(2, port);
+  return libc.bindSocket(fd, wildcard.memory.address, wildcard.length);
 }
 
 /** Starts to connect. @returns 0, or -1 with EINPROGRESS or a real error in `errno` */
@@ -114,7 +128,17 @@ export function setKeepAlive(fd: number): void {
 
 /** Sets both socket buffers, past the system's limits where CAP_NET_ADMIN allows it. @param size bytes */
 export function setBuffers(fd: number, size: number): void {
+  setReceiveBuffer(fd, size);
+  setSendBuffer(fd, size);
+}
+
+/** Sets the receive buffer, past the system's limit where CAP_NET_ADMIN allows it. @param size bytes */
+export function setReceiveBuffer(fd: number, size: number): void {
   if (!setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, size)) setOption(fd, SOL_SOCKET, SO_RCVBUF, size);
+}
+
+/** Sets the send buffer, likewise. @param size bytes */
+export function setSendBuffer(fd: number, size: number): void {
   if (!setOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, size)) setOption(fd, SOL_SOCKET, SO_SNDBUF, size);
 }
 

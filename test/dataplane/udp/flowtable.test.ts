@@ -1,8 +1,15 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { type DatagramHead, type FlowIndex, FlowTable, NONE } from '../../lib/dataplane/flowtable.js';
-import { CONTROL_WORDS, NAME_WORDS, PACKET_INFO_V4, PACKET_INFO_V6 } from '../../lib/sys/datagrams.js';
-import { SocketAddress } from '../../lib/sys/sockaddr.js';
+import {
+  type DatagramHead,
+  type FlowIndex,
+  FlowTable,
+  NONE,
+  STAGES,
+  Stage,
+} from '../../../lib/dataplane/udp/flowtable.js';
+import { CONTROL_WORDS, NAME_WORDS, PACKET_INFO_V4, PACKET_INFO_V6 } from '../../../lib/sys/datagrams.js';
+import { SocketAddress } from '../../../lib/sys/sockaddr.js';
 
 /** Enough to tell flows apart, and few enough to meet again. */
 interface Who {
@@ -61,7 +68,8 @@ for (const isV6 of [false, true]) {
           model.remove(flow);
           table.remove(flow);
         };
-        for (const [now, { what, who }] of actions.entries()) {
+        for (const [turn, { what, who }] of actions.entries()) {
+          const now = turn * 100;
           const head = headOf(who, isV6);
           const key = JSON.stringify(who);
           const flow = table.find(who.listener, head, isV6);
@@ -69,7 +77,7 @@ for (const isV6 of [false, true]) {
           if (flow === NONE) {
             if (what !== 'add') continue;
             if (table.isFull) forget(table.victim());
-            model.add(key, table.add(who.listener, head, isV6, now));
+            model.add(key, table.add(who.listener, head, isV6, now), now);
           } else if (what === 'remove') {
             forget(flow);
           } else if (what === 'reply') {
@@ -77,7 +85,7 @@ for (const isV6 of [false, true]) {
             model.reply(key);
           } else {
             table.touch(flow, now);
-            model.touch(key);
+            model.touch(key, now);
           }
           model.check(table);
         }
@@ -88,31 +96,42 @@ for (const isV6 of [false, true]) {
   });
 }
 
-/** Flows by key in order of use, those with a reply apart. */
+/** How long, of the actions' time, an answered flow must last to be a stream. */
+const STREAM_AFTER = 2000;
+
+/** Flows by key in order of use, by their stage. */
 class Model {
-  readonly #lists: [Map<string, FlowIndex>, Map<string, FlowIndex>] = [new Map(), new Map()];
+  readonly #lists = STAGES.map(() => new Map<string, FlowIndex>());
+  readonly #openedAt = new Map<string, number>();
 
   indexOf(key: string): FlowIndex {
-    return this.#lists[0].get(key) ?? this.#lists[1].get(key) ?? NONE;
+    return this.#listOf(key)?.get(key) ?? NONE;
   }
 
-  add(key: string, flow: FlowIndex): void {
-    this.#lists[0].set(key, flow);
+  add(key: string, flow: FlowIndex, now: number): void {
+    this.#openedAt.set(key, now);
+    this.#lists[Stage.Unreplied].set(key, flow);
   }
 
-  touch(key: string): void {
-    this.#append(key, this.#lists[1].has(key) ? 1 : 0);
+  touch(key: string, now: number): void {
+    const stage = this.#lists.findIndex((list) => list.has(key));
+    const hasLasted = now - (this.#openedAt.get(key) ?? 0) > STREAM_AFTER;
+    this.#append(key, stage === Stage.Answered && hasLasted ? Stage.Stream : stage);
   }
 
   /** Only the first reply counts: the relay touches the flow itself. */
   reply(key: string): void {
-    if (!this.#lists[1].has(key)) this.#append(key, 1);
+    if (this.#lists[Stage.Unreplied].has(key)) this.#append(key, Stage.Answered);
   }
 
-  #append(key: string, list: 0 | 1): void {
+  #listOf(key: string): Map<string, FlowIndex> | undefined {
+    return this.#lists.find((list) => list.has(key));
+  }
+
+  #append(key: string, stage: Stage): void {
     const flow = this.indexOf(key);
-    for (const each of this.#lists) each.delete(key);
-    this.#lists[list].set(key, flow);
+    this.#listOf(key)?.delete(key);
+    this.#lists[stage].set(key, flow);
   }
 
   remove(flow: FlowIndex): void {
@@ -120,10 +139,19 @@ class Model {
   }
 
   check(table: FlowTable): void {
-    const size = this.#lists[0].size + this.#lists[1].size;
+    const size = this.#lists.reduce((sum, list) => sum + list.size, 0);
     const oldest = this.#lists.map((list) => list.values().next().value ?? NONE);
-    const seen = [table.size, table.oldest(false), table.oldest(true)];
+    const seen = [table.size, ...STAGES.map((stage) => table.oldest(stage))];
     if (seen.join() !== [size, ...oldest].join()) throw new Error(`${seen}, not ${[size, ...oldest]}`);
+    for (const listener of [1, 2]) {
+      const flows: FlowIndex[] = [];
+      table.forEachOf(listener, (flow) => flows.push(flow));
+      const known = this.#lists.flatMap((list) =>
+        [...list].filter(([key]) => JSON.parse(key).listener === listener).map(([, flow]) => flow),
+      );
+      if (flows.sort().join() !== known.sort().join())
+        throw new Error(`of ${listener}: ${flows}, not ${known}`);
+    }
   }
 }
 
@@ -147,4 +175,31 @@ t.test('flows without a reply push out each other once they are more than a quar
   t.equal(table.victim(), first, 'no flood any more');
   table.markReplied(spoofed);
   t.equal(table.victim(), first);
+});
+
+t.test('look-ups that have their answer go before streams', async (t) => {
+  const table = new FlowTable(8);
+  const flows = [1, 2, 3].map((port) => table.add(3, headOf(who({ port }), false), false, 0));
+  for (const flow of flows) table.markReplied(flow);
+  table.touch(flows[0], 2000);
+  t.equal(table.stageOf(flows[0]), Stage.Answered, 'two seconds are not more than two seconds');
+  table.touch(flows[0], 2001);
+  t.equal(table.stageOf(flows[0]), Stage.Stream);
+  table.touch(flows[2], 1);
+  table.touch(flows[1], 2);
+  t.equal(table.victim(), flows[2]);
+  table.remove(flows[2]);
+  t.equal(table.victim(), flows[1]);
+  table.remove(flows[1]);
+  t.equal(table.victim(), flows[0], 'the last one');
+});
+
+t.test('the flows of one listener can all be removed on the way', async (t) => {
+  const table = new FlowTable(8);
+  for (const port of [1, 2, 3, 4]) table.add(port % 2, headOf(who({ port }), false), false, 0);
+  table.forEachOf(1, (flow) => table.remove(flow));
+  t.equal(table.size, 2);
+  const left: FlowIndex[] = [];
+  table.forEachOf(1, (flow) => left.push(flow));
+  t.same(left, []);
 });

@@ -1,0 +1,65 @@
+import { AF_INET } from '../../sys/constants.js';
+import { ECONNREFUSED, EMSGSIZE } from '../../sys/errno.js';
+import { ErrorQueue } from '../../sys/errorqueue.js';
+import { localAddress } from '../../sys/socket.js';
+import { Blame, blameForConnect } from '../blame.js';
+import type { EndpointSocket } from './endpointsocket.js';
+import type { Inbox } from './inbox.js';
+
+/** What to make of the errors that came back for what a flow has sent. In ascending order of weight. */
+export enum Verdict {
+  /** There were none. */
+  Silence,
+  /** Nothing that concerns the endpoint. */
+  Nothing,
+  /** The datagrams were too long for the path, which the kernel knows now: sent again they fit. */
+  TooLong,
+  /** Somebody says that the endpoint is not there: it is asked again. */
+  Suspected,
+  /** Who is on the way to it says that it is not there. */
+  Refused,
+  /** This node itself has no way there. */
+  Unreachable,
+}
+
+/**
+ * Reads the errors that a flow's socket has kept, and finds out whom to believe. Anybody who can send packets of his own making can
+ * make an ICMP error, and Linux passes on each that names the right addresses and ports. So:
+ *
+ * - this node's own word is true: with IPv4 its addresses cannot come in from outside (ip_route_input_slow: martian source);
+ * - who quotes what was sent (Linux and routers quote 500 bytes and more) is on the way to the endpoint;
+ * - else it is a suspicion, and nothing at all where a host but the endpoint says that the endpoint's port is closed.
+ */
+export class Complaints {
+  readonly #errors = new ErrorQueue();
+  /** The errno behind the last verdict, for the log. */
+  code = 0;
+
+  constructor(readonly inbox: Inbox) {}
+
+  /** Reads all that a socket has. @returns the weightiest */
+  hear(socket: EndpointSocket): Verdict {
+    let worst = Verdict.Silence;
+    while (this.#errors.read(socket.fd)) {
+      const verdict = this.#judge(socket);
+      if (verdict <= worst) continue;
+      worst = verdict;
+      this.code = this.#errors.code;
+    }
+    return worst;
+  }
+
+  #judge(socket: EndpointSocket): Verdict {
+    const { code, isLocal } = this.#errors;
+    if (code === EMSGSIZE) return isLocal ? Verdict.Nothing : Verdict.TooLong;
+    if (blameForConnect(code) !== Blame.Endpoint) return Verdict.Nothing;
+    if (isLocal || this.#isFromThisNode(socket)) return Verdict.Unreachable;
+    const isFromEndpoint = this.#errors.isFrom(socket.target.address.memory);
+    if (code === ECONNREFUSED && !isFromEndpoint) return Verdict.Nothing;
+    return this.inbox.hasSent(socket.flow, this.#errors.quote) ? Verdict.Refused : Verdict.Suspected;
+  }
+
+  #isFromThisNode({ fd, target }: EndpointSocket): boolean {
+    return target.address.family === AF_INET && this.#errors.isFrom(localAddress(fd).memory);
+  }
+}

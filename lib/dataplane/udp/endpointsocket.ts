@@ -1,0 +1,95 @@
+import { EADDRINUSE, EADDRNOTAVAIL, errno } from '../../sys/errno.js';
+import { keepErrors } from '../../sys/errorqueue.js';
+import {
+  bindShared,
+  closeSocket,
+  connect,
+  openDatagram,
+  setReceiveBuffer,
+  setSendBuffer,
+} from '../../sys/socket.js';
+import type { Target } from '../balancer.js';
+import type { Watcher } from '../loop.js';
+import type { UdpFlow } from './flow.js';
+import type { EndpointPorts, LocalPorts } from './localports.js';
+
+/** Bytes; Cyclone DDS sends bursts of 64 KiB samples. */
+export const UDP_BUFFER_SIZE = 4 * 1024 * 1024;
+/** So many ports are looked at for one that is free or can be had. */
+const PORT_TRIES = 128;
+
+/** Whose sockets they are. */
+export interface SocketOwner {
+  readonly localPorts: LocalPorts<EndpointSocket>;
+  /** Asked about the holder of a port that is in use; closes it and returns true where the port can be had. */
+  giveUp(holder: EndpointSocket): boolean;
+  /** A socket has replies, errors or both. @param events as epoll reported them */
+  onSocketReady(socket: EndpointSocket, events: number): void;
+}
+
+/** A flow's connected socket towards an endpoint, with the local port that it holds. */
+export class EndpointSocket implements Watcher {
+  #hasBigSendBuffer = false;
+
+  private constructor(
+    readonly fd: number,
+    readonly flow: UdpFlow,
+    readonly target: Target,
+    readonly port: number,
+    readonly ports: EndpointPorts<EndpointSocket>,
+    readonly owner: SocketOwner,
+  ) {}
+
+  /** @returns the socket, or the errno: EADDRNOTAVAIL where no local port is to be had */
+  static open(flow: UdpFlow, target: Target, owner: SocketOwner): EndpointSocket | number {
+    const { address } = target;
+    const fd = openDatagram(address.family);
+    if (fd < 0) return errno();
+    const ports = owner.localPorts.towards(target.name);
+    const port = bindTo(fd, address.family, ports, owner);
+    const code = port < 0 ? -port : connect(fd, address) < 0 ? errno() : 0;
+    if (code !== 0) {
+      closeSocket(fd);
+      return code;
+    }
+    keepErrors(fd, address.family);
+    setReceiveBuffer(fd, UDP_BUFFER_SIZE);
+    const socket = new EndpointSocket(fd, flow, target, port, ports, owner);
+    ports.take(port, socket);
+    return socket;
+  }
+
+  onReady(_fd: number, events: number): void {
+    this.owner.onSocketReady(this, events);
+  }
+
+  /** Before more than a first datagram is sent: bursts need room, and look-ups, which are one datagram, are spared the call. */
+  makeRoomForBursts(): void {
+    if (this.#hasBigSendBuffer) return;
+    this.#hasBigSendBuffer = true;
+    setSendBuffer(this.fd, UDP_BUFFER_SIZE);
+  }
+
+  close(): void {
+    this.ports.give(this.port);
+    closeSocket(this.fd);
+  }
+}
+
+/** @returns the port, or a negative errno */
+function bindTo(
+  fd: number,
+  family: number,
+  ports: EndpointPorts<EndpointSocket>,
+  owner: SocketOwner,
+): number {
+  for (let tries = 0; tries < PORT_TRIES; tries++) {
+    const port = ports.next();
+    const holder = ports.holder(port);
+    if (holder !== undefined && !owner.giveUp(holder)) continue;
+    if (bindShared(fd, family, port) === 0) return port;
+    const code = errno();
+    if (code !== EADDRINUSE) return -code;
+  }
+  return -EADDRNOTAVAIL;
+}

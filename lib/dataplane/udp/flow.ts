@@ -1,0 +1,51 @@
+import type { ClientKey } from '../affinity.js';
+import type { Target } from '../balancer.js';
+import type { Failover } from '../failover.js';
+import type { PortalState } from '../portal.js';
+import type { EndpointSocket } from './endpointsocket.js';
+import { type FlowIndex, NONE } from './flowtable.js';
+
+/** How long, ms, a path that refused a segmented run is sent whole datagrams only: its MTU may be another one later. */
+const SEGMENTS_PAUSE = 60_000;
+
+/** One client's conversation with a Service: what the {@link FlowTable} does not need to find it. Times are the loop's, ms. */
+export class UdpFlow {
+  /** The socket towards the endpoint; null only while another is looked for. */
+  socket: EndpointSocket | null = null;
+  /** The socket towards the endpoint before, kept open for answers under way. */
+  left: EndpointSocket | null = null;
+  /** Datagrams received up to the last reply: the later ones were never answered. */
+  answeredUpTo = 0;
+  /** When the endpoint was chosen or last heard of. */
+  heardAt = 0;
+  /** When somebody said that the endpoint is not there, and could not prove it. */
+  suspectedAt = Number.NEGATIVE_INFINITY;
+  /** Whether anything was sent to the endpoint, since then if there was such a time. */
+  asked = false;
+  /** When the flow was last moved because of that. */
+  movedUnprovenAt = Number.NEGATIVE_INFINITY;
+  /** When an endpoint last refused the flow, and the way that it has gone since the first one that did. */
+  refusedAt = Number.NEGATIVE_INFINITY;
+  failover: Failover | null = null;
+  pinRefreshAt = 0;
+  /** From when on runs of datagrams may be segmented by the kernel: a path may have refused them. */
+  segmentsFrom = 0;
+  /** In the batch in hand: the first and last slot, see Inbox. */
+  firstSlot = NONE;
+  lastSlot = NONE;
+
+  constructor(
+    readonly index: FlowIndex,
+    /** Descriptor of the listener that the client came through. */
+    readonly listenerFd: number,
+    readonly portal: PortalState,
+    /** Null where there is no affinity. */
+    readonly client: ClientKey | null,
+    public target: Target,
+  ) {}
+
+  /** A segmented run did not fit the path, or its device. */
+  refuseSegments(now: number): void {
+    this.segmentsFrom = now + SEGMENTS_PAUSE;
+  }
+}

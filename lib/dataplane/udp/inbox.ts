@@ -1,0 +1,120 @@
+import { CONTROL_WORDS, DatagramRing, type DatagramSender, NAME_WORDS } from '../../sys/datagrams.js';
+import type { UdpFlow } from './flow.js';
+import { type DatagramHead, NONE } from './flowtable.js';
+
+/** Datagrams one system call receives at most. */
+export const BATCH = 32;
+/** Received datagrams stay readable for this many more: what a refused flow can send again. */
+export const RING_SLOTS = 64;
+/** Older datagrams are not sent again, ms. */
+const RESEND_WINDOW = 200;
+/** Bytes of a datagram that must be quoted, if it has so many, for a quote to prove anything: the first few are often known. */
+const PROOF = 256;
+
+/**
+ * What clients sent last, over all flows of a worker: received in batches into a ring, sorted by flow, and kept for as long as the
+ * ring has room, so that what an endpoint refuses can go to another one without ever having been copied.
+ */
+export class Inbox {
+  /** The flows of the batch in hand, each once. */
+  readonly flows: UdpFlow[] = [];
+  readonly #ring = new DatagramRing(RING_SLOTS, true);
+  readonly #head: DatagramHead & { nameAt: number; controlAt: number } = {
+    names: this.#ring.nameWords,
+    nameAt: 0,
+    controls: this.#ring.controlWords,
+    controlAt: 0,
+  };
+  /** Per slot: whose datagram it is, its number, when it came, and the next slot of the same flow in the batch. */
+  readonly #flow: (UdpFlow | null)[] = new Array(RING_SLOTS).fill(null);
+  readonly #number = new Float64Array(RING_SLOTS);
+  readonly #time = new Float64Array(RING_SLOTS);
+  readonly #next = new Int32Array(RING_SLOTS);
+  #received = 0;
+  #room = 0;
+
+  /** How many datagrams have come so far; each has its place in this order as its number. */
+  get received(): number {
+    return this.#received;
+  }
+
+  /** Where the batch in hand begins. */
+  get first(): number {
+    return this.#ring.first;
+  }
+
+  /** Receives one batch. @returns how many datagrams, from slot {@link first} on; 0 or less where there are none */
+  receive(fd: number): number {
+    this.#room = this.#ring.room(BATCH);
+    this.flows.length = 0;
+    return this.#ring.receive(fd, BATCH);
+  }
+
+  /** Whether the socket had no more than the batch of `count`. */
+  isEmptyAfter(count: number): boolean {
+    return count < this.#room;
+  }
+
+  /** Sender and destination of a slot's datagram; valid until the next call. */
+  head(slot: number): DatagramHead {
+    this.#head.nameAt = slot * NAME_WORDS;
+    this.#head.controlAt = slot * CONTROL_WORDS;
+    return this.#head;
+  }
+
+  /** Files a slot's datagram under its flow; null is for one that goes no further. */
+  file(slot: number, flow: UdpFlow | null, now: number): void {
+    this.#flow[slot] = flow;
+    this.#number[slot] = ++this.#received;
+    this.#time[slot] = now;
+    this.#next[slot] = NONE;
+    if (flow === null) return;
+    if (flow.firstSlot === NONE) {
+      flow.firstSlot = slot;
+      this.flows.push(flow);
+    } else {
+      this.#next[flow.lastSlot] = slot;
+    }
+    flow.lastSlot = slot;
+  }
+
+  /** The number of the first datagram that the flow has in the batch in hand. */
+  firstNumberOf(flow: UdpFlow): number {
+    return this.#number[flow.firstSlot];
+  }
+
+  /** Takes the flow's share of the batch in hand. */
+  collectBatch(flow: UdpFlow, sender: DatagramSender): void {
+    for (let slot = flow.firstSlot; slot !== NONE; slot = this.#next[slot]) this.#push(slot, sender);
+    flow.firstSlot = NONE;
+  }
+
+  /** Takes what came for the flow lately and was never answered, in the order in which it came. */
+  collectUnanswered(flow: UdpFlow, sender: DatagramSender, now: number): void {
+    for (let step = 0; step < RING_SLOTS; step++) {
+      const slot = (this.#ring.next + step) % RING_SLOTS;
+      if (this.#flow[slot] !== flow || this.#number[slot] <= flow.answeredUpTo) continue;
+      if (this.#time[slot] >= now - RESEND_WINDOW) this.#push(slot, sender);
+    }
+  }
+
+  /** Whether a quote is out of a datagram of this flow, and long enough that nobody can have guessed it. */
+  hasSent(flow: UdpFlow, quote: Uint8Array): boolean {
+    return this.#flow.some(
+      (owner, slot) =>
+        owner === flow &&
+        quote.length > 0 &&
+        quote.length >= Math.min(this.#ring.length(slot), PROOF) &&
+        Buffer.compare(this.#ring.payload(slot).subarray(0, quote.length), quote) === 0,
+    );
+  }
+
+  /** The flow goes: what it still has here is nobody's. */
+  forget(flow: UdpFlow): void {
+    for (let slot = 0; slot < RING_SLOTS; slot++) if (this.#flow[slot] === flow) this.#flow[slot] = null;
+  }
+
+  #push(slot: number, sender: DatagramSender): void {
+    sender.push(this.#ring.payloadAddress(slot), this.#ring.length(slot));
+  }
+}

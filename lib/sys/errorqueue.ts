@@ -1,0 +1,79 @@
+import { AF_INET, AF_INET6, IPPROTO_IP, IPPROTO_IPV6, MSG_DONTWAIT, MSG_ERRQUEUE } from './constants.js';
+import { cmsgSpace, layout, storePointer } from './layout.js';
+import * as libc from './libc.js';
+import { Memory } from './memory.js';
+import { SOCKADDR_SIZE } from './sockaddr.js';
+import { setOption } from './socket.js';
+
+/** linux/in.h and linux/in6.h. */
+const IP_RECVERR = 11;
+const IPV6_RECVERR = 25;
+/** linux/errqueue.h: struct sock_extended_err, after which the address of the offender follows. */
+const EXTENDED_ERROR_SIZE = 16;
+const ORIGIN_OFFSET = 4;
+const ORIGIN_LOCAL = 1;
+/** Bytes. An ICMP error is 576 bytes with IPv4 (RFC 1812, 4.3.2.3), of which the headers take at least 56. */
+const QUOTE_SIZE = 520;
+const CONTROL_SIZE = cmsgSpace(EXTENDED_ERROR_SIZE + SOCKADDR_SIZE);
+const DATA = layout.cmsghdr.data;
+
+/** Makes a socket keep the errors that come back for what it sent, with who says so (ip(7), IP_RECVERR). */
+export function keepErrors(fd: number, family: number): void {
+  if (family === AF_INET6) setOption(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
+  else setOption(fd, IPPROTO_IP, IP_RECVERR, 1);
+}
+
+/** Reads the errors that sockets with {@link keepErrors} have kept, one at a time. */
+export class ErrorQueue {
+  /** How many bytes of the datagram that could not be delivered the error quotes; 0 where it quotes none. */
+  quoted = 0;
+  readonly #quote = new Memory(QUOTE_SIZE);
+  readonly #control = new Memory(CONTROL_SIZE);
+  readonly #vector = new Memory(layout.iovec.size);
+  readonly #header = new Memory(layout.msghdr.size);
+
+  constructor() {
+    storePointer(this.#vector.words, 0, this.#quote.address);
+    this.#vector.words[layout.iovec.length / 4] = QUOTE_SIZE;
+    const { words } = this.#header;
+    storePointer(words, layout.msghdr.iov / 4, this.#vector.address);
+    words[layout.msghdr.iovLength / 4] = 1;
+    storePointer(words, layout.msghdr.control / 4, this.#control.address);
+  }
+
+  /** Takes the oldest error out of a socket's queue; what is said below is about it. @returns false where there is none */
+  read(fd: number): boolean {
+    this.#control.bytes.fill(0);
+    this.#header.words[layout.msghdr.controlLength / 4] = CONTROL_SIZE;
+    const length = libc.recvmsg(fd, this.#header.address, MSG_ERRQUEUE | MSG_DONTWAIT);
+    this.quoted = Math.min(Math.max(length, 0), QUOTE_SIZE);
+    return length >= 0;
+  }
+
+  /** What went wrong, as an errno. */
+  get code(): number {
+    return this.#control.view.getUint32(DATA, true);
+  }
+
+  /** Whether this node's kernel said so by itself, without a message from anywhere. */
+  get isLocal(): boolean {
+    return this.#control.bytes[DATA + ORIGIN_OFFSET] === ORIGIN_LOCAL;
+  }
+
+  /** Whether the error came from the address of a sockaddr; the port does not count. */
+  isFrom(sockaddr: Memory): boolean {
+    const offender = DATA + EXTENDED_ERROR_SIZE;
+    const family = sockaddr.view.getUint16(0, true);
+    if (this.#control.view.getUint16(offender, true) !== family) return false;
+    const [at, length] = family === AF_INET ? [4, 4] : [8, 16];
+    for (let byte = at; byte < at + length; byte++) {
+      if (this.#control.bytes[offender + byte] !== sockaddr.bytes[byte]) return false;
+    }
+    return true;
+  }
+
+  /** The quoted part of the datagram that could not be delivered; valid until the next {@link read}. */
+  get quote(): Uint8Array {
+    return this.#quote.bytes.subarray(0, this.quoted);
+  }
+}
