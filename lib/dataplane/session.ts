@@ -141,11 +141,23 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
   #connect(first: Target | null): void {
     let target = first;
     while (target !== null) {
+      if (this.#attempts > 0 && this.#isClientGone()) {
+        this.#close();
+        return;
+      }
       const code = this.#tryToReach(target);
       if (code === 0) return;
       target = this.#afterError(target, code);
     }
     this.#refuse();
+  }
+
+  /**
+   * Whether the client's reset has come. Its descriptor is watched only once an endpoint answers, which saves a call for each
+   * connection that is answered at once. An end alone says nothing: the client may still wait for an answer.
+   */
+  #isClientGone(): boolean {
+    return takeError(this.clientFd) !== 0;
   }
 
   /** @returns 0 once the connect is under way, or the error */

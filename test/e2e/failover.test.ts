@@ -8,6 +8,7 @@ import { serviceWithPods } from '../lab/manifest.js';
 import type { Program } from '../lab/program.js';
 import { count, nameIn } from '../lab/tally.js';
 import { Relay, VIP, VIP6 } from './relay.js';
+import { callTcp } from './tcp-peers.js';
 import { UdpTalker } from './udp-talker.js';
 
 const TCP = 80;
@@ -105,6 +106,42 @@ t.test(
     t.same(tries, [16, 16, 16, 16], 'tries of each client');
     const [other] = await askTcp(client, { address: '10.96.0.12', port: TCP, send: '?' });
     t.equal(other.text, 'a:?', 'others are served');
+  },
+);
+
+t.test('nobody is tried for a client that has gone', async (t) => {
+  const relay = await Relay.forTest(t, { tcp: [TCP], flags: ['--redirect=address'] });
+  await relay.server.must('iptables', ['-A', 'INPUT', '-p', 'tcp', '-j', 'DROP']);
+  const { kubePortal, client } = relay;
+  const modes = ['abort', 'abortAfterWord', 'abortHalfClosed'] as const;
+  // The kernel lets them in, so that they have gone before the first try begins.
+  process.kill(kubePortal.program.pid, 'SIGSTOP');
+  for (const mode of modes) await callTcp(client, { mode, address: VIP, port: TCP });
+  process.kill(kubePortal.program.pid, 'SIGCONT');
+  const total = async (field: 'connectionsTotal' | 'connectFailures' | 'connectionsRefused') => {
+    const { counters } = await kubePortal.status();
+    return counters.reduce((sum, { [field]: count }) => sum + count, 0);
+  };
+  await kubePortal.until(async () => (await total('connectionsTotal')) === modes.length, 'all were let in');
+  await relay.idle();
+  t.equal(await total('connectFailures'), modes.length, 'one try each');
+  t.equal(await total('connectionsRefused'), 0, 'and nobody is refused');
+});
+
+t.test(
+  'a client that has sent its request and ended its side is served by the second endpoint',
+  async (t) => {
+    const relay = await Relay.forTest(t, { tcp: [TCP], servers: ['a', 'b'] });
+    for (const pod of relay.servers) await startBackend(pod, { tcp: { [TCP]: 'half-close' } });
+    await relay.server.must('iptables', ['-A', 'INPUT', '-p', 'tcp', '-j', 'DROP']);
+    const request = { address: VIP, port: TCP, send: 'question', halfClose: true, until: 'end' } as const;
+    const replies = await askTcp(relay.client, { ...request, times: 4 });
+    t.same(new Set(replies.map(({ text }) => text)), new Set(['b:8']));
+    const { counters } = await relay.kubePortal.status();
+    t.ok(
+      counters.some(({ connectFailures }) => connectFailures > 0),
+      'the first one was tried',
+    );
   },
 );
 
