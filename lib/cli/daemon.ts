@@ -10,6 +10,7 @@ import type { Node } from '../model/node.js';
 import type { ObjectSet } from '../model/objects.js';
 import { describeProblem, freshProblems } from '../model/problem.js';
 import { type Build, buildSnapshot } from '../model/snapshot.js';
+import { Commands } from '../redirect/command.js';
 import { createRedirectDriver } from '../redirect/create.js';
 import { healthRoutes } from '../server/health.js';
 import { HealthCheckPorts } from '../server/health-check-ports.js';
@@ -19,6 +20,7 @@ import { Readiness } from '../server/readiness.js';
 import { SyncMetrics } from '../server/sync-metrics.js';
 import type { Source } from '../sources/source.js';
 import { forgetStartupCode } from '../sys/startup-code.js';
+import { CLEARING_MS } from './ending.js';
 import { nodePortAddresses } from './nodeport-addresses.js';
 import type { BindTarget } from './parse.js';
 import { primaryAddresses } from './primary-addresses.js';
@@ -35,6 +37,7 @@ export class Daemon {
   readonly #log: Logger;
   readonly #proxy: ServiceProxy;
   readonly #source: Source;
+  readonly #commands: Commands;
   readonly #readiness: Readiness;
   readonly #nodeAddresses: NodeAddresses;
   readonly #servers: HttpServer[] = [];
@@ -49,6 +52,7 @@ export class Daemon {
     log: Logger,
     source: Source,
     proxy: ServiceProxy,
+    commands: Commands,
     nodeAddresses: NodeAddresses,
   ) {
     this.#flags = flags;
@@ -56,10 +60,15 @@ export class Daemon {
     this.#proxy = proxy;
     this.#source = source;
     this.#nodeAddresses = nodeAddresses;
+    this.#commands = commands;
     proxy.on('problem', (problem) => source.warnOwner?.(problem, 'ListenFailed'));
     this.broken = new Promise((_, reject) => proxy.once('failed', reject));
     this.broken.catch((error: unknown) => log.fatal({ err: error }, 'the data plane broke'));
-    this.#readiness = new Readiness(() => proxy.states());
+    const patienceMs = Math.max(2 * flags.iptablesSyncPeriod, LEAST_PATIENCE_MS);
+    this.#readiness = new Readiness(
+      () => proxy.states(),
+      () => proxy.behindMs < patienceMs,
+    );
     this.#healthChecks = new HealthCheckPorts({
       addresses: healthCheckHosts(nodeAddresses),
       isHealthy: () => this.#readiness.isReady(),
@@ -81,8 +90,13 @@ export class Daemon {
       primaryAddresses(flags.bindAddress, source.node ?? null),
     );
     const options = proxyOptions(flags, nodeAddresses, log);
-    const proxy = await ServiceProxy.start(options, () => createRedirectDriver(flags.redirect, options));
-    const daemon = new Daemon(flags, log, source, proxy, nodeAddresses);
+    const commands = new Commands();
+    const hurry = () => commands.hurry(flags.drainTimeout + CLEARING_MS);
+    told.then(hurry, hurry);
+    const proxy = await ServiceProxy.start(options, () =>
+      createRedirectDriver(flags.redirect, { ...options, run: commands.run }),
+    );
+    const daemon = new Daemon(flags, log, source, proxy, commands, nodeAddresses);
     try {
       await daemon.#listen();
       await Promise.race([daemon.#follow(), told]);
@@ -97,13 +111,19 @@ export class Daemon {
     return this.#proxy.status();
   }
 
-  /** Takes down what {@link start} put up: the source first, so that no change comes in between. */
+  /** Takes down what {@link start} put up. No part can keep another from being taken down. */
   async stop({ keepRules = false }: { keepRules?: boolean | undefined } = {}): Promise<void> {
     const { drainTimeout } = this.#flags;
     this.#readiness.stop();
-    await this.#source.stop();
-    await this.#proxy.stop({ keepRules, drainTimeoutMs: drainTimeout });
-    await Promise.all([this.#healthChecks, ...this.#servers].map((server) => server.close()));
+    this.#commands.hurry(drainTimeout + CLEARING_MS);
+    const source = this.#source.stop();
+    const proxy = this.#proxy.stop({ keepRules, drainTimeoutMs: drainTimeout });
+    const servers = proxy.finally(() =>
+      Promise.all([this.#healthChecks, ...this.#servers].map((server) => server.close())),
+    );
+    for (const part of await Promise.allSettled([source, servers])) {
+      if (part.status === 'rejected') throw part.reason;
+    }
   }
 
   async #listen(): Promise<void> {
@@ -136,6 +156,7 @@ export class Daemon {
     await this.#source.start((objects) => {
       const applied = this.#apply(objects);
       first ??= applied;
+      applied.catch((error: unknown) => this.#log.error({ err: error }, 'a change was not put into effect'));
     });
     // Stopped before there was a state.
     if (first === undefined) return;
@@ -158,6 +179,7 @@ export class Daemon {
 
   async #apply(objects: ObjectSet): Promise<void> {
     const startedMs = Date.now();
+    this.#syncMetrics.received(startedMs);
     const build = buildSnapshot(objects, this.#node(), this.#build);
     for (const problem of freshProblems(build.problems, this.#build?.problems ?? [])) {
       this.#log.warn(describeProblem(problem));
@@ -170,6 +192,9 @@ export class Daemon {
     this.#syncMetrics.observe({ ...changes, startedMs, finishedMs: this.#lastUpdated.getTime() });
   }
 }
+
+/** However often rules are checked, on a busy machine a check may take so long, ms. */
+const LEAST_PATIENCE_MS = 10_000;
 
 /** Gives back the memory that only a start needs. */
 function forgetStart(): void {

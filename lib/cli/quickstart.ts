@@ -10,7 +10,6 @@ import type { Daemon } from './daemon.js';
 import { createLog } from './log.js';
 import { portalTable } from './portal-table.js';
 import { runFlagsOf } from './run-flags.js';
-import { untilToldToStop } from './signals.js';
 
 const MANIFEST = fileURLToPath(new URL('../../../examples/quickstart.yaml', import.meta.url));
 const WEB_VIP = '10.96.0.10';
@@ -36,11 +35,12 @@ async function quickstart({ namespaced }: QuickstartFlags): Promise<void> {
   }
   const log = await createLog(0);
   log.level = 'warn';
+  const { untilToldToStop } = await import('./signals.js');
   const told = untilToldToStop(log);
   const backends = await Backends.start();
   try {
     const { Daemon } = await import('./daemon.js');
-    const daemon = await Daemon.start(runFlagsOf(await runArgs(namespaced)), log);
+    const daemon = await Daemon.start(runFlagsOf(await runArgs(namespaced)), log, told);
     try {
       process.stdout.write(introduction(daemon, namespaced));
       await Promise.race([told, daemon.broken]);

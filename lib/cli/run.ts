@@ -6,7 +6,6 @@ import { createLog } from './log.js';
 import { setOomScore } from './oom-score.js';
 import { primaryAddresses } from './primary-addresses.js';
 import { addRunFlags, type RunFlags, runFlagsOf } from './run-flags.js';
-import { untilToldToStop } from './signals.js';
 import { keepHeapSmall } from './small-heap.js';
 import { UsageError } from './usage-error.js';
 
@@ -73,6 +72,7 @@ async function cleanup({ stateDir }: RunFlags): Promise<void> {
 
 async function serve(flags: RunFlags, log: Logger, config: ConfigWatch | null): Promise<void> {
   keepHeapSmall();
+  const { untilToldToStop } = await import('./signals.js');
   const told = untilToldToStop(log);
   await config?.start();
   try {
@@ -89,11 +89,14 @@ async function serveUntil(
   log: Logger,
   config: ConfigWatch | null,
 ): Promise<void> {
-  const { Daemon } = await import('./daemon.js');
+  const [{ Daemon }, { limitTheEnd }] = await Promise.all([import('./daemon.js'), import('./ending.js')]);
+  const limit = () => limitTheEnd(log, flags.drainTimeout);
+  ended.then(limit, limit);
   const daemon = await Daemon.start(flags, log, ended);
   try {
     await Promise.race([ended, daemon.broken]);
   } finally {
+    limit();
     await daemon.stop({ keepRules: config?.hasChanged || flags.keepRules });
   }
 }

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import { exitNow } from '../sys/exit.js';
 
 /**
  * Waits for the order to end: resolves on SIGTERM or SIGINT, rejects on an error that nobody caught, so that the
@@ -9,7 +10,7 @@ export function untilToldToStop(log: Logger): Promise<void> {
   const told = new Promise<void>((resolve, reject) => {
     let stopping = false;
     const onSignal = (signal: NodeJS.Signals) => {
-      if (stopping) process.exit(1);
+      if (stopping) return exitNow(1);
       stopping = true;
       log.info({ signal }, 'stopping; a second signal ends at once, without cleaning up');
       resolve();

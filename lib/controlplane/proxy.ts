@@ -8,6 +8,7 @@ import { type RedirectDriver, RedirectError } from '../redirect/driver.js';
 import { raiseDescriptorLimit } from '../sys/limits.js';
 import { keepMallocSmall } from '../sys/malloc.js';
 import { ActivePortal, type PortalContext } from './activeportal.js';
+import { Backlog } from './backlog.js';
 import { Capacity } from './capacity.js';
 import { logEvent } from './eventlog.js';
 import { NodeLock } from './nodelock.js';
@@ -47,6 +48,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   #nextRun: Promise<void> | null = null;
   readonly #turns = new Turns();
   readonly #driverTurns = new Turns();
+  readonly #backlog = new Backlog();
   #lastRedirectFailure = '';
   readonly #reportedFamilies = new Set<Family>();
   #stateIsWritable = true;
@@ -107,14 +109,22 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     }
   }
 
-  /** Makes a snapshot the desired state; resolves when it, or a newer one, is in effect as far as it can be. */
+  /** Makes a snapshot the desired state; resolves when it, or a newer one, is in effect as far as it can be. @throws Error if workers broke */
   apply(snapshot: Snapshot): Promise<void> {
     this.#desired = snapshot;
-    this.#nextRun ??= this.#exclusively(() => {
-      this.#nextRun = null;
-      return this.#reconcile();
+    this.#nextRun ??= this.#backlog.during(async () => {
+      const { redirected } = await this.#turns.take(() => {
+        this.#nextRun = null;
+        return this.#reconcile();
+      });
+      await redirected;
     });
     return this.#nextRun;
+  }
+
+  /** For how long the node has been behind the desired state, or behind an audit that cannot be made, ms. */
+  get behindMs(): number {
+    return this.#backlog.waitedMs;
   }
 
   /** Name of the redirect driver in use. */
@@ -181,8 +191,16 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     }
   }
 
+  /** Work that takes longer than its period is not begun twice. Who does it tells of its errors. */
   #every(period: number, work: () => Promise<void>): void {
-    this.#timers.push(setInterval(() => void work(), period));
+    let busy = false;
+    const tick = async () => {
+      if (busy) return;
+      busy = true;
+      await work().catch(() => undefined);
+      busy = false;
+    };
+    this.#timers.push(setInterval(tick, period));
   }
 
   /** One change of the node at a time. */
@@ -195,8 +213,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     return run;
   }
 
-  async #reconcile(): Promise<void> {
-    if (this.#stopping) return;
+  async #reconcile(): Promise<Underway> {
+    if (this.#stopping) return DONE;
     const desired = this.#desired;
     if (this.#firstState) this.#context.ports.keepOnly(desired);
     this.#firstState = false;
@@ -221,7 +239,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
       redirectsChanged.push(active);
     }
     const stale = [...removed, ...changed.map(({ before }) => before)].map(({ key }) => key);
-    await this.#put(
+    return this.#put(
       touched,
       redirectsChanged,
       stale.filter((key) => !leaving.includes(key) && !desired.has(key)),
@@ -269,14 +287,16 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   }
 
   /**
-   * Tells the workers what the portals listen on, and then redirects. The driver gets ready while the workers take it in.
+   * Tells the workers what the portals listen on, and then redirects. The driver gets ready while the workers take it in. Other
+   * changes do not wait for the driver: iptables may take its time, or hang.
    * @param stale redirects that nobody wants any more
+   * @returns once the workers have it
    */
   async #put(
     touched: readonly ActivePortal[],
     redirectsChanged: readonly ActivePortal[],
     stale: readonly string[],
-  ): Promise<void> {
+  ): Promise<Underway> {
     this.#dataplane.budget.limit = this.#context.capacity.forTraffic;
     if (touched.length > 0) await this.#savePorts();
     const listening = this.#listen(touched);
@@ -285,11 +305,23 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     const isMissing = ({ redirectState }: ActivePortal) => redirectState !== 'inPlace';
     const moved = touched.filter((active) => isMissing(active) && !redirectsChanged.includes(active));
     const wanted = [...redirectsChanged, ...moved].filter((active) => active.canRedirect);
-    if (wanted.length === 0 && stale.length === 0) return listening;
-    const change = { set: wanted.map((active) => active.redirect()), remove: stale };
-    const failure = await this.#redirect(change, listening);
-    for (const active of wanted) {
-      active.redirectState = failure?.concerns(active.portal.key) ? 'refused' : 'inPlace';
+    const isIdle = wanted.length === 0 && stale.length === 0;
+    const redirected = isIdle ? listening : this.#redirectTo(wanted, stale, listening);
+    // It fails as listening does.
+    redirected.catch(() => undefined);
+    await listening;
+    return { redirected };
+  }
+
+  async #redirectTo(
+    wanted: readonly ActivePortal[],
+    stale: readonly string[],
+    listening: Promise<void>,
+  ): Promise<void> {
+    const set = wanted.map((active) => active.redirect());
+    const failure = await this.#redirect({ set, remove: stale }, listening);
+    for (const [index, active] of wanted.entries()) {
+      active.redirectState = failure?.concerns(set[index]!.id) ? 'refused' : 'inPlace';
     }
   }
 
@@ -339,7 +371,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   /** A failing driver keeps what is wanted and is asked again at the next audit; the same failure is logged once. */
   async #tryRedirect(work: () => Promise<unknown>): Promise<RedirectError | null> {
     try {
-      await this.#driverTurns.take(work);
+      await this.#backlog.during(() => this.#driverTurns.take(work));
+      this.#backlog.settle();
       this.#lastRedirectFailure = '';
       return null;
     } catch (error) {
@@ -375,9 +408,19 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     const changed = [...this.#portals.values()].filter(
       (active) => (!active.isComplete || active.followsNode) && this.#openListeners(active),
     );
-    if (changed.length > 0) await this.#put(changed, [], []);
+    if (changed.length === 0) return;
+    const { redirected } = await this.#put(changed, [], []);
+    this.#logged(redirected);
   }
 }
+
+/** A change that the workers have taken in, while the driver may be at it still. */
+interface Underway {
+  /** Settles once the redirects are in place, or are known not to be. */
+  readonly redirected: Promise<void>;
+}
+
+const DONE: Underway = { redirected: Promise.resolve() };
 
 /** The workers come up while the driver finds out what works on this node. @throws as either does; nothing runs then */
 async function startBoth(

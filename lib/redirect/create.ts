@@ -17,7 +17,7 @@ export interface RedirectOptions {
   readonly bindAddress: { readonly IPv4: string; readonly IPv6: string };
   /** Where the proxy ports are taken from. */
   readonly proxyPortRange: PortRange;
-  /** How programs are run; only tests have another way. */
+  /** How programs are run. */
   readonly run?: RunCommand;
 }
 

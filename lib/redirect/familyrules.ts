@@ -1,6 +1,7 @@
 import { NONE } from '../model/compact.js';
 import type { Family } from '../model/portal.js';
 import { ChainTree, type Entry } from './chains.js';
+import { ProgramHung } from './command.js';
 import { type Redirect, RedirectError } from './driver.js';
 import { keyOf, portKeyOf, portKeyspace, vipKeyspace } from './key.js';
 import {
@@ -42,6 +43,8 @@ export class FamilyRules {
   private readonly touched = new Set<string>();
   /** Null as long as it is not known what the kernel holds: at the start and after a failure. */
   private programmed: Ruleset | null = null;
+  /** That a program hung the last time. */
+  private hung: ProgramHung | null = null;
 
   constructor(
     private readonly xtables: Xtables,
@@ -79,25 +82,47 @@ export class FamilyRules {
     this.entries.delete(id);
   }
 
-  /** Tells the kernel what changed since the last time. @throws RedirectError */
+  /**
+   * Tells the kernel what changed since the last time. A program that hung would most likely hang again: changes do not wait for
+   * it, the next audit tries anew.
+   * @throws RedirectError
+   */
   async program(): Promise<void> {
-    const wanted = this.wanted();
+    if (this.hung !== null) throw this.hung;
+    await this.noticing(() => this.update(this.wanted()));
+  }
+
+  /** Compares with what the kernel really holds. Resolves to the number of chains and hooks put right. @throws RedirectError */
+  audit(): Promise<number> {
+    return this.noticing(() => this.synchronize(this.wanted()));
+  }
+
+  private async noticing<T>(work: () => Promise<T>): Promise<T> {
+    this.hung = null;
+    try {
+      return await work();
+    } catch (error) {
+      if (error instanceof ProgramHung) this.hung = error;
+      throw error;
+    }
+  }
+
+  private async update(wanted: Ruleset): Promise<void> {
     if (this.programmed !== null) {
       const { script } = difference(this.programmed, wanted);
       try {
         if (script !== '') await this.restore(script);
         this.programmed = wanted;
         return;
-      } catch {
+      } catch (error) {
+        if (error instanceof ProgramHung) {
+          this.programmed = null;
+          throw error;
+        }
         // Somebody may have removed chains that this change builds on: look, and start from there.
       }
     }
     await this.synchronize(wanted);
-  }
-
-  /** Compares with what the kernel really holds. Resolves to the number of chains and hooks put right. @throws RedirectError */
-  audit(): Promise<number> {
-    return this.synchronize(this.wanted());
   }
 
   /** Nothing of ours is in the kernel any more. */

@@ -1,13 +1,13 @@
 import type { Logger } from 'pino';
 import type { Family } from '../model/portal.js';
-import type { RunCommand } from './command.js';
+import { ProgramHung, type RunCommand } from './command.js';
 import { type RedirectChange, type RedirectDriver, RedirectError } from './driver.js';
 import { FamilyRules } from './familyrules.js';
 import { clearLeftovers } from './leftovers.js';
 import { probe } from './probe.js';
 import type { PortRange } from './rules.js';
 import { StaleFlows } from './staleflows.js';
-import { allXtables, type Backend, findBackends, INSTALL_HINT } from './xtables.js';
+import { allXtables, type Backend, type BackendName, findBackends, INSTALL_HINT } from './xtables.js';
 
 export interface IptablesOptions {
   readonly log: Logger;
@@ -155,11 +155,15 @@ async function clearStale(backends: readonly Backend[], { log }: IptablesOptions
  */
 export async function clearIptables(run: RunCommand): Promise<number> {
   const failures: string[] = [];
+  let hung: BackendName | null = null;
   let count = 0;
   for (const xtables of allXtables(run)) {
+    // The programs of both families are one and the same.
+    if (xtables.backend === hung) continue;
     try {
       count += await xtables.clear();
     } catch (error) {
+      if (error instanceof ProgramHung) hung = xtables.backend;
       failures.push((error as Error).message);
     }
   }

@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import type { Family } from '../model/portal.js';
+import { ProgramHung } from './command.js';
 import { RedirectError } from './driver.js';
 import { type Features, GUARD_PASS, guardRule, PROBE_CHAIN, targetRule } from './rules.js';
 import type { Xtables } from './xtables.js';
@@ -46,13 +47,14 @@ async function redirectDatagram(xtables: Xtables, bindAddress: string): Promise<
   }
 }
 
-/** What the kernel has not, it refuses to load. */
+/** What the kernel has not, it refuses to load. @throws ProgramHung */
 async function accepts(xtables: Xtables, table: string, rules: readonly string[]): Promise<boolean> {
   const install = rules.map((rule) => `-A ${PROBE_CHAIN} ${rule}`);
   try {
     await withRules(xtables, table, { install, remove: [] }, async () => {});
     return true;
-  } catch {
+  } catch (error) {
+    if (error instanceof ProgramHung) throw error;
     return false;
   }
 }

@@ -1,5 +1,5 @@
 import type { Family } from '../model/portal.js';
-import type { RunCommand } from './command.js';
+import { ProgramHung, type RunCommand } from './command.js';
 import { RedirectError } from './driver.js';
 import { isOwnChain, jumpsToOwnChain } from './rules.js';
 import { difference, parseSave } from './ruleset.js';
@@ -90,11 +90,13 @@ export interface Backend {
  * The installed back ends, the one that holds this node's rules first: what the kubelet marked, else the one with
  * more rules of others, else nft. The kubelet's marks are the chains that iptables programs in containers
  * are meant to look for: KUBE-IPTABLES-HINT, and KUBE-KUBELET-CANARY before Kubernetes 1.24.
+ * @throws ProgramHung where a program that hangs is all there is
  */
 export async function findBackends(run: RunCommand): Promise<Backend[]> {
-  const named = await Promise.all([inspect('nft', run), inspect('legacy', run)]);
-  const installed = named.filter((found) => found !== null);
+  const named = await Promise.allSettled([inspect('nft', run), inspect('legacy', run)]);
+  const installed = named.flatMap((found) => (found.status === 'fulfilled' ? (found.value ?? []) : []));
   if (installed.length === 0) {
+    for (const found of named) if (found.status === 'rejected') throw found.reason;
     const system = await inspect('system', run);
     return system === null ? [] : [system.backend];
   }
@@ -107,7 +109,7 @@ async function inspect(
   run: RunCommand,
 ): Promise<{ backend: Backend; marked: boolean; rules: number } | null> {
   const backend = { name, IPv4: new Xtables(name, 'IPv4', run), IPv6: new Xtables(name, 'IPv6', run) };
-  const texts = await Promise.all([readable(backend.IPv4), readable(backend.IPv6)]);
+  const texts = await Promise.all([readable(backend.IPv4), readable(backend.IPv6).catch(() => '')]);
   if (texts[0] === null) return null;
   const lines = texts.flatMap((text) => text?.split('\n') ?? []);
   return {
@@ -117,11 +119,15 @@ async function inspect(
   };
 }
 
-/** A back end that the kernel does not have fails here; whether it can be used is for the probe to say. */
+/**
+ * A back end that the kernel does not have fails here; whether it can be used is for the probe to say.
+ * @throws ProgramHung
+ */
 async function readable(xtables: Xtables): Promise<string | null> {
   try {
     return await xtables.save();
-  } catch {
+  } catch (error) {
+    if (error instanceof ProgramHung) throw error;
     return '';
   }
 }

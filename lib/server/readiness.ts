@@ -13,12 +13,17 @@ export interface PortalState {
  */
 export class Readiness {
   readonly #portals: () => readonly PortalState[];
+  readonly #isUpToDate: () => boolean;
   #phase: 'starting' | 'checking' | 'ready' | 'stopping' = 'starting';
   #awaited: ReadonlySet<string> = new Set();
 
-  /** @param portals the portals' present states, asked only until the program is ready. */
-  constructor(portals: () => readonly PortalState[]) {
+  /**
+   * @param portals the portals' present states, asked only until the program is ready.
+   * @param isUpToDate whether changes get into effect in good time; while they do not, a ready program is not
+   */
+  constructor(portals: () => readonly PortalState[], isUpToDate: () => boolean) {
     this.#portals = portals;
+    this.#isUpToDate = isUpToDate;
   }
 
   /** The first state was handed to the proxy; its portals are the ones to wait for. */
@@ -35,7 +40,7 @@ export class Readiness {
   isReady(): boolean {
     if (this.#phase === 'checking' && !this.#portals().some((portal) => this.#isMissing(portal)))
       this.#phase = 'ready';
-    return this.#phase === 'ready';
+    return this.#phase === 'ready' && this.#isUpToDate();
   }
 
   #isMissing(portal: PortalState): boolean {

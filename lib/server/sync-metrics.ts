@@ -62,10 +62,14 @@ export class SyncMetrics {
     });
   }
 
+  /** A change has come; it is newer than the last that took effect until it does so itself. @param atMs since the epoch */
+  received(atMs: number): void {
+    this.#queued.set(atMs / 1000);
+  }
+
   /** As in kube-proxy, what happened before this program started says nothing about it. */
   observe({ startedMs, finishedMs, services, slices, triggeredMs }: Sync): void {
     this.#duration.observe((finishedMs - startedMs) / 1000);
-    this.#queued.set(startedMs / 1000);
     this.#last.set(finishedMs / 1000);
     this.#services.inc(services);
     this.#endpoints.inc(slices);

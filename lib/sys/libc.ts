@@ -85,6 +85,8 @@ function bindRlimit(name: string): Call<[resource: number, limits: Address]> {
 export const getrlimit = bindRlimit('getrlimit');
 export const setrlimit = bindRlimit('setrlimit');
 
+export const exit = bind<[code: number]>('int _exit(int)');
+
 /** Address of the calling thread's `errno` (glibc and musl share this name). */
 export const errnoLocation = bind<[]>('uintptr_t __errno_location()');
 

@@ -25,10 +25,13 @@ class SlowDriver implements RedirectDriver {
   isBroken = false;
   isCleared = false;
   endAudit: (() => void) | null = null;
+  /** Changes end when this does. */
+  pause: Promise<void> | null = null;
 
   async apply(change: RedirectChange, listening?: Promise<void>): Promise<void> {
     this.changes.push(change);
     await listening;
+    await this.pause;
     if (this.isBroken) throw new RedirectError('no luck');
   }
 
@@ -98,6 +101,45 @@ t.test('endpoints change while an audit is under way; redirects wait for its end
   t.equal(driver.changes.length, changes + 1);
 });
 
+t.test('endpoints change while a redirect is under way', async (t) => {
+  const driver = new SlowDriver();
+  driver.stopAuditing();
+  const proxy = await startProxy(t, driver);
+  let goOn = () => {};
+  driver.pause = new Promise((resolve) => (goOn = resolve));
+  const first = proxy.apply(withEndpoint('10.1.0.1'));
+  await until(() => driver.changes.length > 0);
+  const second = proxy.apply(withEndpoint('10.1.0.2'));
+  await until(() => proxy.status().portals[0]?.endpoints[0] === '10.1.0.2:8080');
+  t.same(states(proxy), ['pending'], 'while the redirect is not in place');
+  goOn();
+  await Promise.all([first, second]);
+  t.same(states(proxy), ['serving']);
+});
+
+t.test('it is known for how long the node has been behind', async (t) => {
+  const driver = new SlowDriver();
+  driver.stopAuditing();
+  const proxy = await startProxy(t, driver);
+  let goOn = () => {};
+  driver.pause = new Promise((resolve) => (goOn = resolve));
+  const applied = proxy.apply(withEndpoint('10.1.0.1'));
+  await until(() => proxy.behindMs > PATIENCE);
+  t.pass('while a change does not end');
+  driver.isBroken = true;
+  driver.audit = async () => {
+    throw new RedirectError('no luck');
+  };
+  goOn();
+  await applied;
+  const behindMs = proxy.behindMs;
+  await until(() => proxy.behindMs > behindMs + PATIENCE);
+  t.pass('after it failed, from the time when it came');
+  driver.stopAuditing();
+  await until(() => proxy.behindMs < PERIOD);
+  t.pass('until an audit has made it good');
+});
+
 t.test('an audit puts right what the driver refused, and nothing that it has not been given', async (t) => {
   const driver = new SlowDriver();
   const proxy = await startProxy(t, driver);
@@ -118,10 +160,10 @@ t.test('workers that break while the driver audits fail the change, not the proc
   const proxy = await startProxy(t, driver);
   await until(() => driver.endAudit !== null);
   t.intercept(Dataplane.prototype, 'apply', { value: () => Promise.reject(new Error('a worker broke')) });
-  const applied = proxy.apply(withEndpoint('10.1.0.1'));
+  const failed = t.rejects(proxy.apply(withEndpoint('10.1.0.1')), /a worker broke/);
   await sleep(PATIENCE);
   driver.stopAuditing();
-  await t.rejects(applied, /a worker broke/);
+  await failed;
 });
 
 t.test('the end waits for an audit', async (t) => {

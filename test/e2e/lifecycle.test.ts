@@ -85,6 +85,18 @@ for (const [driver, { sample, damage }] of Object.entries(DRIVERS)) {
       },
     );
 
+    await t.test('a second signal ends it at once, whatever it waits for', async (t) => {
+      const kubePortal = await start(t, { flags: [...options.flags, '--drain-timeout=60m'] });
+      const held = HeldConnections.open(client, { address: VIPS[0], port: 7, connections: 1 });
+      await held.round();
+      process.kill(kubePortal.program.pid, 'SIGTERM');
+      await kubePortal.waitForLog(({ msg }) => /^stopping/.test(msg));
+      t.equal(await kubePortal.program.stop('SIGTERM'), 1, 'exit code');
+      await held.close();
+      t.match(await cleanup(kubePortal), { code: 0, stdout: /^removed \d+ / });
+      await isClean(t, lab, kubePortal);
+    });
+
     await t.test('--keep-rules keeps them for the next run', async (t) => {
       const kubePortal = await start(t, { flags: [...options.flags, '--keep-rules'] });
       const before = await tracesIn(lab.node);

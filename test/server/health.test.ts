@@ -42,7 +42,10 @@ t.test('ready once no portal of the first state is pending', (t) => {
     { key: 'a', state: 'pending' },
     { key: 'b', state: 'serving' },
   ];
-  const readiness = new Readiness(() => portals);
+  const readiness = new Readiness(
+    () => portals,
+    () => true,
+  );
   t.notOk(readiness.isReady(), 'not before the first state');
   readiness.await(['a', 'b']);
   t.notOk(readiness.isReady(), 'not while one is pending');
@@ -63,7 +66,10 @@ t.test('ready once no portal of the first state is pending', (t) => {
 });
 
 t.test('a portal that is removed is not awaited any more', (t) => {
-  const readiness = new Readiness(() => []);
+  const readiness = new Readiness(
+    () => [],
+    () => true,
+  );
   readiness.await(['a']);
   t.ok(readiness.isReady());
   t.end();

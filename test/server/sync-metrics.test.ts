@@ -13,6 +13,7 @@ t.test("kube-proxy's metrics of a change", async (t) => {
   const registry = new Registry();
   const metrics = new SyncMetrics(registry);
   const startedMs = Date.now() + 1000;
+  metrics.received(startedMs);
   const sync = { services: 2, slices: 3, startedMs, finishedMs: startedMs + 500 };
   metrics.observe({ ...sync, triggeredMs: [startedMs - 500, startedMs - 400] });
   metrics.observe({ ...sync, triggeredMs: [Date.now() - 3_600_000] });
