@@ -1,5 +1,9 @@
 import type { Logger } from 'pino';
-import type { DataplaneEvent } from '../dataplane/messages.js';
+import { EventLimiter, MAX_NAMES } from '../dataplane/eventlimiter.js';
+import type { DataplaneEvent, UntoldEvents } from '../dataplane/messages.js';
+
+/** How long, ms, the same event of several workers, or again, is not worth another line. */
+const PERIOD = 5000;
 
 /** What an error of this node's own means, and what to do. */
 const NODE_FAILURES: Readonly<Record<string, string>> = {
@@ -10,8 +14,62 @@ const NODE_FAILURES: Readonly<Record<string, string>> = {
   ENOMEM: 'the kernel has no memory for another socket',
 };
 
-/** Writes what happened in a worker for an operator to read. @param limit of open files */
-export function logEvent(log: Logger, event: DataplaneEvent, limit: number): void {
+/** What an operator reads of events that were too many. */
+const TITLES: Readonly<Record<DataplaneEvent['kind'], string>> = {
+  endpointFailed: 'endpoints failed',
+  nodeFailed: 'clients were not served',
+  portsShort: 'local ports were short',
+  descriptorsOut: 'descriptors were short',
+};
+
+/** What happened in the workers, written for an operator to read: a few lines of each kind in five seconds at most. */
+export class EventLog {
+  readonly #log: Logger;
+  readonly #descriptorLimit: () => number;
+  readonly #limiter = new EventLimiter(PERIOD, (untold) => logUntold(this.#log, untold));
+  #timer: NodeJS.Timeout | null = null;
+
+  /** @param descriptorLimit the limit of open files that counts now */
+  constructor(log: Logger, descriptorLimit: () => number) {
+    this.#log = log;
+    this.#descriptorLimit = descriptorLimit;
+  }
+
+  write(event: DataplaneEvent): void {
+    if (this.#limiter.admit(event, performance.now())) logEvent(this.#log, event, this.#descriptorLimit());
+    this.#setTimer();
+  }
+
+  /** Counts events that a worker did not tell. */
+  count(untold: UntoldEvents): void {
+    this.#limiter.count(untold, performance.now());
+    this.#setTimer();
+  }
+
+  /** Says what has been counted until now. */
+  flush(): void {
+    this.#limiter.expire(Number.POSITIVE_INFINITY);
+  }
+
+  #setTimer(): void {
+    const { deadline } = this.#limiter;
+    if (this.#timer !== null || deadline === Number.POSITIVE_INFINITY) return;
+    const onTime = () => {
+      this.#timer = null;
+      this.#limiter.expire(performance.now());
+      this.#setTimer();
+    };
+    this.#timer = setTimeout(onTime, Math.ceil(deadline - performance.now())).unref();
+  }
+}
+
+function logUntold(log: Logger, { kind, times, endpoints }: UntoldEvents): void {
+  const count = endpoints.length === MAX_NAMES ? `${MAX_NAMES} or more` : endpoints.length;
+  const whom = count === 0 ? '' : `, ${count} endpoints`;
+  log.warn({ times }, `${TITLES[kind]} ${times} more times in ${PERIOD / 1000} s${whom}`);
+}
+
+function logEvent(log: Logger, event: DataplaneEvent, limit: number): void {
   switch (event.kind) {
     case 'endpointFailed': {
       const { portal, endpoint, reason } = event;

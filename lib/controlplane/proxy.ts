@@ -10,7 +10,7 @@ import { keepMallocSmall } from '../sys/malloc.js';
 import { ActivePortal, type PortalContext } from './activeportal.js';
 import { Backlog } from './backlog.js';
 import { Capacity } from './capacity.js';
-import { logEvent } from './eventlog.js';
+import { EventLog } from './eventlog.js';
 import { NodeLock } from './nodelock.js';
 import type { ProxyOptions } from './options.js';
 import { Placements } from './placement.js';
@@ -41,6 +41,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   readonly #dataplane: Dataplane;
   readonly #context: PortalContext;
   readonly #portals: Map<string, ActivePortal>;
+  readonly #eventLog: EventLog;
   readonly #timers: NodeJS.Timeout[] = [];
   #current: Snapshot = new Map();
   #desired: Snapshot = new Map();
@@ -71,7 +72,9 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     this.#driver = driver;
     this.#dataplane = dataplane;
     this.#context = context;
-    dataplane.on('event', (event) => logEvent(options.log, event, context.capacity.limit));
+    this.#eventLog = new EventLog(options.log, () => context.capacity.limit);
+    dataplane.on('event', (event) => this.#eventLog.write(event));
+    dataplane.on('untold', (untold) => this.#eventLog.count(untold));
     dataplane.on('failed', (error) => this.emit('failed', error));
     const retryPeriod = Math.min(RETRY_PERIOD, options.syncPeriodMs);
     this.#every(options.syncPeriodMs, () => this.#logged(this.#audit()));
@@ -162,6 +165,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
       // (nf_ct_netns_put).
       await this.#dataplane.drain(drainTimeoutMs);
       await this.#dataplane.stop();
+      this.#eventLog.flush();
       await this.#driverTurns.end();
       if (!keepRules) await this.#clearRedirects();
       if (!keepRules) await this.#forgetPorts();

@@ -56,7 +56,8 @@ export type FromWorker =
   | { readonly type: 'ready' }
   | { readonly type: 'applied'; readonly sequence: number }
   | { readonly type: 'drained' }
-  | { readonly type: 'event'; readonly event: DataplaneEvent };
+  | { readonly type: 'event'; readonly event: DataplaneEvent }
+  | { readonly type: 'untold'; readonly untold: UntoldEvents };
 
 /** What an operator may want to read in the log. Workers limit how often they say the same thing. */
 export type DataplaneEvent =
@@ -82,6 +83,14 @@ export type DataplaneEvent =
       readonly size: number;
     }
   | { readonly kind: 'descriptorsOut' };
+
+/** Events that were too many to be told one by one, see {@link EventLimiter}. */
+export interface UntoldEvents {
+  readonly kind: DataplaneEvent['kind'];
+  readonly times: number;
+  /** Whom they concern, where such events name an endpoint; a thousand at most. */
+  readonly endpoints: readonly string[];
+}
 
 /** Everything a worker needs at its start. */
 export interface WorkerSetup {

@@ -12,7 +12,14 @@ import {
   zeroSlot,
 } from './counters.js';
 import type { ListenerGroup } from './listeners.js';
-import type { DataplaneEvent, FromWorker, ToWorker, WorkerPortal, WorkerSetup } from './messages.js';
+import type {
+  DataplaneEvent,
+  FromWorker,
+  ToWorker,
+  UntoldEvents,
+  WorkerPortal,
+  WorkerSetup,
+} from './messages.js';
 
 /** Pins over all workers; kube-proxy's kernel modes have no cap, the userspace mode had none either. */
 const MAX_PINS = 65536;
@@ -59,6 +66,7 @@ interface Thread {
 
 interface DataplaneEvents {
   event: [DataplaneEvent];
+  untold: [UntoldEvents];
   /** A worker ended by itself, which it never should. */
   failed: [Error];
 }
@@ -157,6 +165,9 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
         break;
       case 'event':
         this.emit('event', message.event);
+        break;
+      case 'untold':
+        this.emit('untold', message.untold);
         break;
       case 'drained':
         if (++this.#drained === this.workers) this.#onDrained?.();

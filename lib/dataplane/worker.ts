@@ -6,6 +6,7 @@ import { PinTable, ServiceEndpoints } from './affinity.js';
 import type { BalancerContext } from './balancer.js';
 import { DescriptorBudget } from './budget.js';
 import { workerCells } from './counters.js';
+import { EventLimiter } from './eventlimiter.js';
 import { EventLoop } from './loop.js';
 import type {
   Admission,
@@ -22,8 +23,8 @@ import type { EndpointSocket } from './udp/endpointsocket.js';
 import { LocalPorts } from './udp/localports.js';
 import { UdpListener, UdpRelay } from './udp/relay.js';
 
-/** The same event again within this time, ms, is not worth another message. */
-const REPORT_INTERVAL = 5000;
+/** A storm of events is told to the main thread once in this time, ms. */
+const REPORT_PERIOD = 1000;
 
 interface Active {
   readonly state: PortalState;
@@ -41,7 +42,7 @@ class DataplaneWorker {
   readonly #tcp: TcpRelay;
   readonly #udp: UdpRelay;
   readonly #portals = new Map<number, Active>();
-  readonly #reported = new Map<string, number>();
+  readonly #limiter = new EventLimiter(REPORT_PERIOD, (untold) => this.#send({ type: 'untold', untold }));
   #draining = false;
 
   constructor(setup: WorkerSetup, port: MessagePort) {
@@ -65,6 +66,7 @@ class DataplaneWorker {
       report,
       () => this.#reportDrained(),
     );
+    this.#loop.addTask(this.#limiter);
     this.#wakeup = Wakeup.from(setup.wakeupFd);
     this.#loop.watch(setup.wakeupFd, EPOLLIN, { onReady: () => this.#readMessages() });
   }
@@ -170,12 +172,7 @@ class DataplaneWorker {
   }
 
   #report(event: DataplaneEvent): void {
-    const key = Object.values(event).join(' ');
-    const last = this.#reported.get(key);
-    if (last !== undefined && this.#loop.now - last < REPORT_INTERVAL) return;
-    if (this.#reported.size > 1000) this.#reported.clear();
-    this.#reported.set(key, this.#loop.now);
-    this.#send({ type: 'event', event });
+    if (this.#limiter.admit(event, this.#loop.now)) this.#send({ type: 'event', event });
   }
 }
 

@@ -109,6 +109,30 @@ t.test(
   },
 );
 
+t.test('a storm of failures is a few lines of the log, which tell how many there were', async (t) => {
+  const lab = await Lab.forTest(t, { pods: ['client'] });
+  await lab.node.ip('route add unreachable 10.250.0.0/16');
+  const nowhere = Array.from({ length: 3000 }, (_, i) => {
+    const address4 = `10.250.${i >> 8}.${i & 255}`;
+    return new Host({ name: `nowhere-${i}`, namespace: 'none', address4, address6: '' });
+  });
+  const objects = serviceWithPods({ name: 'nowhere', clusterIPs: [VIP], ports: [{ port: TCP }] }, nowhere);
+  const kubePortal = await KubePortal.forTest(t, lab.node, { objects, flags: ['--workers', '2'] });
+  await askTcp(lab.pod('client'), { address: VIP, port: TCP, times: 400 });
+  const { counters } = await kubePortal.status();
+  const failures = counters.reduce((sum, { connectFailures }) => sum + connectFailures, 0);
+  t.equal(failures, 400 * 16);
+  const lines = () => kubePortal.log.filter(({ msg }) => /^endpoints? failed/.test(msg));
+  const told = () => lines().reduce((sum, { times }) => sum + ((times as number | undefined) ?? 1), 0);
+  await kubePortal.until(async () => told() === failures, 'every failure is in the log');
+  const summaries = lines().filter(({ msg }) =>
+    /^endpoints failed \d+ more times in 5 s, \d+ (or more )?endpoints$/.test(msg),
+  );
+  t.ok(summaries.length > 0);
+  const periods = lines().filter(({ times }) => times !== undefined).length + 1;
+  t.ok(lines().length <= 11 * periods, `${lines().length} lines in ${periods} periods`);
+});
+
 t.test('nobody is tried for a client that has gone', async (t) => {
   const relay = await Relay.forTest(t, { tcp: [TCP], flags: ['--redirect=address'] });
   await relay.server.must('iptables', ['-A', 'INPUT', '-p', 'tcp', '-j', 'DROP']);
