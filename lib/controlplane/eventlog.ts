@@ -19,6 +19,7 @@ const TITLES: Readonly<Record<DataplaneEvent['kind'], string>> = {
   endpointFailed: 'endpoints failed',
   nodeFailed: 'clients were not served',
   portsShort: 'local ports were short',
+  hopsUsedUp: 'clients had no hops left',
   descriptorsOut: 'descriptors were short',
 };
 
@@ -87,6 +88,14 @@ function logEvent(log: Logger, event: DataplaneEvent, limit: number): void {
       log.warn(
         { endpoint, used, size },
         'local UDP ports towards the endpoint are nearly used up: look-ups that have their answer are forgotten early; widen net.ipv4.ip_local_port_range',
+      );
+      break;
+    }
+    case 'hopsUsedUp': {
+      const { portal, client } = event;
+      log.warn(
+        { portal, client },
+        'a client was not served: its traffic has gone through as many hops as it may, most likely round in a circle; look for an endpoint of this Service that leads back to it, through another node, a NodePort, a proxy or a rule',
       );
       break;
     }

@@ -82,6 +82,8 @@ export type DataplaneEvent =
       readonly used: number;
       readonly size: number;
     }
+  /** What a client sends has no hop left to an endpoint, see hops.ts. */
+  | { readonly kind: 'hopsUsedUp'; readonly portal: string; readonly client: string }
   | { readonly kind: 'descriptorsOut' };
 
 /** Events that were too many to be told one by one, see {@link EventLimiter}. */

@@ -5,6 +5,7 @@ import {
   connect,
   openStream,
   resetOnClose,
+  setHops,
   setKeepAlive,
   setNoDelay,
   takeError,
@@ -61,6 +62,7 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
     readonly portal: PortalState,
     readonly clientFd: number,
     readonly client: ClientKey,
+    readonly hops: number,
   ) {
     this.origin = relay.clients.enter(client, this, relay.loop.now);
     this.#toEndpoint = new Stream(relay.resources, clientFd, -1);
@@ -167,6 +169,7 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
     const fd = openStream(target.address.family);
     if (fd < 0) return errno();
     this.#endpointFd = fd;
+    setHops(fd, target.address.family, this.hops);
     if (connect(fd, target.address) < 0 && errno() !== EINPROGRESS) return errno();
     this.relay.loop.watch(fd, EVERYTHING, this);
     this.relay.startConnectTimer(this, this.#attempts);

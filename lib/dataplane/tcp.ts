@@ -1,13 +1,14 @@
 import { AF_INET, AF_INET6, EPOLLIN } from '../sys/constants.js';
 import { EMFILE, ENFILE, ENOBUFS, ENOMEM, errno } from '../sys/errno.js';
 import { SocketAddress } from '../sys/sockaddr.js';
-import { accept, closeSocket, originalDestinationPort, resetOnClose } from '../sys/socket.js';
+import { accept, closeSocket, originalDestinationPort, receivedHops, resetOnClose } from '../sys/socket.js';
 import type { Target } from './balancer.js';
 import { nodeFailure } from './blame.js';
 import type { DescriptorBudget } from './budget.js';
 import { clientKey } from './clientkey.js';
 import { ClientTable } from './clients.js';
 import { FIELD } from './counters.js';
+import { hopsOnward } from './hops.js';
 import type { EventLoop, Task, Watcher } from './loop.js';
 import type { DataplaneEvent } from './messages.js';
 import { PipePool } from './pipepool.js';
@@ -102,10 +103,11 @@ export class TcpRelay implements Task {
     this.budget.give(DESCRIPTORS_PER_SESSION);
   }
 
-  begin(fd: number, portal: PortalState, peer: SocketAddress): void {
+  /** @param hops see {@link hopsOnward} */
+  begin(fd: number, portal: PortalState, peer: SocketAddress, hops: number): void {
     portal.count(FIELD.connectionsTotal, 1);
     portal.count(FIELD.connectionsActive, 1);
-    const session = new TcpSession(this, portal, fd, clientKey(peer.memory.words, 0));
+    const session = new TcpSession(this, portal, fd, clientKey(peer.memory.words, 0), hops);
     this.#sessions.add(session);
     session.start();
   }
@@ -222,8 +224,19 @@ export class TcpListener implements Watcher {
     }
     const portal = this.portal.forClient(TcpListener.#peer.memory.words, 0);
     if (portal === null || this.#isDirect(fd)) this.#refuse(fd);
-    else this.relay.begin(fd, portal, TcpListener.#peer);
+    else this.#begin(fd, portal);
     return true;
+  }
+
+  #begin(fd: number, portal: PortalState): void {
+    const peer = TcpListener.#peer;
+    const hops = hopsOnward(receivedHops(fd, peer.family));
+    if (hops > 0) {
+      this.relay.begin(fd, portal, peer, hops);
+      return;
+    }
+    this.relay.report({ kind: 'hopsUsedUp', portal: portal.key, client: peer.address });
+    this.#refuse(fd);
   }
 
   /** Whether the client connected to the proxy port itself: conntrack then knows no other destination. */

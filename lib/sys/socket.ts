@@ -2,12 +2,16 @@ import {
   AF_INET,
   AF_INET6,
   IP_FREEBIND,
+  IP_MULTICAST_TTL,
   IP_PKTINFO,
+  IP_TTL,
   IPPROTO_IP,
   IPPROTO_IPV6,
   IPPROTO_TCP,
   IPV6_FREEBIND,
+  IPV6_MULTICAST_HOPS,
   IPV6_RECVPKTINFO,
+  IPV6_UNICAST_HOPS,
   IPV6_V6ONLY,
   SHUT_WR,
   SO_ERROR,
@@ -100,6 +104,23 @@ export function connect(fd: number, to: SocketAddress): number {
 export function accept(listener: number, peer: SocketAddress): number {
   lengthCell.words[0] = SOCKADDR_SIZE;
   return libc.accept4(listener, peer.memory.address, lengthCell.address, OPEN_FLAGS);
+}
+
+/**
+ * How many hops the peer's packets had left on their arrival (TTL, hop limit): an accepted socket keeps what the handshake had
+ * in the place of its own limit for multicast (tcp_v4_syn_recv_sock, tcp_v6_syn_recv_sock), and TCP has no other use for that.
+ * @throws SysError
+ */
+export function receivedHops(fd: number, family: number): number {
+  return family === AF_INET6
+    ? getOption(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS)
+    : getOption(fd, IPPROTO_IP, IP_MULTICAST_TTL);
+}
+
+/** Sets how many hops packets may take. @param hops 1 to 255 */
+export function setHops(fd: number, family: number, hops: number): void {
+  if (family === AF_INET6) setOption(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, hops);
+  else setOption(fd, IPPROTO_IP, IP_TTL, hops);
 }
 
 /** Says goodbye to the peer in one direction; what it still sends can be read. */

@@ -1,12 +1,15 @@
 /** Kubernetes objects as a cluster would print them, made from what a test wants to say. */
 import type { Family, Protocol } from '../../lib/model/portal.js';
-import type { Host } from './host.js';
+import type { Place } from './host.js';
 
 export interface KubernetesObject {
   readonly apiVersion: string;
   readonly kind: string;
   readonly metadata: { readonly namespace: string; readonly name: string };
 }
+
+/** What an endpoint is made of: a pod, or whatever else has addresses. */
+export type EndpointPlace = Pick<Place, 'name' | 'address4' | 'address6'>;
 
 export interface PortOptions {
   /** Needed where there are several. */
@@ -73,17 +76,17 @@ export interface SliceOptions {
   /** Of the pods that are ready, where it matters. */
   readonly nodeNames?: readonly string[];
   /** Pods that terminate and still serve. */
-  readonly leaving?: readonly Host[];
+  readonly leaving?: readonly EndpointPlace[];
 }
 
 /** The slice of one family with these pods, all ready. */
 export function endpointSlice(
   { name, ports }: Pick<ServiceOptions, 'name' | 'ports'>,
   family: Family,
-  pods: readonly Host[],
+  pods: readonly EndpointPlace[],
   { nodeNames = [], leaving = [] }: SliceOptions = {},
 ): KubernetesObject {
-  const endpoint = (pod: Host, terminating: boolean) => ({
+  const endpoint = (pod: EndpointPlace, terminating: boolean) => ({
     addresses: [family === 'IPv4' ? pod.address4 : pod.address6],
     conditions: { ready: !terminating, serving: true, terminating },
     targetRef: { kind: 'Pod', namespace, name: pod.name },
@@ -112,7 +115,7 @@ export function endpointSlice(
 /** A Service with a slice for each family of its ClusterIPs. */
 export function serviceWithPods(
   options: ServiceOptions,
-  pods: readonly Host[],
+  pods: readonly EndpointPlace[],
   nodeNames: readonly string[] = [],
 ): KubernetesObject[] {
   const families = new Set(options.clusterIPs.map(familyOf));
@@ -125,8 +128,8 @@ export function serviceWithPods(
 /** The same with pods of the node named `node` and of another one. */
 export function serviceAcrossNodes(
   options: ServiceOptions,
-  local: readonly Host[],
-  remote: readonly Host[],
+  local: readonly EndpointPlace[],
+  remote: readonly EndpointPlace[],
 ): KubernetesObject[] {
   const nodeNames = [...local.map(() => 'node'), ...remote.map(() => 'other-node')];
   return serviceWithPods(options, [...local, ...remote], nodeNames);

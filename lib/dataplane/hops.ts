@@ -1,0 +1,16 @@
+/** What the kernel gives packets by default: nothing that arrives may go further, whatever it came with. */
+const MOST = 64;
+
+/**
+ * How many hops are left from a client to the endpoint. The proxy counts as a router does: an endpoint that leads back here, over
+ * whatever other node, NodePort or rule, makes a circle, and ends as it does in the kernel.
+ *
+ * It takes two system calls a connection. To count only for clients with many connections would let go those that come and
+ * leave at once: they run round with two or three connections open at any time.
+ *
+ * @param received hops left on arrival
+ * @returns 0 where none is left
+ */
+export function hopsOnward(received: number): number {
+  return Math.min(received - 1, MOST);
+}
