@@ -21,6 +21,8 @@ import { SyncMetrics } from '../server/sync-metrics.js';
 import type { Source } from '../sources/source.js';
 import { forgetStartupCode } from '../sys/startup-code.js';
 import { CLEARING_MS } from './ending.js';
+import type { LineOutput } from './line-output.js';
+import type { Log } from './log.js';
 import { nodePortAddresses } from './nodeport-addresses.js';
 import type { BindTarget } from './parse.js';
 import { primaryAddresses } from './primary-addresses.js';
@@ -35,6 +37,7 @@ export class Daemon {
   readonly broken: Promise<never>;
   readonly #flags: RunFlags;
   readonly #log: Logger;
+  readonly #output: LineOutput;
   readonly #proxy: ServiceProxy;
   readonly #source: Source;
   readonly #commands: Commands;
@@ -50,6 +53,7 @@ export class Daemon {
   private constructor(
     flags: RunFlags,
     log: Logger,
+    output: LineOutput,
     source: Source,
     proxy: ServiceProxy,
     commands: Commands,
@@ -57,6 +61,7 @@ export class Daemon {
   ) {
     this.#flags = flags;
     this.#log = log;
+    this.#output = output;
     this.#proxy = proxy;
     this.#source = source;
     this.#nodeAddresses = nodeAddresses;
@@ -84,7 +89,7 @@ export class Daemon {
    *
    * @throws Error that says what to do when something that is needed cannot be had; nothing is left behind then.
    */
-  static async start(flags: RunFlags, log: Logger, told = NEVER): Promise<Daemon> {
+  static async start(flags: RunFlags, { logger: log, output }: Log, told = NEVER): Promise<Daemon> {
     const source = await createSource(flags, nodeNameOf(flags), log);
     const nodeAddresses = new NodeAddresses(flags.nodeportAddresses, () =>
       primaryAddresses(flags.bindAddress, source.node ?? null),
@@ -96,7 +101,7 @@ export class Daemon {
     const proxy = await ServiceProxy.start(options, () =>
       createRedirectDriver(flags.redirect, { ...options, run: commands.run }),
     );
-    const daemon = new Daemon(flags, log, source, proxy, commands, nodeAddresses);
+    const daemon = new Daemon(flags, log, output, source, proxy, commands, nodeAddresses);
     try {
       await daemon.#listen();
       await Promise.race([daemon.#follow(), told]);
@@ -142,6 +147,7 @@ export class Daemon {
       status: () => this.#proxy.status(),
       states: () => this.#proxy.states(),
       counters: () => this.#proxy.counters(),
+      droppedLogLines: () => this.#output.dropped,
       configuration: () => proxyConfiguration(this.#flags),
     };
     return metricsRoutes(source, this.#registry);

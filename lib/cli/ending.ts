@@ -5,8 +5,12 @@ import { exitNow } from '../sys/exit.js';
 export const CLEARING_MS = 20_000;
 const REST_MS = 3_000;
 
-/** Whatever hangs, a process that is to end does so in this time: it starts with the call. */
+/**
+ * Whatever hangs, a process that is to end does so in this time: it starts with the call. When nothing is left to do, no thread is
+ * waited for either.
+ */
 export function limitTheEnd(log: Logger, drainTimeoutMs: number): void {
+  process.once('exit', (code) => exitNow(code));
   const patienceMs = drainTimeoutMs + CLEARING_MS + REST_MS;
   setTimeout(() => {
     log.fatal(

@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { printable } from '../model/printable.js';
+import { LAST_LINES_MS, LineOutput } from './line-output.js';
 import { quickstartCommand } from './quickstart.js';
 import { runCommand } from './run.js';
 import { statusCommand } from './status.js';
@@ -18,7 +19,7 @@ export async function main(args: readonly string[]): Promise<number> {
     await program().parseAsync(args, { from: 'user' });
     return EXIT.ok;
   } catch (error) {
-    return report(error);
+    return await report(error);
   }
 }
 
@@ -36,11 +37,13 @@ export function program(): Command {
   return root;
 }
 
-function report(error: unknown): number {
+async function report(error: unknown): Promise<number> {
   if (error instanceof CommanderError) return error.exitCode === 0 ? EXIT.ok : EXIT.usage;
   const message = error instanceof Error ? error.message : String(error);
   const lines = message.split('\n').slice(0, MAX_ERROR_LINES);
-  process.stderr.write(`error: ${lines.map((line) => printable(line)).join('\n')}\n`);
+  const output = await LineOutput.of(2);
+  output.write(`error: ${lines.map((line) => printable(line)).join('\n')}\n`);
+  await output.flush(LAST_LINES_MS);
   return error instanceof UsageError ? EXIT.usage : EXIT.failure;
 }
 

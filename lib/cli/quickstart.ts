@@ -34,9 +34,9 @@ async function quickstart({ namespaced }: QuickstartFlags): Promise<void> {
     );
   }
   const log = await createLog(0);
-  log.level = 'warn';
+  log.logger.level = 'warn';
   const { untilToldToStop } = await import('./signals.js');
-  const told = untilToldToStop(log);
+  const told = untilToldToStop(log.logger);
   const backends = await Backends.start();
   try {
     const { Daemon } = await import('./daemon.js');

@@ -2,7 +2,8 @@ import { Command } from 'commander';
 import type { Logger } from 'pino';
 import { ConfigWatch } from './config-watch.js';
 import { effectiveFlags } from './effective-flags.js';
-import { createLog } from './log.js';
+import { LAST_LINES_MS } from './line-output.js';
+import { createLog, type Log } from './log.js';
 import { setOomScore } from './oom-score.js';
 import { primaryAddresses } from './primary-addresses.js';
 import { addRunFlags, type RunFlags, runFlagsOf } from './run-flags.js';
@@ -39,9 +40,14 @@ async function run(_given: RunFlags, command: Command): Promise<void> {
   }
   requirePrimary(flags);
   const log = await createLog(flags.v);
-  for (const note of notes) log.warn(note);
-  if (flags.oomScoreAdj !== undefined) setOomScore(flags.oomScoreAdj, log);
-  await serve(flags, log, watchConfig(flags, configText, log));
+  const { logger, output } = log;
+  for (const note of notes) logger.warn(note);
+  if (flags.oomScoreAdj !== undefined) setOomScore(flags.oomScoreAdj, logger);
+  try {
+    await serve(flags, log, watchConfig(flags, configText, logger));
+  } finally {
+    await output.flush(LAST_LINES_MS);
+  }
 }
 
 /** @throws UsageError where nobody can know what `primary` stands for */
@@ -70,10 +76,10 @@ async function cleanup({ stateDir }: RunFlags): Promise<void> {
   await removeEverything(stateDir);
 }
 
-async function serve(flags: RunFlags, log: Logger, config: ConfigWatch | null): Promise<void> {
+async function serve(flags: RunFlags, log: Log, config: ConfigWatch | null): Promise<void> {
   keepHeapSmall();
   const { untilToldToStop } = await import('./signals.js');
-  const told = untilToldToStop(log);
+  const told = untilToldToStop(log.logger);
   await config?.start();
   try {
     await serveUntil(config === null ? told : Promise.race([told, config.changed]), flags, log, config);
@@ -86,11 +92,11 @@ async function serve(flags: RunFlags, log: Logger, config: ConfigWatch | null): 
 async function serveUntil(
   ended: Promise<void>,
   flags: RunFlags,
-  log: Logger,
+  log: Log,
   config: ConfigWatch | null,
 ): Promise<void> {
   const [{ Daemon }, { limitTheEnd }] = await Promise.all([import('./daemon.js'), import('./ending.js')]);
-  const limit = () => limitTheEnd(log, flags.drainTimeout);
+  const limit = () => limitTheEnd(log.logger, flags.drainTimeout);
   ended.then(limit, limit);
   const daemon = await Daemon.start(flags, log, ended);
   try {

@@ -10,6 +10,8 @@ export interface MetricsSource {
   /** How each portal is, without the rest of its status. */
   states(): readonly Pick<PortalStatus, 'state'>[];
   counters(): readonly PortalCounters[];
+  /** Lines of the log that nobody took. */
+  droppedLogLines(): number;
   /** The configuration in force, in kube-proxy's words. */
   configuration(): object;
 }
@@ -23,7 +25,7 @@ export function metricsRoutes(source: MetricsSource, registry = new Registry()):
   const scrape: Scrape = { used: [] };
   for (const metric of PORTAL_METRICS) registerPortalMetric(registry, metric, scrape);
   registerPortalStates(registry, source);
-  processMetrics(registry);
+  processMetrics(registry, source);
   return {
     '/metrics': async () => {
       scrape.used = source.counters().filter(isUsed);

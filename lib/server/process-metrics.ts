@@ -7,7 +7,7 @@ const STARTED_AT_SECONDS = Date.now() / 1_000 - process.uptime();
  * The process metrics that every Prometheus client library has, read only when scraped. prom-client's own
  * collector is left out: it keeps event-loop and garbage-collector histograms running all the time.
  */
-export function processMetrics(registry: Registry): void {
+export function processMetrics(registry: Registry, log: { droppedLogLines(): number }): void {
   gauge(registry, 'process_resident_memory_bytes', 'Resident memory.', () => process.memoryUsage.rss());
   gauge(registry, 'process_open_fds', 'Open file descriptors.', () => readdirSync('/proc/self/fd').length);
   gauge(
@@ -16,15 +16,15 @@ export function processMetrics(registry: Registry): void {
     'Start of the process since the epoch.',
     () => STARTED_AT_SECONDS,
   );
-  const cpu = new Counter({
-    name: 'process_cpu_seconds_total',
-    help: 'User and system CPU time spent by all threads.',
-    registers: [registry],
-    collect(): void {
-      cpu.reset();
-      cpu.inc(cpuSeconds());
-    },
-  });
+  counter(
+    registry,
+    'process_cpu_seconds_total',
+    'User and system CPU time spent by all threads.',
+    cpuSeconds,
+  );
+  counter(registry, 'kubeportal_log_lines_dropped_total', 'Lines of the log that nobody took.', () =>
+    log.droppedLogLines(),
+  );
 }
 
 function gauge(registry: Registry, name: string, help: string, read: () => number): void {
@@ -34,6 +34,18 @@ function gauge(registry: Registry, name: string, help: string, read: () => numbe
     registers: [registry],
     collect(): void {
       metric.set(read());
+    },
+  });
+}
+
+function counter(registry: Registry, name: string, help: string, read: () => number): void {
+  const metric = new Counter({
+    name,
+    help,
+    registers: [registry],
+    collect(): void {
+      metric.reset();
+      metric.inc(read());
     },
   });
 }

@@ -85,6 +85,7 @@ t.test('the dashboard asks for metrics that exist', async (t) => {
       status: () => ({ driver: 'none', workers: 1, portals: [] }),
       states: () => [],
       counters: () => [],
+      droppedLogLines: () => 0,
       configuration: () => ({}),
     },
     registry,

@@ -8,6 +8,7 @@ function routesOf(portals: PortalStatus[], counters: PortalCounters[]) {
     status: () => ({ driver: 'address', workers: 2, portals }),
     states: () => portals,
     counters: () => counters,
+    droppedLogLines: () => 3,
     configuration: () => ({ mode: 'userspace' }),
   });
 }
@@ -78,6 +79,7 @@ t.test('a scrape reads the counters once for all metrics', async (t) => {
       times++;
       return counters;
     },
+    droppedLogLines: () => 3,
     configuration: () => ({}),
   });
   await routes['/metrics']!();
@@ -93,6 +95,7 @@ t.test('/metrics counts portals by state and tells of the process', async (t) =>
   t.ok(found.get('process_resident_memory_bytes')! > 0);
   t.ok(found.get('process_open_fds')! > 0);
   t.ok(found.get('process_cpu_seconds_total')! > 0);
+  t.equal(found.get('kubeportal_log_lines_dropped_total'), 3);
 });
 
 t.test('/status has the portals and their counters', async (t) => {
