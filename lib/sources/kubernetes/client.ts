@@ -20,6 +20,8 @@ export interface ClientTimes {
   readonly keepAliveMs: number;
   /** An API server sends a bookmark about once a minute; longer silence means that something on the way swallows it. */
   readonly silenceMs: number;
+  /** How long a credential plug-in may take; its own limit unless given. */
+  readonly pluginMs?: number;
 }
 
 const DEFAULT_TIMES: ClientTimes = { keepAliveMs: 10_000, silenceMs: 180_000 };
@@ -56,7 +58,7 @@ export class ApiClient {
   constructor(clusterUser: ClusterUser, times: Partial<ClientTimes> = {}) {
     this.server = clusterUser.cluster.server;
     this.#base = new URL(this.server);
-    this.#credentials = new CredentialSource(clusterUser);
+    this.#credentials = new CredentialSource(clusterUser, times.pluginMs);
     this.#times = { ...DEFAULT_TIMES, ...times };
   }
 
@@ -90,8 +92,14 @@ export class ApiClient {
     await answer.body.dump();
   }
 
+  /** What a failed request says, fit to be told to people: without the credentials that it may quote. */
+  tellable(message: string): string {
+    return this.#credentials.hideIn(message);
+  }
+
   /** Ends every request at once. */
   async close(): Promise<void> {
+    this.#credentials.close();
     await this.#pool?.destroy();
     this.#pool = null;
   }

@@ -1,7 +1,7 @@
-import { readFile } from 'node:fs/promises';
-import type { RequestOptions } from 'node:https';
-import { ExecAuth } from '@kubernetes/client-node/dist/exec_auth.js';
+import { readRegularFile, SMALL_FILE } from '../../sys/readfile.js';
+import { ExecPlugin } from './exec-plugin.js';
 import type { ClusterUser } from './kubeconfig.js';
+import { Secrets } from './secrets.js';
 
 /** What a connection and a request need to be trusted, in both directions. */
 export interface Credentials {
@@ -22,22 +22,25 @@ export interface Credentials {
 export class CredentialSource {
   readonly #cluster: ClusterUser['cluster'];
   readonly #user: ClusterUser['user'];
-  #plugin = new ExecAuth();
+  readonly #plugin: ExecPlugin | null;
+  readonly #secrets = new Secrets();
 
-  constructor({ cluster, user }: ClusterUser) {
+  /** @param pluginTimeoutMs how long a plug-in may take; for tests */
+  constructor({ cluster, user }: ClusterUser, pluginTimeoutMs?: number) {
     this.#cluster = cluster;
     this.#user = user;
+    this.#plugin = user.plugin ? new ExecPlugin(user.plugin, pluginTimeoutMs) : null;
   }
 
-  /** @throws Error that names the file that cannot be read, or with the plug-in's own words */
+  /** @throws Error that names the file that cannot be read, or the plug-in */
   async current(): Promise<Credentials> {
     const { caFile, caData, tlsServerName, skipTLSVerify } = this.#cluster;
     const { certFile, certData, keyFile, keyData } = this.#user;
     const ca = await textOf(caFile, caData);
-    const fromPlugin = await this.#askPlugin();
-    const cert = fromPlugin.cert ?? (await textOf(certFile, certData));
-    const key = fromPlugin.key ?? (await textOf(keyFile, keyData));
-    const authorization = fromPlugin.authorization ?? (await this.#authorization());
+    const fromPlugin = await this.#plugin?.credential();
+    const cert = fromPlugin?.cert ?? (await textOf(certFile, certData));
+    const key = fromPlugin?.key ?? (await textOf(keyFile, keyData));
+    const authorization = this.#bearer(fromPlugin?.token) ?? (await this.#authorization());
     return {
       tls: {
         ...(ca !== undefined && { ca }),
@@ -55,24 +58,37 @@ export class CredentialSource {
 
   /** The server refused them: the plug-in must not be spared the next time. */
   refused(): void {
-    this.#plugin = new ExecAuth();
+    this.#plugin?.forget();
+  }
+
+  /** Text that may be told to people: whatever of the credentials stands in it is hidden. */
+  hideIn(text: string): string {
+    return this.#secrets.hide(text);
+  }
+
+  /** Ends a plug-in that runs. */
+  close(): void {
+    this.#plugin?.close();
   }
 
   async #authorization(): Promise<string | undefined> {
     const { tokenFile, token, username, password } = this.#user;
-    if (tokenFile) return `Bearer ${(await readFile(tokenFile, 'utf8')).trim()}`;
-    if (token) return `Bearer ${token.trim()}`;
-    if (username) return `Basic ${Buffer.from(`${username}:${password ?? ''}`).toString('base64')}`;
-    return undefined;
+    if (tokenFile) return this.#bearer((await readText(tokenFile)).trim());
+    if (token) return this.#bearer(token.trim());
+    return username || password ? this.#basic(username ?? '', password ?? '') : undefined;
   }
 
-  async #askPlugin(): Promise<{ cert?: string; key?: string; authorization?: string }> {
-    if (!this.#plugin.isAuthProvider(this.#user)) return {};
-    const options: RequestOptions = {};
-    await this.#plugin.applyAuthentication(this.#user, options);
-    const { cert, key } = options as { cert?: string; key?: string };
-    const authorization = (options.headers as { Authorization?: string } | undefined)?.Authorization;
-    return { ...(cert && { cert }), ...(key && { key }), ...(authorization && { authorization }) };
+  #bearer(token: string | undefined): string | undefined {
+    if (token === undefined) return undefined;
+    this.#secrets.remember(token);
+    return `Bearer ${token}`;
+  }
+
+  #basic(username: string, password: string): string {
+    const pair = Buffer.from(`${username}:${password}`).toString('base64');
+    this.#secrets.remember(password);
+    this.#secrets.remember(pair);
+    return `Basic ${pair}`;
   }
 }
 
@@ -82,5 +98,13 @@ async function textOf(
   data: string | null | undefined,
 ): Promise<string | undefined> {
   if (data) return Buffer.from(data, 'base64').toString();
-  return file ? readFile(file, 'utf8') : undefined;
+  return file ? readText(file) : undefined;
+}
+
+async function readText(file: string): Promise<string> {
+  try {
+    return (await readRegularFile(file, SMALL_FILE)).toString();
+  } catch (error) {
+    throw new Error(`cannot read ${file}: ${(error as Error).message}`);
+  }
 }

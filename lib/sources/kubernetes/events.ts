@@ -51,7 +51,10 @@ export class EventRecorder {
       .then(() => this.#log.debug({ event: note }, 'told the owner by an Event'))
       .catch((error: Error) => {
         this.#sent.delete(key);
-        this.#log.debug({ event: note, reason: error.message }, 'an Event could not be written');
+        this.#log.debug(
+          { event: note, reason: this.#client.tellable(error.message) },
+          'an Event could not be written',
+        );
       });
   }
 

@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { dirname, resolve } from 'node:path';
 // Parts of the client, not its index: that would load the whole generated API, and an undici that Node 20 cannot run.
 import {
@@ -8,7 +7,9 @@ import {
   newUsers,
   type User,
 } from '@kubernetes/client-node/dist/config_types.js';
-import { parse } from 'yaml';
+import { LineCounter, parseDocument } from 'yaml';
+import { readSmallFileSync } from '../../sys/readfile.js';
+import type { PluginCommand } from './plugin-run.js';
 
 /** Where the API server is and who we are to it, as files say it at one moment. */
 export interface ClusterUser {
@@ -16,9 +17,10 @@ export interface ClusterUser {
   readonly user: KubeUser;
 }
 
-/** A kubeconfig's user, with the file that its token is read from. */
+/** A kubeconfig's user, with the file that its token is read from and the plug-in that knows its credentials. */
 export interface KubeUser extends User {
   readonly tokenFile?: string;
+  readonly plugin?: PluginCommand;
 }
 
 /** The kubeconfig, or what stands in its place, cannot be used; the message says what to do. */
@@ -44,6 +46,10 @@ const SERVICE_ACCOUNT_DIR = '/var/run/secrets/kubernetes.io/serviceaccount';
  * @throws KubeconfigError that names the file and the field
  */
 export function loadClusterUser(options: KubeconfigOptions): ClusterUser {
+  return withoutUserInfo(findClusterUser(options));
+}
+
+function findClusterUser(options: KubeconfigOptions): ClusterUser {
   const { kubeconfig, master } = options;
   if (kubeconfig !== undefined) {
     const { cluster, user } = readKubeconfig(kubeconfig);
@@ -85,7 +91,7 @@ function readKubeconfig(path: string): ClusterUser {
     throw new KubeconfigError(`kubeconfig ${path}: ${message}`);
   };
   try {
-    const file = (parse(readFileSync(path, 'utf8')) ?? {}) as RawKubeconfig;
+    const file = (parseYaml(readSmallFileSync(path)) ?? {}) as RawKubeconfig;
     const contextName = file['current-context'] || fail('current-context: missing');
     const context =
       newContexts(file.contexts).find(({ name }) => name === contextName) ??
@@ -97,11 +103,62 @@ function readKubeconfig(path: string): ClusterUser {
     const tokenFile = file.users?.find(({ name }) => name === context.user)?.user?.tokenFile;
     if (user.authProvider) fail(`users: ${user.name}: auth-provider is not supported; use exec`);
     if (cluster.proxyUrl) fail(`clusters: ${cluster.name}: proxy-url is not supported`);
-    return withAbsolutePaths(dirname(resolve(path)), cluster, { ...user, ...(tokenFile && { tokenFile }) });
+    const plugin = user.exec
+      ? pluginOf(user.exec, (message) => fail(`users: ${user.name}: exec: ${message}`))
+      : null;
+    return withAbsolutePaths(dirname(resolve(path)), cluster, {
+      ...user,
+      ...(tokenFile && { tokenFile }),
+      ...(plugin && { plugin }),
+    });
   } catch (error) {
     if (error instanceof KubeconfigError) throw error;
     return fail((error as Error).message);
   }
+}
+
+/** Tells where a mistake is, and nothing of what stands there: it may be a token or a key. @throws Error */
+function parseYaml(text: string): unknown {
+  const lines = new LineCounter();
+  const document = parseDocument(text, { prettyErrors: false, lineCounter: lines, logLevel: 'error' });
+  const [error] = document.errors;
+  if (error !== undefined) {
+    const { line, col } = lines.linePos(error.pos[0]);
+    throw new Error(`not readable as YAML: ${error.code} in line ${line}, column ${col}`);
+  }
+  try {
+    return document.toJS();
+  } catch {
+    throw new Error('not readable as YAML: an alias leads nowhere; a text that begins with * needs quotes');
+  }
+}
+
+/** What a plug-in is run with; its values may be secrets, so that no message shows them. */
+function pluginOf(exec: RawExec, fail: (message: string) => never): PluginCommand {
+  const { command, args, env } = exec;
+  if (!isArgument(command) || command === '') return fail('command: missing, or no text');
+  const list = args ?? [];
+  if (!Array.isArray(list) || !list.every(isArgument)) return fail('args: not a list of texts');
+  const variables = env ?? [];
+  if (!Array.isArray(variables) || !variables.every(isVariable))
+    return fail('env: not a list of name and value');
+  return { command, args: list, env: Object.fromEntries(variables.map(({ name, value }) => [name, value])) };
+}
+
+interface RawExec {
+  readonly command?: unknown;
+  readonly args?: unknown;
+  readonly env?: unknown;
+}
+
+/** execve(2) takes texts that end with a null byte. */
+function isArgument(value: unknown): value is string {
+  return typeof value === 'string' && !value.includes('\0');
+}
+
+function isVariable(value: unknown): value is { readonly name: string; readonly value: string } {
+  const { name, value: text } = (value ?? {}) as { name?: unknown; value?: unknown };
+  return isArgument(name) && isArgument(text);
 }
 
 interface RawKubeconfig {
@@ -130,5 +187,32 @@ function withAbsolutePaths(directory: string, cluster: Cluster, user: KubeUser):
 function serverOf(url: string): string {
   const text = /^https?:\/\//.test(url) ? url : `http://${url}`;
   if (URL.canParse(text)) return text.replace(/\/+$/, '');
-  throw new KubeconfigError(`${url} is not the URL of an API server, such as https://192.0.2.1:6443`);
+  const shown = url.replace(/^(https?:\/\/)?.*@/s, '$1');
+  throw new KubeconfigError(`${shown} is not the URL of an API server, such as https://192.0.2.1:6443`);
+}
+
+/**
+ * A user and password in the server's URL are for basic authentication where nothing else says who we are, as in Go's
+ * net/http, and so in client-go. They do not stay in the URL, which is told to people.
+ */
+function withoutUserInfo({ cluster, user }: ClusterUser): ClusterUser {
+  const url = new URL(cluster.server);
+  if (url.username === '' && url.password === '') return { cluster, user };
+  const login = { username: decoded(url.username), password: decoded(url.password) };
+  url.username = '';
+  url.password = '';
+  return {
+    cluster: { ...cluster, server: url.href.replace(/\/+$/, '') },
+    user: user.username ? user : { ...user, ...login },
+  };
+}
+
+function decoded(text: string): string {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    throw new KubeconfigError(
+      'server: the user or the password in its URL has a % that is not followed by two hexadecimal digits; write %25',
+    );
+  }
 }

@@ -46,7 +46,7 @@ export class KubernetesSource implements Source {
     this.#client = new ApiClient(clusterUser, times);
     this.#nodeName = nodeName;
     this.#log = log;
-    this.#outage = new Outage(this.#client.server, log);
+    this.#outage = new Outage(this.#client, log);
     this.#events = new EventRecorder(this.#client, nodeName, log);
   }
 

@@ -1,12 +1,12 @@
 import type { Logger } from 'pino';
-import { ApiError } from './client.js';
+import { type ApiClient, ApiError } from './client.js';
 
 /** A trouble that goes on is told again after this, ms. */
 const REMIND_MS = 60_000;
 
 /** Tells people about an API server that does not answer as it should: once, again every minute, and when it is over. */
 export class Outage {
-  readonly #server: string;
+  readonly #client: ApiClient;
   readonly #log: Logger;
   readonly #failing = new Set<string>();
   /** When what was told. */
@@ -15,8 +15,8 @@ export class Outage {
   #isOpen = false;
   #consequence = 'waiting for it before anything is served';
 
-  constructor(server: string, log: Logger) {
-    this.#server = server;
+  constructor(client: ApiClient, log: Logger) {
+    this.#client = client;
     this.#log = log;
   }
 
@@ -29,7 +29,8 @@ export class Outage {
   failed(resource: string, error: Error): void {
     this.#failing.add(resource);
     const about = error instanceof ApiError ? { resource } : {};
-    const trouble = { server: this.#server, ...about, reason: reasonOf(error) };
+    const reason = this.#client.tellable(reasonOf(error));
+    const trouble = { server: this.#client.server, ...about, reason };
     if (!this.#isDue(JSON.stringify(trouble))) return;
     this.#isOpen = true;
     this.#log.warn(trouble, `the API server does not answer as it should; ${this.#consequence}`);
@@ -39,7 +40,7 @@ export class Outage {
     this.#failing.delete(resource);
     if (this.#failing.size > 0 || !this.#isOpen) return;
     this.#isOpen = false;
-    this.#log.info({ server: this.#server }, 'the API server answers again');
+    this.#log.info({ server: this.#client.server }, 'the API server answers again');
   }
 
   #isDue(trouble: string): boolean {
