@@ -10,6 +10,7 @@ export class Target {
   /** When it last failed (loop clock, ms): new clients avoid it for a while. */
   failedAt = Number.NEGATIVE_INFINITY;
   removed = false;
+  #name: string | null = null;
   /** When it last answered a UDP client (loop clock, ms). */
   heardAt = Number.NEGATIVE_INFINITY;
   /** Who was told last that it is not there, and when. */
@@ -23,9 +24,10 @@ export class Target {
     return this.endpoint.id;
   }
 
-  /** For log lines. */
+  /** For log lines; the same for all targets at one address and port. */
   get name(): string {
-    return targetName(this.endpoint);
+    this.#name ??= targetName(this.endpoint);
+    return this.#name;
   }
 
   /**

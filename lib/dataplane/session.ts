@@ -1,15 +1,6 @@
 import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from '../sys/constants.js';
-import { EINPROGRESS, errno, errnoName } from '../sys/errno.js';
-import {
-  closeSocket,
-  connect,
-  openStream,
-  resetOnClose,
-  setHops,
-  setKeepAlive,
-  setNoDelay,
-  takeError,
-} from '../sys/socket.js';
+import { errnoName } from '../sys/errno.js';
+import { closeSocket, resetOnClose, setKeepAlive, setNoDelay, takeError } from '../sys/socket.js';
 import type { ClientKey } from './affinity.js';
 import type { Target } from './balancer.js';
 import { Blame, blameForConnect } from './blame.js';
@@ -26,6 +17,9 @@ const EVERYTHING = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 const SOURCE_READY = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 const TARGET_READY = EPOLLOUT | EPOLLHUP | EPOLLERR;
 const END_NEAR = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+
+/** How often a session asks again for what this node is short of before it gives up: 8 s. */
+const MOST_WAITS = 80;
 
 /**
  * One client connection and its connection to an endpoint. While no endpoint has answered, failing ones are
@@ -50,7 +44,10 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
   /** From the first endpoint that failed to the one that answers. */
   #failover: Failover | null = null;
   #attempts = 0;
+  #waits = 0;
   #endpointFd = -1;
+  /** See Dialer.port. */
+  #localPort = 0;
   #open = false;
   /** One side was reset, or timed out. */
   #broken = false;
@@ -91,9 +88,10 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
     this.pump();
   }
 
-  /** A connect took too long, or the session has lived long enough to need keep-alive. */
+  /** A connect took too long or is due again, or the session has lived long enough to need keep-alive. */
   onTimer(): void {
     if (this.#open) setKeepAlive(this.#endpointFd);
+    else if (this.#endpointFd < 0) this.start();
     else this.#giveUpWaiting(this.#target as Target);
   }
 
@@ -149,7 +147,11 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
       }
       const code = this.#tryToReach(target);
       if (code === 0) return;
-      target = this.#afterError(target, code);
+      if (blameForConnect(code) === Blame.Node) {
+        this.#waitForNode(target, code);
+        return;
+      }
+      target = this.#endpointFailed(target, errnoName(code));
     }
     this.#refuse();
   }
@@ -164,22 +166,35 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
 
   /** @returns 0 once the connect is under way, or the error */
   #tryToReach(target: Target): number {
-    this.#target = target;
+    const { dialer, loop } = this.relay;
     this.#attempts++;
-    const fd = openStream(target.address.family);
-    if (fd < 0) return errno();
+    const fd = dialer.dial(target, this.hops);
+    if (fd < 0) return -fd;
+    this.#target = target;
     this.#endpointFd = fd;
-    setHops(fd, target.address.family, this.hops);
-    if (connect(fd, target.address) < 0 && errno() !== EINPROGRESS) return errno();
-    this.relay.loop.watch(fd, EVERYTHING, this);
+    this.#localPort = dialer.port;
+    loop.watch(fd, EVERYTHING, this);
     this.relay.startConnectTimer(this, this.#attempts);
     return 0;
   }
 
   #onConnectEvent(events: number): void {
     const code = events & (EPOLLERR | EPOLLHUP) ? takeError(this.#endpointFd) : 0;
-    if (code !== 0) this.#connect(this.#afterError(this.#target as Target, code));
+    if (code !== 0) this.#connectFailed(this.#target as Target, code);
     else if (events & EPOLLOUT) this.#onConnected(events);
+  }
+
+  #connectFailed(target: Target, code: number): void {
+    if (blameForConnect(code) === Blame.Node) this.#waitForNode(target, code);
+    else this.#connect(this.#endpointFailed(target, errnoName(code)));
+  }
+
+  /** This node is short of something, which may come free: ports, descriptors, memory. Nobody is blamed. */
+  #waitForNode(target: Target, code: number): void {
+    this.#closeEndpoint();
+    this.relay.reportNodeFailure(this.portal, target, code);
+    if (this.#waits++ < MOST_WAITS) this.relay.startWaitTimer(this);
+    else this.#refuse();
   }
 
   #onConnected(events: number): void {
@@ -195,13 +210,6 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
     this.#toEndpoint.readable = true;
     this.relay.loop.watch(this.clientFd, EVERYTHING, this);
     this.pump();
-  }
-
-  /** @returns the endpoint to try next, or null */
-  #afterError(target: Target, code: number): Target | null {
-    if (blameForConnect(code) === Blame.Endpoint) return this.#endpointFailed(target, errnoName(code));
-    this.relay.reportNodeFailure(this.portal, target, code);
-    return null;
   }
 
   /** Another endpoint is tried after a silent one, or the same with more patience where there is no other. */
@@ -239,6 +247,7 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
     this.relay.loop.forget(this.#endpointFd);
     closeSocket(this.#endpointFd);
     this.#endpointFd = -1;
+    this.relay.dialer.hungUp(this.#target as Target, this.#localPort, this.#toEndpoint.isFirst);
   }
 
   /** A reset on either side travels as a reset; it also leaves no TIME_WAIT behind. */

@@ -56,6 +56,8 @@ export class Stream {
   finished = false;
   /** The other direction has finished. */
   isLast = false;
+  /** It finished before the other direction. */
+  isFirst = false;
   /** The connection broke: what is left is still delivered, but its end must not look like a regular one. */
   cutOff = false;
   #pending: Buffer | null = null;
@@ -96,8 +98,9 @@ export class Stream {
   #finish(): Flow {
     if (!this.finished) {
       this.finished = true;
+      this.isFirst = !this.isLast;
       // Closing says the same, and comes next where the other direction has ended already.
-      if (!this.isLast) shutdownWrite(this.target);
+      if (this.isFirst) shutdownWrite(this.target);
     }
     return Flow.Finished;
   }

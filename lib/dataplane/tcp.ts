@@ -8,6 +8,7 @@ import type { DescriptorBudget } from './budget.js';
 import { clientKey } from './clientkey.js';
 import { ClientTable } from './clients.js';
 import { FIELD } from './counters.js';
+import { Dialer } from './dialer.js';
 import { hopsOnward } from './hops.js';
 import type { EventLoop, Task, Watcher } from './loop.js';
 import type { DataplaneEvent } from './messages.js';
@@ -21,6 +22,8 @@ import { TimerList } from './timers.js';
 const CONNECT_TIMEOUTS = [250, 500, 1000, 2000];
 /** A connection that lives this long, ms, gets keep-alive towards the endpoint; most never do, and save the calls. */
 const KEEP_ALIVE_AFTER = 5000;
+/** How often, ms, a session asks again for what the node is short of. */
+const WAIT = 100;
 const ACCEPTS_PER_EVENT = 32;
 /** How often, ms, paused listeners look whether descriptors have come free in another worker. */
 const PAUSE = 100;
@@ -30,9 +33,11 @@ const DESCRIPTORS_PER_SESSION = 2;
 export class TcpRelay implements Task {
   readonly resources: StreamResources;
   readonly clients = new ClientTable();
+  readonly dialer: Dialer;
   readonly #connectTimers = CONNECT_TIMEOUTS.map((delay) => new TimerList(delay));
   readonly #keepAliveTimers = new TimerList(KEEP_ALIVE_AFTER);
-  readonly #timerLists = [...this.#connectTimers, this.#keepAliveTimers];
+  readonly #waitTimers = new TimerList(WAIT);
+  readonly #timerLists = [...this.#connectTimers, this.#keepAliveTimers, this.#waitTimers];
   readonly #paused = new Set<TcpListener>();
   #unfinished: TcpSession[] = [];
   readonly #sessions = new Set<TcpSession>();
@@ -42,6 +47,7 @@ export class TcpRelay implements Task {
    * @param freeDescriptors asked for idle descriptors when the budget is used up; returns how many it gave back
    * @param report takes events for the log
    * @param onIdle called each time the last session has ended
+   * @param readPorts looks up the local ports that it may bind; see portsToReuse
    */
   constructor(
     readonly loop: EventLoop,
@@ -49,7 +55,9 @@ export class TcpRelay implements Task {
     readonly freeDescriptors: (count: number) => number,
     readonly report: (event: DataplaneEvent) => void,
     readonly onIdle: () => void,
+    readPorts: () => Uint16Array,
   ) {
+    this.dialer = new Dialer(readPorts, () => loop.now);
     this.resources = new StreamResources(new PipePool(budget));
     loop.addTask(this);
   }
@@ -158,6 +166,10 @@ export class TcpRelay implements Task {
 
   hasConnectTimeLeft(attempts: number): boolean {
     return attempts < this.#connectTimers.length;
+  }
+
+  startWaitTimer(session: TcpSession): void {
+    this.#waitTimers.start(session, this.loop.now);
   }
 
   startKeepAliveTimer(session: TcpSession): void {

@@ -18,6 +18,7 @@ import type {
   WorkerSetup,
 } from './messages.js';
 import { PortalState } from './portal.js';
+import { portsToReuse } from './reusedports.js';
 import { type TcpListener, TcpRelay } from './tcp.js';
 import type { EndpointSocket } from './udp/endpointsocket.js';
 import { LocalPorts } from './udp/localports.js';
@@ -65,6 +66,7 @@ class DataplaneWorker {
       (count) => this.#udp.freeIdle(count),
       report,
       () => this.#reportDrained(),
+      () => portsToReuse(localPorts(), setup.index, setup.workers),
     );
     this.#loop.addTask(this.#limiter);
     this.#wakeup = Wakeup.from(setup.wakeupFd);

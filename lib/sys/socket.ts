@@ -84,7 +84,7 @@ export function openDatagram(family: number): number {
 }
 
 /**
- * Gives a UDP socket a local port, on every address of the node, that other sockets of this process may have too: each then hears
+ * Gives a socket a local port, on every address of the node, that other sockets of this process may have too: each then belongs to
  * the one peer that it connects to (socket(7), SO_REUSEADDR).
  * @returns 0, or -1 with `errno`: EADDRINUSE where somebody has the port for himself
  */

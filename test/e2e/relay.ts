@@ -22,9 +22,15 @@ export class Relay {
     readonly options: RelayOptions,
   ) {}
 
-  static async forTest(t: Test, options: RelayOptions): Promise<Relay> {
+  /** @param prepare makes the lab ready before kube-portal starts */
+  static async forTest(
+    t: Test,
+    options: RelayOptions,
+    prepare?: (lab: Lab) => Promise<void>,
+  ): Promise<Relay> {
     const names = options.servers ?? ['server'];
     const lab = await Lab.forTest(t, { pods: ['client', ...names] });
+    await prepare?.(lab);
     const servers = names.map((name) => lab.pod(name));
     const objects = objectsOf(options, servers);
     const kubePortal = await KubePortal.forTest(t, lab.node, { ...options, objects });
