@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
+import { HTTP_CONNECTIONS } from '../controlplane/capacity.js';
 import { NodeAddresses, WILDCARD } from '../controlplane/nodeaddresses.js';
 import type { ProxyOptions } from '../controlplane/options.js';
 import { ServiceProxy } from '../controlplane/proxy.js';
@@ -12,10 +13,12 @@ import { describeProblem, freshProblems } from '../model/problem.js';
 import { type Build, buildSnapshot } from '../model/snapshot.js';
 import { Commands } from '../redirect/command.js';
 import { createRedirectDriver } from '../redirect/create.js';
+import { Connections } from '../server/connections.js';
 import { healthRoutes } from '../server/health.js';
 import { HealthCheckPorts } from '../server/health-check-ports.js';
 import { HttpServer, type Routes } from '../server/http.js';
 import { metricsRoutes } from '../server/metrics.js';
+import { OwnNames } from '../server/own-names.js';
 import { Readiness } from '../server/readiness.js';
 import { SyncMetrics } from '../server/sync-metrics.js';
 import type { Source } from '../sources/source.js';
@@ -44,6 +47,7 @@ export class Daemon {
   readonly #readiness: Readiness;
   readonly #nodeAddresses: NodeAddresses;
   readonly #servers: HttpServer[] = [];
+  readonly #connections = new Connections({ most: HTTP_CONNECTIONS, idleMs: HTTP_IDLE_MS });
   readonly #healthChecks: HealthCheckPorts;
   readonly #registry = new Registry();
   readonly #syncMetrics = new SyncMetrics(this.#registry);
@@ -77,6 +81,8 @@ export class Daemon {
     this.#healthChecks = new HealthCheckPorts({
       addresses: healthCheckHosts(nodeAddresses),
       isHealthy: () => this.#readiness.isReady(),
+      connections: this.#connections,
+      onListeners: (count) => proxy.othersListen(count),
       onProblem: (problem) => {
         log.warn(describeProblem(problem));
         source.warnOwner?.(problem, 'FailedToStartServiceHealthcheck');
@@ -154,7 +160,10 @@ export class Daemon {
   }
 
   async #serve(target: BindTarget, flag: string, routes: Routes): Promise<void> {
-    if (target !== 'off') this.#servers.push(await HttpServer.listen({ ...target, flag, routes }));
+    if (target === 'off') return;
+    const connections = this.#connections;
+    const names = new OwnNames([nodeNameOf(this.#flags), hostname()]);
+    this.#servers.push(await HttpServer.listen({ ...target, flag, routes, connections, names }));
   }
 
   async #follow(): Promise<void> {
@@ -198,6 +207,9 @@ export class Daemon {
     this.#syncMetrics.observe({ ...changes, startedMs, finishedMs: this.#lastUpdated.getTime() });
   }
 }
+
+/** Longer than any client takes for its request; Prometheus and load balancers come again after it. */
+const HTTP_IDLE_MS = 10_000;
 
 /** However often rules are checked, on a busy machine a check may take so long, ms. */
 const LEAST_PATIENCE_MS = 10_000;

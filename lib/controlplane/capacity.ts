@@ -1,7 +1,9 @@
 import { readdirSync } from 'node:fs';
 
-/** Kept back for the control plane: programs it starts, files it writes, connections to its servers. */
-const RESERVE = 128;
+/** Kept back for connections to the HTTP servers: probes, scrapes, health checks of load balancers. */
+export const HTTP_CONNECTIONS = 48;
+/** Kept back for the control plane: programs it starts, files it writes, connections to the API server. */
+const CONTROL_RESERVE = 80;
 /**
  * Listeners in every worker may use this share of all descriptors; beyond it a portal listens in one worker only. So 10,000 portals
  * under a limit of 20,000 leave room for 4,000 connections.
@@ -29,7 +31,7 @@ export class Capacity {
   }
 
   get #usable(): number {
-    return this.limit - this.#base - RESERVE;
+    return this.limit - this.#base - HTTP_CONNECTIONS - CONTROL_RESERVE;
   }
 
   /** Whether a listener in each of `workers` workers still fits. */

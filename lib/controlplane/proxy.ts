@@ -130,6 +130,13 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     return this.#backlog.waitedMs;
   }
 
+  /** Takes notice of listeners that others have opened or, with a negative number, closed: clients have the fewer descriptors. */
+  othersListen(count: number): void {
+    const { capacity } = this.#context;
+    capacity.listenersOpened(count);
+    this.#dataplane.budget.limit = capacity.forTraffic;
+  }
+
   /** Name of the redirect driver in use. */
   get driver(): string {
     return this.#driver.name;

@@ -1,6 +1,7 @@
 import type { HealthCheck } from '../model/healthcheck.js';
 import { objectKey } from '../model/objects.js';
 import type { Problem } from '../model/problem.js';
+import type { Connections } from './connections.js';
 import { type Answer, HttpServer, json } from './http.js';
 
 /** How often, ms, a port that could not be had is tried again. */
@@ -12,6 +13,9 @@ export interface HealthCheckOptions {
   readonly addresses: () => readonly string[] | null;
   /** Whether the proxy itself is well: without that no Service is. */
   readonly isHealthy: () => boolean;
+  readonly connections: Connections;
+  /** Told how many listeners were opened, or closed (a negative number). */
+  readonly onListeners: (count: number) => void;
   /** Told once that a port cannot be had. */
   readonly onProblem: (problem: Problem) => void;
 }
@@ -36,11 +40,11 @@ export class HealthCheckPorts {
   constructor(options: HealthCheckOptions) {
     this.#options = options;
     this.#timer = setInterval(() => {
-      if (this.#problems.size > 0) void this.update(this.#wanted);
+      if (this.#problems.size > 0) this.update(this.#wanted);
     }, RETRY_PERIOD).unref();
   }
 
-  /** Takes what is wanted from now on; resolves once the ports are open, as far as they can be. */
+  /** Takes what is wanted from now on; resolves once the ports are open, as far as they can be. Never rejects. */
   update(checks: readonly HealthCheck[]): Promise<void> {
     this.#wanted = checks;
     this.#work = this.#work.then(() => this.#synchronize());
@@ -58,7 +62,7 @@ export class HealthCheckPorts {
     for (const [key, { check, servers }] of this.#open) {
       if (wanted.get(key)?.port === check.port) continue;
       this.#open.delete(key);
-      await Promise.all(servers.map((server) => server.close()));
+      await this.#close(servers);
     }
     for (const [key, check] of wanted) {
       const known = this.#open.get(key);
@@ -72,13 +76,19 @@ export class HealthCheckPorts {
     try {
       for (const host of this.#options.addresses() ?? [undefined]) {
         port.servers.push(await this.#serve(host, port));
+        this.#options.onListeners(1);
       }
       this.#open.set(key, port);
       this.#problems.delete(key);
     } catch (error) {
-      await Promise.all(port.servers.map((server) => server.close()));
+      await this.#close(port.servers);
       this.#say(key, (error as Error).message);
     }
+  }
+
+  async #close(servers: readonly HttpServer[]): Promise<void> {
+    await Promise.all(servers.map((server) => server.close()));
+    this.#options.onListeners(-servers.length);
   }
 
   #serve(host: string | undefined, port: OpenPort): Promise<HttpServer> {
@@ -88,6 +98,7 @@ export class HealthCheckPorts {
       ipv6Only: host !== undefined,
       flag: FIELD,
       advice: 'stop that program (ss -lntp shows it) or change the Service; trying again',
+      connections: this.#options.connections,
       routes: { '*': () => answer(port.check, this.#options.isHealthy()) },
     });
   }

@@ -1,5 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import type { Connections } from './connections.js';
+import type { OwnNames } from './own-names.js';
 
 /** What a path answers. */
 export interface Answer {
@@ -23,6 +25,9 @@ export interface HttpOptions {
   /** What to do where the address cannot be had. */
   readonly advice?: string;
   readonly routes: Routes;
+  readonly connections: Connections;
+  /** Only requests to one of these, or to an address, are answered; to any name unless given. */
+  readonly names?: OwnNames;
 }
 
 /** A small read-only HTTP server for probes, scrapers and people. */
@@ -35,12 +40,14 @@ export class HttpServer {
 
   /** Listens. @throws Error that names the flag when the address cannot be had. */
   static async listen(options: HttpOptions): Promise<HttpServer> {
-    const server = createServer((request, response) => void respond(options.routes, request, response));
+    const server = createLimitedServer(options);
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) => reject(explain(error, options)));
       const { host, port, ipv6Only = false } = options;
       server.listen({ host, port, ipv6Only }, resolve);
     });
+    // Where a connection cannot be accepted, its client waits or comes again.
+    server.on('error', () => undefined);
     return new HttpServer(server);
   }
 
@@ -67,8 +74,26 @@ export function json(value: unknown, status = 200): Answer {
   return { status, contentType: 'application/json', body: `${JSON.stringify(value)}\n` };
 }
 
-async function respond(routes: Routes, request: IncomingMessage, response: ServerResponse): Promise<void> {
-  const answer = await answerTo(routes, request);
+function createLimitedServer(options: HttpOptions): Server {
+  const { connections } = options;
+  const { idleMs } = connections.limits;
+  const limits = { headersTimeout: idleMs, requestTimeout: idleMs, connectionsCheckingInterval: idleMs };
+  const server = createServer(limits, (request, response) => {
+    connections.beginRequest(request.socket);
+    response.once('close', () => connections.endRequest(request.socket));
+    respond(options, request, response).catch(() => request.socket.destroy());
+  });
+  server.on('connection', (socket) => connections.add(socket));
+  server.setTimeout(idleMs);
+  return server;
+}
+
+async function respond(
+  options: HttpOptions,
+  request: IncomingMessage,
+  response: ServerResponse,
+): Promise<void> {
+  const answer = await answerTo(options, request);
   response.writeHead(answer.status, {
     'content-type': answer.contentType,
     'x-content-type-options': 'nosniff',
@@ -77,7 +102,11 @@ async function respond(routes: Routes, request: IncomingMessage, response: Serve
   response.end(request.method === 'HEAD' ? undefined : answer.body);
 }
 
-async function answerTo(routes: Routes, request: IncomingMessage): Promise<Answer> {
+async function answerTo({ routes, names }: HttpOptions, request: IncomingMessage): Promise<Answer> {
+  const { host } = request.headers;
+  if (names?.include(host) === false) {
+    return text(`this node is not called ${host}: ask by its address, its name, or localhost\n`, 421);
+  }
   if (request.method !== 'GET' && request.method !== 'HEAD') return text('only GET is answered here\n', 405);
   const path = (request.url ?? '/').split('?', 1)[0]!;
   const route = Object.hasOwn(routes, path) ? routes[path] : routes['*'];

@@ -2,17 +2,23 @@ import { createServer, type Server } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import t from 'tap';
 import type { Problem } from '../../lib/model/problem.js';
+import { Connections } from '../../lib/server/connections.js';
 import { HealthCheckPorts } from '../../lib/server/health-check-ports.js';
 
 function setUp(t: { teardown(run: () => Promise<void>): unknown }, isHealthy = () => true) {
   const problems: Problem[] = [];
+  const counts = { listeners: 0 };
   const ports = new HealthCheckPorts({
     addresses: () => ['127.0.0.1'],
     isHealthy,
+    connections: new Connections({ most: 10, idleMs: 10_000 }),
+    onListeners: (count) => {
+      counts.listeners += count;
+    },
     onProblem: (problem) => problems.push(problem),
   });
   t.teardown(() => ports.close());
-  return { ports, problems };
+  return { ports, problems, counts };
 }
 
 /** A listener on a port that the kernel chose. */
@@ -61,13 +67,15 @@ t.test("answers as kube-proxy's health-check node port", async (t) => {
 });
 
 t.test('ports open and close with what is wanted', async (t) => {
-  const { ports } = setUp(t);
+  const { ports, counts } = setUp(t);
   const [first, second] = [await freePort(), await freePort()];
   await ports.update([check(first, 1)]);
   await ports.update([check(second, 1)]);
   await t.rejects(fetch(`http://127.0.0.1:${first}`), 'the old port is closed');
   t.equal((await fetch(`http://127.0.0.1:${second}`)).status, 200);
+  t.equal(counts.listeners, 1, 'descriptors are accounted for');
   await ports.update([]);
+  t.equal(counts.listeners, 0);
   await t.rejects(fetch(`http://127.0.0.1:${second}`));
 });
 

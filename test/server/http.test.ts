@@ -1,15 +1,32 @@
+import { once } from 'node:events';
+import { request } from 'node:http';
+import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
+import { type ConnectionLimits, Connections } from '../../lib/server/connections.js';
 import { HttpServer, json, text } from '../../lib/server/http.js';
+import { OwnNames } from '../../lib/server/own-names.js';
 
-async function listen(port = 0): Promise<HttpServer> {
+/** Longer than any test takes, ms. */
+const NEVER = 3_600_000;
+
+async function listen(port = 0, limits: Partial<ConnectionLimits> = {}): Promise<HttpServer> {
   const routes = {
     '/text': () => text('hello'),
     '/json': () => json({ a: 1 }, 503),
     '/broken': () => {
       throw new Error('no such luck');
     },
+    '/never': () => new Promise<never>(() => {}),
   };
-  return await HttpServer.listen({ host: '127.0.0.1', port, flag: '--some-bind-address', routes });
+  return await HttpServer.listen({
+    host: '127.0.0.1',
+    port,
+    flag: '--some-bind-address',
+    routes,
+    connections: new Connections({ most: 100, idleMs: NEVER, ...limits }),
+    names: new OwnNames(['Robot-7']),
+  });
 }
 
 t.test('answers by path, whatever the query', async (t) => {
@@ -29,7 +46,7 @@ t.test('tells what there is instead of a path that is not there', async (t) => {
   t.teardown(() => server.close());
   const response = await fetch(`http://127.0.0.1:${server.port}/constructor`);
   t.equal(response.status, 404);
-  t.match(await response.text(), '/text /json /broken');
+  t.match(await response.text(), '/text /json /broken /never');
 });
 
 t.test('an answer that fails is a 500, not the end of the program', async (t) => {
@@ -63,4 +80,72 @@ t.test('closing ends idle connections at once and frees the address', async () =
   await server.close();
   const again = await listen(port);
   await again.close();
+});
+
+/** An open connection, from an address of the loopback network. */
+async function hold(port: number, localAddress = '127.0.0.1'): Promise<Socket> {
+  const socket = connect({ host: '127.0.0.1', port, localAddress });
+  socket.on('error', () => {});
+  await once(socket, 'connect');
+  return socket;
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await sleep(1);
+}
+
+t.test('where connections are used up, the client that has most of them makes room', async (t) => {
+  const server = await listen(0, { most: 4 });
+  t.teardown(() => server.close());
+  const other = await hold(server.port, '127.0.0.2');
+  const first = await hold(server.port);
+  first.write('GET /never HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  const [second, third] = [await hold(server.port), await hold(server.port)];
+  // Whatever is asked then is asked over a fifth connection.
+  const ask = async () => (await fetch(`http://127.0.0.1:${server.port}/text`)).status;
+  t.equal(await ask(), 200);
+  await until(() => second.closed);
+  t.notOk(other.closed || first.closed || third.closed, 'the oldest idle one of it goes');
+  for (let count = 0; count < 100; count++) await hold(server.port);
+  t.equal(await ask(), 200, 'and anybody is answered while others hold what they can');
+  t.notOk(other.closed, 'who has few keeps them');
+  t.notOk(first.closed, 'who waits for an answer stays, too');
+  for (const socket of [other, first]) socket.destroy();
+});
+
+t.test('who says nothing, or takes long for a request, is not waited for', async (t) => {
+  const server = await listen(0, { idleMs: 100 });
+  t.teardown(() => server.close());
+  const silent = await hold(server.port);
+  const slow = await hold(server.port);
+  slow.write('GET /text HTTP/1.1\r\n');
+  const writing = setInterval(() => slow.write('X: y\r\n'), 10);
+  for (const socket of [silent, slow]) socket.resume();
+  await until(() => silent.closed && slow.closed);
+  clearInterval(writing);
+});
+
+t.test('a request that was meant for another name is not answered', async (t) => {
+  const server = await listen();
+  t.teardown(() => server.close());
+  const statusFor = async (host: string) => {
+    const sent = request({ host: '127.0.0.1', port: server.port, path: '/text', headers: { host } });
+    sent.end();
+    const [response] = await once(sent, 'response');
+    response.resume();
+    return response.statusCode as number;
+  };
+  const own = ['127.0.0.1', '192.0.2.1:10249', '[fd00::1]:10249', '[::1]', 'localhost', 'LocalHost:80'];
+  for (const host of [...own, 'robot-7', 'ROBOT-7:10249', 'robot-7.local']) {
+    t.equal(await statusFor(host), 200, host);
+  }
+  for (const host of [
+    'evil.example',
+    'robot-7.evil.example:80',
+    '127.0.0.1.evil.example',
+    '[evil]',
+    'a:b:c',
+  ]) {
+    t.equal(await statusFor(host), 421, host);
+  }
 });
