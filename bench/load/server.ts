@@ -35,7 +35,7 @@ function watch(fd: number, handler: (fd: number) => void): void {
 }
 
 function listen(port: number, onConnection: (fd: number) => void): void {
-  const listener = listenStream({ address: '0.0.0.0', port, shared: false, freeBind: false });
+  const listener = listenStream({ address: '0.0.0.0', port, sharing: 'nobody', freeBind: false });
   startListening(listener);
   watch(listener, () => {
     for (let i = 0; i < ACCEPTS; i++) {

@@ -192,6 +192,11 @@ export class Daemon {
     };
   }
 
+  /** No proxy port may have the number of one of these. */
+  #ownPorts({ healthChecks }: Build): number[] {
+    return [...this.#servers, ...healthChecks].map(({ port }) => port);
+  }
+
   async #apply(objects: ObjectSet): Promise<void> {
     const startedMs = Date.now();
     this.#syncMetrics.received(startedMs);
@@ -202,7 +207,8 @@ export class Daemon {
     }
     const changes = countChanges(this.#build?.objects ?? NO_OBJECTS, objects);
     this.#build = build;
-    await Promise.all([this.#proxy.apply(build.snapshot), this.#healthChecks.update(build.healthChecks)]);
+    await this.#proxy.apply(build.snapshot, this.#ownPorts(build));
+    await this.#healthChecks.update(build.healthChecks);
     this.#lastUpdated = new Date();
     this.#syncMetrics.observe({ ...changes, startedMs, finishedMs: this.#lastUpdated.getTime() });
   }

@@ -9,20 +9,26 @@ import {
 import type { Admission } from '../dataplane/messages.js';
 import type { DataplanePortal, PortalListener } from '../dataplane/pool.js';
 import { NONE } from '../model/compact.js';
-import type { Portal } from '../model/portal.js';
+import type { Portal, Protocol, Vip } from '../model/portal.js';
 import type { Redirect, RedirectDriver } from '../redirect/driver.js';
-import { EACCES, EADDRINUSE, SysError } from '../sys/errno.js';
+import { EADDRINUSE, SysError } from '../sys/errno.js';
 import { type NodeAdmission, nodeAdmission } from './admission.js';
 import type { Capacity } from './capacity.js';
-import type { NodeAddresses } from './nodeaddresses.js';
+import {
+  explainOwnServer,
+  explainProxyPort,
+  explainRefusal,
+  hostPort,
+  type WantedListener,
+} from './listenfailure.js';
+import { type NodeAddresses, WILDCARD } from './nodeaddresses.js';
 import type { Placement, Placements } from './placement.js';
 import { PortRangeError, type ProxyPorts } from './proxyports.js';
+import type { PublicPorts } from './publicports.js';
 import type { PortalStatus } from './status.js';
 
 /** A proxy port in use by others is exchanged for another this often before the portal waits for its next retry. */
 const PORT_TRIES = 100;
-
-const NEEDS_CAPABILITY = 'ports below 1024 need the capability NET_BIND_SERVICE, or --redirect=iptables';
 
 /** What all portals of a node share. */
 export interface PortalContext {
@@ -34,16 +40,13 @@ export interface PortalContext {
   readonly bindAddress: { readonly IPv4: string; readonly IPv6: string };
   readonly nodeAddresses: NodeAddresses;
   readonly ports: ProxyPorts;
+  readonly publicPorts: PublicPorts;
   readonly placements: Placements;
   readonly capacity: Capacity;
   /** The slot of the portal with a key. */
   slotOf(key: string): number | undefined;
-}
-
-interface WantedListener {
-  readonly address: string;
-  readonly port: number;
-  readonly kind: 'proxyPort' | 'vip' | 'nodePort';
+  /** Whether some portal has this place among its VIPs. Looks at all. */
+  isVip(protocol: Protocol, place: Vip): boolean;
 }
 
 interface OpenListener extends PortalListener {
@@ -52,7 +55,12 @@ interface OpenListener extends PortalListener {
 }
 
 interface MissingListener {
-  readonly kind: WantedListener['kind'];
+  /** Null where there is no port to listen on. */
+  readonly wanted: WantedListener | null;
+  /** Whether another program is there. */
+  readonly isTaken: boolean;
+  /** Whether a proxy port is there, and moves. */
+  readonly isWaiting: boolean;
   /** Why, and what to do. */
   readonly message: string;
 }
@@ -61,14 +69,17 @@ const EVERYONE: NodeAdmission = { sources: null, insiders: null };
 
 /** A portal that exists on this node: its sockets, its place in the data plane and what is wrong with it. */
 export class ActivePortal {
-  /** What became of its redirect: the driver has not been given it, could not put it in place, or did. */
-  redirectState: 'missing' | 'refused' | 'inPlace' = 'missing';
+  /** What became of its redirect: the driver has not been given it, has another version of it, could not put it in place, or did. */
+  redirectState: 'missing' | 'outdated' | 'refused' | 'inPlace' = 'missing';
+  /** Of what it wants: the driver may be at an earlier one. */
+  redirectVersion = 0;
   #portal: Portal;
   #placement: Placement;
   #proxyPort: number | null = null;
   // Lists and not maps: they are short, and with thousands of portals a map in each is the most of the memory.
   #listeners: readonly OpenListener[] = NONE;
   #missing: readonly MissingListener[] = NONE;
+  #said: readonly MissingListener[] = NONE;
   #admission: NodeAdmission = EVERYONE;
 
   constructor(
@@ -90,7 +101,7 @@ export class ActivePortal {
 
   get state(): PortalStatus['state'] {
     if (!this.isSupported) return 'unsupported';
-    if (this.redirectState !== 'inPlace') return 'pending';
+    if (this.redirectState !== 'inPlace') return this.#isTaken ? 'taken' : 'pending';
     return this.#isEmpty ? 'no-endpoints' : 'serving';
   }
 
@@ -102,9 +113,11 @@ export class ActivePortal {
     return this.#missing.length === 0;
   }
 
-  /** Whether clients of the VIPs can be served or refused as they should: a NodePort may still be missing. */
+  /** Whether clients of any VIP can be served or refused as they should: others, and a NodePort, may still be missing. */
   get canRedirect(): boolean {
-    return this.isSupported && !this.#missing.some(({ kind }) => kind !== 'nodePort');
+    if (!this.isSupported || this.#missing.some(({ wanted }) => wanted === null || isProxyPort(wanted)))
+      return false;
+    return this.#portal.vips.length === 0 || this.#vipsServed().length > 0;
   }
 
   /** Whether its listeners or clients depend on the addresses that the node has. */
@@ -121,7 +134,9 @@ export class ActivePortal {
     this.#placement = placements.join(portal.service, portal.affinity !== null);
     placements.leave(before.service, before.affinity !== null);
     if (before.key !== portal.key) this.context.ports.rename(before.key, portal.key);
-    return before.key !== portal.key || !sameVips(before, portal);
+    const isAnother = before.key !== portal.key || !sameVips(before.vips, portal.vips);
+    if (isAnother) this.#outdate();
+    return isAnother;
   }
 
   /**
@@ -129,9 +144,9 @@ export class ActivePortal {
    * @returns whether there were any
    */
   closeListeners(): boolean {
-    const wanted = this.#wanted();
+    const kept = [...this.#wanted(), ...this.#left()];
     return this.#dropListeners(
-      ({ spec }) => spec.onlyWorker !== this.#placement || !wanted.some((one) => samePlace(one, spec)),
+      ({ spec }) => spec.onlyWorker !== this.#placement || !kept.some((one) => samePlace(one, spec)),
     );
   }
 
@@ -140,6 +155,7 @@ export class ActivePortal {
    * @returns whether the data plane must hear of it
    */
   openListeners(): boolean {
+    const served = this.#vipsServed();
     this.#missing = NONE;
     this.#takeProxyPort();
     let changed = this.closeListeners();
@@ -147,10 +163,33 @@ export class ActivePortal {
       if (this.#listeners.some(({ group }) => samePlace(group.spec, listener))) continue;
       changed = this.#open(listener) || changed;
     }
+    if (!sameVips(served, this.#vipsServed())) this.#outdate();
     if (this.#portal.affinity !== null) for (const { group } of this.#listeners) steer(group);
     changed = this.#admit() || changed;
     if (this.#isEmpty) this.#ignoreOutsiders();
     return changed;
+  }
+
+  /**
+   * Takes another proxy port, as clients of the node may use the one that it has. That stays open until nothing leads there: then
+   * {@link ProxyPorts.letGo}, and close it.
+   * @returns whether there is a new one to redirect to
+   */
+  movePort(): boolean {
+    const { ports } = this.context;
+    if (this.#proxyPort === null) {
+      ports.release(this.#portal);
+      return false;
+    }
+    try {
+      this.#proxyPort = ports.move(this.#portal);
+    } catch (error) {
+      if (!(error instanceof PortRangeError)) throw error;
+      return false;
+    }
+    this.#outdate();
+    this.openListeners();
+    return true;
   }
 
   /** Once the workers have endpoints, everyone may be heard again. */
@@ -166,7 +205,7 @@ export class ActivePortal {
   release(): void {
     this.#dropListeners(() => true);
     this.context.placements.leave(this.#portal.service, this.#portal.affinity !== null);
-    this.context.ports.release(this.#portal);
+    this.context.ports.leave(this.#portal.key);
   }
 
   forDataplane(): DataplanePortal {
@@ -194,10 +233,23 @@ export class ActivePortal {
     };
   }
 
+  /** What it wants now, to be given to the driver. */
   redirect(): Redirect {
-    const { key, service, portName, protocol, family, vips } = this.#portal;
+    const { key, service, portName, protocol, family } = this.#portal;
     const label = portName === '' ? service : `${service}:${portName}`;
-    return { id: key, label, protocol, family, vips, proxyPort: this.#proxyPort ?? 0 };
+    return {
+      id: key,
+      label,
+      protocol,
+      family,
+      vips: this.#vipsServed(),
+      proxyPort: this.#proxyPort ?? 0,
+    };
+  }
+
+  /** The driver has put a version in place, or was refused. Where another one is wanted by now, that changes nothing. */
+  redirected(version: number, isRefused: boolean): void {
+    if (version === this.redirectVersion) this.redirectState = isRefused ? 'refused' : 'inPlace';
   }
 
   status(): PortalStatus {
@@ -225,6 +277,14 @@ export class ActivePortal {
     return this.#missing.map(({ message }) => message);
   }
 
+  /** The {@link problems} that were not among what this returned before. @param isSettled whether those count that moves of proxy ports may end */
+  freshProblems(isSettled: boolean): string[] {
+    const known = this.#said;
+    const isKnown = ({ message }: MissingListener) => known.some((missing) => missing.message === message);
+    this.#said = this.#missing.filter((missing) => isSettled || !missing.isWaiting || isKnown(missing));
+    return this.#said.filter((missing) => !isKnown(missing)).map(({ message }) => message);
+  }
+
   /** @returns whether the data plane must hear of it */
   #admit(): boolean {
     const admission = nodeAdmission(this.#portal, this.context.capture);
@@ -249,8 +309,26 @@ export class ActivePortal {
       this.#proxyPort = ports.take(this.#portal);
     } catch (error) {
       if (!(error instanceof PortRangeError)) throw error;
-      this.#miss('proxyPort', error.message);
+      this.#miss(null, error.message);
     }
+  }
+
+  /** The driver has another version of the redirect, if any. */
+  #outdate(): void {
+    this.redirectVersion++;
+    if (this.redirectState !== 'missing') this.redirectState = 'outdated';
+  }
+
+  /** Whether other programs are all that keeps the VIPs from being served. */
+  get #isTaken(): boolean {
+    const missing = this.#missing.filter(({ wanted }) => wanted?.kind !== 'nodePort');
+    return missing.length > 0 && missing.every(({ isTaken }) => isTaken);
+  }
+
+  #vipsServed(): readonly Vip[] {
+    const { vips } = this.#portal;
+    const missing = this.#missing.flatMap(({ wanted }) => (wanted?.kind === 'vip' ? wanted : []));
+    return missing.length === 0 ? vips : vips.filter((vip) => !missing.some((one) => samePlace(one, vip)));
   }
 
   get #isEmpty(): boolean {
@@ -266,12 +344,21 @@ export class ActivePortal {
     return [...this.#wantedForVips(), ...this.#wantedNodePorts()];
   }
 
+  /** Where a VIP has the same place it comes first, as a redirect would. */
   #wantedNodePorts(): WantedListener[] {
-    const { nodePort, family } = this.#portal;
+    const { nodePort, family, protocol } = this.#portal;
     if (nodePort === null) return [];
-    return this.context.nodeAddresses
+    const wanted = this.context.nodeAddresses
       .of(family)
-      .map((address) => ({ address, port: nodePort, kind: 'nodePort' }));
+      .map((address) => ({ address, port: nodePort, kind: 'nodePort' as const }));
+    if (!this.#hasVipsBeside(nodePort)) return wanted;
+    return wanted.filter((one) => one.address === WILDCARD[family] || !this.context.isVip(protocol, one));
+  }
+
+  /** Whether a listener of one of our VIPs may have this port. */
+  #hasVipsBeside(nodePort: number): boolean {
+    const { capture, publicPorts } = this.context;
+    return capture === 'address' && publicPorts.isVipPort(this.#portal.protocol, nodePort);
   }
 
   #wantedForVips(): WantedListener[] {
@@ -282,17 +369,33 @@ export class ActivePortal {
     return [{ address: this.context.bindAddress[family], port: this.#proxyPort, kind: 'proxyPort' }];
   }
 
+  /** The proxy ports that it has moved from, as long as something may lead there. */
+  #left(): Vip[] {
+    const { ports, bindAddress } = this.context;
+    if (this.#isEmpty || !ports.hasLeft) return [];
+    return ports.leftBy(this.key).map((port) => ({ address: bindAddress[this.#portal.family], port }));
+  }
+
   /** @returns whether a socket was opened; else the reason is among the problems */
   #open(listener: WantedListener): boolean {
+    const { protocol, family } = this.#portal;
+    const owner = isProxyPort(listener)
+      ? undefined
+      : this.context.ports.ownerOf(protocol, family, listener.port);
+    if (owner !== undefined) {
+      this.#miss(listener, explainProxyPort(listener, protocol, owner), { isWaiting: true });
+      return false;
+    }
     try {
-      const group = listener.kind === 'proxyPort' ? this.#openProxyPort(listener) : this.#openGroup(listener);
-      const redirectedPort = listener.kind === 'proxyPort' && this.context.redirects ? group.spec.port : null;
+      const group = isProxyPort(listener) ? this.#openProxyPort(listener) : this.#openGroup(listener);
+      const redirectedPort = isProxyPort(listener) && this.context.redirects ? group.spec.port : null;
       this.#listeners = this.#listeners.concat({ group, redirectedPort, heard: null });
       this.context.capacity.listenersOpened(countOf(group));
       return true;
     } catch (error) {
-      if (!(error instanceof SysError || error instanceof PortRangeError)) throw error;
-      this.#miss(listener.kind, this.#explain(listener, error));
+      if (error instanceof PortRangeError) this.#miss(null, error.message);
+      else if (error instanceof SysError) this.#refused(listener, error);
+      else throw error;
       return false;
     }
   }
@@ -304,36 +407,41 @@ export class ActivePortal {
       } catch (error) {
         if (!(error instanceof SysError) || error.code !== EADDRINUSE || tries === PORT_TRIES) throw error;
         this.#proxyPort = this.context.ports.retake(this.#portal);
-        this.redirectState = 'missing';
+        this.#outdate();
       }
     }
   }
 
-  #openGroup({ address, port, kind }: WantedListener): ListenerGroup {
+  #openGroup(listener: WantedListener): ListenerGroup {
     const { protocol, family, affinity } = this.#portal;
     const spec: ListenerSpec = {
       protocol,
       family,
-      address,
-      port,
-      freeBind: kind === 'vip',
+      address: listener.address,
+      port: listener.port,
+      neighbours: this.#neighboursOf(listener),
+      freeBind: listener.kind === 'vip',
       steered: affinity !== null,
       onlyWorker: this.#placement,
     };
     return openListeners(spec, this.context.workers);
   }
 
-  #explain({ address, port, kind }: WantedListener, error: SysError | PortRangeError): string {
-    if (error instanceof PortRangeError) return error.message;
-    const place = `${hostPort(address, port)}/${this.#portal.protocol}`;
-    if (error.code === EACCES) return `cannot listen on ${place}: ${NEEDS_CAPABILITY}; trying again`;
-    if (error.code !== EADDRINUSE) return `cannot listen on ${place}: ${error.message}; trying again`;
-    const what = kind === 'nodePort' ? 'NodePort' : kind === 'vip' ? 'VIP' : 'proxy port';
-    return `${what} ${place} is taken by another program; stop it (ss -lntup shows it) or change the Service; trying again`;
+  #neighboursOf({ kind, port }: WantedListener): ListenerSpec['neighbours'] {
+    if (kind === 'vip') return 'any';
+    return kind === 'nodePort' && this.#hasVipsBeside(port) ? 'own' : 'none';
   }
 
-  #miss(kind: WantedListener['kind'], message: string): void {
-    this.#missing = [...this.#missing, { kind, message }];
+  #refused(listener: WantedListener, error: SysError): void {
+    const { protocol } = this.#portal;
+    const isTaken = error.code === EADDRINUSE;
+    const isOwn = isTaken && this.context.publicPorts.isOwn(protocol, listener.port);
+    const message = isOwn ? explainOwnServer(listener, protocol) : explainRefusal(listener, protocol, error);
+    this.#miss(listener, message, { isTaken });
+  }
+
+  #miss(wanted: WantedListener | null, message: string, { isTaken = false, isWaiting = false } = {}): void {
+    this.#missing = [...this.#missing, { wanted, message, isTaken, isWaiting }];
   }
 
   /** @returns whether there were any */
@@ -346,23 +454,18 @@ export class ActivePortal {
   }
 }
 
-type Place = Pick<ListenerSpec, 'address' | 'port'>;
-
-function samePlace(a: Place, b: Place): boolean {
-  return a.port === b.port && a.address === b.address;
+function isProxyPort({ kind }: WantedListener): boolean {
+  return kind === 'proxyPort';
 }
 
-function hostPort(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+function samePlace(a: Vip, b: Vip): boolean {
+  return a.port === b.port && a.address === b.address;
 }
 
 function countOf(group: ListenerGroup): number {
   return group.fds.filter((fd) => fd !== null).length;
 }
 
-function sameVips(a: Portal, b: Portal): boolean {
-  return (
-    a.vips.length === b.vips.length &&
-    a.vips.every((vip, index) => vip.address === b.vips[index].address && vip.port === b.vips[index].port)
-  );
+function sameVips(a: readonly Vip[], b: readonly Vip[]): boolean {
+  return a === b || (a.length === b.length && a.every((vip, index) => samePlace(vip, b[index])));
 }

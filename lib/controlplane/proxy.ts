@@ -1,8 +1,9 @@
 import { EventEmitter } from 'node:events';
 import { probeSteering } from '../dataplane/listeners.js';
 import { Dataplane, type DataplaneOptions } from '../dataplane/pool.js';
+import { NONE } from '../model/compact.js';
 import { diffSnapshots } from '../model/diff.js';
-import type { Family, Portal, Snapshot } from '../model/portal.js';
+import type { Family, Portal, Protocol, Snapshot, Vip } from '../model/portal.js';
 import type { Problem } from '../model/problem.js';
 import { type RedirectDriver, RedirectError } from '../redirect/driver.js';
 import { raiseDescriptorLimit } from '../sys/limits.js';
@@ -15,6 +16,7 @@ import { NodeLock } from './nodelock.js';
 import type { ProxyOptions } from './options.js';
 import { Placements } from './placement.js';
 import { ProxyPorts } from './proxyports.js';
+import { PublicPorts } from './publicports.js';
 import { PORTS_FILE, StateDir } from './statedir.js';
 import type { PortalCounters, PortalStatus, ProxyStatus } from './status.js';
 import { Turns } from './turns.js';
@@ -45,7 +47,10 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   readonly #timers: NodeJS.Timeout[] = [];
   #current: Snapshot = new Map();
   #desired: Snapshot = new Map();
+  #ownPorts: readonly number[] = NONE;
   #firstState = true;
+  /** Whether clients of the node may know a number by now that is a portal's proxy port. */
+  #portsMayClash = false;
   #nextRun: Promise<void> | null = null;
   readonly #turns = new Turns();
   readonly #driverTurns = new Turns();
@@ -78,7 +83,10 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     dataplane.on('failed', (error) => this.emit('failed', error));
     const retryPeriod = Math.min(RETRY_PERIOD, options.syncPeriodMs);
     this.#every(options.syncPeriodMs, () => this.#logged(this.#audit()));
-    this.#every(retryPeriod, () => this.#exclusively(() => this.#retry()));
+    this.#every(retryPeriod, async () => {
+      await this.#exclusively(() => this.#retry());
+      await this.#logged(this.#clearPorts());
+    });
   }
 
   /**
@@ -112,17 +120,28 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     }
   }
 
-  /** Makes a snapshot the desired state; resolves when it, or a newer one, is in effect as far as it can be. @throws Error if workers broke */
-  apply(snapshot: Snapshot): Promise<void> {
+  /**
+   * Makes a snapshot the desired state; resolves when it, or a newer one, is in effect as far as it can be.
+   * @param ownPorts TCP ports of this node that the program answers on beside the portals'
+   * @throws Error if workers broke
+   */
+  apply(snapshot: Snapshot, ownPorts: readonly number[] = NONE): Promise<void> {
     this.#desired = snapshot;
+    this.#ownPorts = ownPorts;
     this.#nextRun ??= this.#backlog.during(async () => {
-      const { redirected } = await this.#turns.take(() => {
+      await this.#change(() => {
         this.#nextRun = null;
         return this.#reconcile();
       });
-      await redirected;
+      await this.#clearPorts();
     });
     return this.#nextRun;
+  }
+
+  /** Resolves when the driver has done its part too. */
+  async #change(work: () => Promise<Underway>): Promise<void> {
+    const { redirected } = await this.#turns.take(work);
+    await redirected;
   }
 
   /** For how long the node has been behind the desired state, or behind an audit that cannot be made, ms. */
@@ -229,8 +248,10 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     const desired = this.#desired;
     if (this.#firstState) this.#context.ports.keepOnly(desired);
     this.#firstState = false;
-    const { added, changed, removed } = diffSnapshots(this.#current, desired);
+    const diff = diffSnapshots(this.#current, desired);
+    const { added, changed, removed } = diff;
     this.#current = desired;
+    if (this.#context.publicPorts.update(diff, this.#ownPorts)) this.#portsMayClash = true;
     const wantedSoon = new Set(added.flatMap(({ vips }) => vips.map(({ address }) => address)));
     const isLeaving = ({ vips }: Portal) => !vips.some(({ address }) => wantedSoon.has(address));
     const leaving = removed.filter(isLeaving).map(({ key }) => key);
@@ -242,19 +263,54 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
       .map(({ active }) => active);
     const touched = updated.map(({ active }) => active);
     await this.#vacate(touched, slots);
-    for (const active of touched) this.#openListeners(active);
+    for (const active of touched) active.openListeners();
     for (const portal of added) {
       const active = this.#create(portal);
-      this.#openListeners(active);
+      active.openListeners();
       touched.push(active);
       redirectsChanged.push(active);
     }
+    this.#report(touched);
     const stale = [...removed, ...changed.map(({ before }) => before)].map(({ key }) => key);
     return this.#put(
       touched,
       redirectsChanged,
       stale.filter((key) => !leaving.includes(key) && !desired.has(key)),
     );
+  }
+
+  /**
+   * A proxy port that clients of the node know from now on is given up: the portal listens on another one too, its redirect leads
+   * there, the old one closes, and then those that wait for it open.
+   */
+  async #clearPorts(): Promise<void> {
+    if (this.#portsMayClash) await this.#change(() => this.#moveProxyPorts());
+    if (this.#context.ports.hasLeft) await this.#change(() => this.#openLeftPorts());
+  }
+
+  async #moveProxyPorts(): Promise<Underway> {
+    const { ports } = this.#context;
+    const moving = ports.exposed().flatMap((key) => this.#portals.get(key) ?? []);
+    const moved = moving.filter((active) => active.movePort());
+    this.#portsMayClash = ports.exposed().length > 0;
+    if (this.#portsMayClash) this.#report(this.#portals.values(), true);
+    return moved.length > 0 ? this.#put(moved, moved, []) : DONE;
+  }
+
+  async #openLeftPorts(): Promise<Underway> {
+    const left = this.#context.ports.letGo((key) => this.#leadsAway(key));
+    const moved = left.flatMap((key) => this.#portals.get(key) ?? []);
+    await this.#vacate(moved, []);
+    const waiting = [...this.#portals.values()].filter((active) => !active.isComplete);
+    const opened = waiting.filter((active) => active.openListeners());
+    this.#report(waiting, true);
+    return opened.length > 0 ? this.#put(opened, [], []) : DONE;
+  }
+
+  /** Whether no redirect leads to the port any more that the portal with this key had, or has beside another. */
+  #leadsAway(key: string): boolean {
+    const active = this.#portals.get(key);
+    return active === undefined ? this.#lastRedirectFailure === '' : active.redirectState === 'inPlace';
   }
 
   /**
@@ -316,8 +372,11 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     const isMissing = ({ redirectState }: ActivePortal) => redirectState !== 'inPlace';
     const moved = touched.filter((active) => isMissing(active) && !redirectsChanged.includes(active));
     const wanted = [...redirectsChanged, ...moved].filter((active) => active.canRedirect);
-    const isIdle = wanted.length === 0 && stale.length === 0;
-    const redirected = isIdle ? listening : this.#redirectTo(wanted, stale, listening);
+    const lost = touched.filter((active) => active.redirectState === 'outdated' && !active.canRedirect);
+    for (const active of lost) active.redirectState = 'missing';
+    const gone = [...stale, ...lost.map(({ key }) => key)];
+    const isIdle = wanted.length === 0 && gone.length === 0;
+    const redirected = isIdle ? listening : this.#redirectTo(wanted, gone, listening);
     // It fails as listening does.
     redirected.catch(() => undefined);
     await listening;
@@ -330,9 +389,10 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     listening: Promise<void>,
   ): Promise<void> {
     const set = wanted.map((active) => active.redirect());
+    const versions = wanted.map(({ redirectVersion }) => redirectVersion);
     const failure = await this.#redirect({ set, remove: stale }, listening);
     for (const [index, active] of wanted.entries()) {
-      active.redirectState = failure?.concerns(set[index]!.id) ? 'refused' : 'inPlace';
+      active.redirected(versions[index]!, failure?.concerns(set[index]!.id) ?? false);
     }
   }
 
@@ -343,15 +403,15 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     for (const active of touched) active.hearEveryone();
   }
 
-  #openListeners(active: ActivePortal): boolean {
-    const before = active.problems();
-    const changed = active.openListeners();
-    const { key, service } = active.portal;
-    for (const message of active.problems().filter((problem) => !before.includes(problem))) {
-      this.#options.log.warn({ portal: key }, message);
-      this.emit('problem', { object: `Service ${service}`, message });
+  /** Says what cannot be had now, once. @param isSettled whether proxy ports have moved as far as they can */
+  #report(touched: Iterable<ActivePortal>, isSettled = false): void {
+    for (const active of touched) {
+      const { key, service } = active.portal;
+      for (const message of active.freshProblems(isSettled)) {
+        this.#options.log.warn({ portal: key }, message);
+        this.emit('problem', { object: `Service ${service}`, message });
+      }
     }
-    return changed;
   }
 
   /**
@@ -416,9 +476,9 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   async #retry(): Promise<void> {
     if (this.#stopping) return;
     await this.#savePorts();
-    const changed = [...this.#portals.values()].filter(
-      (active) => (!active.isComplete || active.followsNode) && this.#openListeners(active),
-    );
+    const retried = [...this.#portals.values()].filter((active) => !active.isComplete || active.followsNode);
+    const changed = retried.filter((active) => active.openListeners());
+    this.#report(retried);
     if (changed.length === 0) return;
     const { redirected } = await this.#put(changed, [], []);
     this.#logged(redirected);
@@ -452,6 +512,8 @@ async function portalContext(
   driver: RedirectDriver,
   portals: ReadonlyMap<string, ActivePortal>,
 ): Promise<PortalContext> {
+  const publicPorts = new PublicPorts();
+  const saved = driver.capture === 'port' ? await state.read(PORTS_FILE) : null;
   return {
     workers: options.workers,
     capture: driver.capture,
@@ -459,9 +521,17 @@ async function portalContext(
     unsupported: driver.unsupported,
     bindAddress: options.bindAddress,
     nodeAddresses: options.nodeAddresses,
-    ports: new ProxyPorts(options.proxyPortRange, await state.read(PORTS_FILE)),
+    ports: new ProxyPorts(options.proxyPortRange, saved, publicPorts),
+    publicPorts,
     placements: new Placements(options.workers, probeSteering(), capacity),
     capacity,
     slotOf: (key) => portals.get(key)?.slot,
+    isVip: (protocol, place) => [...portals.values()].some(({ portal }) => hasVip(portal, protocol, place)),
   };
+}
+
+function hasVip(portal: Portal, protocol: Protocol, { address, port }: Vip): boolean {
+  return (
+    portal.protocol === protocol && portal.vips.some((vip) => vip.port === port && vip.address === address)
+  );
 }

@@ -1,10 +1,17 @@
 import type { Family, Portal, Protocol } from '../model/portal.js';
+import type { PublicPorts } from './publicports.js';
 
 /** More portals than ports. */
 export class PortRangeError extends Error {}
 
 /** A port number and the portal that owns it. */
 type Owners = Map<number, string>;
+
+interface LeftPort {
+  /** The portal's. */
+  readonly key: string;
+  readonly port: number;
+}
 
 /** What {@link ProxyPorts} keeps between runs: portal key → port. */
 export type SavedPorts = Readonly<Record<string, number>>;
@@ -15,18 +22,24 @@ export type SavedPorts = Readonly<Record<string, number>>;
  * Ports are taken from the top of the range downwards and around: a port that was given back is used again as late as
  * possible, since UDP clients whose conntrack entries still point at it would meet a stranger. TCP and UDP, and the
  * two families, have port numbers of their own.
+ *
+ * A number that clients of the node know (see {@link PublicPorts}) is never given away. A portal that has one already, as the
+ * NodePort came later, moves: it has both until its redirect leads to the new one.
  */
 export class ProxyPorts {
   /** An object and no map: it is written down, whole, with every portal that comes or goes. */
   readonly #ports: Record<string, number> = Object.create(null);
   readonly #owners = new Map<string, Owners>();
   readonly #cursors = new Map<string, number>();
+  /** What portals have moved from and not let go of yet. */
+  #left: readonly LeftPort[] = [];
   /** Whether something changed since the last {@link saved}. */
   dirty = false;
 
   constructor(
     readonly range: { readonly first: number; readonly last: number },
     saved: unknown,
+    readonly publicPorts: Pick<PublicPorts, 'isNodes'>,
   ) {
     for (const [key, port] of Object.entries(validated(saved))) {
       const space = spaceOfKey(key);
@@ -51,14 +64,62 @@ export class ProxyPorts {
     return next;
   }
 
+  /** The key of the portal that has this port, if any: nobody else may listen there. */
+  ownerOf(protocol: Protocol, family: Family, port: number): string | undefined {
+    return this.#ownersOf(spaceOf({ protocol, family })).get(port);
+  }
+
+  /** Keys of the portals whose ports have become known to clients of the node. Looks at all. */
+  exposed(): string[] {
+    const isExposed = (key: string) => this.publicPorts.isNodes(protocolOfKey(key), this.#ports[key]);
+    return Object.keys(this.#ports).filter(isExposed);
+  }
+
+  /** Gives the portal another port; it keeps the one before until {@link letGo}. @throws as take */
+  move(portal: Portal): number {
+    const left = this.#ports[portal.key];
+    const next = this.#next(portal);
+    this.#left = this.#left.concat({ key: portal.key, port: left });
+    return next;
+  }
+
+  /** What a portal has moved from and not let go of yet. */
+  leftBy(key: string): number[] {
+    return this.#left.filter((left) => left.key === key).map(({ port }) => port);
+  }
+
+  /** The portal goes: its port stays taken until {@link letGo}, as something may lead there still. */
+  leave(key: string): void {
+    const port = this.#ports[key];
+    if (port === undefined) return;
+    delete this.#ports[key];
+    this.#left = this.#left.concat({ key, port });
+    this.dirty = true;
+  }
+
+  /** Whether there is anything to {@link letGo} of. */
+  get hasLeft(): boolean {
+    return this.#left.length > 0;
+  }
+
+  /** Gives up the left ports of the portals of which nothing leads there any more. @returns the portals' keys */
+  letGo(isDone: (key: string) => boolean): string[] {
+    const done = this.#left.filter(({ key }) => isDone(key));
+    this.#left = this.#left.filter((left) => !done.includes(left));
+    for (const { key, port } of done) this.#ownersOf(spaceOfKey(key)).delete(port);
+    return done.map(({ key }) => key);
+  }
+
   /** The portal has another key now and keeps its port. */
   rename(before: string, after: string): void {
     const port = this.#ports[before];
     if (port === undefined) return;
     delete this.#ports[before];
     this.#own(spaceOfKey(after), after, port);
+    this.#left = this.#left.map((left) => (left.key === before ? { ...left, key: after } : left));
   }
 
+  /** The port is free at once. */
   release(portal: Pick<Portal, 'key'>): void {
     const port = this.#ports[portal.key];
     if (port === undefined) return;
@@ -67,9 +128,9 @@ export class ProxyPorts {
     this.dirty = true;
   }
 
-  /** Forgets what an earlier run had and this one does not. */
+  /** What an earlier run had and this one does not is left, see {@link leave}: its rules may be there. */
   keepOnly(keys: { has(key: string): boolean }): void {
-    for (const key of Object.keys(this.#ports)) if (!keys.has(key)) this.release({ key });
+    for (const key of Object.keys(this.#ports)) if (!keys.has(key)) this.leave(key);
   }
 
   /** All ports, to be written down at once: the object changes with them. */
@@ -86,6 +147,7 @@ export class ProxyPorts {
     for (let tries = first; tries <= last; tries++) {
       port = port <= first ? last : port - 1;
       if (owners.has(port) || isOwnVip(portal, port)) continue;
+      if (this.publicPorts.isNodes(portal.protocol, port)) continue;
       this.#cursors.set(space, port);
       this.#own(space, portal.key, port);
       return port;
@@ -124,6 +186,10 @@ function spaceOf({ protocol, family }: { protocol: Protocol; family: Family }): 
 /** A portal's key ends in its protocol and family. */
 function spaceOfKey(key: string): string {
   return key.split('/').slice(-2).join('/');
+}
+
+function protocolOfKey(key: string): Protocol {
+  return key.split('/').at(-2) as Protocol;
 }
 
 function validated(saved: unknown): SavedPorts {

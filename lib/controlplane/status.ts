@@ -10,8 +10,11 @@ export interface PortalStatus extends PortalName, Pick<Portal, 'vips' | 'nodePor
   readonly proxyPort: number | null;
   /** `address:port` of each endpoint. */
   readonly endpoints: readonly string[];
-  /** `unsupported`: the redirect driver cannot serve the family on this node; `pending`: it is tried again. */
-  readonly state: 'serving' | 'pending' | 'no-endpoints' | 'unsupported';
+  /**
+   * `unsupported`: the redirect driver cannot serve the family on this node; `taken`: another program listens where the VIPs should
+   * be served; `pending`: anything else that is amiss. The last two are tried again.
+   */
+  readonly state: 'serving' | 'pending' | 'taken' | 'no-endpoints' | 'unsupported';
   readonly problems: readonly string[];
 }
 

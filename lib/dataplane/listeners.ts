@@ -1,7 +1,15 @@
 import type { Family, Protocol } from '../model/portal.js';
 import { AF_INET, AF_INET6 } from '../sys/constants.js';
+import { EADDRINUSE, SysError } from '../sys/errno.js';
 import { ignoreAllBut, ignoreNobody } from '../sys/filter.js';
-import { closeSocket, listenDatagram, listenStream, startListening } from '../sys/socket.js';
+import { canOwnPorts } from '../sys/portowner.js';
+import {
+  closeSocket,
+  type ListenOptions,
+  listenDatagram,
+  listenStream,
+  startListening,
+} from '../sys/socket.js';
 import { steerByClientAddress } from '../sys/steering.js';
 import { UDP_BUFFER_SIZE } from './udp/endpointsocket.js';
 
@@ -11,6 +19,8 @@ export interface ListenerSpec {
   readonly family: Family;
   readonly address: string;
   readonly port: number;
+  /** Whose listeners of other addresses the port's number may also have. */
+  readonly neighbours: Neighbours;
   /** Binds although the node does not have the address (yet). */
   readonly freeBind: boolean;
   /** Whether a client must always meet the same worker (ClientIP affinity). */
@@ -18,6 +28,25 @@ export interface ListenerSpec {
   /** One worker's index to listen in that one only, where descriptors are too few for all; else null. */
   readonly onlyWorker: number | null;
 }
+
+/**
+ * The kernel prefers a listener of one address to one of all addresses, so the two can have the same port. Among the listeners of
+ * one place it mixes, and then half of the clients meet a stranger.
+ *
+ * - `none`: the port's number is the listener's alone.
+ * - `own`: this program's listeners of single addresses.
+ * - `any`: also other programs' listeners of all addresses, where they agree (SO_REUSEPORT).
+ */
+export type Neighbours = 'none' | 'own' | 'any';
+
+type Sharing = ListenOptions['sharing'];
+
+/** Tried in turn. What belongs to the user stands beside other programs' listeners; what belongs to the program is safe from them. */
+const SHARING: Readonly<Record<Neighbours, readonly Sharing[]>> = {
+  none: ['program'],
+  own: ['program', 'user'],
+  any: ['user', 'program'],
+};
 
 /** Open sockets of one {@link ListenerSpec}: `fds[w]` belongs to worker w, or is null. */
 export interface ListenerGroup {
@@ -30,17 +59,38 @@ export interface ListenerGroup {
  * @throws SysError, EADDRINUSE above all; nothing stays open then
  */
 export function openListeners(spec: ListenerSpec, workers: number): ListenerGroup {
-  if (spec.onlyWorker !== null || workers === 1) return openAlone(spec, workers);
-  const fds: number[] = [];
+  const [first, second] = SHARING[spec.neighbours];
   try {
-    for (let worker = 0; worker < workers; worker++) fds.push(openOne(spec, true));
+    return openGroup(spec, workers, first);
   } catch (error) {
-    fds.forEach(closeSocket);
+    if (second === undefined || !(error instanceof SysError) || error.code !== EADDRINUSE) throw error;
+    return openGroup(spec, workers, second);
+  }
+}
+
+function openGroup(spec: ListenerSpec, workers: number, wanted: Sharing): ListenerGroup {
+  const sharing = possible(wanted, spec);
+  const fds = new Array<number | null>(workers).fill(null);
+  const own = spec.onlyWorker === null ? fds.keys() : [spec.onlyWorker];
+  try {
+    for (const worker of own) fds[worker] = openOne(spec, sharing);
+  } catch (error) {
+    for (const fd of fds) if (fd !== null) closeSocket(fd);
     throw error;
   }
   const group = { spec, fds };
   if (spec.steered) steer(group);
   return group;
+}
+
+let owning: boolean | undefined;
+
+/** Without the right to own ports, at least nobody else may be there at this moment. @throws SysError with EADDRINUSE */
+function possible(sharing: Sharing, spec: ListenerSpec): Sharing {
+  owning ??= canOwnPorts();
+  if (sharing !== 'program' || owning) return sharing;
+  closeSocket(openOne(spec, 'nobody'));
+  return 'user';
 }
 
 /** Makes the workers' sockets of a group be chosen by client address; one alone needs no choice. */
@@ -62,7 +112,7 @@ export function setFilter({ fds }: ListenerGroup, heard: readonly string[] | nul
 /** Whether this kernel can choose a worker by client address (Linux 4.6). */
 export function probeSteering(): boolean {
   const fd = listenDatagram(
-    { address: '127.0.0.1', port: 0, shared: true, freeBind: false },
+    { address: '127.0.0.1', port: 0, sharing: 'user', freeBind: false },
     UDP_BUFFER_SIZE,
   );
   try {
@@ -72,14 +122,8 @@ export function probeSteering(): boolean {
   }
 }
 
-function openAlone(spec: ListenerSpec, workers: number): ListenerGroup {
-  const chosen = spec.onlyWorker ?? 0;
-  const fd = openOne(spec, false);
-  return { spec, fds: Array.from({ length: workers }, (_, worker) => (worker === chosen ? fd : null)) };
-}
-
-function openOne({ protocol, address, port, freeBind }: ListenerSpec, shared: boolean): number {
-  const options = { address, port, freeBind, shared };
+function openOne({ protocol, address, port, freeBind }: ListenerSpec, sharing: Sharing): number {
+  const options = { address, port, freeBind, sharing };
   if (protocol === 'UDP') return listenDatagram(options, UDP_BUFFER_SIZE);
   const fd = listenStream(options);
   try {

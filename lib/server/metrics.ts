@@ -206,7 +206,13 @@ function labelsOf(portal: PortalCounters): Record<(typeof LABELS)[number], strin
   return { namespace, service, port: portal.portName, protocol: portal.protocol, family: portal.family };
 }
 
-const STATES: readonly PortalStatus['state'][] = ['serving', 'pending', 'no-endpoints', 'unsupported'];
+const STATES: readonly PortalStatus['state'][] = [
+  'serving',
+  'pending',
+  'taken',
+  'no-endpoints',
+  'unsupported',
+];
 
 function registerPortalStates(registry: Registry, source: MetricsSource): void {
   const gauge = new Gauge({

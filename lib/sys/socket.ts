@@ -37,6 +37,7 @@ import {
 import { checked } from './errno.js';
 import * as libc from './libc.js';
 import { Memory } from './memory.js';
+import { ownPort } from './portowner.js';
 import { SOCKADDR_SIZE, SocketAddress } from './sockaddr.js';
 
 const OPEN_FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC;
@@ -185,8 +186,11 @@ export function localAddress(fd: number): SocketAddress {
 export interface ListenOptions {
   readonly address: string;
   readonly port: number;
-  /** Several sockets of this process share the port; see `lib/sys/steering.ts`. */
-  readonly shared: boolean;
+  /**
+   * Who may listen on the same port: nobody else; other sockets of the same user that agree to it (SO_REUSEPORT); or sockets
+   * of this program only, see {@link ownPort}.
+   */
+  readonly sharing: 'nobody' | 'user' | 'program';
   /** Binds an address that the node does not have yet. */
   readonly freeBind: boolean;
 }
@@ -214,14 +218,15 @@ export function listenDatagram(options: ListenOptions, bufferSize: number): numb
 
 function openBound(
   type: typeof SOCK_STREAM | typeof SOCK_DGRAM,
-  { address, port, shared, freeBind }: ListenOptions,
+  { address, port, sharing, freeBind }: ListenOptions,
   prepare: (fd: number, family: number) => void,
 ): number {
   const local = bound.set(address, port);
   const fd = checked('socket', libc.socket(local.family, type | OPEN_FLAGS, 0));
   try {
     if (type === SOCK_STREAM) requireOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    if (shared) requireOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (sharing !== 'nobody') requireOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
+    if (sharing === 'program') ownPort(fd);
     if (local.family === AF_INET6) requireOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
     if (freeBind) setFreeBind(fd, local.family);
     prepare(fd, local.family);

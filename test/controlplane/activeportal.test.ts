@@ -4,12 +4,13 @@ import { Capacity } from '../../lib/controlplane/capacity.js';
 import { NodeAddresses } from '../../lib/controlplane/nodeaddresses.js';
 import { Placements } from '../../lib/controlplane/placement.js';
 import { ProxyPorts } from '../../lib/controlplane/proxyports.js';
+import { PublicPorts } from '../../lib/controlplane/publicports.js';
 import type { Portal } from '../../lib/model/portal.js';
 import { closeSocket, listenStream, localAddress, startListening } from '../../lib/sys/socket.js';
 
 /** A listener of somebody else's on a free port of the loopback address. */
 function occupy(t: Test): number {
-  const fd = listenStream({ address: '127.0.0.1', port: 0, shared: false, freeBind: false });
+  const fd = listenStream({ address: '127.0.0.1', port: 0, sharing: 'nobody', freeBind: false });
   startListening(fd);
   t.teardown(() => closeSocket(fd));
   return localAddress(fd).port;
@@ -34,6 +35,7 @@ const PORTAL: Portal = {
 function activePortal(t: Test, range: { first: number; last: number }): ActivePortal {
   const capacity = new Capacity(100_000);
   capacity.listenersOpened(50_000);
+  const publicPorts = new PublicPorts();
   const active = new ActivePortal(PORTAL, 1, {
     workers: 2,
     capture: 'port',
@@ -41,10 +43,12 @@ function activePortal(t: Test, range: { first: number; last: number }): ActivePo
     unsupported: new Map(),
     bindAddress: { IPv4: '127.0.0.1', IPv6: '::1' },
     nodeAddresses: new NodeAddresses([]),
-    ports: new ProxyPorts(range, null),
+    ports: new ProxyPorts(range, null, publicPorts),
+    publicPorts,
     placements: new Placements(2, true, capacity),
     capacity,
     slotOf: () => undefined,
+    isVip: () => false,
   });
   t.teardown(() => descriptors(active).forEach(closeSocket));
   return active;

@@ -21,8 +21,13 @@ function portal(name: string, protocol: Protocol = 'TCP', vipPort = 80): Portal 
   };
 }
 
+/** Ports where NodePorts have these numbers. */
+function portsOf(saved: unknown, nodePorts: readonly number[] = []): ProxyPorts {
+  return new ProxyPorts(RANGE, saved, { isNodes: (_, port) => nodePorts.includes(port) });
+}
+
 t.test('a portal keeps its port, and a restart keeps it too', async (t) => {
-  const ports = new ProxyPorts(RANGE, null);
+  const ports = portsOf(null);
   const taken = ['a', 'b'].map((name) => ports.take(portal(name)));
   t.same(taken, [20_003, 20_002], 'from the top');
   t.equal(ports.take(portal('a')), 20_003);
@@ -30,18 +35,18 @@ t.test('a portal keeps its port, and a restart keeps it too', async (t) => {
   const saved = JSON.parse(JSON.stringify(ports.saved()));
   t.notOk(ports.dirty);
 
-  const next = new ProxyPorts(RANGE, saved);
+  const next = portsOf(saved);
   t.equal(next.take(portal('c')), 20_001, 'a new portal does not get what others had');
   t.same([next.take(portal('b')), next.take(portal('a'))], [20_002, 20_003]);
 });
 
 t.test('TCP and UDP have ports of their own', async (t) => {
-  const ports = new ProxyPorts(RANGE, null);
+  const ports = portsOf(null);
   t.equal(ports.take(portal('dns', 'TCP')), ports.take(portal('dns', 'UDP')));
 });
 
 t.test('a port that was given back is used again as late as possible', async (t) => {
-  const ports = new ProxyPorts(RANGE, null);
+  const ports = portsOf(null);
   ports.take(portal('a'));
   ports.release(portal('a'));
   const later = ['b', 'c', 'd', 'e'].map((name) => ports.take(portal(name)));
@@ -52,14 +57,53 @@ t.test('a port that was given back is used again as late as possible', async (t)
 });
 
 t.test('a port in use by others is exchanged', async (t) => {
-  const ports = new ProxyPorts(RANGE, null);
+  const ports = portsOf(null);
   t.equal(ports.take(portal('a')), 20_003);
   t.equal(ports.retake(portal('a')), 20_002);
   t.equal(ports.take(portal('a')), 20_002);
 });
 
+t.test('a number that clients of the node know is never given away', async (t) => {
+  const ports = portsOf(null, [20_003, 20_001]);
+  t.same([ports.take(portal('a')), ports.take(portal('b'))], [20_002, 20_000]);
+  t.throws(() => ports.take(portal('c')), /are in use/);
+});
+
+t.test('a portal whose port becomes known has two until it lets go of the old one', async (t) => {
+  const nodePorts: number[] = [];
+  const ports = portsOf({ [portal('a').key]: 20_001 }, nodePorts);
+  t.same(ports.exposed(), []);
+  nodePorts.push(20_001);
+  t.equal(ports.take(portal('a')), 20_001, 'rules may lead there');
+  t.same(ports.exposed(), [portal('a').key]);
+  t.equal(ports.move(portal('a')), 20_000);
+  t.same(ports.exposed(), []);
+  t.equal(ports.take(portal('a')), 20_000);
+  t.same(ports.leftBy(portal('a').key), [20_001]);
+  t.equal(ports.ownerOf('TCP', 'IPv4', 20_001), portal('a').key, 'still its own');
+  t.same(
+    ports.letGo(() => false),
+    [],
+  );
+  t.same(
+    ports.letGo(() => true),
+    [portal('a').key],
+  );
+  t.equal(ports.ownerOf('TCP', 'IPv4', 20_001), undefined);
+  t.same(ports.saved(), { [portal('a').key]: 20_000 });
+});
+
+t.test('the port of a portal that goes stays taken until nothing leads there', async (t) => {
+  const ports = portsOf(null);
+  for (const name of ['a', 'b', 'c', 'd']) ports.take(portal(name));
+  ports.leave(portal('b').key);
+  t.throws(() => ports.take(portal('e')), /are in use/);
+  ports.letGo((key) => key === portal('b').key);
+  t.equal(ports.take(portal('e')), 20_002);
+});
+
 t.test("a portal's proxy port is never its service port, not even after a change", async (t) => {
-  const ports = new ProxyPorts(RANGE, null);
+  const ports = portsOf(null);
   t.equal(ports.take(portal('a', 'TCP', 20_003)), 20_002);
   t.equal(ports.take(portal('a', 'TCP', 20_002)), 20_001);
 });
@@ -73,10 +117,10 @@ t.test('what an earlier run left is checked before it is believed', async (t) =>
     [key('d')]: 'x',
     [key('e')]: 20_000.5,
   };
-  const ports = new ProxyPorts(RANGE, saved);
+  const ports = portsOf(saved);
   t.same(ports.saved(), { [key('a')]: 20_001 }, 'twice the same, out of range, no number');
   for (const damaged of [null, 7, 'ports', []]) {
-    t.same(new ProxyPorts(RANGE, damaged).saved(), {}, JSON.stringify(damaged));
+    t.same(portsOf(damaged).saved(), {}, JSON.stringify(damaged));
   }
   ports.keepOnly(new Set([key('z')]));
   t.same(ports.saved(), {}, 'portals that are gone');

@@ -7,6 +7,7 @@ export const LISTENER: ListenerSpec = {
   family: 'IPv4',
   address: '127.0.0.1',
   port: 0,
+  neighbours: 'none',
   freeBind: false,
   steered: false,
   onlyWorker: null,

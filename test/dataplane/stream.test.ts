@@ -23,7 +23,7 @@ const ANSWER = 'the whole answer';
 
 /** Two ends of a TCP connection of this machine with itself. */
 function connection(t: Test): readonly [here: number, there: number] {
-  const listener = listenStream({ address: '127.0.0.1', port: 0, shared: false, freeBind: false });
+  const listener = listenStream({ address: '127.0.0.1', port: 0, sharing: 'nobody', freeBind: false });
   startListening(listener);
   const here = openStream(AF_INET);
   connect(here, SocketAddress.of('127.0.0.1', localAddress(listener).port));

@@ -54,7 +54,7 @@ t.test('the DaemonSet has flags that exist and no more rights than it needs', as
   t.match(container!.securityContext, {
     readOnlyRootFilesystem: true,
     allowPrivilegeEscalation: false,
-    capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'NET_RAW'] },
+    capabilities: { drop: ['ALL'], add: ['NET_ADMIN', 'NET_RAW', 'CHOWN'] },
   });
 });
 

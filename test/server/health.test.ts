@@ -51,12 +51,12 @@ t.test('ready once no portal of the first state is pending', (t) => {
   t.notOk(readiness.isReady(), 'not while one is pending');
   portals = [
     { key: 'a', state: 'no-endpoints' },
-    { key: 'b', state: 'serving' },
+    { key: 'b', state: 'taken' },
     { key: 'later', state: 'pending' },
   ];
   t.ok(
     readiness.isReady(),
-    'a portal without endpoints is in service: it refuses; a later one is not awaited',
+    'one without endpoints refuses, one whose port others hold cannot be had, a later one is not awaited',
   );
   portals = [{ key: 'a', state: 'pending' }];
   t.ok(readiness.isReady(), 'readiness is not taken back');

@@ -32,7 +32,7 @@ for (const [family, { server, heard, ranges, ignored }] of Object.entries(CASES)
       const [prefix, ...flags] = length.split(' ');
       sh(`ip addr add ${address}/${prefix} dev lo ${flags.join(' ')}`);
     }
-    const fd = listenStream({ address: server, port: PORT, shared: false, freeBind: false });
+    const fd = listenStream({ address: server, port: PORT, sharing: 'nobody', freeBind: false });
     t.teardown(() => closeSocket(fd));
     startListening(fd);
     t.ok(ignoreAllBut(fd, ranges));

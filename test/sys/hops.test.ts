@@ -18,7 +18,7 @@ for (const [address, family] of [
   ['::1', AF_INET6],
 ] as const) {
   t.test(`an accepted socket tells how many hops its client had left, ${address}`, async (t) => {
-    const listener = listenStream({ address, port: 0, shared: false, freeBind: false });
+    const listener = listenStream({ address, port: 0, sharing: 'nobody', freeBind: false });
     startListening(listener);
     const to = SocketAddress.of(address, localAddress(listener).port);
     for (const hops of [1, 33, 255]) {

@@ -1,0 +1,96 @@
+import t, { type Test } from 'tap';
+import type { ListenerGroup, ListenerSpec, Neighbours } from '../../lib/dataplane/listeners.js';
+import {
+  closeSocket,
+  type ListenOptions,
+  listenDatagram,
+  listenStream,
+  startListening,
+} from '../../lib/sys/socket.js';
+import '../redirect/namespace.js';
+
+const PORT = 30_080;
+
+type Listeners = typeof import('../../lib/dataplane/listeners.js');
+
+/** The module as it works with the right to own ports (CAP_CHOWN), and without. */
+const withOwning = (t: Test, owning: boolean): Promise<Listeners> =>
+  t.mockImport<Listeners>('../../lib/dataplane/listeners.js', {
+    '../../lib/sys/portowner.js': { canOwnPorts: () => owning },
+  });
+
+/** A listener of somebody else's who shares the port with his like. */
+function openForeign({ protocol, address }: Pick<ListenerSpec, 'protocol' | 'address'>): number {
+  const options: ListenOptions = { address, port: PORT, sharing: 'user', freeBind: false };
+  if (protocol === 'UDP') return listenDatagram(options, 4096);
+  const fd = listenStream(options);
+  try {
+    startListening(fd);
+    return fd;
+  } catch (error) {
+    closeSocket(fd);
+    throw error;
+  }
+}
+
+const specOf = (place: Pick<ListenerSpec, 'protocol' | 'family' | 'address'>, neighbours: Neighbours) => ({
+  ...place,
+  neighbours,
+  port: PORT,
+  freeBind: false,
+  steered: true,
+  onlyWorker: null,
+});
+
+function close({ fds }: ListenerGroup): void {
+  for (const fd of fds) closeSocket(fd as number);
+}
+
+for (const owning of [true, false]) {
+  for (const protocol of ['TCP', 'UDP'] as const) {
+    for (const [family, all, one] of [
+      ['IPv4', '0.0.0.0', '127.0.0.1'],
+      ['IPv6', '::', '::1'],
+    ] as const) {
+      const title = `${protocol}, ${family}, ${owning ? 'with' : 'without'} CAP_CHOWN`;
+      const wildcard = { protocol, family, address: all };
+      const single = { protocol, family, address: one };
+
+      for (const workers of [1, 2]) {
+        t.test(`a listener of its own number, ${title}, ${workers} workers`, async (t) => {
+          const { openListeners } = await withOwning(t, owning);
+          const foreign = openForeign(wildcard);
+          t.throws(
+            () => openListeners(specOf(wildcard, 'none'), workers),
+            /EADDRINUSE/,
+            'a foreign one is seen',
+          );
+          closeSocket(foreign);
+          const group = openListeners(specOf(wildcard, 'none'), workers);
+          t.equal(group.fds.length, workers);
+          if (owning) t.throws(() => openForeign(wildcard), /EADDRINUSE/, 'a later one is refused');
+          if (owning) t.throws(() => openForeign(single), /EADDRINUSE/, 'on a single address too');
+          close(group);
+        });
+      }
+
+      t.test(`listeners of all addresses and of one, ${title}`, async (t) => {
+        const { openListeners } = await withOwning(t, owning);
+        for (const [first, second] of [
+          [specOf(wildcard, 'own'), specOf(single, 'any')],
+          [specOf(single, 'any'), specOf(wildcard, 'own')],
+        ] as const) {
+          const groups = [openListeners(first, 2), openListeners(second, 2)];
+          t.equal(groups.length, 2, 'both ours');
+          groups.forEach(close);
+        }
+        const foreign = openForeign(wildcard);
+        const vip = openListeners(specOf(single, 'any'), 2);
+        closeSocket(foreign);
+        closeSocket(openForeign(wildcard));
+        t.pass('the other one of another program, first or later');
+        close(vip);
+      });
+    }
+  }
+}
