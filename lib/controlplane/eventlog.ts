@@ -84,9 +84,9 @@ function logEvent(log: Logger, event: DataplaneEvent, limit: number): void {
       break;
     }
     case 'portsShort': {
-      const { endpoint, used, size } = event;
+      const { endpoint, ports } = event;
       log.warn(
-        { endpoint, used, size },
+        { endpoint, ports },
         'local UDP ports towards the endpoint are nearly used up: look-ups that have their answer are forgotten early; widen net.ipv4.ip_local_port_range',
       );
       break;

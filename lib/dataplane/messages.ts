@@ -75,13 +75,8 @@ export type DataplaneEvent =
       /** Name of the error, for example `EADDRNOTAVAIL`. */
       readonly reason: string;
     }
-  /** Local ports towards an endpoint are nearly used up, or are: `used` of the `size` that this worker may use. */
-  | {
-      readonly kind: 'portsShort';
-      readonly endpoint: string;
-      readonly used: number;
-      readonly size: number;
-    }
+  /** Local ports towards an endpoint, of which a worker has so many, are nearly used up. */
+  | { readonly kind: 'portsShort'; readonly endpoint: string; readonly ports: number }
   /** What a client sends has no hop left to an endpoint, see hops.ts. */
   | { readonly kind: 'hopsUsedUp'; readonly portal: string; readonly client: string }
   | { readonly kind: 'descriptorsOut' };

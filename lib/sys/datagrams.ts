@@ -8,7 +8,7 @@ import {
   MSG_NOSIGNAL,
   UDP_SEGMENT,
 } from './constants.js';
-import { EINVAL, EIO, EMSGSIZE, errno } from './errno.js';
+import { EAGAIN, EINVAL, EIO, EMSGSIZE, errno } from './errno.js';
 import { cmsgSpace, layout, storePointer } from './layout.js';
 import * as libc from './libc.js';
 import { Memory } from './memory.js';
@@ -183,6 +183,8 @@ function isLinkLocal(word: number): boolean {
 /** Bytes. The path MTU that a segment must fit is at least this on the links robots use; bigger runs go one by one. */
 const LARGEST_SEGMENT = 1400;
 const LARGEST_SUPER_DATAGRAM = 65000;
+/** Errors of earlier datagrams may come faster than they are told, but hardly so many. */
+const PENDING_ERRORS = 2;
 
 /**
  * Collects datagrams for one peer and sends them with as few calls as the kernel allows: one send for one, one
@@ -199,8 +201,10 @@ export class DatagramSender {
   readonly #segmentControl = new Memory(SEGMENT_SPACE);
   /** Whether runs may be segmented by the kernel. The caller knows which paths have refused it. */
   maySegment = true;
-  /** Whether the last send was refused as a run, and went one by one. */
-  segmentsRefused = false;
+  /** What became of the last send as a run: none, if it was not sent so; refused, if it went one by one then. */
+  segments: 'none' | 'sent' | 'refused' = 'none';
+  /** So many more errors may be those of earlier datagrams. */
+  #pendingErrors = 0;
   #segmentSize = 0;
   #uniform = true;
 
@@ -221,7 +225,7 @@ export class DatagramSender {
   clear(): void {
     this.count = 0;
     this.bytes = 0;
-    this.segmentsRefused = false;
+    this.segments = 'none';
     this.#uniform = true;
   }
 
@@ -251,28 +255,33 @@ export class DatagramSender {
   }
 
   /**
-   * Sends what was collected on a connected socket.
+   * Sends what was collected on a connected socket. The error of an earlier datagram, which the kernel hands to the next call
+   * instead of doing it, costs nothing here; `keepErrors` has it still.
    * @returns how many datagrams the kernel took; fewer than `count` leaves the reason in `errno`
    */
   sendConnected(fd: number): number {
-    if (this.count === 1) {
-      const { words } = this.#vectors;
-      const low = words[0] >>> 0;
-      const address = layout.pointer === 8 ? low + words[1] * 2 ** 32 : low;
-      return libc.send(fd, address, words[IOVEC_LENGTH_WORD], FLAGS) < 0 ? 0 : 1;
-    }
+    this.#pendingErrors = PENDING_ERRORS;
+    if (this.count === 1) return this.#sendOne(fd);
     if (this.#canSegment()) {
       this.#segmentControl.view.setUint16(layout.cmsghdr.data, this.#segmentSize, true);
       const sent = this.#sendSegmented(fd, 0, 0, this.#segmentControl.address, SEGMENT_SPACE);
       if (sent >= 0) return sent;
     }
-    return this.sendRest(fd, 0);
+    for (let i = 0; i < this.count; i++) this.#address(i * HEADER_WORDS, 0, 0, 0, 0);
+    return this.#sendEach(fd);
   }
 
-  /** Sends one by one what is left over after `sent`. @returns as {@link sendConnected}, with those before */
-  sendRest(fd: number, sent: number): number {
-    for (let i = sent; i < this.count; i++) this.#address(i * HEADER_WORDS, 0, 0, 0, 0);
-    return this.#sendEach(fd, sent);
+  #sendOne(fd: number): number {
+    const { words } = this.#vectors;
+    const low = words[0] >>> 0;
+    const address = layout.pointer === 8 ? low + words[1] * 2 ** 32 : low;
+    while (libc.send(fd, address, words[IOVEC_LENGTH_WORD], FLAGS) < 0) if (!this.#mayBePending()) return 0;
+    return 1;
+  }
+
+  /** Whether the last call may have failed for an earlier datagram, and is worth another try. */
+  #mayBePending(): boolean {
+    return this.#pendingErrors-- > 0 && errno() !== EAGAIN;
   }
 
   /**
@@ -289,6 +298,7 @@ export class DatagramSender {
     controlOffset: number,
     isV6: boolean,
   ): number {
+    this.#pendingErrors = 0;
     const infoSpace = isV6 ? PACKET_INFO_SPACE.v6 : PACKET_INFO_SPACE.v4;
     const controlAddress = control.address + controlOffset;
     if (this.#canSegment()) {
@@ -300,7 +310,7 @@ export class DatagramSender {
       this.#address(i * HEADER_WORDS, name, nameLength, controlAddress, infoSpace);
     }
     if (this.count === 1) return libc.sendmsg(fd, this.#headers.address, FLAGS) < 0 ? 0 : 1;
-    return this.#sendEach(fd, 0);
+    return this.#sendEach(fd);
   }
 
   #address(header: number, name: number, nameLength: number, control: number, controlLength: number): void {
@@ -318,20 +328,24 @@ export class DatagramSender {
     const { words } = this.#segmented;
     words[layout.msghdr.iovLength / 4] = this.count;
     putAddress(words, 0, name, nameLength, control, controlLength);
-    if (libc.sendmsg(fd, this.#segmented.address, FLAGS) >= 0) return this.count;
+    if (libc.sendmsg(fd, this.#segmented.address, FLAGS) >= 0) {
+      this.segments = 'sent';
+      return this.count;
+    }
     const code = errno();
     // EMSGSIZE or EINVAL, by the kernel's age: larger than the path's MTU, or unknown (before 4.18). EIO: a device that cannot checksum.
-    this.segmentsRefused = code === EMSGSIZE || code === EINVAL || code === EIO;
-    return this.segmentsRefused ? -1 : 0;
+    if (code !== EMSGSIZE && code !== EINVAL && code !== EIO) return this.#mayBePending() ? -1 : 0;
+    this.segments = 'refused';
+    return -1;
   }
 
-  #sendEach(fd: number, from: number): number {
-    let sent = from;
+  #sendEach(fd: number): number {
+    let sent = 0;
     while (sent < this.count) {
       const address = this.#headers.address + sent * layout.mmsghdr.size;
       const taken = libc.sendmmsg(fd, address, this.count - sent, FLAGS);
-      if (taken <= 0) break;
-      sent += taken;
+      if (taken > 0) sent += taken;
+      else if (!this.#mayBePending()) break;
     }
     return sent;
   }

@@ -1,12 +1,14 @@
 import type { Test } from 'tap';
 import { KubePortal, type KubePortalOptions } from '../lab/kubeportal.js';
 import { Lab, type Pod } from '../lab/lab.js';
-import { serviceWithPods } from '../lab/manifest.js';
+import { type ServiceOptions, serviceWithPods } from '../lab/manifest.js';
 
 export const VIP = '10.96.0.10';
 export const VIP6 = 'fd00:96::10';
 
-export interface RelayOptions extends Pick<KubePortalOptions, 'flags' | 'descriptorLimit'> {
+export interface RelayOptions
+  extends Pick<KubePortalOptions, 'flags' | 'descriptorLimit'>,
+    Pick<ServiceOptions, 'affinity'> {
   readonly tcp?: readonly number[];
   readonly udp?: readonly number[];
   /** Names of the pods behind the VIP; one named `server` unless given. */
@@ -62,10 +64,10 @@ export class Relay {
   }
 }
 
-function objectsOf({ tcp = [], udp = [] }: RelayOptions, servers: readonly Pod[]) {
+function objectsOf({ tcp = [], udp = [], affinity = false }: RelayOptions, servers: readonly Pod[]) {
   const ports = [
     ...tcp.map((port) => ({ name: `t${port}`, port, protocol: 'TCP' as const })),
     ...udp.map((port) => ({ name: `u${port}`, port, protocol: 'UDP' as const })),
   ];
-  return serviceWithPods({ name: 'relay', clusterIPs: [VIP, VIP6], ports }, servers);
+  return serviceWithPods({ name: 'relay', clusterIPs: [VIP, VIP6], ports, affinity }, servers);
 }

@@ -67,6 +67,7 @@ export class Lab {
   readonly outside: Host;
   readonly #prefix: string;
   readonly #pods = new Map<string, Pod>();
+  readonly #remotes: Host[] = [];
   #lastPod = 1;
   #destroyed = false;
 
@@ -130,6 +131,35 @@ export class Lab {
     return pod;
   }
 
+  /**
+   * A host behind the machine outside, which routes to it.
+   * @param mtu of the link between the two: the node has to learn that of the path
+   */
+  async addRemote(name: string, mtu: number): Promise<Host> {
+    const number = this.#remotes.length + 1;
+    const [address4, router4] = [2, 1].map((last) => `198.51.${number}.${last}`);
+    const [address6, router6] = [2, 1].map((last) => `fd00:51:${number}::${last}`);
+    const host = new Host({ name, namespace: `${this.#prefix}-${name}`, address4, address6 });
+    await runOrThrow(['ip', 'netns', 'add', host.namespace]);
+    this.#remotes.push(host);
+    await prepare(host);
+    await this.outside.sysctl({ 'net/ipv4/ip_forward': '1', 'net/ipv6/conf/all/forwarding': '1' });
+    await this.outside.ip(`
+      link add remote${number} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ${host.namespace}
+      link set remote${number} up
+      addr add ${router4}/24 dev remote${number}
+      addr add ${router6}/64 dev remote${number} nodad
+    `);
+    await host.ip(`
+      link set eth0 up
+      addr add ${address4}/24 dev eth0
+      addr add ${address6}/64 dev eth0 nodad
+      route add default via ${router4}
+      route add default via ${router6}
+    `);
+    return host;
+  }
+
   /** Takes a pod away with its programs: nobody answers at its addresses any more. */
   async removePod(name: string): Promise<void> {
     const pod = this.pod(name);
@@ -141,7 +171,8 @@ export class Lab {
   async destroy(): Promise<void> {
     if (this.#destroyed) return;
     this.#destroyed = true;
-    for (const host of [...this.#pods.values(), this.outside, this.node]) await remove(host);
+    for (const host of [...this.#pods.values(), ...this.#remotes, this.outside, this.node])
+      await remove(host);
   }
 
   async #buildNode(): Promise<void> {

@@ -1,19 +1,16 @@
 import { AF_INET } from '../../sys/constants.js';
+import { DatagramSender } from '../../sys/datagrams.js';
 import { ECONNREFUSED, EMSGSIZE } from '../../sys/errno.js';
 import { ErrorQueue } from '../../sys/errorqueue.js';
 import { localAddress } from '../../sys/socket.js';
 import { Blame, blameForConnect } from '../blame.js';
 import type { EndpointSocket } from './endpointsocket.js';
-import type { Inbox } from './inbox.js';
+import { type Inbox, RING_SLOTS } from './inbox.js';
 
 /** What to make of the errors that came back for what a flow has sent. In ascending order of weight. */
 export enum Verdict {
-  /** There were none. */
-  Silence,
   /** Nothing that concerns the endpoint. */
   Nothing,
-  /** The datagrams were too long for the path, which the kernel knows now: sent again they fit. */
-  TooLong,
   /** Somebody says that the endpoint is not there: it is asked again. */
   Suspected,
   /** Who is on the way to it says that it is not there. */
@@ -34,12 +31,15 @@ export class Complaints {
   readonly #errors = new ErrorQueue();
   /** The errno behind the last verdict, for the log. */
   code = 0;
+  /** What was too long for the path, as the kernel has learned by now: sent again it fits. */
+  readonly tooLong = new DatagramSender(RING_SLOTS);
 
   constructor(readonly inbox: Inbox) {}
 
   /** Reads all that a socket has. @returns the weightiest */
   hear(socket: EndpointSocket): Verdict {
-    let worst = Verdict.Silence;
+    let worst = Verdict.Nothing;
+    this.tooLong.clear();
     while (this.#errors.read(socket.fd)) {
       const verdict = this.#judge(socket);
       if (verdict <= worst) continue;
@@ -50,13 +50,13 @@ export class Complaints {
   }
 
   #judge(socket: EndpointSocket): Verdict {
-    const { code, isLocal } = this.#errors;
-    if (code === EMSGSIZE) return isLocal ? Verdict.Nothing : Verdict.TooLong;
+    const { code, isLocal, quote } = this.#errors;
+    if (code === EMSGSIZE && !isLocal) this.inbox.collectQuoted(socket.flow, quote, this.tooLong);
     if (blameForConnect(code) !== Blame.Endpoint) return Verdict.Nothing;
     if (isLocal || this.#isFromThisNode(socket)) return Verdict.Unreachable;
     const isFromEndpoint = this.#errors.isFrom(socket.target.address.memory);
     if (code === ECONNREFUSED && !isFromEndpoint) return Verdict.Nothing;
-    return this.inbox.hasSent(socket.flow, this.#errors.quote) ? Verdict.Refused : Verdict.Suspected;
+    return this.inbox.hasSent(socket.flow, quote) ? Verdict.Refused : Verdict.Suspected;
   }
 
   #isFromThisNode({ fd, target }: EndpointSocket): boolean {

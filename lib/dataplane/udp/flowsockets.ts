@@ -50,7 +50,7 @@ export class FlowSockets {
     flow.heardAt = this.loop.now;
     this.loop.watch(socket.fd, EPOLLIN, socket);
     const { used, size } = socket.ports;
-    if (used >= size * NEARLY_ALL) this.report({ kind: 'portsShort', endpoint: target.name, used, size });
+    if (used >= size * NEARLY_ALL) this.report({ kind: 'portsShort', endpoint: target.name, ports: size });
     return 0;
   }
 

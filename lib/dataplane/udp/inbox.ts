@@ -30,7 +30,14 @@ export class Inbox {
   readonly #number = new Float64Array(RING_SLOTS);
   readonly #time = new Float64Array(RING_SLOTS);
   readonly #next = new Int32Array(RING_SLOTS);
+  /** Per slot: 1 if it went a second time, as the path had refused it. */
+  readonly #again = new Uint8Array(RING_SLOTS);
+  /** Per slot: the number of the run that it went in; 0 if it went alone. */
+  readonly #run = new Float64Array(RING_SLOTS);
+  #runs = 0;
   #received = 0;
+  /** How many datagrams the batch in hand has, and could have. */
+  #count = 0;
   #room = 0;
 
   /** How many datagrams have come so far; each has its place in this order as its number. */
@@ -47,12 +54,13 @@ export class Inbox {
   receive(fd: number): number {
     this.#room = this.#ring.room(BATCH);
     this.flows.length = 0;
-    return this.#ring.receive(fd, BATCH);
+    this.#count = this.#ring.receive(fd, BATCH);
+    return this.#count;
   }
 
-  /** Whether the socket had no more than the batch of `count`. */
-  isEmptyAfter(count: number): boolean {
-    return count < this.#room;
+  /** Whether the socket had no more than the batch in hand. */
+  get hasAll(): boolean {
+    return this.#count < this.#room;
   }
 
   /** Sender and destination of a slot's datagram; valid until the next call. */
@@ -68,6 +76,8 @@ export class Inbox {
     this.#number[slot] = ++this.#received;
     this.#time[slot] = now;
     this.#next[slot] = NONE;
+    this.#again[slot] = 0;
+    this.#run[slot] = 0;
     if (flow === null) return;
     if (flow.firstSlot === NONE) {
       flow.firstSlot = slot;
@@ -100,18 +110,47 @@ export class Inbox {
 
   /** Whether a quote is out of a datagram of this flow, and long enough that nobody can have guessed it. */
   hasSent(flow: UdpFlow, quote: Uint8Array): boolean {
-    return this.#flow.some(
-      (owner, slot) =>
-        owner === flow &&
-        quote.length > 0 &&
-        quote.length >= Math.min(this.#ring.length(slot), PROOF) &&
-        Buffer.compare(this.#ring.payload(slot).subarray(0, quote.length), quote) === 0,
+    return this.#flow.some((_, slot) => this.#isQuoted(slot, flow, quote));
+  }
+
+  /** The flow's share of the batch in hand went as one run, to be cut into segments on the way. */
+  noteRun(flow: UdpFlow): void {
+    this.#runs++;
+    for (let slot = this.first; slot < this.first + this.#count; slot++) {
+      if (this.#flow[slot] === flow) this.#run[slot] = this.#runs;
+    }
+  }
+
+  /**
+   * Takes the datagram of this flow that a quote is out of, with its run: Linux routers between virtual devices drop a run as a whole,
+   * and quote its first segment. Nothing is taken twice.
+   */
+  collectQuoted(flow: UdpFlow, quote: Uint8Array, sender: DatagramSender): void {
+    const quoted = this.#flow.findIndex(
+      (_, slot) => this.#again[slot] === 0 && this.#isQuoted(slot, flow, quote),
     );
+    if (quoted < 0) return;
+    for (let step = 0; step < RING_SLOTS; step++) {
+      const slot = (this.#ring.next + step) % RING_SLOTS;
+      const isOfRun = this.#run[slot] !== 0 && this.#run[slot] === this.#run[quoted];
+      if (this.#again[slot] !== 0 || (slot !== quoted && !isOfRun)) continue;
+      this.#again[slot] = 1;
+      this.#push(slot, sender);
+    }
   }
 
   /** The flow goes: what it still has here is nobody's. */
   forget(flow: UdpFlow): void {
     for (let slot = 0; slot < RING_SLOTS; slot++) if (this.#flow[slot] === flow) this.#flow[slot] = null;
+  }
+
+  #isQuoted(slot: number, flow: UdpFlow, quote: Uint8Array): boolean {
+    return (
+      this.#flow[slot] === flow &&
+      quote.length > 0 &&
+      quote.length >= Math.min(this.#ring.length(slot), PROOF) &&
+      Buffer.compare(this.#ring.payload(slot).subarray(0, quote.length), quote) === 0
+    );
   }
 
   #push(slot: number, sender: DatagramSender): void {

@@ -21,15 +21,6 @@ const UNPROVEN_REST = 30_000;
 /** Batches of late replies that are saved from a socket before it closes. */
 const LATE_BATCHES = 4;
 
-/** What came of the errors that a socket had kept. */
-export enum News {
-  None,
-  /** None that changes anything. */
-  Ignored,
-  /** What was not answered was sent again, there or elsewhere, or the flow had to go. */
-  SentAgain,
-}
-
 /** Moves flows from endpoints that are gone to others, with what was not answered. */
 export class FlowMover {
   readonly #complaints: Complaints;
@@ -57,35 +48,17 @@ export class FlowMover {
     return flow.heardAt >= flow.target.failedAt || this.#leaveFailed(flow);
   }
 
-  /** Hears the errors that the flow's socket has kept, and does what follows from them. */
-  hear(socket: EndpointSocket): News {
+  /** Hears the errors that a socket has kept, and does what follows from them. */
+  hear(socket: EndpointSocket): void {
     const { flow } = socket;
     const verdict = this.#complaints.hear(socket);
-    const { code } = this.#complaints;
-    if (socket === flow.left) {
-      if (verdict >= Verdict.Refused) this.sockets.closeLeft(flow);
-      return News.Ignored;
-    }
-    switch (verdict) {
-      case Verdict.Silence:
-        return News.None;
-      case Verdict.Nothing:
-        return News.Ignored;
-      case Verdict.TooLong:
-        this.#sendAgain(flow);
-        flow.answeredUpTo = this.inbox.received;
-        return News.SentAgain;
-      case Verdict.Suspected:
-        if (this.#isConfirmed(flow)) this.refused(flow, code, false);
-        else this.#sendAgain(flow);
-        return News.SentAgain;
-      case Verdict.Refused:
-        this.refused(flow, code, false);
-        return News.SentAgain;
-      case Verdict.Unreachable:
-        this.refused(flow, code, true);
-        return News.SentAgain;
-    }
+    const { code, tooLong } = this.#complaints;
+    if (tooLong.count > 0) tooLong.sendConnected(socket.fd);
+    if (verdict === Verdict.Nothing) return;
+    // Answers from there are a courtesy.
+    if (socket === flow.left) this.sockets.closeLeft(flow);
+    else if (verdict === Verdict.Suspected && !this.#isConfirmed(flow)) this.#sendAgain(flow);
+    else this.refused(flow, code, verdict === Verdict.Unreachable);
   }
 
   /**

@@ -1,6 +1,6 @@
 import { EPOLLERR, EPOLLIN } from '../../sys/constants.js';
 import { DatagramSender } from '../../sys/datagrams.js';
-import { EAGAIN, errno } from '../../sys/errno.js';
+import { errno } from '../../sys/errno.js';
 import { SOCKADDR_SIZE } from '../../sys/sockaddr.js';
 import { closeSocket } from '../../sys/socket.js';
 import { Blame, blameForSend } from '../blame.js';
@@ -16,7 +16,7 @@ import { FlowSockets } from './flowsockets.js';
 import { type DatagramHead, FlowTable, NONE, STAGES, type Stage } from './flowtable.js';
 import { Inbox, RING_SLOTS } from './inbox.js';
 import type { LocalPorts } from './localports.js';
-import { FlowMover, News } from './mover.js';
+import { FlowMover } from './mover.js';
 import { Replies } from './replies.js';
 
 /** Batches one listener may take before the others get their turn. */
@@ -30,8 +30,6 @@ const SPARE_AFTER = 1000;
  * who still waits for one gets a while, and a stream is left alone.
  */
 const PORT_SPARE_AFTER = [1000, 1, 30_000];
-/** An error of an earlier datagram meets the next one that is sent: so often that one is sent once more. */
-const SENDS = 4;
 
 /** The UDP portals of one worker: clients' datagrams to endpoints through one connected socket a flow, and back. */
 export class UdpRelay implements Task, SocketOwner {
@@ -145,7 +143,7 @@ export class UdpRelay implements Task, SocketOwner {
       if (count <= 0) return;
       for (let slot = inbox.first; slot < inbox.first + count; slot++) this.#file(slot, listener);
       for (const flow of inbox.flows) this.#forward(flow);
-      if (inbox.isEmptyAfter(count)) return;
+      if (inbox.hasAll) return;
     }
   }
 
@@ -174,37 +172,23 @@ export class UdpRelay implements Task, SocketOwner {
     flow.asked = true;
     sender.maySegment = this.loop.now >= flow.segmentsFrom;
     const sent = sender.sendConnected(socket.fd);
-    if (sender.segmentsRefused) flow.refuseSegments(this.loop.now);
-    if (sent < sender.count) this.#sendRest(flow, socket, sent);
+    if (sender.segments === 'sent') this.#inbox.noteRun(flow);
+    else if (sender.segments === 'refused') flow.refuseSegments(this.loop.now);
+    if (sent < sender.count) this.#sendFailed(flow, sender.count - sent);
   }
 
-  /** Not all could be sent: because of the path or this node, or because the kernel had an error of an earlier datagram to tell. */
-  #sendRest(flow: UdpFlow, socket: EndpointSocket, sentFirst: number): void {
-    const sender = this.#sender;
-    let sent = sentFirst;
-    for (let sends = 1; sends < SENDS && sent < sender.count; sends++) {
-      const code = errno();
-      const news = this.#mover.hear(socket);
-      if (news === News.SentAgain) return;
-      if (news === News.None) {
-        if (blameForSend(code) !== Blame.Endpoint) break;
-        this.#mover.refused(flow, code, true);
-        return;
-      }
-      sent = sender.sendRest(socket.fd, sent);
-    }
-    flow.portal.count(FIELD.datagramsDropped, sender.count - sent);
+  #sendFailed(flow: UdpFlow, missing: number): void {
+    const code = errno();
+    if (blameForSend(code) === Blame.Endpoint) this.#mover.refused(flow, code, true);
+    else flow.portal.count(FIELD.datagramsDropped, missing);
   }
 
+  /** What an endpoint said before its errors came is heard before them. */
   onSocketReady(socket: EndpointSocket, events: number): void {
     const { flow } = socket;
     const count = this.#replies.relay(socket, this.loop.now);
-    const code = count < 0 ? errno() : 0;
     if (count > 0 && socket === flow.socket) this.#noteReply(flow);
-    const hasErrors = (events & EPOLLERR) !== 0 || (code !== 0 && code !== EAGAIN);
-    if (!hasErrors) return;
-    const news = this.#mover.hear(socket);
-    if (news === News.None && blameForSend(code) === Blame.Endpoint) this.#mover.refused(flow, code, true);
+    if ((events & EPOLLERR) !== 0) this.#mover.hear(socket);
   }
 
   #noteReply(flow: UdpFlow): void {

@@ -33,7 +33,7 @@ export class Replies {
       index * CONTROL_SIZE,
       portal.isV6,
     );
-    if (sender.segmentsRefused) flow.refuseSegments(now);
+    if (sender.segments === 'refused') flow.refuseSegments(now);
     if (sent < count) portal.count(FIELD.datagramsDropped, count - sent);
     return count;
   }
