@@ -20,6 +20,7 @@ const TITLES: Readonly<Record<DataplaneEvent['kind'], string>> = {
   nodeFailed: 'clients were not served',
   portsShort: 'local ports were short',
   hopsUsedUp: 'clients had no hops left',
+  clientLimited: 'clients had more connections than others near the limit',
   descriptorsOut: 'descriptors were short',
 };
 
@@ -99,6 +100,12 @@ function logEvent(log: Logger, event: DataplaneEvent, limit: number): void {
       );
       break;
     }
+    case 'clientLimited':
+      log.warn(
+        { client: event.client, limit },
+        'descriptors are nearly used up, and this client has the most connections: new ones of it wait or are refused, and idle ones end where other clients need them; raise the hard limit of open files (LimitNOFILE)',
+      );
+      break;
     case 'descriptorsOut':
       log.warn(
         { limit },

@@ -29,6 +29,11 @@ export class DescriptorBudget {
     return this.used * 2 > this.limit;
   }
 
+  /** The last sixteenth is in use: from here on clients are told apart. */
+  get isTight(): boolean {
+    return this.used * 16 > this.limit * 15;
+  }
+
   /** @returns false, and takes nothing, where they are not to be had */
   take(count: number): boolean {
     const used = Atomics.add(this.#cells, USED, count);

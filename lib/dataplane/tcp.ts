@@ -1,21 +1,21 @@
-import { AF_INET, AF_INET6, EPOLLIN } from '../sys/constants.js';
-import { EMFILE, ENFILE, ENOBUFS, ENOMEM, errno } from '../sys/errno.js';
-import { SocketAddress } from '../sys/sockaddr.js';
-import { accept, closeSocket, originalDestinationPort, receivedHops, resetOnClose } from '../sys/socket.js';
+import { EPOLLIN } from '../sys/constants.js';
+import { closeSocket, resetOnClose, takeError } from '../sys/socket.js';
+import type { ClientKey } from './affinity.js';
 import type { Target } from './balancer.js';
 import { nodeFailure } from './blame.js';
 import type { DescriptorBudget } from './budget.js';
-import { clientKey } from './clientkey.js';
+import { clientAddress } from './clientkey.js';
 import { ClientTable } from './clients.js';
 import { FIELD } from './counters.js';
 import { Dialer } from './dialer.js';
-import { hopsOnward } from './hops.js';
-import type { EventLoop, Task, Watcher } from './loop.js';
+import { Door, Verdict } from './door.js';
+import type { EventLoop, Task } from './loop.js';
 import type { DataplaneEvent } from './messages.js';
 import { PipePool } from './pipepool.js';
 import type { PortalState } from './portal.js';
 import { TcpSession } from './session.js';
 import { StreamResources } from './stream.js';
+import { TcpListener } from './tcplistener.js';
 import { TimerList } from './timers.js';
 
 /** Waits for an endpoint's answer, ms, one attempt after the other: the userspace kube-proxy's own values. */
@@ -24,16 +24,25 @@ const CONNECT_TIMEOUTS = [250, 500, 1000, 2000];
 const KEEP_ALIVE_AFTER = 5000;
 /** How often, ms, a session asks again for what the node is short of. */
 const WAIT = 100;
-const ACCEPTS_PER_EVENT = 32;
-/** How often, ms, paused listeners look whether descriptors have come free in another worker. */
+/** How often, ms, paused listeners and waiting connections look whether descriptors have come free, here or in another worker. */
 const PAUSE = 100;
 const DESCRIPTORS_PER_SESSION = 2;
+
+/** A connection that was accepted. */
+export interface Arrival {
+  readonly fd: number;
+  readonly portal: PortalState;
+  readonly client: ClientKey;
+  /** See hopsOnward. */
+  readonly hops: number;
+}
 
 /** Listeners and sessions of one worker. */
 export class TcpRelay implements Task {
   readonly resources: StreamResources;
   readonly clients = new ClientTable();
   readonly dialer: Dialer;
+  readonly door: Door<Arrival>;
   readonly #connectTimers = CONNECT_TIMEOUTS.map((delay) => new TimerList(delay));
   readonly #keepAliveTimers = new TimerList(KEEP_ALIVE_AFTER);
   readonly #waitTimers = new TimerList(WAIT);
@@ -58,6 +67,12 @@ export class TcpRelay implements Task {
     readPorts: () => Uint16Array,
   ) {
     this.dialer = new Dialer(readPorts, () => loop.now);
+    this.door = new Door(
+      budget,
+      this.clients,
+      () => loop.now,
+      (client) => report({ kind: 'clientLimited', client: clientAddress(client) }),
+    );
     this.resources = new StreamResources(new PipePool(budget));
     loop.addTask(this);
   }
@@ -68,7 +83,8 @@ export class TcpRelay implements Task {
 
   get deadline(): number {
     if (this.#unfinished.length > 0) return 0;
-    let earliest = this.#paused.size > 0 ? this.#resumeAt : Number.POSITIVE_INFINITY;
+    const isSomebodyWaiting = this.#paused.size > 0 || !this.door.isEmpty;
+    let earliest = isSomebodyWaiting ? this.#resumeAt : Number.POSITIVE_INFINITY;
     for (const list of this.#timerLists) earliest = Math.min(earliest, list.deadline);
     return earliest;
   }
@@ -98,12 +114,12 @@ export class TcpRelay implements Task {
     closeSocket(fd);
   }
 
-  /** Reserves a session's descriptors, from idle pipes and flows if need be. */
+  /** Reserves a session's descriptors, from idle pipes, flows and sessions if need be. */
   reserve(): boolean {
     if (this.budget.take(DESCRIPTORS_PER_SESSION)) return true;
     this.resources.pipes.shrink();
     if (this.budget.take(DESCRIPTORS_PER_SESSION)) return true;
-    this.freeDescriptors(DESCRIPTORS_PER_SESSION);
+    if (this.freeDescriptors(DESCRIPTORS_PER_SESSION) < DESCRIPTORS_PER_SESSION) this.door.makeRoom();
     return this.budget.take(DESCRIPTORS_PER_SESSION);
   }
 
@@ -111,13 +127,45 @@ export class TcpRelay implements Task {
     this.budget.give(DESCRIPTORS_PER_SESSION);
   }
 
-  /** @param hops see {@link hopsOnward} */
-  begin(fd: number, portal: PortalState, peer: SocketAddress, hops: number): void {
+  /** Takes a connection with its reserve. @returns false where it is to be refused */
+  receive(arrival: Arrival): boolean {
+    const verdict = this.door.judge(arrival.client);
+    if (verdict === Verdict.Serve) this.#begin(arrival);
+    else if (verdict === Verdict.Wait) this.#letWait(arrival);
+    return verdict !== Verdict.Refuse;
+  }
+
+  #begin({ fd, portal, client, hops }: Arrival): void {
     portal.count(FIELD.connectionsTotal, 1);
     portal.count(FIELD.connectionsActive, 1);
-    const session = new TcpSession(this, portal, fd, clientKey(peer.memory.words, 0), hops);
+    const session = new TcpSession(this, portal, fd, client, hops);
     this.#sessions.add(session);
     session.start();
+  }
+
+  /** It holds its own descriptor only. */
+  #letWait(arrival: Arrival): void {
+    this.budget.give(DESCRIPTORS_PER_SESSION - 1);
+    if (this.door.isEmpty) this.#resumeAt = this.loop.now + PAUSE;
+    this.door.wait(arrival);
+  }
+
+  /** @returns whether it waits no longer */
+  #letIn(arrival: Arrival): boolean {
+    if (takeError(arrival.fd) !== 0) {
+      this.#turnAway(arrival);
+      return true;
+    }
+    if (!this.door.isWelcome(arrival) || !this.budget.take(DESCRIPTORS_PER_SESSION - 1)) return false;
+    this.#begin(arrival);
+    return true;
+  }
+
+  #turnAway({ fd, portal }: Arrival): void {
+    portal.count(FIELD.connectionsRefused, 1);
+    this.budget.give(1);
+    resetOnClose(fd);
+    closeSocket(fd);
   }
 
   sessionClosed(session: TcpSession): void {
@@ -131,6 +179,10 @@ export class TcpRelay implements Task {
   /** Ends what is still open, so that both sides learn of it at once. */
   resetAll(): void {
     for (const session of this.#sessions) session.reset();
+    this.door.admit((arrival) => {
+      this.#turnAway(arrival);
+      return true;
+    });
   }
 
   /** The listener stays quiet until descriptors come free; its clients wait in the kernel's backlog. */
@@ -187,86 +239,12 @@ export class TcpRelay implements Task {
 
   #resume(): void {
     this.#resumeAt = this.loop.now + PAUSE;
+    this.door.admit((arrival) => this.#letIn(arrival));
     for (const listener of this.#paused) {
-      if (!this.reserve()) return;
+      if (!this.door.mayOpen() || !this.reserve()) return;
       this.unreserve();
       this.#paused.delete(listener);
       this.loop.watch(listener.fd, EPOLLIN, listener);
     }
   }
-}
-
-/** One listening socket of a portal. */
-export class TcpListener implements Watcher {
-  /** Filled by each accept; what must outlive the next one is copied. */
-  static readonly #peer = new SocketAddress();
-  static readonly #destination = new SocketAddress();
-
-  constructor(
-    readonly relay: TcpRelay,
-    readonly fd: number,
-    readonly portal: PortalState,
-    readonly redirectedPort: number | null,
-  ) {}
-
-  onReady(): void {
-    for (let i = 0; i < ACCEPTS_PER_EVENT; i++) if (!this.#acceptOne()) return;
-  }
-
-  close(): void {
-    this.relay.close(this);
-  }
-
-  acceptAll(): void {
-    while (this.#acceptOne());
-  }
-
-  /** @returns whether there may be another */
-  #acceptOne(): boolean {
-    if (!this.relay.reserve()) {
-      this.relay.pause(this);
-      return false;
-    }
-    const fd = accept(this.fd, TcpListener.#peer);
-    if (fd < 0) {
-      const code = errno();
-      this.relay.unreserve();
-      if (isShortage(code)) this.relay.pause(this);
-      return false;
-    }
-    const portal = this.portal.forClient(TcpListener.#peer.memory.words, 0);
-    if (portal === null || this.#isDirect(fd)) this.#refuse(fd);
-    else this.#begin(fd, portal);
-    return true;
-  }
-
-  #begin(fd: number, portal: PortalState): void {
-    const peer = TcpListener.#peer;
-    const hops = hopsOnward(receivedHops(fd, peer.family));
-    if (hops > 0) {
-      this.relay.begin(fd, portal, peer, hops);
-      return;
-    }
-    this.relay.report({ kind: 'hopsUsedUp', portal: portal.key, client: peer.address });
-    this.#refuse(fd);
-  }
-
-  /** Whether the client connected to the proxy port itself: conntrack then knows no other destination. */
-  #isDirect(fd: number): boolean {
-    if (this.redirectedPort === null) return false;
-    const family = this.portal.isV6 ? AF_INET6 : AF_INET;
-    const port = originalDestinationPort(fd, family, TcpListener.#destination);
-    return port === 0 || port === this.redirectedPort;
-  }
-
-  #refuse(fd: number): void {
-    this.relay.unreserve();
-    this.portal.count(FIELD.connectionsRefused, 1);
-    resetOnClose(fd);
-    closeSocket(fd);
-  }
-}
-
-function isShortage(code: number): boolean {
-  return code === EMFILE || code === ENFILE || code === ENOBUFS || code === ENOMEM;
 }

@@ -19,7 +19,8 @@ import type {
 } from './messages.js';
 import { PortalState } from './portal.js';
 import { portsToReuse } from './reusedports.js';
-import { type TcpListener, TcpRelay } from './tcp.js';
+import { TcpRelay } from './tcp.js';
+import type { TcpListener } from './tcplistener.js';
 import type { EndpointSocket } from './udp/endpointsocket.js';
 import { LocalPorts } from './udp/localports.js';
 import { UdpListener, UdpRelay } from './udp/relay.js';

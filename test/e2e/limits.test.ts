@@ -61,6 +61,38 @@ t.test('out of descriptors: clients wait, and are served when others end', async
   t.equal(after.text, 'server:?', 'and so are new ones');
 });
 
+t.test('one client with a crowd of idle connections does not keep others out', async (t) => {
+  // Leaves room for some three hundred connections.
+  const relay = await Relay.forTest(t, { tcp: [TCP], descriptorLimit: 800, flags: ['--workers', '2'] });
+  await startBackend(relay.server, { tcp: { [TCP]: 'name' } });
+  const { client, kubePortal } = relay;
+  const sources = await client.addAddresses(50);
+  const target = { address: VIP, port: TCP };
+  const crowd = HeldConnections.open(client, { ...target, connections: 260 });
+  t.equal((await crowd.round()).answered, 260);
+  const active = HeldConnections.open(client, { ...target, connections: 10 });
+  t.equal((await active.round()).answered, 10);
+  // More than there is room for: these wait, or are refused.
+  const rest = HeldConnections.open(client, { ...target, connections: 300, patienceMs: 1000 });
+
+  const others = HeldConnections.open(client, { ...target, sources, connections: 150 });
+  t.same(await others.round(), { answered: 150, errors: [] }, 'others get their share');
+  t.same(await active.round(), { answered: 10, errors: [] }, 'what is in use goes on');
+  const answers = await askTcp(client, { ...target, sources, times: 10, send: '?' });
+  t.equal(answers.filter(({ outcome }) => outcome === 'answer').length, 500, 'and new ones all the time');
+  t.same(await others.round(), { answered: 150, errors: [] });
+  t.same(await active.round(), { answered: 10, errors: [] });
+
+  const { answered } = await crowd.round();
+  t.ok(answered < 260, `the crowd has lost idle ones: ${answered} are left`);
+  const { counters } = await kubePortal.status();
+  t.ok(counters.some(({ connectionsEvicted }) => connectionsEvicted > 0));
+  const limited = kubePortal.log.filter(({ msg }) => msg.includes('has the most connections'));
+  t.same([...new Set(limited.map((line) => line.client))], [client.address4], 'the log says who it was');
+  await Promise.all([crowd, active, rest, others].map((held) => held.close()));
+  await relay.idle();
+});
+
 t.test('more portals than descriptors for one listener in every worker', async (t) => {
   const lab = await Lab.forTest(t, { pods: ['client', 'server'] });
   const server = lab.pod('server');

@@ -1,0 +1,88 @@
+import { AF_INET, AF_INET6 } from '../sys/constants.js';
+import { EMFILE, ENFILE, ENOBUFS, ENOMEM, errno } from '../sys/errno.js';
+import { SocketAddress } from '../sys/sockaddr.js';
+import { accept, closeSocket, originalDestinationPort, receivedHops, resetOnClose } from '../sys/socket.js';
+import { clientKey } from './clientkey.js';
+import { FIELD } from './counters.js';
+import { hopsOnward } from './hops.js';
+import type { Watcher } from './loop.js';
+import type { PortalState } from './portal.js';
+import type { TcpRelay } from './tcp.js';
+
+const ACCEPTS_PER_EVENT = 32;
+
+/** One listening socket of a portal. */
+export class TcpListener implements Watcher {
+  /** Filled by each accept; what must outlive the next one is copied. */
+  static readonly #peer = new SocketAddress();
+  static readonly #destination = new SocketAddress();
+
+  constructor(
+    readonly relay: TcpRelay,
+    readonly fd: number,
+    readonly portal: PortalState,
+    readonly redirectedPort: number | null,
+  ) {}
+
+  onReady(): void {
+    for (let i = 0; i < ACCEPTS_PER_EVENT; i++) if (!this.#acceptOne()) return;
+  }
+
+  close(): void {
+    this.relay.close(this);
+  }
+
+  acceptAll(): void {
+    while (this.#acceptOne());
+  }
+
+  /** @returns whether there may be another */
+  #acceptOne(): boolean {
+    if (!this.relay.door.mayOpen() || !this.relay.reserve()) {
+      this.relay.pause(this);
+      return false;
+    }
+    const fd = accept(this.fd, TcpListener.#peer);
+    if (fd < 0) {
+      const code = errno();
+      this.relay.unreserve();
+      if (isShortage(code)) this.relay.pause(this);
+      return false;
+    }
+    const portal = this.portal.forClient(TcpListener.#peer.memory.words, 0);
+    if (portal === null || this.#isDirect(fd)) this.#refuse(fd);
+    else this.#begin(fd, portal);
+    return true;
+  }
+
+  #begin(fd: number, portal: PortalState): void {
+    const peer = TcpListener.#peer;
+    const hops = hopsOnward(receivedHops(fd, peer.family));
+    if (hops === 0) {
+      this.relay.report({ kind: 'hopsUsedUp', portal: portal.key, client: peer.address });
+      this.#refuse(fd);
+      return;
+    }
+    const client = clientKey(peer.memory.words, 0);
+    if (!this.relay.receive({ fd, portal, client, hops })) this.#refuse(fd);
+  }
+
+  /** Whether the client connected to the proxy port itself: conntrack then knows no other destination. */
+  #isDirect(fd: number): boolean {
+    if (this.redirectedPort === null) return false;
+    const family = this.portal.isV6 ? AF_INET6 : AF_INET;
+    const port = originalDestinationPort(fd, family, TcpListener.#destination);
+    return port === 0 || port === this.redirectedPort;
+  }
+
+  #refuse(fd: number): void {
+    this.relay.unreserve();
+    this.portal.count(FIELD.connectionsRefused, 1);
+    resetOnClose(fd);
+    closeSocket(fd);
+  }
+}
+
+function isShortage(code: number): boolean {
+  return code === EMFILE || code === ENFILE || code === ENOBUFS || code === ENOMEM;
+}
