@@ -150,7 +150,8 @@ export class Daemon {
 
   #metricsRoutes(): Routes {
     const source = {
-      status: () => this.#proxy.status(),
+      summary: () => this.#proxy.summary(),
+      portals: () => this.#proxy.portals(),
       states: () => this.#proxy.states(),
       counters: () => this.#proxy.counters(),
       droppedLogLines: () => this.#output.dropped,

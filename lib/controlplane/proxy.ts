@@ -167,18 +167,32 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   }
 
   status(): ProxyStatus {
-    return {
-      driver: this.#driver.name,
-      workers: this.#options.workers,
-      portals: [...this.#portals.values()].map((active) => active.status()),
-    };
+    return { ...this.summary(), portals: [...this.portals()] };
   }
 
-  counters(): PortalCounters[] {
-    return [...this.#portals.values()].map(({ slot, portal }) => {
+  /** The {@link status} without the portals. */
+  summary(): Omit<ProxyStatus, 'portals'> {
+    return { driver: this.#driver.name, workers: this.#options.workers };
+  }
+
+  /** Each portal's status, read when it is taken; one that has gone by then is left out. */
+  *portals(): Iterable<PortalStatus> {
+    for (const active of this.#present()) yield active.status();
+  }
+
+  /** As {@link portals}. */
+  *counters(): Iterable<PortalCounters> {
+    for (const { slot, portal } of this.#present()) {
       const { key, service, portName, protocol, family } = portal;
-      return { key, service, portName, protocol, family, ...this.#dataplane.counters(slot) };
-    });
+      yield { key, service, portName, protocol, family, ...this.#dataplane.counters(slot) };
+    }
+  }
+
+  /** The portals of this moment, except those that have gone, with their slots, when their turn comes. */
+  *#present(): Iterable<ActivePortal> {
+    for (const active of [...this.#portals.values()]) {
+      if (this.#portals.get(active.portal.key) === active) yield active;
+    }
   }
 
   /** Leaves nothing behind, or the rules and the port memory if told so. Connections get `drainTimeoutMs` to end. */

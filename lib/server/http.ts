@@ -2,12 +2,14 @@ import { createServer, type IncomingMessage, type Server, type ServerResponse } 
 import type { AddressInfo } from 'node:net';
 import type { Connections } from './connections.js';
 import type { OwnNames } from './own-names.js';
+import { SlicedAnswers } from './slices.js';
 
 /** What a path answers. */
 export interface Answer {
   readonly status: number;
   readonly contentType: string;
-  readonly body: string;
+  /** A long one comes in pieces, which are made as the client takes them. */
+  readonly body: string | Iterable<string>;
   readonly headers?: Readonly<Record<string, string>>;
 }
 
@@ -65,23 +67,31 @@ export class HttpServer {
 }
 
 /** An answer of plain text. */
-export function text(body: string, status = 200): Answer {
+export function text(body: Answer['body'], status = 200): Answer {
   return { status, contentType: 'text/plain; charset=utf-8', body };
 }
 
 /** An answer of JSON. */
 export function json(value: unknown, status = 200): Answer {
-  return { status, contentType: 'application/json', body: `${JSON.stringify(value)}\n` };
+  return jsonText(`${JSON.stringify(value)}\n`, status);
+}
+
+/** An answer of what is JSON already. */
+export function jsonText(body: Answer['body'], status = 200): Answer {
+  return { status, contentType: 'application/json', body };
 }
 
 function createLimitedServer(options: HttpOptions): Server {
   const { connections } = options;
   const { idleMs } = connections.limits;
   const limits = { headersTimeout: idleMs, requestTimeout: idleMs, connectionsCheckingInterval: idleMs };
+  const sliced = new SlicedAnswers(idleMs);
   const server = createServer(limits, (request, response) => {
     connections.beginRequest(request.socket);
+    // Until it is answered the client has no cause to say anything.
+    request.socket.setTimeout(0);
     response.once('close', () => connections.endRequest(request.socket));
-    respond(options, request, response).catch(() => request.socket.destroy());
+    respond(options, sliced, request, response).catch(() => request.socket.destroy());
   });
   server.on('connection', (socket) => connections.add(socket));
   server.setTimeout(idleMs);
@@ -90,6 +100,7 @@ function createLimitedServer(options: HttpOptions): Server {
 
 async function respond(
   options: HttpOptions,
+  sliced: SlicedAnswers,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -99,7 +110,9 @@ async function respond(
     'x-content-type-options': 'nosniff',
     ...answer.headers,
   });
-  response.end(request.method === 'HEAD' ? undefined : answer.body);
+  if (request.method === 'HEAD') response.end();
+  else if (typeof answer.body === 'string') response.end(answer.body);
+  else await sliced.send(response, answer.body);
 }
 
 async function answerTo({ routes, names }: HttpOptions, request: IncomingMessage): Promise<Answer> {

@@ -1,5 +1,12 @@
 import type { PortalCounters, PortalStatus } from '../../lib/controlplane/status.js';
 import { COUNTER_FIELDS, type CounterValues } from '../../lib/dataplane/counters.js';
+import type { Routes } from '../../lib/server/http.js';
+
+/** What a path answers, whole. */
+export async function bodyOf(routes: Routes, path: string): Promise<string> {
+  const { body } = await routes[path]!();
+  return typeof body === 'string' ? body : [...body].join('');
+}
 
 /** A portal in service; `over` says what is different. */
 export function portalStatus(over: Partial<PortalStatus> = {}): PortalStatus {

@@ -5,7 +5,7 @@ import { Readiness } from '../../lib/server/readiness.js';
 async function ask(path: '/healthz' | '/livez', over: Partial<HealthSource>) {
   const source = { isReady: () => true, isNodeEligible: () => true, lastUpdated: () => null, ...over };
   const answer = await healthRoutes(source)[path]!();
-  return { status: answer.status, body: JSON.parse(answer.body) as Record<string, unknown> };
+  return { status: answer.status, body: JSON.parse(String(answer.body)) as Record<string, unknown> };
 }
 
 t.test('/healthz answers as kube-proxy does', async (t) => {

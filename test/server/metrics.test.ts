@@ -1,12 +1,13 @@
 import t from 'tap';
 import type { PortalCounters, PortalStatus } from '../../lib/controlplane/status.js';
 import { metricsRoutes, type StatusReport } from '../../lib/server/metrics.js';
-import { portalCounters, portalStatus } from './fixtures.js';
+import { bodyOf, portalCounters, portalStatus } from './fixtures.js';
 
-function routesOf(portals: PortalStatus[], counters: PortalCounters[]) {
+function routesOf(portals: Iterable<PortalStatus>, counters: Iterable<PortalCounters>) {
   return metricsRoutes({
-    status: () => ({ driver: 'address', workers: 2, portals }),
-    states: () => portals,
+    summary: () => ({ driver: 'address', workers: 2 }),
+    portals: () => portals,
+    states: () => [...portals],
     counters: () => counters,
     droppedLogLines: () => 3,
     configuration: () => ({ mode: 'userspace' }),
@@ -37,9 +38,9 @@ t.test('/metrics has what each portal carried', async (t) => {
       connectFailures: 1,
     }),
   ];
-  const { body, contentType } = await routesOf([], counters)['/metrics']!();
-  t.match(contentType, 'text/plain');
-  const found = series(body);
+  const routes = routesOf([], counters);
+  t.match((await routes['/metrics']!()).contentType, 'text/plain');
+  const found = series(await bodyOf(routes, '/metrics'));
   t.equal(found.get(`kubeportal_connections_total{${WEB}}`), 7);
   t.equal(found.get(`kubeportal_connections_active{${WEB}}`), 2);
   t.equal(found.get(`kubeportal_received_bytes_total{${WEB}}`), 100);
@@ -54,41 +55,51 @@ t.test('/metrics has what each portal carried', async (t) => {
 t.test('a scrape reads the counters anew, and a portal that is gone leaves nothing behind', async (t) => {
   const counters = [portalCounters({ connectionsTotal: 7 })];
   const routes = routesOf([], counters);
-  await routes['/metrics']!();
+  await bodyOf(routes, '/metrics');
   counters[0] = portalCounters({ connectionsTotal: 9 });
-  t.equal(series((await routes['/metrics']!()).body).get(`kubeportal_connections_total{${WEB}}`), 9);
+  t.equal(series(await bodyOf(routes, '/metrics')).get(`kubeportal_connections_total{${WEB}}`), 9);
   counters.pop();
-  t.notMatch((await routes['/metrics']!()).body, 'service="web"');
+  t.notMatch(await bodyOf(routes, '/metrics'), 'service="web"');
 });
 
 t.test('a portal that nobody has come to has no series, and one that somebody left has all', async (t) => {
   const idle = portalCounters({ service: 'default/idle' });
   const left = portalCounters({ connectionsTotal: 3, connectionsActive: 0 });
-  const { body } = await routesOf([], [idle, left])['/metrics']!();
+  const body = await bodyOf(routesOf([], [idle, left]), '/metrics');
   t.notMatch(body, 'service="idle"');
   t.equal(series(body).get(`kubeportal_connections_active{${WEB}}`), 0);
 });
 
+/** Says how often it was gone through. */
+class Counted<T> {
+  times = 0;
+
+  constructor(private readonly members: readonly T[]) {}
+
+  [Symbol.iterator](): Iterator<T> {
+    this.times++;
+    return this.members[Symbol.iterator]();
+  }
+}
+
 t.test('a scrape reads the counters once for all metrics', async (t) => {
-  let times = 0;
-  const counters = [portalCounters({ connectionsTotal: 1 })];
-  const routes = metricsRoutes({
-    status: () => ({ driver: 'none', workers: 1, portals: [] }),
-    states: () => [],
-    counters: () => {
-      times++;
-      return counters;
-    },
-    droppedLogLines: () => 3,
-    configuration: () => ({}),
-  });
-  await routes['/metrics']!();
-  t.equal(times, 1);
+  const counters = new Counted([portalCounters({ connectionsTotal: 1 })]);
+  await bodyOf(routesOf([], counters), '/metrics');
+  t.equal(counters.times, 1);
+});
+
+t.test('what a name holds cannot break a line', async (t) => {
+  const counters = [portalCounters({ portName: 'a"b\\c\nd', connectionsTotal: 1 })];
+  const body = await bodyOf(routesOf([], counters), '/metrics');
+  t.match(
+    body,
+    'kubeportal_connections_total{namespace="default",service="web",port="a\\"b\\\\c\\nd",protocol=',
+  );
 });
 
 t.test('/metrics counts portals by state and tells of the process', async (t) => {
   const portals = [portalStatus(), portalStatus({ state: 'pending' }), portalStatus()];
-  const found = series((await routesOf(portals, [])['/metrics']!()).body);
+  const found = series(await bodyOf(routesOf(portals, []), '/metrics'));
   t.equal(found.get('kubeportal_portals{state="serving"}'), 2);
   t.equal(found.get('kubeportal_portals{state="pending"}'), 1);
   t.equal(found.get('kubeportal_portals{state="no-endpoints"}'), 0);
@@ -99,16 +110,19 @@ t.test('/metrics counts portals by state and tells of the process', async (t) =>
 });
 
 t.test('/status has the portals and their counters', async (t) => {
-  const { body } = await routesOf([portalStatus()], [portalCounters({ connectionsActive: 4 })])['/status']!();
+  const body = await bodyOf(
+    routesOf([portalStatus()], [portalCounters({ connectionsActive: 4 })]),
+    '/status',
+  );
   const report = JSON.parse(body) as StatusReport;
   t.match(report, { driver: 'address', workers: 2, portals: [{ service: 'default/web' }] });
   t.equal(report.counters[0]?.connectionsActive, 4);
 });
 
 t.test('the paths that kube-proxy has on this port', async (t) => {
-  t.equal((await routesOf([], [])['/proxyMode']!()).body, 'userspace');
-  t.equal((await routesOf([], [])['/healthz']!()).body, 'ok');
-  t.same(JSON.parse((await routesOf([], [])['/configz']!()).body), {
+  t.equal(await bodyOf(routesOf([], []), '/proxyMode'), 'userspace');
+  t.equal(await bodyOf(routesOf([], []), '/healthz'), 'ok');
+  t.same(JSON.parse(await bodyOf(routesOf([], []), '/configz')), {
     'kubeproxy.config.k8s.io': { mode: 'userspace' },
   });
 });

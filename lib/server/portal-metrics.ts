@@ -1,0 +1,163 @@
+import type { PortalCounters } from '../controlplane/status.js';
+import { COUNTER_FIELDS, type CounterField } from '../dataplane/counters.js';
+
+interface PortalMetric {
+  readonly name: string;
+  readonly help: string;
+  readonly kind: 'counter' | 'gauge';
+  readonly field: CounterField;
+  readonly protocol?: 'TCP' | 'UDP';
+}
+
+const PORTAL_METRICS: readonly PortalMetric[] = [
+  {
+    name: 'kubeportal_connections_total',
+    help: 'TCP connections accepted from clients.',
+    kind: 'counter',
+    field: 'connectionsTotal',
+    protocol: 'TCP',
+  },
+  {
+    name: 'kubeportal_connections_active',
+    help: 'TCP connections open now.',
+    kind: 'gauge',
+    field: 'connectionsActive',
+    protocol: 'TCP',
+  },
+  {
+    name: 'kubeportal_connections_refused_total',
+    help: 'TCP connections that were not served: no endpoint answered, or the client may not use this port.',
+    kind: 'counter',
+    field: 'connectionsRefused',
+    protocol: 'TCP',
+  },
+  {
+    name: 'kubeportal_connections_evicted_total',
+    help: 'Idle TCP connections of a client with the most of all, ended so that others are served near the limit of open files.',
+    kind: 'counter',
+    field: 'connectionsEvicted',
+    protocol: 'TCP',
+  },
+  {
+    name: 'kubeportal_connection_resets_total',
+    help: 'TCP connections that ended with a reset on either side.',
+    kind: 'counter',
+    field: 'connectionResets',
+    protocol: 'TCP',
+  },
+  {
+    name: 'kubeportal_connect_failures_total',
+    help: 'Attempts to reach an endpoint that failed or timed out.',
+    kind: 'counter',
+    field: 'connectFailures',
+  },
+  {
+    name: 'kubeportal_flows_total',
+    help: 'UDP flows seen, one per client address and port.',
+    kind: 'counter',
+    field: 'flowsTotal',
+    protocol: 'UDP',
+  },
+  {
+    name: 'kubeportal_flows_active',
+    help: 'UDP flows remembered now.',
+    kind: 'gauge',
+    field: 'flowsActive',
+    protocol: 'UDP',
+  },
+  {
+    name: 'kubeportal_flows_evicted_total',
+    help: 'UDP flows forgotten early to make room for newer ones.',
+    kind: 'counter',
+    field: 'flowsEvicted',
+    protocol: 'UDP',
+  },
+  {
+    name: 'kubeportal_flows_moved_total',
+    help: 'UDP flows moved to another endpoint because theirs failed or went.',
+    kind: 'counter',
+    field: 'flowsMoved',
+    protocol: 'UDP',
+  },
+  {
+    name: 'kubeportal_datagrams_received_total',
+    help: 'UDP datagrams received from clients.',
+    kind: 'counter',
+    field: 'datagramsIn',
+    protocol: 'UDP',
+  },
+  {
+    name: 'kubeportal_datagrams_sent_total',
+    help: 'UDP datagrams sent to clients.',
+    kind: 'counter',
+    field: 'datagramsOut',
+    protocol: 'UDP',
+  },
+  {
+    name: 'kubeportal_datagrams_dropped_total',
+    help: 'UDP datagrams that could not be passed on.',
+    kind: 'counter',
+    field: 'datagramsDropped',
+    protocol: 'UDP',
+  },
+  {
+    name: 'kubeportal_received_bytes_total',
+    help: 'Payload bytes received from clients.',
+    kind: 'counter',
+    field: 'bytesIn',
+  },
+  {
+    name: 'kubeportal_sent_bytes_total',
+    help: 'Payload bytes sent to clients.',
+    kind: 'counter',
+    field: 'bytesOut',
+  },
+  {
+    name: 'kubeportal_affinity_pins_moved_total',
+    help: 'ClientIP pins moved because their endpoint failed or went.',
+    kind: 'counter',
+    field: 'pinsMoved',
+  },
+];
+
+/**
+ * What each portal carried, in the text format of Prometheus, in small pieces. It does without prom-client, which makes several objects
+ * for each of the series: there are ten for every portal in use.
+ *
+ * Portals that nobody has come to have no series, as is usual for metrics with labels. A node has all portals of its cluster and uses
+ * few of them: Prometheus would have to keep a million idle series for each dozen of nodes. One in use has all of them, as `rate()`
+ * does not see a counter come into being.
+ *
+ * @param counters read as the pieces are taken; the true counts live in memory shared with the workers
+ */
+export function* portalMetricsText(counters: Iterable<PortalCounters>): Iterable<string> {
+  // By labels, as a portal may take the place of another meanwhile.
+  const used = new Map<string, PortalCounters>();
+  for (const portal of counters) {
+    if (isUsed(portal)) used.set(labelsOf(portal), portal);
+    yield '';
+  }
+  for (const { name, help, kind, field, protocol } of PORTAL_METRICS) {
+    yield `# HELP ${name} ${help}\n# TYPE ${name} ${kind}\n`;
+    for (const [labels, portal] of used) {
+      if (protocol === undefined || protocol === portal.protocol) yield `${name}${labels} ${portal[field]}\n`;
+    }
+    yield '\n';
+  }
+}
+
+function isUsed(counters: PortalCounters): boolean {
+  return COUNTER_FIELDS.some((field) => counters[field] !== 0);
+}
+
+function labelsOf({ service: key, portName, protocol, family }: PortalCounters): string {
+  const [namespace = '', service = ''] = key.split('/', 2);
+  const labels = { namespace, service, port: portName, protocol, family };
+  return `{${Object.entries(labels)
+    .map(([label, value]) => `${label}="${escaped(value)}"`)
+    .join(',')}}`;
+}
+
+function escaped(value: string): string {
+  return value.replace(/[\\"\n]/g, (character) => (character === '\n' ? '\\n' : `\\${character}`));
+}

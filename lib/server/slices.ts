@@ -1,0 +1,62 @@
+import { once } from 'node:events';
+import type { ServerResponse } from 'node:http';
+import { setImmediate as otherWork } from 'node:timers/promises';
+
+/** So many pieces are made without a pause: some milliseconds on a slow board. */
+const SLICE = 500;
+/** So many long answers are under way at once; more have to wait. */
+const MOST = 4;
+
+/**
+ * Sends long texts that are made while they are sent: other work goes on in between, and no more is made than the client takes. A
+ * client must have it all in some time, so that slow ones do not keep others waiting.
+ */
+export class SlicedAnswers {
+  readonly #patienceMs: number;
+  readonly #waiting: (() => void)[] = [];
+  #underWay = 0;
+
+  /** @param patienceMs how long an answer may take once it is begun */
+  constructor(patienceMs: number) {
+    this.#patienceMs = patienceMs;
+  }
+
+  /** Resolves once all was sent or the client has gone. */
+  async send(response: ServerResponse, pieces: Iterable<string>): Promise<void> {
+    if (this.#underWay === MOST) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#underWay++;
+    const timer = setTimeout(() => response.destroy(), this.#patienceMs);
+    try {
+      await sendAll(response, pieces);
+    } finally {
+      clearTimeout(timer);
+      const next = this.#waiting.shift();
+      if (next === undefined) this.#underWay--;
+      else next();
+    }
+  }
+}
+
+async function sendAll(response: ServerResponse, pieces: Iterable<string>): Promise<void> {
+  const gone = new AbortController();
+  response.once('close', () => gone.abort());
+  for (const slice of slicesOf(pieces)) {
+    if (response.destroyed) return;
+    if (!response.write(slice)) await once(response, 'drain', { signal: gone.signal }).catch(() => undefined);
+    // A client that takes everything at once leaves no pause by itself.
+    await otherWork();
+  }
+  response.end();
+}
+
+function* slicesOf(pieces: Iterable<string>): Iterable<string> {
+  let slice = '';
+  let count = 0;
+  for (const piece of pieces) {
+    slice += piece;
+    if (++count % SLICE !== 0) continue;
+    yield slice;
+    slice = '';
+  }
+  yield slice;
+}

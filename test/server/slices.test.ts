@@ -1,0 +1,135 @@
+import { once } from 'node:events';
+import { connect, type Socket } from 'node:net';
+import { setTimeout as sleep } from 'node:timers/promises';
+import t, { type Test } from 'tap';
+import { Connections } from '../../lib/server/connections.js';
+import { HttpServer, type Routes, text } from '../../lib/server/http.js';
+import { metricsRoutes } from '../../lib/server/metrics.js';
+import { portalCounters, portalStatus } from './fixtures.js';
+
+/** Longer than any test takes, ms. */
+const NEVER = 3_600_000;
+const PORTALS = 5000;
+/** The most pieces that may be made without a pause. */
+const SLICE = 500;
+
+async function serve(t: Test, routes: Routes, idleMs = NEVER): Promise<HttpServer> {
+  const connections = new Connections({ most: 100, idleMs });
+  const server = await HttpServer.listen({ host: '127.0.0.1', port: 0, flag: '--x', routes, connections });
+  t.teardown(() => server.close());
+  return server;
+}
+
+const get = async (server: HttpServer, path: string) =>
+  (await fetch(`http://127.0.0.1:${server.port}${path}`)).text();
+
+/** Asks and does not read. */
+async function ask(server: HttpServer, path: string): Promise<Socket> {
+  const socket = connect(server.port, '127.0.0.1');
+  socket.on('error', () => {});
+  await once(socket, 'connect');
+  socket.write(`GET ${path} HTTP/1.1\r\nHost: localhost\r\n\r\n`);
+  return socket;
+}
+
+async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await sleep(1);
+}
+
+/** Counts the turns that others have. */
+class OtherWork {
+  turns = 0;
+  #ended = false;
+
+  constructor(t: Test) {
+    t.teardown(() => {
+      this.#ended = true;
+    });
+    this.#turn();
+  }
+
+  #turn(): void {
+    this.turns++;
+    if (!this.#ended) setImmediate(() => this.#turn());
+  }
+}
+
+for (const path of ['/metrics', '/status']) {
+  t.test(`other work has its turns while ${path} of ${PORTALS} portals is made`, async (t) => {
+    const services = Array.from({ length: PORTALS }, (_, index) => `default/web-${index}`);
+    const others = new OtherWork(t);
+    let longest = 0;
+    function* counters() {
+      let turns = others.turns;
+      let run = 0;
+      for (const service of services) {
+        yield portalCounters({ service, connectionsTotal: 1 });
+        run = others.turns === turns ? run + 1 : 1;
+        turns = others.turns;
+        longest = Math.max(longest, run);
+      }
+    }
+    const routes = metricsRoutes({
+      summary: () => ({ driver: 'none', workers: 1 }),
+      portals: () => services.map((service) => portalStatus({ service })),
+      states: () => [],
+      counters,
+      droppedLogLines: () => 0,
+      configuration: () => ({}),
+    });
+    const server = await serve(t, routes);
+    const before = others.turns;
+    const body = await get(server, path);
+    t.ok(longest <= SLICE, `${longest} portals at once`);
+    const pieces = path === '/metrics' ? body.split('\n').length : 2 * PORTALS;
+    t.ok(others.turns - before >= Math.floor(pieces / SLICE), `${pieces} pieces, ${others.turns} turns`);
+    const numberOf = (pattern: RegExp) => body.match(pattern)?.length ?? 0;
+    t.ok(numberOf(/web-0"/g) > 0 && numberOf(/web-0"/g) === numberOf(/web-4999"/g), 'it is whole');
+  });
+}
+
+t.test('no more is made than a client takes, and nothing for one that has gone', async (t) => {
+  let made = 0;
+  let ended = false;
+  function* endless() {
+    try {
+      for (;;) {
+        made++;
+        yield 'x'.repeat(1000);
+      }
+    } finally {
+      ended = true;
+    }
+  }
+  const server = await serve(t, { '/long': () => text(endless()), '/short': () => text('hello') });
+  const client = await ask(server, '/long');
+  await until(() => made > 0);
+  t.equal(await get(server, '/short'), 'hello', 'others are answered meanwhile');
+  let before = -1;
+  // Until the kernel's buffers are full.
+  while (before !== made) {
+    before = made;
+    await sleep(50);
+  }
+  t.pass(`after ${made} pieces it waits`);
+  client.destroy();
+  await until(() => ended);
+});
+
+t.test('long answers are few at a time, and slow clients do not keep others waiting for ever', async (t) => {
+  let underWay = 0;
+  let most = 0;
+  function* long() {
+    most = Math.max(most, ++underWay);
+    try {
+      for (let index = 0; index < 50_000; index++) yield 'x'.repeat(1000);
+    } finally {
+      underWay--;
+    }
+  }
+  const server = await serve(t, { '/long': () => text(long()) }, 2000);
+  for (let count = 0; count < 10; count++) await ask(server, '/long');
+  await until(() => underWay === 4);
+  t.equal((await get(server, '/long')).length, 50_000_000);
+  t.equal(most, 4);
+});
