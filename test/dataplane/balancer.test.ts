@@ -207,3 +207,14 @@ t.test('a Service knows its pods over all ports', async (t) => {
   services.remove('s', ['a', 'b']);
   t.same([services.has('s', 'a'), services.has('s', 'b'), services.has('other', 'b')], [false, true, false]);
 });
+
+t.test('one client that is refused does not condemn an endpoint, a second one does', async (t) => {
+  const balancer = new Stage().balancer(pods('abc'));
+  const target = balancer.pick(null) as Target;
+  t.notOk(target.isRefusedAgain('one', 1000));
+  t.notOk(target.isRefusedAgain('one', 1001), 'the same client again');
+  t.ok(target.isRefusedAgain('two', 1002), 'another one');
+  t.notOk(target.isRefusedAgain('three', 7000), 'long after');
+  target.heardAt = 7001;
+  t.notOk(target.isRefusedAgain('four', 7002), 'it has answered meanwhile');
+});

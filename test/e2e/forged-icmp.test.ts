@@ -1,0 +1,60 @@
+import t from 'tap';
+import { startBackend } from '../lab/backend.js';
+import { forge } from './icmp-forger.js';
+import { Relay, VIP, VIP6 } from './relay.js';
+import { UdpTalker } from './udp-talker.js';
+
+const UDP = 53;
+const PORTS = { firstPort: 40_000, lastPort: 40_199 };
+const ROUNDS = 3;
+
+t.setTimeout(120_000);
+
+for (const address of [VIP, VIP6])
+  for (const isSpoofed of [false, true])
+    t.test(
+      `forged ICMP moves nobody, ${address}, ${isSpoofed ? 'from the endpoint' : 'from a pod'}`,
+      async (t) => {
+        const relay = await Relay.forTest(
+          t,
+          { udp: [UDP], servers: ['a', 'b', 'attacker'], affinity: true, flags: ['--workers', '2'] },
+          ({ node }) =>
+            node.sysctl({ 'net/ipv4/ip_local_port_range': `${PORTS.firstPort} ${PORTS.lastPort}` }),
+        );
+        const [a, b, attacker] = relay.servers;
+        const pods = new Map([a, b].map((pod) => [pod.name, pod]));
+        for (const pod of pods.values()) await startBackend(pod, { udp: { [UDP]: 'name' } });
+        relay.setServers([a, b]);
+        await relay.kubePortal.until(async () => {
+          const { portals } = await relay.kubePortal.status();
+          return portals.every(({ endpoints }) => endpoints.length === 2);
+        }, 'the attacker is no endpoint');
+
+        const talker = await UdpTalker.start(relay.client, { address, port: UDP });
+        const name = String(await talker.say('0')).split(':')[0];
+        const home = pods.get(name);
+        if (home === undefined) throw new Error(`answered by ${name}`);
+        const of = (host: typeof home) => (address === VIP6 ? host.address6 : host.address4);
+        const { node } = relay.lab;
+        const from = isSpoofed ? of(home) : of(attacker);
+        const forgery = { from, node: address === VIP6 ? node.address6 : node.address4, endpoint: of(home) };
+        for (let round = 1; round <= ROUNDS; round++) {
+          await forge(attacker, { ...forgery, endpointPort: UDP, ...PORTS });
+          t.equal(await talker.say(`${round}`), `${name}:${round}`, 'the flow stays with its pod');
+        }
+        const other = await UdpTalker.start(relay.client, { address, port: UDP });
+        t.equal(await other.say('x'), `${name}:x`, 'so does the client with its pin');
+        const { counters } = await relay.kubePortal.status();
+        t.equal(
+          counters.reduce((sum, { connectFailures, pinsMoved }) => sum + connectFailures + pinsMoved, 0),
+          0,
+        );
+        const heard = await node.must('nstat', [
+          '-az',
+          'IcmpInErrors',
+          'IcmpInDestUnreachs',
+          'Icmp6InDestUnreachs',
+        ]);
+        t.match(heard, /InDestUnreachs +[1-9]/, 'the forged errors did come');
+      },
+    );
