@@ -5,7 +5,7 @@ const MOST = 64;
  * How many hops are left from a client to the endpoint. The proxy counts as a router does: an endpoint that leads back here, over
  * whatever other node, NodePort or rule, makes a circle, and ends as it does in the kernel.
  *
- * It takes two system calls a connection. To count only for clients with many connections would let go those that come and
+ * It takes two system calls a connection and one a flow. To count only for clients with many connections would let go those that come and
  * leave at once: they run round with two or three connections open at any time.
  *
  * @param received hops left on arrival

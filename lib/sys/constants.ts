@@ -34,6 +34,7 @@ export const IPPROTO_IPV6 = 41;
 
 export const IP_TTL = 2;
 export const IP_PKTINFO = 8;
+export const IP_RECVTTL = 12;
 export const IP_FREEBIND = 15;
 export const IP_MULTICAST_TTL = 33;
 export const IPV6_UNICAST_HOPS = 16;
@@ -41,6 +42,7 @@ export const IPV6_MULTICAST_HOPS = 18;
 export const IPV6_V6ONLY = 26;
 export const IPV6_RECVPKTINFO = 49;
 export const IPV6_PKTINFO = 50;
+export const IPV6_RECVHOPLIMIT = 51;
 export const IPV6_FREEBIND = 78;
 /** linux/netfilter_ipv4.h and linux/netfilter_ipv6/ip6_tables.h have the same number. */
 export const SO_ORIGINAL_DST = 80;

@@ -19,7 +19,7 @@ import { SOCKADDR_SIZE } from './sockaddr.js';
  * 14.7 KB). The odd 192 bytes keep the slots from starting in the same cache set.
  */
 const SLOT_SIZE = 65536 + 192;
-/** Room for one IP_PKTINFO or IPV6_PKTINFO message and, on sending, one UDP_SEGMENT message. */
+/** Room for one IP_PKTINFO or IPV6_PKTINFO message and for another one: received are the hops, sent is UDP_SEGMENT. */
 export const CONTROL_SIZE = 64;
 export const NAME_WORDS = SOCKADDR_SIZE / 4;
 export const CONTROL_WORDS = CONTROL_SIZE / 4;
@@ -140,6 +140,15 @@ export const PACKET_INFO_V6 = { localAddress: CMSG_DATA_WORD, interfaceIndex: CM
 
 const PACKET_INFO_SPACE = { v4: cmsgSpace(12), v6: cmsgSpace(20) } as const;
 const SEGMENT_SPACE = cmsgSpace(2);
+
+/**
+ * How many hops a received datagram had left (IP_RECVTTL, IPV6_RECVHOPLIMIT). The kernel writes them behind the packet info
+ * (ip_cmsg_recv_offset, ip6_datagram_recv_ctl).
+ * @param at the word where its control block begins
+ */
+export function receivedHopsOf(controls: Int32Array, at: number, isV6: boolean): number {
+  return controls[at + (isV6 ? PACKET_INFO_SPACE.v6 : PACKET_INFO_SPACE.v4) / 4 + CMSG_DATA_WORD];
+}
 
 function putControlHeader(words: Int32Array, at: number, length: number, level: number, type: number): void {
   words[at] = layout.cmsghdr.data + length;

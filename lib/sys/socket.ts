@@ -4,12 +4,14 @@ import {
   IP_FREEBIND,
   IP_MULTICAST_TTL,
   IP_PKTINFO,
+  IP_RECVTTL,
   IP_TTL,
   IPPROTO_IP,
   IPPROTO_IPV6,
   IPPROTO_TCP,
   IPV6_FREEBIND,
   IPV6_MULTICAST_HOPS,
+  IPV6_RECVHOPLIMIT,
   IPV6_RECVPKTINFO,
   IPV6_UNICAST_HOPS,
   IPV6_V6ONLY,
@@ -207,11 +209,16 @@ export function listenStream(options: ListenOptions): number {
   });
 }
 
-/** A bound UDP socket that reports to which address each datagram came. @throws SysError */
+/** A bound UDP socket that reports to which address each datagram came, and with how many hops left. @throws SysError */
 export function listenDatagram(options: ListenOptions, bufferSize: number): number {
   return openBound(SOCK_DGRAM, options, (fd, family) => {
-    if (family === AF_INET) requireOption(fd, IPPROTO_IP, IP_PKTINFO, 1);
-    else requireOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+    if (family === AF_INET) {
+      requireOption(fd, IPPROTO_IP, IP_PKTINFO, 1);
+      requireOption(fd, IPPROTO_IP, IP_RECVTTL, 1);
+    } else {
+      requireOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
+      requireOption(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
+    }
     setBuffers(fd, bufferSize);
   });
 }

@@ -5,6 +5,7 @@ import {
   closeSocket,
   connect,
   openDatagram,
+  setHops,
   setReceiveBuffer,
   setSendBuffer,
 } from '../../sys/socket.js';
@@ -30,6 +31,7 @@ export interface SocketOwner {
 /** A flow's connected socket towards an endpoint, with the local port that it holds. */
 export class EndpointSocket implements Watcher {
   #hasBigSendBuffer = false;
+  #hops: number;
 
   private constructor(
     readonly fd: number,
@@ -38,7 +40,9 @@ export class EndpointSocket implements Watcher {
     readonly port: number,
     readonly ports: EndpointPorts<EndpointSocket>,
     readonly owner: SocketOwner,
-  ) {}
+  ) {
+    this.#hops = flow.hops;
+  }
 
   /** @returns the socket, or the errno: EADDRNOTAVAIL where no local port is to be had */
   static open(flow: UdpFlow, target: Target, owner: SocketOwner): EndpointSocket | number {
@@ -53,6 +57,7 @@ export class EndpointSocket implements Watcher {
       return code;
     }
     keepErrors(fd, address.family);
+    setHops(fd, address.family, flow.hops);
     setReceiveBuffer(fd, UDP_BUFFER_SIZE);
     const socket = new EndpointSocket(fd, flow, target, port, ports, owner);
     ports.take(port, socket);
@@ -61,6 +66,13 @@ export class EndpointSocket implements Watcher {
 
   onReady(_fd: number, events: number): void {
     this.owner.onSocketReady(this, events);
+  }
+
+  /** Before datagrams are sent: gives them as many hops as the flow has now. Nearly always it has as many as before. */
+  followHops(): void {
+    if (this.#hops === this.flow.hops) return;
+    this.#hops = this.flow.hops;
+    setHops(this.fd, this.target.address.family, this.#hops);
   }
 
   /** Before more than a first datagram is sent: bursts need room, and look-ups, which are one datagram, are spared the call. */

@@ -42,7 +42,14 @@ export class UdpFlow {
     /** Null where there is no affinity. */
     readonly client: ClientKey | null,
     public target: Target,
+    /** How many hops its datagrams have onward, see hops.ts; the fewest of the batch in hand. */
+    public hops: number,
   ) {}
+
+  /** A datagram joins the batch in hand. @param hops that it has onward */
+  limitHops(hops: number): void {
+    this.hops = this.firstSlot === NONE ? hops : Math.min(this.hops, hops);
+  }
 
   /** A segmented run did not fit the path, or its device. */
   refuseSegments(now: number): void {

@@ -1,12 +1,13 @@
 import { EPOLLERR, EPOLLIN } from '../../sys/constants.js';
-import { DatagramSender } from '../../sys/datagrams.js';
+import { DatagramSender, receivedHopsOf } from '../../sys/datagrams.js';
 import { errno } from '../../sys/errno.js';
 import { SOCKADDR_SIZE } from '../../sys/sockaddr.js';
 import { closeSocket } from '../../sys/socket.js';
 import { Blame, blameForSend } from '../blame.js';
 import type { DescriptorBudget } from '../budget.js';
-import { clientKey } from '../clientkey.js';
+import { clientAddress, clientKey } from '../clientkey.js';
 import { FIELD } from '../counters.js';
+import { hopsOnward } from '../hops.js';
 import type { EventLoop, Task, Watcher } from '../loop.js';
 import type { DataplaneEvent } from '../messages.js';
 import type { PortalState } from '../portal.js';
@@ -49,7 +50,7 @@ export class UdpRelay implements Task, SocketOwner {
     budget: DescriptorBudget,
     maxFlows: number,
     udpTimeout: number | null,
-    report: (event: DataplaneEvent) => void,
+    readonly report: (event: DataplaneEvent) => void,
   ) {
     this.#table = new FlowTable(maxFlows);
     this.#flows = new Array(maxFlows).fill(null);
@@ -149,13 +150,30 @@ export class UdpRelay implements Task, SocketOwner {
 
   #file(slot: number, listener: UdpListener): void {
     const { now } = this.loop;
-    const head = this.#inbox.head(slot);
-    const index = this.#table.find(listener.fd, head, listener.portal.isV6);
-    const flow = index === NONE ? this.#open(listener, head) : this.#flowAt(index);
+    const flow = this.#flowOf(listener, this.#inbox.head(slot));
     this.#inbox.file(slot, flow, now);
     if (flow === null) listener.portal.count(FIELD.datagramsDropped, 1);
     // At once, so that a new flow later in the batch does not take its place.
     else this.#table.touch(flow.index, now);
+  }
+
+  /** @returns null for a datagram that goes no further */
+  #flowOf(listener: UdpListener, head: DatagramHead): UdpFlow | null {
+    const { portal } = listener;
+    const hops = hopsOnward(receivedHopsOf(head.controls, head.controlAt, portal.isV6));
+    if (hops < 1) {
+      this.report({
+        kind: 'hopsUsedUp',
+        portal: portal.key,
+        client: clientAddress(clientKey(head.names, head.nameAt)),
+      });
+      return null;
+    }
+    const index = this.#table.find(listener.fd, head, portal.isV6);
+    if (index === NONE) return this.#open(listener, head, hops);
+    const flow = this.#flowAt(index);
+    flow.limitHops(hops);
+    return flow;
   }
 
   #forward(flow: UdpFlow): void {
@@ -168,6 +186,7 @@ export class UdpRelay implements Task, SocketOwner {
     flow.portal.count(FIELD.datagramsIn, sender.count);
     flow.portal.count(FIELD.bytesIn, sender.bytes);
     const socket = flow.socket as EndpointSocket;
+    socket.followHops();
     if (flow.asked || sender.count > 1) socket.makeRoomForBursts();
     flow.asked = true;
     sender.maySegment = this.loop.now >= flow.segmentsFrom;
@@ -209,7 +228,7 @@ export class UdpRelay implements Task, SocketOwner {
     flow.pinRefreshAt = this.loop.now + (balancer.affinityTimeout ?? 0) / 4;
   }
 
-  #open(listener: UdpListener, head: DatagramHead): UdpFlow | null {
+  #open(listener: UdpListener, head: DatagramHead, hops: number): UdpFlow | null {
     const portal = listener.portal.forClient(head.names, head.nameAt);
     if (portal === null) return null;
     const { balancer } = portal;
@@ -218,7 +237,7 @@ export class UdpRelay implements Task, SocketOwner {
     if (target === null) return null;
     if (this.#table.isFull) this.#evict(this.#flowAt(this.#table.victim()));
     const index = this.#table.add(listener.fd, head, portal.isV6, this.loop.now);
-    const flow = new UdpFlow(index, listener.fd, portal, client, target);
+    const flow = new UdpFlow(index, listener.fd, portal, client, target, hops);
     this.#flows[index] = flow;
     flow.answeredUpTo = this.#inbox.received;
     flow.pinRefreshAt = this.loop.now + (balancer.affinityTimeout ?? 0) / 4;
