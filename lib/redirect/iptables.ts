@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Family } from '../model/portal.js';
+import { requireReachable } from './bindaddress.js';
 import { ProgramHung, type RunCommand } from './command.js';
 import { type RedirectChange, type RedirectDriver, RedirectError } from './driver.js';
 import { FamilyRules } from './familyrules.js';
@@ -33,9 +34,10 @@ export class IptablesDriver implements RedirectDriver {
 
   /**
    * Chooses a back end that really redirects.
-   * @throws RedirectError if there is none, or iptables is not installed
+   * @throws RedirectError if there is none, iptables is not installed, or nothing can be redirected to the bind address
    */
   static async open(options: IptablesOptions): Promise<IptablesDriver> {
+    requireReachable(options.bindAddress);
     const backends = await findBackends(options.run);
     if (backends.length === 0) throw new RedirectError(`iptables is not installed: ${INSTALL_HINT}`);
     const problems: string[] = [];
