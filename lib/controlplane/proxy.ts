@@ -6,6 +6,8 @@ import { diffSnapshots } from '../model/diff.js';
 import type { Family, Portal, Protocol, Snapshot, Vip } from '../model/portal.js';
 import type { Problem } from '../model/problem.js';
 import { type RedirectDriver, RedirectError } from '../redirect/driver.js';
+import { StateDir } from '../state/statedir.js';
+import { mappingOf, PORTS_FILE, StateFile, StateMemory } from '../state/statefile.js';
 import { raiseDescriptorLimit } from '../sys/limits.js';
 import { keepMallocSmall } from '../sys/malloc.js';
 import { ActivePortal, type PortalContext } from './activeportal.js';
@@ -17,7 +19,6 @@ import type { ProxyOptions } from './options.js';
 import { Placements } from './placement.js';
 import { ProxyPorts } from './proxyports.js';
 import { PublicPorts } from './publicports.js';
-import { PORTS_FILE, StateDir } from './statedir.js';
 import type { PortalCounters, PortalStatus, ProxyStatus } from './status.js';
 import { Turns } from './turns.js';
 
@@ -39,6 +40,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   readonly #options: ProxyOptions;
   readonly #lock: NodeLock;
   readonly #state: StateDir;
+  readonly #portMemory: StateMemory;
   readonly #driver: RedirectDriver;
   readonly #dataplane: Dataplane;
   readonly #context: PortalContext;
@@ -57,13 +59,13 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   readonly #backlog = new Backlog();
   #lastRedirectFailure = '';
   readonly #reportedFamilies = new Set<Family>();
-  #stateIsWritable = true;
   #stopping = false;
 
   private constructor(
     options: ProxyOptions,
     lock: NodeLock,
     state: StateDir,
+    portMemory: StateMemory,
     driver: RedirectDriver,
     dataplane: Dataplane,
     context: PortalContext,
@@ -74,6 +76,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     this.#options = options;
     this.#lock = lock;
     this.#state = state;
+    this.#portMemory = portMemory;
     this.#driver = driver;
     this.#dataplane = dataplane;
     this.#context = context;
@@ -102,7 +105,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     const lock = NodeLock.take();
     let state: StateDir | undefined;
     try {
-      state = await StateDir.open(options.stateDir);
+      state = await StateDir.open(options.stateDir, options.log);
+      const portMemory = memoryOfPorts(options);
       const capacity = new Capacity(raiseDescriptorLimit());
       const [driver, dataplane] = await startBoth(openDriver, {
         workers: options.workers,
@@ -111,8 +115,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
         udpTimeout: options.udpTimeoutMs,
       });
       const portals = new Map<string, ActivePortal>();
-      const context = await portalContext(options, state, capacity, driver, portals);
-      return new ServiceProxy(options, lock, state, driver, dataplane, context, portals);
+      const context = await portalContext(options, portMemory, capacity, driver, portals);
+      return new ServiceProxy(options, lock, state, portMemory, driver, dataplane, context, portals);
     } catch (error) {
       await state?.removeIfEmpty();
       lock.release();
@@ -214,14 +218,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   }
 
   async #forgetPorts(): Promise<void> {
-    try {
-      await this.#state.remove(PORTS_FILE);
-    } catch (error) {
-      this.#options.log.warn(
-        { reason: (error as Error).message },
-        `cannot remove what is left in ${this.#state.path}; it does no harm`,
-      );
-    }
+    await this.#portMemory.forget();
+    await this.#state.removeIfEmpty();
   }
 
   async #clearRedirects(): Promise<void> {
@@ -434,19 +432,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
    */
   async #savePorts(): Promise<void> {
     const { ports } = this.#context;
-    if (!ports.dirty) return;
-    try {
-      await this.#state.write(PORTS_FILE, ports.saved());
-      this.#stateIsWritable = true;
-    } catch (error) {
-      ports.dirty = true;
-      if (!this.#stateIsWritable) return;
-      this.#stateIsWritable = false;
-      this.#options.log.error(
-        { reason: (error as Error).message },
-        `cannot remember the proxy ports in --state-dir ${this.#state.path}: all goes on, but a restart may choose other ports and break open UDP flows; make the directory writable`,
-      );
-    }
+    if (ports.dirty && !(await this.#portMemory.keep(ports.saved()))) ports.dirty = true;
   }
 
   async #redirect(...change: Parameters<RedirectDriver['apply']>): Promise<RedirectError | null> {
@@ -519,15 +505,22 @@ async function startBoth(
   throw driver.reason;
 }
 
+function memoryOfPorts({ stateDir, log }: ProxyOptions): StateMemory {
+  return new StateMemory(new StateFile(stateDir, PORTS_FILE), log, {
+    what: 'the proxy ports',
+    loss: 'a restart may choose other ports and break open UDP flows',
+  });
+}
+
 async function portalContext(
   options: ProxyOptions,
-  state: StateDir,
+  portMemory: StateMemory,
   capacity: Capacity,
   driver: RedirectDriver,
   portals: ReadonlyMap<string, ActivePortal>,
 ): Promise<PortalContext> {
   const publicPorts = new PublicPorts();
-  const saved = driver.capture === 'port' ? await state.read(PORTS_FILE) : null;
+  const saved = driver.capture === 'port' ? await portMemory.recall(mappingOf) : null;
   return {
     workers: options.workers,
     capture: driver.capture,

@@ -1,10 +1,11 @@
 import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import type { Family } from '../model/portal.js';
+import { ADDRESSES_FILE, StateFile, type StateMemory } from '../state/statefile.js';
 import { EADDRNOTAVAIL, EEXIST, errnoName } from '../sys/errno.js';
-import { type AddressFailure, RouteSocket } from '../sys/rtnetlink.js';
+import { type AddressFailure, type DeviceAddress, RouteSocket } from '../sys/rtnetlink.js';
 import { addressBytes, addressText } from '../sys/sockaddr.js';
-import { AddressRecord } from './addressrecord.js';
+import { addressMemory, recordedAddresses } from './addressrecord.js';
 import { type Redirect, type RedirectChange, type RedirectDriver, RedirectError } from './driver.js';
 
 const IPV6_ADVICE = 'enable IPv6 on lo (sysctl -w net.ipv6.conf.lo.disable_ipv6=0)';
@@ -25,25 +26,28 @@ export class AddressDriver implements RedirectDriver {
   private readonly redirects = new Map<string, Redirect>();
   /** Each address in its plain form, with the number of redirects that want it. */
   private readonly wanted = new Map<string, number>();
+  /** Whether the file says what {@link recorded} says. */
+  private isRecorded = true;
 
   private constructor(
     private readonly log: Logger,
     private readonly routes: RouteSocket,
-    private readonly record: AddressRecord,
-    /** Ours on the loopback device, or about to be. */
-    private owned: Set<string>,
+    private readonly memory: StateMemory,
+    /** What is ours on the loopback device, or about to be, as the kernel may not be able to tell. */
+    private recorded: ReadonlySet<string>,
     readonly unsupported: ReadonlyMap<Family, string>,
   ) {}
 
-  /** @throws RedirectError if the loopback device is down or the state directory is not usable */
+  /** @throws RedirectError if the loopback device is down */
   static async open({ log, stateDir }: AddressOptions): Promise<AddressDriver> {
     const routes = openRoutes();
     try {
       if (!routes.loopbackIsUp()) {
         throw new RedirectError('the loopback device is down: ip link set lo up');
       }
-      const record = new AddressRecord(stateDir);
-      return new AddressDriver(log, routes, record, await record.read(), await findUnsupported());
+      const memory = addressMemory(stateDir, log);
+      const recorded = (await memory.recall(recordedAddresses)) ?? new Set();
+      return new AddressDriver(log, routes, memory, recorded, await findUnsupported());
     } catch (error) {
       routes.close();
       throw error;
@@ -67,9 +71,9 @@ export class AddressDriver implements RedirectDriver {
   async clear(): Promise<void> {
     this.redirects.clear();
     this.wanted.clear();
-    await removeOwned(this.routes, this.owned);
-    this.owned = new Set();
-    await this.record.delete();
+    await removeFromLoopback(this.routes, oursAmong(await this.routes.addresses(), this.recorded));
+    this.recorded = new Set();
+    await this.memory.forget();
   }
 
   private forget(id: string): void {
@@ -90,25 +94,29 @@ export class AddressDriver implements RedirectDriver {
   /** Resolves to the number of addresses added and removed. @throws RedirectError */
   private async synchronize(listening?: Promise<void>): Promise<number> {
     const { wanted } = this;
-    const present = new Set((await this.routes.addresses()).map(({ address }) => address));
+    const all = await this.routes.addresses();
+    const present = new Set(all.map(({ address }) => address));
     const missing = [...wanted.keys()].filter((address) => !present.has(address));
-    const stale = [...this.owned].filter((address) => !wanted.has(address));
-    await this.own([...this.owned, ...missing]);
+    const ours = oursAmong(all, this.recorded);
+    const stale = ours.filter((address) => !wanted.has(address));
+    await this.remember([...ours, ...missing]);
     await listening;
     const failures = await this.routes.addToLoopback(missing);
-    await removeOwned(this.routes, stale);
+    await removeFromLoopback(this.routes, stale);
     const notOurs = new Set([...stale, ...failures.map(({ address }) => address)]);
-    await this.own([...this.owned].filter((address) => !notOurs.has(address)));
+    await this.remember([...ours, ...missing].filter((address) => !notOurs.has(address)));
     this.report(failures);
     return missing.length - failures.length + stale.length;
   }
 
-  private async own(addresses: readonly string[]): Promise<void> {
+  /** Written before an address is added, so that a killed process leaves nothing that its successor does not know. */
+  private async remember(addresses: readonly string[]): Promise<void> {
     const next = new Set(addresses);
-    // Either a few were added or a few were taken away, never both.
-    if (next.size === this.owned.size) return;
-    await this.record.write(next);
-    this.owned = next;
+    const isSame =
+      next.size === this.recorded.size && addresses.every((address) => this.recorded.has(address));
+    this.recorded = next;
+    if (isSame && this.isRecorded) return;
+    this.isRecorded = await this.memory.keep({ addresses: [...next] });
   }
 
   private report(failures: readonly AddressFailure[]): void {
@@ -134,22 +142,33 @@ export class AddressDriver implements RedirectDriver {
 }
 
 /**
- * Removes the addresses that an earlier run recorded.
- * @returns how many it had recorded
+ * Removes the addresses that an earlier run left.
+ * @returns how many there were
  * @throws RedirectError
  */
 export async function clearAddresses(stateDir: string): Promise<number> {
-  const record = new AddressRecord(stateDir);
-  const owned = await record.read();
-  if (owned.size === 0) return 0;
+  const file = new StateFile(stateDir, ADDRESSES_FILE);
+  const recorded = await file.read(recordedAddresses).catch((error: Error) => error);
+  const isDamaged = recorded instanceof Error;
   const routes = openRoutes();
   try {
-    await removeOwned(routes, owned);
+    const ours = oursAmong(await routes.addresses(), isDamaged || recorded === null ? new Set() : recorded);
+    await removeFromLoopback(routes, ours);
+    await file.remove();
+    if (!isDamaged) return ours.length;
   } finally {
     routes.close();
   }
-  await record.delete();
-  return owned.size;
+  throw new RedirectError(
+    `${recorded.message}; it is removed, with all addresses that the kernel knows to be ours; look at "ip addr show dev lo" for others`,
+  );
+}
+
+/** The addresses of the loopback device that this program made; where the kernel cannot tell, those that it noted as well. */
+function oursAmong(all: readonly DeviceAddress[], recorded: ReadonlySet<string>): string[] {
+  return all
+    .filter(({ address, ours }) => ours === 'yes' || (ours === 'maybe' && recorded.has(address)))
+    .map(({ address }) => address);
 }
 
 /** A kernel without IPv6 has no such file; where it is disabled on the device, no address can be added. */
@@ -175,8 +194,8 @@ function openRoutes(): RouteSocket {
 }
 
 /** An address that somebody took away before us is as good as removed. */
-async function removeOwned(routes: RouteSocket, owned: Iterable<string>): Promise<void> {
-  const failures = await routes.removeFromLoopback([...owned]);
+async function removeFromLoopback(routes: RouteSocket, addresses: readonly string[]): Promise<void> {
+  const failures = await routes.removeFromLoopback(addresses);
   const real = failures.find(({ code }) => code !== EADDRNOTAVAIL);
   if (real === undefined) return;
   throw new RedirectError(

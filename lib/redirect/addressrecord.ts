@@ -1,54 +1,26 @@
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { removeFile, replaceFile } from '../sys/replacefile.js';
-import { RedirectError } from './driver.js';
+import type { Logger } from 'pino';
+import { canonicalAddress } from '../model/address.js';
+import { ADDRESSES_FILE, mappingOf, StateFile, StateMemory } from '../state/statefile.js';
+import { addressBytes, addressText } from '../sys/sockaddr.js';
 
-/**
- * Which addresses on the loopback device are ours, kept in `<stateDir>/addresses.json`. It is written before an
- * address is added, so that a killed process leaves nothing that its successor does not know to be ours.
- */
-export class AddressRecord {
-  private readonly file: string;
+/** `<stateDir>/addresses.json`: for kernels that cannot tell which addresses of the loopback device are ours. */
+export function addressMemory(stateDir: string, log: Logger): StateMemory {
+  return new StateMemory(new StateFile(stateDir, ADDRESSES_FILE), log, {
+    what: 'which addresses are ours',
+    loss: 'on Linux before 5.18, IPv6 addresses of a run that was killed stay (ip addr show dev lo)',
+  });
+}
 
-  constructor(stateDir: string) {
-    this.file = join(stateDir, 'addresses.json');
-  }
+/** @throws Error where it is no record of addresses */
+export function recordedAddresses(value: unknown): Set<string> {
+  const { addresses } = mappingOf(value);
+  if (!Array.isArray(addresses)) throw new Error('addresses is not a list');
+  return new Set(addresses.map(addressOf));
+}
 
-  /** What an earlier run recorded; empty if there was none. @throws RedirectError if the file is damaged */
-  async read(): Promise<Set<string>> {
-    let text: string;
-    try {
-      text = await readFile(this.file, 'utf8');
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code === 'ENOENT') return new Set();
-      throw this.failure('read', error);
-    }
-    try {
-      const { addresses } = JSON.parse(text) as { addresses: string[] };
-      return new Set(addresses);
-    } catch (error) {
-      throw new RedirectError(
-        `${this.file} is damaged (${(error as Error).message}); look at "ip addr show dev lo" for leftover addresses, remove them and this file`,
-      );
-    }
-  }
-
-  /** @throws RedirectError if the state directory cannot be written */
-  async write(addresses: Iterable<string>): Promise<void> {
-    try {
-      await replaceFile(this.file, `${JSON.stringify({ addresses: [...addresses] })}\n`);
-    } catch (error) {
-      throw this.failure('write', error);
-    }
-  }
-
-  delete(): Promise<void> {
-    return removeFile(this.file);
-  }
-
-  private failure(verb: string, error: unknown): RedirectError {
-    return new RedirectError(
-      `cannot ${verb} ${this.file} (${(error as Error).message}); choose a writable directory with --state-dir`,
-    );
-  }
+/** In the kernel's spelling. */
+function addressOf(value: unknown): string {
+  const address = typeof value === 'string' ? canonicalAddress(value) : null;
+  if (address === null) throw new Error('addresses has something in it that is not the address of a host');
+  return addressText(addressBytes(address));
 }

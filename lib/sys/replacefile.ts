@@ -1,11 +1,23 @@
-import { mkdir, rename, rm, writeFile } from 'node:fs/promises';
+import { mkdir, rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
-/** Replaces a file in one step: after a crash it is the old one or the new one. Makes its directory if need be. */
+/**
+ * Replaces a file in one step: after a crash it is the old one or the new one. Makes its directory if need be. Whatever
+ * stands at either name is replaced, never followed or written into.
+ */
 export async function replaceFile(file: string, text: string): Promise<void> {
-  await mkdir(dirname(file), { recursive: true });
-  await writeFile(successorOf(file), text);
-  await rename(successorOf(file), file);
+  const successor = successorOf(file);
+  await mkdir(dirname(file), { recursive: true, mode: 0o755 });
+  // What a crash has left, or somebody has put there; the exclusive open (O_EXCL) tells if it is still in the way.
+  await unlink(successor).catch(() => undefined);
+  try {
+    await writeFile(successor, text, { flag: 'wx', mode: 0o644 });
+    await rename(successor, file);
+  } catch (error) {
+    // On a full disk, half a file would keep others from writing theirs.
+    await unlink(successor).catch(() => undefined);
+    throw error;
+  }
 }
 
 /** Removes a file, if it is there, with what a crash has left of its successor. */

@@ -20,8 +20,10 @@ const RTM_DELADDR = 21;
 const RTM_GETADDR = 22;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
+const IFA_LABEL = 3;
 const IFA_CACHEINFO = 6;
 const IFA_FLAGS = 8;
+const IFA_PROTO = 11;
 const IFA_F_NODAD = 0x02;
 const RT_SCOPE_HOST = 254;
 const IFF_UP = 1;
@@ -35,11 +37,22 @@ const IFINFOMSG_SIZE = 16;
 /** Every network namespace numbers its loopback device so (LOOPBACK_IFINDEX). */
 const LOOPBACK_INDEX = 1;
 
+/**
+ * By these the kernel itself knows which addresses are ours, whatever becomes of this process and its files: IPv4 addresses
+ * have a label, `ip addr` shows it, and without it none of them is removed; IPv6 ones have the number of a program
+ * (IFA_PROTO) from Linux 5.18 on. Older kernels skip what they do not know.
+ */
+const LABEL = Buffer.from('lo:kube-portal\0');
+const PROTO = 107;
+
 /** An address that a device has. */
 export interface DeviceAddress {
-  /** Index of the device. */
-  readonly device: number;
   readonly address: string;
+  /**
+   * Whether {@link RouteSocket.addToLoopback} has made it: `maybe` is one that is just as it makes them, by a kernel that
+   * cannot tell.
+   */
+  readonly ours: 'yes' | 'maybe' | 'no';
 }
 
 /** A request that the kernel refused. */
@@ -107,10 +120,13 @@ function loopbackAddress(address: string): Uint8Array[] {
   fixed.set([isV4 ? AF_INET : AF_INET6, bytes.length * 8, 0, RT_SCOPE_HOST]);
   new DataView(fixed.buffer).setUint32(4, LOOPBACK_INDEX, true);
   const attributes = [attribute(IFA_LOCAL, bytes), attribute(IFA_ADDRESS, bytes)];
-  if (!isV4) {
+  if (isV4) {
+    attributes.push(attribute(IFA_LABEL, LABEL));
+  } else {
     attributes.push(attribute(IFA_FLAGS, words(IFA_F_NODAD)));
     // struct ifa_cacheinfo: preferred and valid lifetime in seconds, two time stamps.
     attributes.push(attribute(IFA_CACHEINFO, words(0, FOREVER, 0, 0)));
+    attributes.push(attribute(IFA_PROTO, [PROTO]));
   }
   return [fixed, ...attributes];
 }
@@ -122,8 +138,29 @@ function words(...values: number[]): Uint8Array {
 /** IFA_LOCAL is the device's own address where a link has a peer; IPv6 mostly has IFA_ADDRESS alone. */
 function readAddress(body: DataView): DeviceAddress {
   const find = (type: number) => findAttribute(body, IFADDRMSG_SIZE, body.byteLength, type);
-  return {
-    device: body.getUint32(4, true),
-    address: addressText(valueAt(body, find(IFA_LOCAL) || find(IFA_ADDRESS))),
-  };
+  const bytes = valueAt(body, find(IFA_LOCAL) || find(IFA_ADDRESS));
+  const isWhole = body.getUint8(1) === bytes.length * 8;
+  const isOnLoopback = body.getUint32(4, true) === LOOPBACK_INDEX;
+  const ours = isWhole && isOnLoopback ? (bytes.length === 4 ? makerOf4 : makerOf6)(body, find) : 'no';
+  return { address: addressText(bytes), ours };
+}
+
+type FindAttribute = (type: number) => number;
+
+function makerOf4(body: DataView, find: FindAttribute): DeviceAddress['ours'] {
+  const label = find(IFA_LABEL);
+  return label > 0 && LABEL.equals(valueAt(body, label)) ? 'yes' : 'no';
+}
+
+/** The kernel names a program only where one has named itself, so that an old kernel's addresses look like a person's. */
+function makerOf6(body: DataView, find: FindAttribute): DeviceAddress['ours'] {
+  const proto = find(IFA_PROTO);
+  if (proto > 0) return body.getUint8(proto) === PROTO ? 'yes' : 'no';
+  const flags = find(IFA_FLAGS);
+  const lifetimes = find(IFA_CACHEINFO);
+  if (flags === 0 || lifetimes === 0) return 'no';
+  const isDeprecated = body.getUint32(lifetimes, true) === 0;
+  const isForGood = body.getUint32(lifetimes + 4, true) === FOREVER;
+  const skipsDetection = (body.getUint32(flags, true) & IFA_F_NODAD) !== 0;
+  return isDeprecated && isForGood && skipsDetection ? 'maybe' : 'no';
 }

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs';
+import { chmodSync, existsSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -152,6 +152,34 @@ t.test('a state directory that cannot be written', { buffered: true }, async (t)
     t.notOk(existsSync(kubePortal.stateDirectory));
   });
 });
+
+t.test(
+  'a state directory with something else in it than what was left there',
+  { buffered: true },
+  async (t) => {
+    const { lab, objects, isServed } = await setUp(t);
+    for (const [driver, file] of [
+      ['iptables', 'ports.json'],
+      ['address', 'addresses.json'],
+    ] as const) {
+      const state = mkdtempSync(join(directory, 'hostile-'));
+      const files = ['ports.json', 'addresses.json', 'ports.json.new', 'addresses.json.new', '.probe'];
+      for (const name of files) await runOrThrow(['mkfifo', join(state, name)]);
+      const flags = [`--redirect=${driver}`, `--state-dir=${state}`];
+      const kubePortal = await KubePortal.forTest(t, lab.node, { objects: objects(), flags });
+      t.ok(await isServed(), driver);
+      await kubePortal.waitForLog(({ msg }) =>
+        msg.startsWith(`${join(state, file)} cannot be used: it is a FIFO and not a file; it is left aside`),
+      );
+      await kubePortal.kill9();
+      t.ok(statSync(join(state, file)).isFile(), `${file} is written`);
+      await kubePortal.startAgain();
+      t.equal(await kubePortal.stop(), 0);
+      t.same(await tracesIn(lab.node), []);
+      t.notOk(existsSync(state), 'nothing is left');
+    }
+  },
+);
 
 t.test('iptables is not installed', { buffered: true }, async (t) => {
   const { lab, objects, isServed } = await setUp(t);

@@ -1,6 +1,15 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
-import { existsSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setImmediate as otherWork } from 'node:timers/promises';
@@ -11,6 +20,7 @@ import { clearAll } from '../../lib/redirect/clear.js';
 import type { RunCommand } from '../../lib/redirect/command.js';
 import { createRedirectDriver, type RedirectOptions } from '../../lib/redirect/create.js';
 import type { Redirect, RedirectError } from '../../lib/redirect/driver.js';
+import { StateDir } from '../../lib/state/statedir.js';
 import { Pod, sh } from './namespace.js';
 import { NameServer, reach, reachFrom } from './reach.js';
 
@@ -176,25 +186,138 @@ t.test('an address that cannot be added is named; the others work', async (t) =>
   await driver.clear();
 });
 
-t.test('without a record nothing is added', async (t) => {
-  const driver = await AddressDriver.open({ log, stateDir: join(directory, 'later') });
-  writeFileSync(join(directory, 'later'), '');
-  await t.rejects(driver.apply({ set: [redirect('a', '10.96.0.60')], remove: [] }), {
-    name: 'RedirectError',
-    message: /cannot write .*addresses\.json.*--state-dir/,
-  });
-  t.strictSame(onLoopback(), []);
-  rmSync(join(directory, 'later'));
-  t.equal(await driver.audit(), 1);
-  await driver.clear();
+/** A logger, and the messages and reasons of its warnings and errors. */
+function listening() {
+  const troubles: string[] = [];
+  const write = (line: string) => {
+    const { level, msg, reason } = JSON.parse(line);
+    if (level > 30) troubles.push([msg, reason].filter(Boolean).join(': '));
+    else troubles.push(`info: ${msg}`);
+  };
+  return { log: pino({}, { write }), troubles };
+}
+
+t.test(
+  'without a record all goes on; it is written when that is possible, and the kernel knows meanwhile',
+  async (t) => {
+    const small = join(directory, 'small');
+    mkdirSync(small);
+    sh(`mount -t tmpfs -o size=8k none ${small}`);
+    const state = join(small, 'state');
+    const full = join(small, 'full');
+    for (const [what, prevent, allow] of [
+      ['a full disk', () => sh(`dd if=/dev/zero of=${full} bs=4k 2>/dev/null || true`), () => rmSync(full)],
+      [
+        'a read-only disk',
+        () => sh(`mount -o remount,ro ${small}`),
+        () => sh(`mount -o remount,rw ${small}`),
+      ],
+    ] as const) {
+      await t.test(what, async (t) => {
+        const { log, troubles } = listening();
+        await StateDir.open(state, log);
+        prevent();
+        const driver = await AddressDriver.open({ log, stateDir: state });
+        await driver.apply({ set: [redirect('a', '10.96.0.60', 'fd00:96::60')], remove: [] });
+        t.strictSame(onLoopback(), ['10.96.0.60/32', 'fd00:96::60/128']);
+        sh('ip addr del 10.96.0.60/32 dev lo');
+        t.equal(await driver.audit(), 1, 'repaired');
+        t.equal(await driver.audit(), 0);
+        t.match(
+          troubles,
+          [/cannot remember which addresses are ours in --state-dir .*: (ENOSPC|EROFS)/],
+          'said once',
+        );
+        const heir = await AddressDriver.open({ log: pino({ level: 'silent' }), stateDir: state });
+        await heir.apply({ set: [redirect('b', '10.96.0.61')], remove: [] });
+        t.strictSame(onLoopback(), ['10.96.0.61/32'], 'a successor knows what is ours without a record');
+        await driver.audit();
+        allow();
+        await driver.audit();
+        t.match(troubles.slice(1), [/^info: .*addresses\.json can be written again/]);
+        t.ok(existsSync(join(state, 'addresses.json')));
+        await driver.clear();
+        t.strictSame(onLoopback(), []);
+      });
+    }
+    sh(`umount ${small}`);
+  },
+);
+
+t.test('a state directory on a disk in trouble does not prevent the start', async (t) => {
+  const small = join(directory, 'read-only');
+  mkdirSync(small);
+  sh(`mount -t tmpfs -o ro,mode=755 none ${small}`);
+  const { log, troubles } = listening();
+  await StateDir.open(small, log);
+  t.match(troubles, [/--state-dir .* cannot be written at present; all goes on without it: EROFS/]);
+  sh(`umount ${small}`);
 });
 
-t.test('a damaged record is not guessed at', async (t) => {
-  await (await open()).apply({ set: [redirect('a', '10.96.0.70')], remove: [] });
-  writeFileSync(record, '{"addr');
-  await t.rejects(open(), { name: 'RedirectError', message: /addresses\.json is damaged/ });
-  sh('ip addr del 10.96.0.70/32 dev lo');
-  rmSync(record);
+t.test('a state directory that others may write to is told', async (t) => {
+  const shared = join(directory, 'shared');
+  mkdirSync(shared);
+  chmodSync(shared, 0o1777);
+  const { log, troubles } = listening();
+  await StateDir.open(shared, log);
+  t.match(troubles, [/others than root may write to --state-dir .*shared; .*chmod 755/]);
+});
+
+t.test('a record that is not ours, or damaged, harms nobody', async (t) => {
+  const foreign = ['192.0.2.1/32 scope host', '192.0.2.2/32', 'fd00:2::1/128', 'fd00:2::2/128 nodad'];
+  for (const address of foreign) sh(`ip addr add ${address} dev lo`);
+  const before = sh('ip addr show dev lo');
+  const bystander = join(directory, 'bystander');
+  writeFileSync(bystander, 'precious');
+  const list = (...addresses: unknown[]) => writeFileSync(record, JSON.stringify({ addresses }));
+  const hostile: Record<string, [make: () => void, says?: RegExp]> = {
+    'foreign addresses': [() => list('127.0.0.1', '::1', '192.0.2.1', '192.0.2.2', 'fd00:2::1', 'fd00:2::2')],
+    'no JSON': [() => writeFileSync(record, '{"addr'), /JSON/],
+    'no object': [() => writeFileSync(record, '["127.0.0.1"]'), /it is not a JSON object/],
+    'no list': [() => writeFileSync(record, '{"addresses": {"0": "127.0.0.1"}}'), /addresses is not a list/],
+    'no texts': [() => list(1, null, {}), /not the address of a host/],
+    'no address': [() => list('10.96.0.1; reboot'), /not the address of a host/],
+    'a link': [() => symlinkSync('/etc/passwd', record), /it is a symbolic link/],
+    'a FIFO': [() => sh(`mkfifo ${record}`), /it is a FIFO and not a file/],
+    'a directory': [() => mkdirSync(record), /it is a directory and not a file/],
+    '32 MB': [() => writeFileSync(record, Buffer.alloc(32 << 20, 'x')), /it has 32 MiB; 16 are allowed/],
+    'a link where the new one is written': [() => symlinkSync(bystander, `${record}.new`)],
+    'a FIFO where the new one is written': [() => sh(`mkfifo ${record}.new`)],
+  };
+  for (const [what, [make, says]] of Object.entries(hostile)) {
+    rmSync(stateDir, { recursive: true, force: true });
+    mkdirSync(stateDir);
+    make();
+    const { log, troubles } = listening();
+    const driver = await AddressDriver.open({ log, stateDir });
+    if (says === undefined) t.same(troubles, [], what);
+    else t.match(troubles, [says], what);
+    if (says !== undefined) t.ok(troubles[0]!.includes(record), 'names the file');
+    await driver.apply({ set: [redirect('a', '10.96.0.70')], remove: [] });
+    await driver.clear();
+    t.equal(sh('ip addr show dev lo'), before, what);
+    t.equal(readFileSync(bystander, 'utf8'), 'precious', what);
+  }
+  rmSync(stateDir, { recursive: true });
+  mkdirSync(stateDir);
+  sh(`mkfifo ${record}`);
+  await t.rejects(clearAll(stateDir, noPrograms), {
+    message: /addresses\.json cannot be used: it is a FIFO.*ip addr show/,
+  });
+  t.same(await clearAll(stateDir, noPrograms), []);
+  for (const address of foreign) sh(`ip addr del ${address.split(' ')[0]} dev lo`);
+});
+
+t.test('where the kernel cannot tell, the record and the looks of an address decide together', async (t) => {
+  for (const address of ['fd00:96::71', 'fd00:96::72'])
+    sh(`ip addr add ${address}/128 dev lo nodad valid_lft forever preferred_lft 0`);
+  mkdirSync(stateDir, { recursive: true });
+  writeFileSync(record, JSON.stringify({ addresses: ['fd00:96::71'] }));
+  const driver = await open();
+  t.equal(await driver.audit(), 1);
+  t.strictSame(onLoopback(), ['fd00:96::72/128']);
+  await driver.clear();
+  sh('ip addr del fd00:96::72/128 dev lo');
 });
 
 t.test('the loopback device must be up', async (t) => {
