@@ -9,6 +9,7 @@ const PERIOD = 5000;
 const NODE_FAILURES: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL: 'no local port is left towards the endpoint; widen net.ipv4.ip_local_port_range',
   EAGAIN: 'no local port is left; widen net.ipv4.ip_local_port_range',
+  ENOSPC: 'the files that epoll may watch for this user are used up; raise fs.epoll.max_user_watches',
   ENFILE: 'all programs together have used up the open files; raise fs.file-max',
   ENOBUFS: 'the kernel has no memory for another socket',
   ENOMEM: 'the kernel has no memory for another socket',
@@ -21,6 +22,7 @@ const TITLES: Readonly<Record<DataplaneEvent['kind'], string>> = {
   portsShort: 'local ports were short',
   hopsUsedUp: 'clients had no hops left',
   clientLimited: 'clients had more connections than others near the limit',
+  listenerWaits: 'listeners had to wait',
   descriptorsOut: 'descriptors were short',
 };
 
@@ -71,6 +73,10 @@ function logUntold(log: Logger, { kind, times, endpoints }: UntoldEvents): void 
   log.warn({ times }, `${TITLES[kind]} ${times} more times in ${PERIOD / 1000} s${whom}`);
 }
 
+function causeOf(reason: string): string {
+  return NODE_FAILURES[reason] ?? 'this node failed, not the endpoint';
+}
+
 function logEvent(log: Logger, event: DataplaneEvent, limit: number): void {
   switch (event.kind) {
     case 'endpointFailed': {
@@ -80,8 +86,12 @@ function logEvent(log: Logger, event: DataplaneEvent, limit: number): void {
     }
     case 'nodeFailed': {
       const { portal, endpoint, reason } = event;
-      const cause = NODE_FAILURES[reason] ?? 'this node failed, not the endpoint';
-      log.warn({ portal, endpoint, reason }, `a client was not served: ${cause}`);
+      log.warn({ portal, endpoint, reason }, `a client was not served: ${causeOf(reason)}`);
+      break;
+    }
+    case 'listenerWaits': {
+      const { portal, reason } = event;
+      log.warn({ portal, reason }, `new clients wait: ${causeOf(reason)}`);
       break;
     }
     case 'portsShort': {

@@ -28,11 +28,13 @@ export class EventLoop {
   readonly #tasks: Task[] = [];
   #running = true;
 
-  watch(fd: number, events: number, watcher: Watcher): void {
+  /** @returns false with `errno` where the kernel is short of something, see {@link Epoll.add} */
+  watch(fd: number, events: number, watcher: Watcher): boolean {
     const tag = ((this.#tags[fd] ?? 0) + 1) | 0;
+    if (!this.#epoll.add(fd, events, tag)) return false;
     this.#tags[fd] = tag;
     this.#watchers[fd] = watcher;
-    this.#epoll.add(fd, events, tag);
+    return true;
   }
 
   /** Forgets a descriptor that stays open. */

@@ -79,6 +79,8 @@ export type DataplaneEvent =
   | { readonly kind: 'portsShort'; readonly endpoint: string; readonly ports: number }
   /** What a client sends has no hop left to an endpoint, see hops.ts. */
   | { readonly kind: 'hopsUsedUp'; readonly portal: string; readonly client: string }
+  /** New connections or datagrams are left to the kernel for a while. */
+  | { readonly kind: 'listenerWaits'; readonly portal: string; readonly reason: string }
   /** Descriptors are short, and this client has more connections than any other. */
   | { readonly kind: 'clientLimited'; readonly client: string }
   | { readonly kind: 'descriptorsOut' };

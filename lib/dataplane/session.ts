@@ -1,5 +1,5 @@
 import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from '../sys/constants.js';
-import { errnoName } from '../sys/errno.js';
+import { errno, errnoName } from '../sys/errno.js';
 import { closeSocket, resetOnClose, setKeepAlive, setNoDelay, takeError } from '../sys/socket.js';
 import type { ClientKey } from './affinity.js';
 import type { Target } from './balancer.js';
@@ -173,7 +173,7 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
     this.#target = target;
     this.#endpointFd = fd;
     this.#localPort = dialer.port;
-    loop.watch(fd, EVERYTHING, this);
+    if (!loop.watch(fd, EVERYTHING, this)) return errno();
     this.relay.startConnectTimer(this, this.#attempts);
     return 0;
   }
@@ -198,6 +198,12 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
   }
 
   #onConnected(events: number): void {
+    if (!this.relay.loop.watch(this.clientFd, EVERYTHING, this)) {
+      const code = errno();
+      resetOnClose(this.#endpointFd);
+      this.#waitForNode(this.#target as Target, code);
+      return;
+    }
     this.#open = true;
     this.#failover = null;
     this.relay.startKeepAliveTimer(this);
@@ -208,7 +214,6 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
     this.#toClient.hasUrgent = (events & EPOLLPRI) !== 0;
     // Most clients speak first, so their data is already here: reading at once saves a round through epoll.
     this.#toEndpoint.readable = true;
-    this.relay.loop.watch(this.clientFd, EVERYTHING, this);
     this.pump();
   }
 

@@ -1,4 +1,4 @@
-import { EPOLLIN } from '../sys/constants.js';
+import { EMFILE, errnoName } from '../sys/errno.js';
 import { closeSocket, resetOnClose, takeError } from '../sys/socket.js';
 import type { ClientKey } from './affinity.js';
 import type { Target } from './balancer.js';
@@ -9,6 +9,7 @@ import { ClientTable } from './clients.js';
 import { FIELD } from './counters.js';
 import { Dialer } from './dialer.js';
 import { Door, Verdict } from './door.js';
+import { LateWatches } from './latewatches.js';
 import type { EventLoop, Task } from './loop.js';
 import type { DataplaneEvent } from './messages.js';
 import { PipePool } from './pipepool.js';
@@ -48,6 +49,7 @@ export class TcpRelay implements Task {
   readonly #waitTimers = new TimerList(WAIT);
   readonly #timerLists = [...this.#connectTimers, this.#keepAliveTimers, this.#waitTimers];
   readonly #paused = new Set<TcpListener>();
+  readonly #lateWatches: LateWatches;
   #unfinished: TcpSession[] = [];
   readonly #sessions = new Set<TcpSession>();
   #resumeAt = 0;
@@ -74,6 +76,7 @@ export class TcpRelay implements Task {
       (client) => report({ kind: 'clientLimited', client: clientAddress(client) }),
     );
     this.resources = new StreamResources(new PipePool(budget));
+    this.#lateWatches = new LateWatches(loop, report);
     loop.addTask(this);
   }
 
@@ -98,20 +101,16 @@ export class TcpRelay implements Task {
   /** Opens a listener's door. @param redirectedPort see WorkerListener */
   listen(fd: number, portal: PortalState, redirectedPort: number | null): TcpListener {
     const listener = new TcpListener(this, fd, portal, redirectedPort);
-    this.loop.watch(fd, EPOLLIN, listener);
+    this.#lateWatches.watch(fd, listener, portal.key);
     return listener;
   }
 
   /** Closes a listener; clients that the kernel had already let in are served first. */
   close(listener: TcpListener): void {
     listener.acceptAll();
-    if (this.#paused.delete(listener)) closeSocket(listener.fd);
-    else this.#forgetAndClose(listener.fd);
-  }
-
-  #forgetAndClose(fd: number): void {
-    this.loop.forget(fd);
-    closeSocket(fd);
+    this.#paused.delete(listener);
+    this.#lateWatches.forget(listener.fd);
+    closeSocket(listener.fd);
   }
 
   /** Reserves a session's descriptors, from idle pipes, flows and sessions if need be. */
@@ -185,16 +184,16 @@ export class TcpRelay implements Task {
     });
   }
 
-  /** The listener stays quiet until descriptors come free; its clients wait in the kernel's backlog. */
-  pause(listener: TcpListener): void {
+  /**
+   * The listener stays quiet until descriptors come free; its clients wait in the kernel's backlog.
+   * @param code EMFILE, or what else the node is short of
+   */
+  pause(listener: TcpListener, code: number): void {
     this.loop.unwatch(listener.fd);
     this.#paused.add(listener);
     this.#resumeAt = this.loop.now + PAUSE;
-    this.descriptorsOut();
-  }
-
-  descriptorsOut(): void {
-    this.report({ kind: 'descriptorsOut' });
+    if (code === EMFILE) this.report({ kind: 'descriptorsOut' });
+    else this.report({ kind: 'listenerWaits', portal: listener.portal.key, reason: errnoName(code) });
   }
 
   reportFailure(portal: PortalState, target: Target, reason: string): void {
@@ -244,7 +243,7 @@ export class TcpRelay implements Task {
       if (!this.door.mayOpen() || !this.reserve()) return;
       this.unreserve();
       this.#paused.delete(listener);
-      this.loop.watch(listener.fd, EPOLLIN, listener);
+      this.#lateWatches.watch(listener.fd, listener, listener.portal.key);
     }
   }
 }

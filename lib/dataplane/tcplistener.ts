@@ -39,14 +39,14 @@ export class TcpListener implements Watcher {
   /** @returns whether there may be another */
   #acceptOne(): boolean {
     if (!this.relay.door.mayOpen() || !this.relay.reserve()) {
-      this.relay.pause(this);
+      this.relay.pause(this, EMFILE);
       return false;
     }
     const fd = accept(this.fd, TcpListener.#peer);
     if (fd < 0) {
       const code = errno();
       this.relay.unreserve();
-      if (isShortage(code)) this.relay.pause(this);
+      if (isShortage(code)) this.relay.pause(this, code);
       return false;
     }
     const portal = this.portal.forClient(TcpListener.#peer.memory.words, 0);

@@ -1,5 +1,6 @@
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
 import { EPOLLIN } from '../sys/constants.js';
+import { checked } from '../sys/errno.js';
 import { localPorts } from '../sys/portrange.js';
 import { Wakeup } from '../sys/wakeup.js';
 import { PinTable, ServiceEndpoints } from './affinity.js';
@@ -71,7 +72,8 @@ class DataplaneWorker {
     );
     this.#loop.addTask(this.#limiter);
     this.#wakeup = Wakeup.from(setup.wakeupFd);
-    this.#loop.watch(setup.wakeupFd, EPOLLIN, { onReady: () => this.#readMessages() });
+    const isWatched = this.#loop.watch(setup.wakeupFd, EPOLLIN, { onReady: () => this.#readMessages() });
+    checked('epoll_ctl', isWatched ? 0 : -1);
   }
 
   run(): void {

@@ -26,13 +26,13 @@ export class Epoll {
     this.#events = new Memory(capacity * layout.epollEvent.size);
   }
 
-  /** @throws SysError, for example with ENOSPC past fs.epoll.max_user_watches */
-  add(fd: number, events: number, tag: number): void {
+  /** @returns false with `errno` where the kernel is short of something: ENOSPC past fs.epoll.max_user_watches, ENOMEM */
+  add(fd: number, events: number, tag: number): boolean {
     const { words } = this.#argument;
     words[0] = events;
     words[DATA_WORD] = fd;
     words[DATA_WORD + 1] = tag;
-    checked('epoll_ctl', libc.epollCtl(this.#fd, EPOLL_CTL_ADD, fd, this.#argument.address));
+    return libc.epollCtl(this.#fd, EPOLL_CTL_ADD, fd, this.#argument.address) === 0;
   }
 
   /** Closing a descriptor does this too; this is for those that stay open. */

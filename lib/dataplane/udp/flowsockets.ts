@@ -1,5 +1,5 @@
 import { EPOLLIN } from '../../sys/constants.js';
-import { EMFILE } from '../../sys/errno.js';
+import { EMFILE, errno } from '../../sys/errno.js';
 import type { Target } from '../balancer.js';
 import type { DescriptorBudget } from '../budget.js';
 import type { EventLoop } from '../loop.js';
@@ -46,9 +46,13 @@ export class FlowSockets {
       this.budget.give(1);
       return socket;
     }
+    if (!this.loop.watch(socket.fd, EPOLLIN, socket)) {
+      const code = errno();
+      this.#close(socket);
+      return code;
+    }
     flow.socket = socket;
     flow.heardAt = this.loop.now;
-    this.loop.watch(socket.fd, EPOLLIN, socket);
     const { used, size } = socket.ports;
     if (used >= size * NEARLY_ALL) this.report({ kind: 'portsShort', endpoint: target.name, ports: size });
     return 0;

@@ -1,4 +1,4 @@
-import { EPOLLERR, EPOLLIN } from '../../sys/constants.js';
+import { EPOLLERR } from '../../sys/constants.js';
 import { DatagramSender, receivedHopsOf } from '../../sys/datagrams.js';
 import { errno } from '../../sys/errno.js';
 import { SOCKADDR_SIZE } from '../../sys/sockaddr.js';
@@ -8,6 +8,7 @@ import type { DescriptorBudget } from '../budget.js';
 import { clientAddress, clientKey } from '../clientkey.js';
 import { FIELD } from '../counters.js';
 import { hopsOnward } from '../hops.js';
+import { LateWatches } from '../latewatches.js';
 import type { EventLoop, Task, Watcher } from '../loop.js';
 import type { DataplaneEvent } from '../messages.js';
 import type { PortalState } from '../portal.js';
@@ -34,6 +35,7 @@ const PORT_SPARE_AFTER = [1000, 1, 30_000];
 
 /** The UDP portals of one worker: clients' datagrams to endpoints through one connected socket a flow, and back. */
 export class UdpRelay implements Task, SocketOwner {
+  readonly #lateWatches: LateWatches;
   readonly #table: FlowTable;
   readonly #flows: (UdpFlow | null)[];
   readonly #inbox = new Inbox();
@@ -52,6 +54,7 @@ export class UdpRelay implements Task, SocketOwner {
     udpTimeout: number | null,
     readonly report: (event: DataplaneEvent) => void,
   ) {
+    this.#lateWatches = new LateWatches(loop, report);
     this.#table = new FlowTable(maxFlows);
     this.#flows = new Array(maxFlows).fill(null);
     this.#timeouts = udpTimeout === null ? TIMEOUTS : STAGES.map(() => udpTimeout);
@@ -91,14 +94,14 @@ export class UdpRelay implements Task, SocketOwner {
 
   listen(fd: number, portal: PortalState): UdpListener {
     const listener = new UdpListener(this, fd, portal);
-    this.loop.watch(fd, EPOLLIN, listener);
+    this.#lateWatches.watch(fd, listener, portal.key);
     return listener;
   }
 
   /** Closes a listener and the flows that came through it. */
   close(listener: UdpListener): void {
     this.#table.forEachOf(listener.fd, (index) => this.#remove(this.#flowAt(index)));
-    this.loop.forget(listener.fd);
+    this.#lateWatches.forget(listener.fd);
     closeSocket(listener.fd);
   }
 

@@ -1,0 +1,62 @@
+import { readdirSync } from 'node:fs';
+import t from 'tap';
+import { startBackend } from '../lab/backend.js';
+import { askTcp } from '../lab/client.js';
+import type { Program } from '../lab/program.js';
+import { Relay, VIP } from './relay.js';
+
+const PORT = 80;
+/** Calls of each worker that fail. */
+const FAILURES = 12;
+
+t.setTimeout(240_000);
+
+/** Lets system calls of the workers fail. The main thread is left out: its own event loop would end the process. */
+async function failCalls(relay: Relay, call: string, error: string): Promise<Program> {
+  const { pid } = relay.kubePortal.program;
+  const threads = readdirSync(`/proc/${pid}/task`).filter((thread) => Number(thread) !== pid);
+  const strace = relay.lab.node.spawn('strace', [
+    `--trace=${call}`,
+    `--inject=${call}:error=${error}:when=1..${FAILURES}`,
+    ...threads.flatMap((thread) => ['--attach', thread]),
+  ]);
+  for (const thread of threads) await strace.waitForOutput(new RegExp(`${thread} attached`));
+  return strace;
+}
+
+t.test('what this node is short of is no fault of an endpoint, and passes', async (t) => {
+  const relay = await Relay.forTest(t, { tcp: [PORT], flags: ['--workers', '1'] });
+  await startBackend(relay.server, { tcp: { [PORT]: 'name' } });
+  const cases = [
+    ['socket', 'EMFILE', /LimitNOFILE/],
+    ['socket', 'ENFILE', /fs.file-max/],
+    ['socket', 'ENOBUFS', /memory/],
+    ['connect', 'EADDRNOTAVAIL', /ip_local_port_range/],
+    ['connect', 'ENOMEM', /memory/],
+    ['accept4', 'EMFILE', /LimitNOFILE/],
+    ['accept4', 'ENFILE', /fs.file-max/],
+    ['epoll_ctl', 'ENOSPC', /max_user_watches/],
+    ['epoll_ctl', 'ENOMEM', /memory/],
+  ] as const;
+  for (const [call, error, advice] of cases) {
+    const before = relay.kubePortal.log.length;
+    const strace = await failCalls(relay, call, error);
+    const answers = await askTcp(relay.client, { address: VIP, port: PORT, times: 3, send: '?' });
+    t.same(
+      answers.map(({ outcome }) => outcome),
+      ['answer', 'answer', 'answer'],
+      `${call} ${error}`,
+    );
+    await strace.stop('SIGINT');
+    t.match(strace.stderr, '(INJECTED)');
+    await relay.kubePortal.waitForLog(({ msg }) => advice.test(msg));
+    const lines = relay.kubePortal.log.slice(before);
+    t.ok(lines.length < FAILURES, `${lines.length} lines in the log`);
+  }
+  const { counters } = await relay.kubePortal.status();
+  t.ok(counters.every(({ connectFailures }) => connectFailures === 0));
+  t.notOk(
+    relay.kubePortal.log.some(({ msg }) => msg.includes('endpoint failed')),
+    'no endpoint is blamed',
+  );
+});
