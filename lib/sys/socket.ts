@@ -43,6 +43,7 @@ import { ownPort } from './portowner.js';
 import { SOCKADDR_SIZE, SocketAddress } from './sockaddr.js';
 
 const OPEN_FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC;
+const MOST_HOPS = 255;
 
 /** Scratch for option values and lengths; no call keeps a pointer to it. */
 const scratch = new Memory(16);
@@ -112,12 +113,15 @@ export function accept(listener: number, peer: SocketAddress): number {
 /**
  * How many hops the peer's packets had left on their arrival (TTL, hop limit): an accepted socket keeps what the handshake had
  * in the place of its own limit for multicast (tcp_v4_syn_recv_sock, tcp_v6_syn_recv_sock), and TCP has no other use for that.
- * @throws SysError
+ * @returns 1 to 255, which is also what counts where the kernel does not tell
  */
 export function receivedHops(fd: number, family: number): number {
-  return family === AF_INET6
-    ? getOption(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS)
-    : getOption(fd, IPPROTO_IP, IP_MULTICAST_TTL);
+  lengthCell.words[0] = 4;
+  const result =
+    family === AF_INET6
+      ? libc.getsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, scratch.address, lengthCell.address)
+      : libc.getsockopt(fd, IPPROTO_IP, IP_MULTICAST_TTL, scratch.address, lengthCell.address);
+  return result === 0 ? scratch.words[0] : MOST_HOPS;
 }
 
 /** Sets how many hops packets may take. @param hops 1 to 255 */
