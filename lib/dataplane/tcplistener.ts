@@ -1,5 +1,5 @@
 import { AF_INET, AF_INET6 } from '../sys/constants.js';
-import { EMFILE, ENFILE, ENOBUFS, ENOMEM, errno } from '../sys/errno.js';
+import { EAGAIN, ECONNABORTED, EINTR, EMFILE, errno } from '../sys/errno.js';
 import { SocketAddress } from '../sys/sockaddr.js';
 import { accept, closeSocket, originalDestinationPort, receivedHops, resetOnClose } from '../sys/socket.js';
 import { clientKey } from './clientkey.js';
@@ -10,6 +10,8 @@ import type { PortalState } from './portal.js';
 import type { TcpRelay } from './tcp.js';
 
 const ACCEPTS_PER_EVENT = 32;
+/** Errors of accept that do not come again by themselves. Any other would come at once and for ever, as its cause stays. */
+const PASSING: ReadonlySet<number> = new Set([EAGAIN, ECONNABORTED, EINTR]);
 
 /** One listening socket of a portal. */
 export class TcpListener implements Watcher {
@@ -46,7 +48,7 @@ export class TcpListener implements Watcher {
     if (fd < 0) {
       const code = errno();
       this.relay.unreserve();
-      if (isShortage(code)) this.relay.pause(this, code);
+      if (!PASSING.has(code)) this.relay.pause(this, code);
       return false;
     }
     const portal = this.portal.forClient(TcpListener.#peer.memory.words, 0);
@@ -81,8 +83,4 @@ export class TcpListener implements Watcher {
     resetOnClose(fd);
     closeSocket(fd);
   }
-}
-
-function isShortage(code: number): boolean {
-  return code === EMFILE || code === ENFILE || code === ENOBUFS || code === ENOMEM;
 }
