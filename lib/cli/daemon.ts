@@ -179,7 +179,7 @@ export class Daemon {
     await first;
     this.#readiness.await(this.#build?.snapshot.keys() ?? []);
     this.#log.info({ portals: this.#build?.snapshot.size, redirect: this.#proxy.driver }, 'serving');
-    setTimeout(forgetStart, FORGET_AFTER).unref();
+    setTimeout(() => forgetStart(this.#log), FORGET_AFTER).unref();
   }
 
   #node(): Node {
@@ -221,10 +221,14 @@ const HTTP_IDLE_MS = 10_000;
 /** However often rules are checked, on a busy machine a check may take so long, ms. */
 const LEAST_PATIENCE_MS = 10_000;
 
-/** Gives back the memory that only a start needs. */
-function forgetStart(): void {
-  collectStartupGarbage();
-  forgetStartupCode();
+/** Gives back the memory that only a start needs. Without descriptors for it the process is larger, and that is all. */
+function forgetStart(log: Logger): void {
+  try {
+    collectStartupGarbage();
+    forgetStartupCode();
+  } catch (error) {
+    log.debug({ reason: (error as Error).message }, 'memory of the start is not given back');
+  }
 }
 
 /** After so long, ms, those who wait for /healthz have their answer: until then the start is not over for them. */

@@ -82,3 +82,24 @@ t.test('an iptables that hangs', async (t) => {
     t.not((await tracesIn(lab.node)).length, 0, 'as it says');
   });
 });
+
+t.test('no descriptors for a program', { buffered: true }, async (t) => {
+  const lab = await Lab.forTest(t, { pods: ['client', 'a'], iptables: 'nft' });
+  const server = lab.pod('a');
+  await startBackend(server, { tcp: { 80: 'http' } });
+  const flags = ['--redirect=iptables', '--iptables-sync-period=1s'];
+  const objects = serviceWithPods(WEB, [server]);
+  const kubePortal = await KubePortal.forTest(t, lab.node, { objects, flags, descriptorLimit: 1024 });
+  const limit = (soft: number) =>
+    lab.node.must('prlimit', [`--pid=${kubePortal.program.pid}`, `--nofile=${soft}:1024`]);
+  await limit(1);
+  await kubePortal.waitForLog(({ msg }) =>
+    /^iptables-nft-save could not be started: spawn .*EMFILE/.test(msg),
+  );
+  await lab.node.must('iptables-nft', ['-t', 'nat', '-F']);
+  await limit(1024);
+  await kubePortal.waitForLog(({ msg }) => /put back/.test(msg));
+  t.equal(await kubePortal.healthz(), 200);
+  t.equal(await kubePortal.stop(), 0);
+  t.same(await tracesIn(lab.node), []);
+});
