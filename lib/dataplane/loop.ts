@@ -1,4 +1,5 @@
 import { Epoll } from '../sys/epoll.js';
+import { LoopClock } from './clock.js';
 
 /** Receives the events of the descriptors it is registered for. */
 export interface Watcher {
@@ -20,13 +21,29 @@ const EVENTS_PER_WAIT = 256;
  * be bounded, so that no connection starves the others.
  */
 export class EventLoop {
-  /** Milliseconds of a monotonic clock, read once after each wait. */
-  now = performance.now();
+  readonly #clock = new LoopClock();
   readonly #epoll = new Epoll(EVENTS_PER_WAIT);
   readonly #watchers: (Watcher | undefined)[] = [];
   readonly #tags: number[] = [];
   readonly #tasks: Task[] = [];
+  #watched = 0;
+  /** All that was ready by this time has been dispatched. Timers go by it: who was in time must be heard first. */
+  #seenUntil = Number.NEGATIVE_INFINITY;
+  /** The next such time, and how many descriptors may have been ready by then that are not dispatched yet. */
+  #seenNext = this.now;
+  #unseen = 0;
   #running = true;
+
+  /** Milliseconds of a clock that is read once after each wait, and stands still in a stall. */
+  get now(): number {
+    return this.#clock.now;
+  }
+
+  /** Reads the clock for work that comes late in a long turn. */
+  readClock(): number {
+    this.#clock.read();
+    return this.now;
+  }
 
   /** @returns false with `errno` where the kernel is short of something, see {@link Epoll.add} */
   watch(fd: number, events: number, watcher: Watcher): boolean {
@@ -34,18 +51,21 @@ export class EventLoop {
     if (!this.#epoll.add(fd, events, tag)) return false;
     this.#tags[fd] = tag;
     this.#watchers[fd] = watcher;
+    this.#watched++;
     return true;
   }
 
   /** Forgets a descriptor that stays open. */
   unwatch(fd: number): void {
-    this.#watchers[fd] = undefined;
+    this.forget(fd);
     this.#epoll.remove(fd);
   }
 
   /** Forgets a descriptor that the caller closes now: the kernel takes it out of the epoll set by itself. */
   forget(fd: number): void {
+    if (this.#watchers[fd] === undefined) return;
     this.#watchers[fd] = undefined;
+    this.#watched--;
   }
 
   addTask(task: Task): void {
@@ -57,15 +77,31 @@ export class EventLoop {
   }
 
   run(): void {
+    this.#unseen = this.#watched;
     while (this.#running) {
-      const ready = this.#epoll.wait(this.#timeout());
-      this.now = performance.now();
+      const timeout = this.#timeout();
+      const ready = this.#epoll.wait(timeout);
+      this.#clock.read(timeout < 0 ? Number.POSITIVE_INFINITY : timeout);
       for (let i = 0; i < ready; i++) this.#dispatch(i);
+      this.#noteSeen(ready);
       for (const task of this.#tasks) {
-        if (task.deadline <= this.now) task.expire(this.now);
+        if (task.deadline <= this.#seenUntil) task.expire(this.#seenUntil);
       }
     }
     this.#epoll.close();
+  }
+
+  /**
+   * A wait that is not full has brought all that was ready when it began. Under a load that fills every wait, all has been
+   * brought once there were as many events as descriptors: epoll's list is first in, first out (ep_send_events in
+   * fs/eventpoll.c puts what stays ready at its end).
+   */
+  #noteSeen(ready: number): void {
+    this.#unseen -= ready;
+    if (ready === EVENTS_PER_WAIT && this.#unseen > 0) return;
+    this.#seenUntil = this.#seenNext;
+    this.#seenNext = this.now;
+    this.#unseen = this.#watched;
   }
 
   /** A descriptor closed and opened again within one batch must not get the old one's event: its tag differs. */

@@ -212,7 +212,8 @@ export class TcpRelay implements Task {
 
   startConnectTimer(session: TcpSession, attempt: number): void {
     const list = this.#connectTimers[Math.min(attempt, this.#connectTimers.length) - 1];
-    list.start(session, this.loop.now);
+    // A turn that begins thousands of connects takes longer than the first of these waits.
+    list.start(session, this.loop.readClock());
   }
 
   hasConnectTimeLeft(attempts: number): boolean {

@@ -177,10 +177,12 @@ interface Held {
 
 /** A line of output for each round; a line of input asks for the next. */
 async function hold(request: HoldRequest): Promise<void> {
-  const sources = request.sources ?? [''];
-  const jobs = Array.from({ length: request.connections }, (_, i) => sources[i % sources.length]);
+  const { connections, port, ports = 1, sources = [''] } = request;
+  const jobs = Array.from({ length: connections }, (_, i) => i);
   const open = request.protocol === 'UDP' ? holdUdp : holdTcp;
-  const held = await inParallel(jobs, 64, (source) => open(request, source));
+  const held = await inParallel(jobs, 64, (i) =>
+    open({ ...request, port: port + (i % ports) }, sources[i % sources.length]),
+  );
   const report = async () => process.stdout.write(`${JSON.stringify(await roundOver(held, request))}\n`);
   await report();
   for await (const _ of createInterface({ input: process.stdin })) await report();

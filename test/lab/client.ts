@@ -76,6 +76,8 @@ export interface HoldRequest extends Target {
   /** UDP: sockets of their own source ports, each one flow. @defaultValue `TCP` */
   readonly protocol?: Protocol;
   readonly connections: number;
+  /** The connections go to so many ports in turn, from `port` on. @defaultValue 1 */
+  readonly ports?: number;
   readonly sources?: readonly string[];
   /** Waits so long, ms, for each answer. */
   readonly patienceMs?: number;
