@@ -50,8 +50,8 @@ export class EventLoop {
     const tag = ((this.#tags[fd] ?? 0) + 1) | 0;
     if (!this.#epoll.add(fd, events, tag)) return false;
     this.#tags[fd] = tag;
+    if (this.#watchers[fd] === undefined) this.#watched++;
     this.#watchers[fd] = watcher;
-    this.#watched++;
     return true;
   }
 
