@@ -1,29 +1,27 @@
 import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from '../sys/constants.js';
 import { errno, errnoName } from '../sys/errno.js';
-import { closeSocket, resetOnClose, setKeepAlive, setNoDelay, takeError } from '../sys/socket.js';
+import { closeSocket, resetOnClose, setKeepAlive, takeError } from '../sys/socket.js';
 import type { ClientKey } from './affinity.js';
 import type { Target } from './balancer.js';
 import { Blame, blameForConnect } from './blame.js';
 import type { Client, ClientSession } from './clients.js';
 import { FIELD } from './counters.js';
+import { Duplex } from './duplex.js';
 import { Failover } from './failover.js';
 import type { Watcher } from './loop.js';
 import type { PortalState } from './portal.js';
-import { Flow, Stream } from './stream.js';
+import { Flow } from './stream.js';
 import type { TcpRelay } from './tcp.js';
 import type { TimerEntry, TimerList } from './timers.js';
 
 const EVERYTHING = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
-const SOURCE_READY = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
-const TARGET_READY = EPOLLOUT | EPOLLHUP | EPOLLERR;
-const END_NEAR = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 
 /** How often a session asks again for what this node is short of before it gives up: 8 s. */
 const MOST_WAITS = 80;
 
 /**
  * One client connection and its connection to an endpoint. While no endpoint has answered, failing ones are
- * changed behind the client's back; afterwards two {@link Stream}s carry the data.
+ * changed behind the client's back; afterwards a {@link Duplex} carries the data.
  */
 export class TcpSession implements Watcher, TimerEntry, ClientSession {
   timerPrevious: TimerEntry | null = null;
@@ -38,8 +36,8 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
   /** In the relay's queue of sessions with work left over. */
   queued = false;
 
-  readonly #toEndpoint: Stream;
-  readonly #toClient: Stream;
+  /** Null until an endpoint has answered. */
+  #duplex: Duplex | null = null;
   #target: Target | null = null;
   /** From the first endpoint that failed to the one that answers. */
   #failover: Failover | null = null;
@@ -48,11 +46,7 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
   #endpointFd = -1;
   /** See Dialer.port. */
   #localPort = 0;
-  #open = false;
-  /** One side was reset, or timed out. */
-  #broken = false;
   #closed = false;
-  #noDelay = false;
 
   constructor(
     readonly relay: TcpRelay,
@@ -62,8 +56,6 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
     readonly hops: number,
   ) {
     this.origin = relay.clients.enter(client, this, relay.loop.now);
-    this.#toEndpoint = new Stream(relay.resources, clientFd, -1);
-    this.#toClient = new Stream(relay.resources, -1, clientFd);
   }
 
   /** Starts to connect to an endpoint. */
@@ -72,69 +64,31 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
   }
 
   onReady(fd: number, events: number): void {
-    if (!this.#open) {
+    if (this.#duplex === null) {
       this.#onConnectEvent(events);
       return;
     }
-    const isClient = fd === this.clientFd;
-    const out = isClient ? this.#toEndpoint : this.#toClient;
-    const back = isClient ? this.#toClient : this.#toEndpoint;
-    if (events & SOURCE_READY) out.readable = true;
-    if (events & END_NEAR) out.endNear = true;
-    if (events & EPOLLPRI) out.hasUrgent = true;
-    if (events & TARGET_READY) back.writable = true;
-    // Reading would not tell where that direction has ended, or waits for the other side to take what it has.
-    if (events & EPOLLERR) this.#breakOff();
+    this.#duplex.note(fd, events);
     this.pump();
   }
 
   /** A connect took too long or is due again, or the session has lived long enough to need keep-alive. */
   onTimer(): void {
-    if (this.#open) setKeepAlive(this.#endpointFd);
+    if (this.#duplex !== null) setKeepAlive(this.#endpointFd);
     else if (this.#endpointFd < 0) this.start();
     else this.#giveUpWaiting(this.#target as Target);
   }
 
   /** Moves data both ways; closes when both directions have ended, resets when one broke. */
   pump(): void {
-    if (this.#closed) return;
+    if (this.#closed || this.#duplex === null) return;
     this.origin.touch(this, this.relay.loop.now);
-    const out = this.#toEndpoint.pump();
-    this.#toClient.isLast = this.#toEndpoint.finished;
-    const back = this.#toClient.pump();
-    this.#toEndpoint.isLast = this.#toClient.finished;
-    this.#count();
-    if (!this.#broken && (out === Flow.Broken || back === Flow.Broken)) {
-      this.#breakOff();
-      this.relay.continueLater(this);
-    } else if (out === Flow.Unfinished || back === Flow.Unfinished) {
-      this.relay.continueLater(this);
-    } else if (this.#broken) {
-      this.reset();
-    } else if (out === Flow.Finished && back === Flow.Finished) {
-      this.#close();
-    } else {
-      this.#settle();
-    }
-  }
-
-  /**
-   * One side is gone. What it said last may still be in its socket (an endpoint that answers and closes without reading
-   * everything resets too): it is delivered as far as the other side takes it at once, and then the reset follows.
-   */
-  #breakOff(): void {
-    this.#broken = true;
-    for (const stream of [this.#toEndpoint, this.#toClient]) {
-      stream.cutOff = true;
-      stream.readable = true;
-    }
-  }
-
-  /** Nagle's algorithm cannot hold back a first write, so short connections are spared the call. */
-  #settle(): void {
-    if (this.#noDelay || this.#toEndpoint.writes < 2) return;
-    this.#noDelay = true;
-    setNoDelay(this.#endpointFd);
+    const flow = this.#duplex.pump();
+    this.portal.count(FIELD.bytesIn, this.#duplex.takeBytesIn());
+    this.portal.count(FIELD.bytesOut, this.#duplex.takeBytesOut());
+    if (flow === Flow.Unfinished) this.relay.continueLater(this);
+    else if (flow === Flow.Finished) this.#close();
+    else if (flow === Flow.Broken) this.reset();
   }
 
   /** Starts to connect to an endpoint, and to the next where the kernel says at once that it cannot be. */
@@ -204,16 +158,9 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
       this.#waitForNode(this.#target as Target, code);
       return;
     }
-    this.#open = true;
     this.#failover = null;
     this.relay.startKeepAliveTimer(this);
-    this.#toEndpoint.target = this.#endpointFd;
-    this.#toClient.source = this.#endpointFd;
-    this.#toClient.readable = (events & SOURCE_READY) !== 0;
-    this.#toClient.endNear = (events & END_NEAR) !== 0;
-    this.#toClient.hasUrgent = (events & EPOLLPRI) !== 0;
-    // Most clients speak first, so their data is already here: reading at once saves a round through epoll.
-    this.#toEndpoint.readable = true;
+    this.#duplex = new Duplex(this.relay.resources, this.clientFd, this.#endpointFd, events);
     this.pump();
   }
 
@@ -240,24 +187,17 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
     this.reset();
   }
 
-  #count(): void {
-    this.portal.count(FIELD.bytesIn, this.#toEndpoint.moved);
-    this.portal.count(FIELD.bytesOut, this.#toClient.moved);
-    this.#toEndpoint.moved = 0;
-    this.#toClient.moved = 0;
-  }
-
   #closeEndpoint(): void {
     if (this.#endpointFd < 0) return;
     this.relay.loop.forget(this.#endpointFd);
     closeSocket(this.#endpointFd);
     this.#endpointFd = -1;
-    this.relay.dialer.hungUp(this.#target as Target, this.#localPort, this.#toEndpoint.isFirst);
+    this.relay.dialer.hungUp(this.#target as Target, this.#localPort, this.#duplex?.hasEndedFirst ?? false);
   }
 
   /** A reset on either side travels as a reset; it also leaves no TIME_WAIT behind. */
   reset(): void {
-    if (this.#open) {
+    if (this.#duplex !== null) {
       this.portal.count(FIELD.connectionResets, 1);
       resetOnClose(this.#endpointFd);
     }
@@ -275,8 +215,7 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
     if (this.#closed) return;
     this.#closed = true;
     this.timerList?.stop(this);
-    this.#toEndpoint.release();
-    this.#toClient.release();
+    this.#duplex?.release();
     this.#closeEndpoint();
     this.relay.loop.forget(this.clientFd);
     closeSocket(this.clientFd);

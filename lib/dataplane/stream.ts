@@ -67,8 +67,8 @@ export class Stream {
 
   constructor(
     readonly resources: StreamResources,
-    public source: number,
-    public target: number,
+    readonly source: number,
+    readonly target: number,
   ) {}
 
   /** Moves what can be moved now, in bounded time. */
