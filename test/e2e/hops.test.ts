@@ -1,0 +1,188 @@
+import t, { type Test } from 'tap';
+import type { CounterValues } from '../../lib/dataplane/counters.js';
+import { askUdp, HeldConnections } from '../lab/client.js';
+import type { Host } from '../lab/host.js';
+import { KubePortal } from '../lab/kubeportal.js';
+import { Lab, NODE_UPLINK } from '../lab/lab.js';
+import type { KubernetesObject } from '../lab/manifest.js';
+import { leadsTo, NODE_PORT, PORT, startWeb, vips, webIsServed } from './loops.js';
+
+t.setTimeout(240_000);
+
+/** The most that a packet passes through, and so a circle. */
+const HOPS = 64;
+const CLIENTS = 20;
+
+interface Circle {
+  readonly title: string;
+  /** Prepares the lab. Resolves to the kube-portals that clients of {@link LOOP} go round through. */
+  readonly make: (t: Test, lab: Lab, driver: string) => Promise<KubePortal[]>;
+  readonly families: readonly ('address4' | 'address6')[];
+  readonly drivers: readonly string[];
+}
+
+const LOOP = { ...vips('loop', 20), nodePort: NODE_PORT };
+
+function start(
+  t: Test,
+  host: Host,
+  driver: string,
+  objects: readonly KubernetesObject[],
+): Promise<KubePortal> {
+  const flags = ['--redirect', driver, '--workers', '2', '--udp-timeout', '3s'];
+  return KubePortal.forTest(t, host, { objects, flags, descriptorLimit: 8000 });
+}
+
+/** A rule of somebody else, by which the node reaches its own NodePort at an address of another network. */
+async function bringBack(node: Host, command: string, address: string, nodeAddress: string): Promise<void> {
+  const to = ['-j', 'DNAT', '--to', `${nodeAddress}:${NODE_PORT}`];
+  for (const protocol of ['tcp', 'udp']) {
+    await node.must(command, ['-w', '10', '-t', 'nat', '-A', 'OUTPUT', '-p', protocol, '-d', address, ...to]);
+  }
+}
+
+const CIRCLES: readonly Circle[] = [
+  {
+    title: 'over a loopback address and a node port',
+    make: async (t, lab, driver) => {
+      const loop = leadsTo(LOOP, { address4: '127.0.0.5', address6: '::1' }, NODE_PORT);
+      return [await start(t, lab.node, driver, [...(await startWeb(lab)), ...loop])];
+    },
+    families: ['address4'],
+    drivers: ['iptables', 'address'],
+  },
+  {
+    title: "over somebody's rule",
+    make: async (t, lab, driver) => {
+      const far = { address4: '198.51.100.9', address6: '2001:db8:7::9' };
+      await bringBack(lab.node, 'iptables', far.address4, NODE_UPLINK.address4);
+      await bringBack(lab.node, 'ip6tables', far.address6, `[${NODE_UPLINK.address6}]`);
+      return [await start(t, lab.node, driver, [...(await startWeb(lab)), ...leadsTo(LOOP, far, PORT)])];
+    },
+    families: ['address4', 'address6'],
+    drivers: ['iptables'],
+  },
+  {
+    title: 'over another node',
+    make: async (t, lab, driver) => [
+      await start(t, lab.node, driver, [...(await startWeb(lab)), ...leadsTo(LOOP, lab.outside, NODE_PORT)]),
+      await start(t, lab.outside, driver, leadsTo(LOOP, NODE_UPLINK, NODE_PORT)),
+    ],
+    families: ['address4', 'address6'],
+    drivers: ['iptables', 'address'],
+  },
+];
+
+interface Totals {
+  /** Connections and flows. */
+  readonly open: number;
+  readonly connections: number;
+  readonly flows: number;
+  readonly datagrams: number;
+}
+
+/** Of all that is between two Services of the circle, over all nodes. */
+async function totalsOf(kubePortals: readonly KubePortal[]): Promise<Totals> {
+  const reports = await Promise.all(kubePortals.map((one) => one.status()));
+  const counters = reports.flatMap((report) =>
+    report.counters.filter(({ service }) => service === 'default/loop'),
+  );
+  const sum = (field: keyof CounterValues) => counters.reduce((total, counter) => total + counter[field], 0);
+  return {
+    open: sum('connectionsActive') + sum('flowsActive'),
+    connections: sum('connectionsTotal'),
+    flows: sum('flowsTotal'),
+    datagrams: sum('datagramsIn'),
+  };
+}
+
+/** Clients that leave as soon as they are there: a circle could run on with the few connections between its head and its end. */
+async function comeAndGo(client: Host, address: string): Promise<void> {
+  const once = `exec 3<>/dev/tcp/${address}/${PORT}; exec 3>&-`;
+  await client.must('bash', ['-ec', `for n in {1..${CLIENTS}}; do ${once}; done`]);
+}
+
+/** More than one for each socket: the second takes the way of the first. */
+const DATAGRAMS = 3;
+
+/** UDP clients that wait for answers in vain. */
+async function askInVain(t: Test, client: Host, address: string): Promise<void> {
+  const replies = await askUdp(client, {
+    address,
+    port: PORT,
+    sockets: CLIENTS,
+    concurrency: CLIENTS,
+    times: DATAGRAMS,
+    patienceMs: 300,
+  });
+  t.same(
+    new Set(replies.flatMap(({ answers }) => answers)),
+    new Set(['silence']),
+    `no answer from ${address}`,
+  );
+}
+
+for (const { title, make, families, drivers } of CIRCLES) {
+  for (const driver of drivers) {
+    t.test(`what goes round ${title} ends, ${driver}`, async (t) => {
+      const lab = await Lab.forTest(t, { pods: ['client', 'server'] });
+      const client = lab.pod('client');
+      const kubePortals = await make(t, lab, driver);
+      const [first] = kubePortals as [KubePortal];
+      const descriptors = kubePortals.map(({ program }) => program.descriptors());
+      const addresses = families.map((family) => LOOP[family]);
+      const crowds = addresses.map((address) =>
+        HeldConnections.open(client, { address, port: PORT, connections: CLIENTS }),
+      );
+      await webIsServed(t, client, 'while clients go round');
+      for (const [index, crowd] of crowds.entries()) {
+        const { answered, errors } = await crowd.round();
+        t.equal(answered, 0);
+        t.match(
+          [...new Set(errors)].join(),
+          /^(ECONNRESET|EPIPE)/,
+          `clients of ${addresses[index]} see a reset`,
+        );
+        await crowd.close();
+      }
+      for (const address of addresses) await comeAndGo(client, address);
+      for (const address of addresses) await askInVain(t, client, address);
+      await first.until(async () => (await totalsOf(kubePortals)).open === 0, 'the circles are gone');
+      const { connections, flows, datagrams } = await totalsOf(kubePortals);
+      const clients = CLIENTS * families.length;
+      const bounds = [
+        ['connections', connections, 2 * clients * HOPS],
+        ['flows', flows, DATAGRAMS * clients * HOPS],
+        ['datagrams', datagrams, DATAGRAMS * clients * HOPS],
+      ] as const;
+      for (const [what, count, most] of bounds) {
+        t.ok(count > clients && count <= most, `${count} ${what} for all of them, at most ${most}`);
+      }
+      for (const [index, { program }] of kubePortals.entries()) {
+        const before = descriptors[index] as number;
+        t.ok(program.descriptors() < before + 50, 'descriptors are back, but for flows of the other Service');
+      }
+      const isTold = ({ log }: KubePortal) => log.some(({ msg }) => /gone through as many hops/.test(msg));
+      t.ok(kubePortals.some(isTold), 'and the log tells of it');
+      await webIsServed(t, client, 'afterwards');
+    });
+  }
+}
+
+t.test('a datagram that meets a flow of its own circle goes round no longer than others', async (t) => {
+  const { node } = await Lab.forTest(t);
+  // With so few local ports, a flow's socket has the port of the client that another flow belongs to.
+  const ports = Array.from({ length: 16 }, (_, index) => 40_000 + index);
+  await node.sysctl({ 'net/ipv4/ip_local_port_range': `${ports[0]} ${ports.at(-1)}` });
+  const objects = leadsTo(LOOP, { address4: '127.0.0.5', address6: '::1' }, NODE_PORT);
+  const flags = ['--redirect', 'none', '--workers', '1', '--udp-timeout', '1s'];
+  const kubePortal = await KubePortal.forTest(t, node, { objects, flags });
+  for (const port of ports) {
+    const to = `UDP4-DATAGRAM:127.0.0.5:${NODE_PORT},bind=127.0.0.1:${port},reuseaddr`;
+    await node.must('socat', ['-u', '-', to], { input: '?' });
+  }
+  await kubePortal.until(async () => (await totalsOf([kubePortal])).open === 0, 'the circles are gone');
+  const { datagrams } = await totalsOf([kubePortal]);
+  const most = HOPS * ports.length;
+  t.ok(datagrams > ports.length && datagrams <= most, `${datagrams} datagrams went round, at most ${most}`);
+});
