@@ -8,7 +8,7 @@ import { clearLeftovers } from './leftovers.js';
 import { probe } from './probe.js';
 import type { PortRange } from './rules.js';
 import { StaleFlows } from './staleflows.js';
-import { allXtables, type Backend, type BackendName, findBackends, INSTALL_HINT } from './xtables.js';
+import { type Backend, type BackendName, findBackends, INSTALL_HINT, Xtables } from './xtables.js';
 
 export interface IptablesOptions {
   readonly log: Logger;
@@ -151,24 +151,40 @@ async function clearStale(backends: readonly Backend[], { log }: IptablesOptions
 }
 
 /**
- * Removes our rules from every back end that is installed.
+ * Removes our rules from every back end that is installed, from both at once: what hangs with one does not hang with the other.
  * @returns the number of chains and jumps removed
  * @throws RedirectError after trying all of them
  */
 export async function clearIptables(run: RunCommand): Promise<number> {
+  const cleared = await Promise.all([clearBackend('nft', run), clearBackend('legacy', run)]);
+  // Where neither has a name of its own.
+  if (!cleared.some(({ isInstalled }) => isInstalled)) cleared.push(await clearBackend('system', run));
+  const failures = cleared.flatMap((backend) => backend.failures);
+  if (failures.length > 0) throw new RedirectError(failures.join('; '));
+  return cleared.reduce((sum, { count }) => sum + count, 0);
+}
+
+interface Cleared {
+  readonly isInstalled: boolean;
+  readonly count: number;
+  readonly failures: readonly string[];
+}
+
+async function clearBackend(backend: BackendName, run: RunCommand): Promise<Cleared> {
   const failures: string[] = [];
-  let hung: BackendName | null = null;
+  let isInstalled = false;
   let count = 0;
-  for (const xtables of allXtables(run)) {
-    // The programs of both families are one and the same.
-    if (xtables.backend === hung) continue;
+  for (const family of ['IPv4', 'IPv6'] as const) {
     try {
-      count += await xtables.clear();
+      const removed = await new Xtables(backend, family, run).clear();
+      isInstalled ||= removed !== null;
+      count += removed ?? 0;
     } catch (error) {
-      if (error instanceof ProgramHung) hung = xtables.backend;
+      isInstalled = true;
       failures.push((error as Error).message);
+      // The programs of both families are one and the same.
+      if (error instanceof ProgramHung) break;
     }
   }
-  if (failures.length > 0) throw new RedirectError(failures.join('; '));
-  return count;
+  return { isInstalled, count, failures };
 }

@@ -53,16 +53,16 @@ export class Xtables {
   }
 
   /**
-   * Removes every chain of ours and every jump to one. Resolves to the number removed, which is 0 where the program
-   * or its part of the kernel is missing.
+   * Removes every chain of ours and every jump to one. Resolves to the number removed, which is 0 where its part of the kernel is
+   * missing; to null where the program is not installed.
    * @throws RedirectError
    */
-  async clear(): Promise<number> {
+  async clear(): Promise<number | null> {
     const text = await this.save().catch((error: Error) => {
-      if (/not supported/.test(error.message)) return null;
+      if (/not supported/.test(error.message)) return '';
       throw error;
     });
-    if (text === null) return 0;
+    if (text === null) return null;
     const { script, count } = difference(parseSave(text), new Map());
     if (count > 0) await this.restore(script);
     return count;
@@ -70,15 +70,6 @@ export class Xtables {
 }
 
 export const INSTALL_HINT = 'apt-get install iptables, or use --redirect=address';
-
-/** Every pair of programs that may exist on a node, with the names that carry rules first. */
-export function allXtables(run: RunCommand): Xtables[] {
-  const backends: BackendName[] = ['nft', 'legacy', 'system'];
-  return backends.flatMap((backend) => [
-    new Xtables(backend, 'IPv4', run),
-    new Xtables(backend, 'IPv6', run),
-  ]);
-}
 
 export interface Backend {
   readonly name: BackendName;
