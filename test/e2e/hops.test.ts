@@ -4,8 +4,8 @@ import { askUdp, HeldConnections } from '../lab/client.js';
 import type { Host } from '../lab/host.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab, NODE_UPLINK } from '../lab/lab.js';
-import type { KubernetesObject } from '../lab/manifest.js';
-import { leadsTo, NODE_PORT, PORT, startWeb, vips, webIsServed } from './loops.js';
+import { type EndpointPlace, type KubernetesObject, serviceWithPods } from '../lab/manifest.js';
+import { leadsTo, NODE_PORT, PORT, PROTOCOLS, startWeb, vips, webIsServed } from './loops.js';
 
 t.setTimeout(240_000);
 
@@ -186,3 +186,44 @@ t.test('a datagram that meets a flow of its own circle goes round no longer than
   const most = HOPS * ports.length;
   t.ok(datagrams > ports.length && datagrams <= most, `${datagrams} datagrams went round, at most ${most}`);
 });
+
+for (const driver of ['iptables', 'none']) {
+  t.test(`an endpoint that is the Service's own proxy port, ${driver}`, async (t) => {
+    const lab = await Lab.forTest(t, { pods: ['client', 'server'] });
+    const [client, server] = [lab.pod('client'), lab.pod('server')];
+    const objects = (place: EndpointPlace, targetPorts: readonly number[]) => {
+      const ports = PROTOCOLS.map((protocol, index) => ({
+        name: protocol.toLowerCase(),
+        protocol,
+        port: PORT,
+        targetPort: targetPorts[index] as number,
+      }));
+      return serviceWithPods({ name: LOOP.name, clusterIPs: [LOOP.address4], ports }, [place]);
+    };
+    const kubePortal = await start(t, lab.node, driver, objects(server, [PORT, PORT]));
+    const { portals } = await kubePortal.status();
+    const proxyPorts = PROTOCOLS.map(
+      (wanted) => portals.find(({ protocol }) => protocol === wanted)?.proxyPort as number,
+    );
+    kubePortal.setManifest(objects(lab.node, proxyPorts));
+    const endpoint = `${lab.node.address4}:${proxyPorts[0]}`;
+    const isThere = async () => (await kubePortal.status()).portals[0]?.endpoints[0] === endpoint;
+    await kubePortal.until(isThere, 'the Service has its own proxy port as endpoint');
+
+    const { address4: address } = driver === 'none' ? lab.node : LOOP;
+    const [tcp, udp] = driver === 'none' ? (proxyPorts as [number, number]) : [PORT, PORT];
+    const crowd = HeldConnections.open(client, { address, port: tcp, connections: CLIENTS });
+    const { answered, errors } = await crowd.round();
+    t.equal(answered, 0);
+    t.match([...new Set(errors)].join(), /^(ECONNRESET|EPIPE)/, 'clients see a reset');
+    await crowd.close();
+    const datagram = { address, port: udp, sockets: CLIENTS, concurrency: CLIENTS, patienceMs: 300 };
+    const answers = (await askUdp(client, datagram)).flatMap((reply) => reply.answers);
+    t.match([...new Set(answers)].join(), /^(silence|ECONNREFUSED|,)+$/, 'datagrams have no answer');
+    await kubePortal.until(async () => (await totalsOf([kubePortal])).open === 0, 'the circle is gone');
+    const { connections, datagrams } = await totalsOf([kubePortal]);
+    const most = HOPS * CLIENTS;
+    t.ok(connections >= CLIENTS && connections <= most, `${connections} connections, at most ${most}`);
+    t.ok(datagrams >= CLIENTS && datagrams <= most, `${datagrams} datagrams, at most ${most}`);
+  });
+}
