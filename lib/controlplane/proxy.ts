@@ -5,7 +5,7 @@ import { NONE } from '../model/compact.js';
 import { diffSnapshots } from '../model/diff.js';
 import type { Family, Portal, Protocol, Snapshot, Vip } from '../model/portal.js';
 import type { Problem } from '../model/problem.js';
-import { type RedirectDriver, RedirectError } from '../redirect/driver.js';
+import { type RedirectDriver, RedirectError, RedirectsRefused } from '../redirect/driver.js';
 import { StateDir } from '../state/statedir.js';
 import { mappingOf, PORTS_FILE, StateFile, StateMemory } from '../state/statefile.js';
 import { raiseDescriptorLimit } from '../sys/limits.js';
@@ -448,6 +448,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
       return null;
     } catch (error) {
       if (!(error instanceof RedirectError)) throw error;
+      // One Service with an address that no node takes must not make them all unhealthy.
+      if (error instanceof RedirectsRefused) this.#backlog.settle();
       if (error.message !== this.#lastRedirectFailure) this.#options.log.error(error.message);
       this.#lastRedirectFailure = error.message;
       return error;

@@ -6,7 +6,13 @@ import { EADDRNOTAVAIL, EEXIST, errnoName } from '../sys/errno.js';
 import { type AddressFailure, type DeviceAddress, RouteSocket } from '../sys/rtnetlink.js';
 import { addressBytes, addressText } from '../sys/sockaddr.js';
 import { addressMemory, recordedAddresses } from './addressrecord.js';
-import { type Redirect, type RedirectChange, type RedirectDriver, RedirectError } from './driver.js';
+import {
+  type Redirect,
+  type RedirectChange,
+  type RedirectDriver,
+  RedirectError,
+  RedirectsRefused,
+} from './driver.js';
 
 const IPV6_ADVICE = 'enable IPv6 on lo (sysctl -w net.ipv6.conf.lo.disable_ipv6=0)';
 
@@ -129,7 +135,7 @@ export class AddressDriver implements RedirectDriver {
     const [{ address, code }] = real;
     const more = real.length > 1 ? ` and ${real.length - 1} more` : '';
     const [{ label }] = this.redirectsTo(new Set([address]));
-    throw new RedirectError(
+    throw new RedirectsRefused(
       `cannot add ${address} for ${label}${more} to the loopback device: ${errnoName(code)}; ${advice(address)}`,
       this.redirectsTo(new Set(real.map((failure) => failure.address))).map(({ id }) => id),
     );

@@ -65,3 +65,6 @@ export class RedirectError extends Error {
     return this.#failed === null || this.#failed.has(id);
   }
 }
+
+/** The kernel refuses some redirects for what they are; all others are in place. */
+export class RedirectsRefused extends RedirectError {}

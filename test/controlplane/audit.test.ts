@@ -7,7 +7,12 @@ import t, { type Test } from 'tap';
 import { NodeAddresses } from '../../lib/controlplane/nodeaddresses.js';
 import { ServiceProxy } from '../../lib/controlplane/proxy.js';
 import { Dataplane } from '../../lib/dataplane/pool.js';
-import { type RedirectChange, type RedirectDriver, RedirectError } from '../../lib/redirect/driver.js';
+import {
+  type RedirectChange,
+  type RedirectDriver,
+  RedirectError,
+  RedirectsRefused,
+} from '../../lib/redirect/driver.js';
 import { buildHere, objectSet, service, slice } from '../model/fixtures.js';
 import '../redirect/namespace.js';
 
@@ -142,6 +147,23 @@ t.test('it is known for how long the node has been behind', async (t) => {
   driver.stopAuditing();
   await until(() => proxy.behindMs < PERIOD);
   t.pass('until an audit has made it good');
+});
+
+t.test('one redirect that is refused leaves the node up to date', async (t) => {
+  const driver = new SlowDriver();
+  driver.stopAuditing();
+  const proxy = await startProxy(t, driver);
+  const { snapshot } = buildHere(objectSet([web], [slice([{ addresses: ['10.1.0.1'] }])]));
+  let audits = 0;
+  driver.audit = async () => {
+    audits++;
+    throw new RedirectsRefused('224.0.0.1 is no address of a node', snapshot.keys());
+  };
+  await proxy.apply(snapshot);
+  await until(() => audits > 3 && proxy.behindMs < PERIOD);
+  const before = audits;
+  await until(() => audits > before + 3 && proxy.behindMs < PERIOD);
+  t.pass('however often it is tried');
 });
 
 t.test('an audit puts right what the driver refused, and nothing that it has not been given', async (t) => {
