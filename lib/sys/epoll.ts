@@ -1,4 +1,4 @@
-import { checked, EINTR, errno, SysError } from './errno.js';
+import { checked, EINTR, ENOMEM, ENOSPC, errno, SysError } from './errno.js';
 import { layout } from './layout.js';
 import * as libc from './libc.js';
 import { Memory } from './memory.js';
@@ -26,13 +26,19 @@ export class Epoll {
     this.#events = new Memory(capacity * layout.epollEvent.size);
   }
 
-  /** @returns false with `errno` where the kernel is short of something: ENOSPC past fs.epoll.max_user_watches, ENOMEM */
+  /**
+   * @returns false with `errno` where the kernel is short of something: ENOSPC past fs.epoll.max_user_watches, ENOMEM
+   * @throws SysError for what never passes, for example EBADF
+   */
   add(fd: number, events: number, tag: number): boolean {
     const { words } = this.#argument;
     words[0] = events;
     words[DATA_WORD] = fd;
     words[DATA_WORD + 1] = tag;
-    return libc.epollCtl(this.#fd, EPOLL_CTL_ADD, fd, this.#argument.address) === 0;
+    if (libc.epollCtl(this.#fd, EPOLL_CTL_ADD, fd, this.#argument.address) === 0) return true;
+    const code = errno();
+    if (code !== ENOSPC && code !== ENOMEM) throw new SysError('epoll_ctl', code);
+    return false;
   }
 
   /** Closing a descriptor does this too; this is for those that stay open. */

@@ -32,6 +32,7 @@ export const {
   ENOENT,
   ENOMEM,
   ENOPROTOOPT,
+  ENOSPC,
   EOPNOTSUPP,
   EPERM,
   EPROTO,
