@@ -29,9 +29,14 @@ export class Connections {
     socket.once('close', () => this.#remove(socket));
   }
 
-  /** A request has come over the connection; it is idle again once it was answered. */
-  beginRequest(socket: Socket): void {
+  /**
+   * A request has come over the connection; it is idle again once it was answered.
+   * @returns false where the one before has not been answered: none of our clients needs to ask ahead, and what waits takes memory
+   */
+  beginRequest(socket: Socket): boolean {
+    if (this.#busy.has(socket)) return false;
     this.#busy.add(socket);
+    return true;
   }
 
   endRequest(socket: Socket): void {

@@ -87,7 +87,10 @@ function createLimitedServer(options: HttpOptions): Server {
   const limits = { headersTimeout: idleMs, requestTimeout: idleMs, connectionsCheckingInterval: idleMs };
   const sliced = new SlicedAnswers(idleMs);
   const server = createServer(limits, (request, response) => {
-    connections.beginRequest(request.socket);
+    if (!connections.beginRequest(request.socket)) {
+      request.socket.destroy();
+      return;
+    }
     // Until it is answered the client has no cause to say anything.
     request.socket.setTimeout(0);
     response.once('close', () => connections.endRequest(request.socket));

@@ -125,6 +125,25 @@ t.test('who says nothing, or takes long for a request, is not waited for', async
   clearInterval(writing);
 });
 
+t.test('requests that come before the last answer end the connection', async (t) => {
+  const server = await listen();
+  t.teardown(() => server.close());
+  const socket = await hold(server.port);
+  let answered = '';
+  socket.on('data', (data) => (answered += String(data)));
+  socket.write('GET /never HTTP/1.1\r\nHost: localhost\r\n\r\nGET /text HTTP/1.1\r\nHost: localhost\r\n\r\n');
+  await until(() => socket.closed);
+  t.equal(answered, '');
+  const next = await hold(server.port);
+  next.on('data', (data) => (answered += String(data)));
+  for (let count = 1; count <= 3; count++) {
+    next.write('GET /text HTTP/1.1\r\nHost: localhost\r\n\r\n');
+    await until(() => answered.split('hello').length > count);
+  }
+  t.pass('one after the other they are answered');
+  next.destroy();
+});
+
 t.test('a request that was meant for another name is not answered', async (t) => {
   const server = await listen();
   t.teardown(() => server.close());
