@@ -1,6 +1,6 @@
-import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
 import { PathWatch, type WatchTimes } from '../sources/path-watch.js';
+import { readRegularFile, SMALL_FILE } from '../sys/readfile.js';
 import { parseConfigFile } from './config-file.js';
 
 /** Nobody waits for a new configuration at the desk: what events do not tell may take some seconds. */
@@ -48,7 +48,7 @@ export class ConfigWatch {
   }
 
   async #isNew(): Promise<boolean> {
-    const text = await readFile(this.#path, 'utf8').catch(() => this.#text);
+    const text = await readRegularFile(this.#path, SMALL_FILE).then(String, () => this.#text);
     if (text === this.#text || text === this.#refused) return false;
     const path = this.#path;
     try {

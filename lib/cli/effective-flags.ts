@@ -1,5 +1,5 @@
-import { readFileSync } from 'node:fs';
 import type { Command } from 'commander';
+import { readSmallFileSync } from '../sys/readfile.js';
 import { type ConfigFile, parseConfigFile } from './config-file.js';
 import { foreignFlagsOf } from './foreign-flags.js';
 import type { RunFlags } from './run-flags.js';
@@ -61,7 +61,7 @@ export function effectiveFlags(command: Command, defaults: RunFlags): EffectiveF
 
 function readConfig(path: string): ConfigFile & { readonly text: string } {
   try {
-    const text = readFileSync(path, 'utf8');
+    const text = readSmallFileSync(path);
     return { text, ...parseConfigFile(text) };
   } catch (error) {
     throw new UsageError(`--config ${path}: ${(error as Error).message}`);

@@ -1,6 +1,5 @@
-import { createHash } from 'node:crypto';
-import { type Document, parseChunk, type SyntaxProblem, splitDocuments } from './documents.js';
-import { type Finding, type ManifestObject, readObjects } from './manifest-objects.js';
+import { type ReadChunk, type ReadDocument, readChunks } from './chunks.js';
+import type { Finding, ManifestObject } from './manifest-objects.js';
 import type { ManifestProblem, Place } from './manifest-problem.js';
 
 /** An object and where it stands. */
@@ -16,11 +15,8 @@ export interface FileState {
   /** apiVersion and kind of what was left out, each once. */
   readonly ignored: readonly string[];
   /** What each chunk came to, by the hash of its text: a change costs the parsing of what changed only. */
-  readonly parsed: ReadonlyMap<string, readonly ParsedDocument[]>;
+  readonly parsed: ReadonlyMap<string, readonly ReadDocument[]>;
 }
-
-/** A document before its place in the file is known. */
-type ParsedDocument = { readonly findings: readonly Finding[] } | { readonly error: SyntaxProblem };
 
 /**
  * Reads the text of a manifest file. What is bad in it becomes a problem, and the last good version of it stays:
@@ -29,13 +25,23 @@ type ParsedDocument = { readonly findings: readonly Finding[] } | { readonly err
  *   because any of it may have stood there.
  */
 export function readManifest(file: string, text: string, before?: FileState): FileState {
-  if (text.trim() === '') return holdFile(file, 'the file is empty', before);
-  const parsed = new Map<string, readonly ParsedDocument[]>();
+  return stateOf(file, [...readChunks(text, knownChunks(before))], before);
+}
+
+/** What need not be read again. */
+export function knownChunks(before?: FileState): ReadonlyMap<string, readonly ReadDocument[]> {
+  return before?.parsed ?? new Map();
+}
+
+/** Puts together what {@link readManifest} describes. */
+export function stateOf(file: string, chunks: readonly ReadChunk[], before?: FileState): FileState {
+  if (chunks.length === 0) return holdFile(file, 'the file is empty', before);
+  const known = knownChunks(before);
+  const parsed = new Map<string, readonly ReadDocument[]>();
   const found: (Finding & { readonly place: Place })[] = [];
   let document = 0;
-  for (const { text: chunk, linesBefore } of splitDocuments(text)) {
-    const hash = createHash('sha1').update(chunk).digest('base64');
-    const documents = parsed.get(hash) ?? before?.parsed.get(hash) ?? parseChunk(chunk).map(toParsedDocument);
+  for (const { hash, linesBefore, documents: read } of chunks) {
+    const documents = read ?? parsed.get(hash) ?? known.get(hash) ?? [];
     parsed.set(hash, documents);
     for (const one of documents) {
       document += 1;
@@ -60,11 +66,7 @@ export function holdFile(file: string, reason: string, before?: FileState): File
   };
 }
 
-function toParsedDocument(document: Document): ParsedDocument {
-  return 'error' in document ? document : { findings: readObjects(document.value) };
-}
-
-function findingsOf(document: ParsedDocument, linesBefore: number): readonly Finding[] {
+function findingsOf(document: ReadDocument, linesBefore: number): readonly Finding[] {
   if ('findings' in document) return document.findings;
   const { message, position } = document.error;
   const where = position ? ` (line ${linesBefore + position.line}, column ${position.column})` : '';

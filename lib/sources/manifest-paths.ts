@@ -1,5 +1,8 @@
 import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
+import { kindOf } from '../sys/readfile.js';
+
+const SLICE = 64;
 
 /** Whether an entry of a directory is read as a manifest; hidden ones are not. */
 export function isManifestName(name: string): boolean {
@@ -14,10 +17,10 @@ export function isManifestName(name: string): boolean {
 export async function listManifests(path: string): Promise<string[]> {
   const stats = await stat(path);
   if (stats.isFile()) return [path];
-  if (!stats.isDirectory()) throw new Error('neither a file nor a directory');
+  if (!stats.isDirectory()) throw new Error(`it is a ${kindOf(stats)} and neither a file nor a directory`);
   const names = (await readdir(path)).filter(isManifestName).sort();
   const paths = names.map((name) => join(path, name));
-  const regular = await Promise.all(paths.map(isRegularFile));
+  const regular = await inSlices(paths, isRegularFile);
   return paths.filter((_, index) => regular[index]);
 }
 
@@ -39,6 +42,15 @@ export function reasonOf(error: unknown): string {
   return message.split(', ')[0]!;
 }
 
+/** Node does a few things with files at a time: all of a large directory at once would keep everybody else's waiting. */
+async function inSlices<T>(paths: readonly string[], look: (path: string) => Promise<T>): Promise<T[]> {
+  const results: T[] = [];
+  for (let at = 0; at < paths.length; at += SLICE) {
+    results.push(...(await Promise.all(paths.slice(at, at + SLICE).map(look))));
+  }
+  return results;
+}
+
 async function isRegularFile(path: string): Promise<boolean> {
   try {
     return (await stat(path)).isFile();
@@ -49,7 +61,7 @@ async function isRegularFile(path: string): Promise<boolean> {
 
 async function stampOfPath(path: string): Promise<string[]> {
   try {
-    return await Promise.all((await listManifests(path)).map(stampOfFile));
+    return await inSlices(await listManifests(path), stampOfFile);
   } catch (error) {
     return [`${path} ${reasonOf(error)}`];
   }

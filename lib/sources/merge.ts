@@ -18,7 +18,7 @@ export function mergeFiles(files: Iterable<FileState>, before: ObjectSet): Merge
   const slices = new Map<string, EndpointSlice>();
   const problems: ManifestProblem[] = [];
   for (const file of files) {
-    problems.push(...file.problems);
+    for (const problem of file.problems) problems.push(problem);
     for (const { place, object } of file.objects) {
       const first = places.get(object.id);
       if (first !== undefined) {

@@ -13,6 +13,9 @@ export interface WatchTimes {
   readonly pollMs: number;
 }
 
+/** After a look at very many files it rests for so many times the time that it took. */
+const POLL_REST = 10;
+
 /** Calls back when files, given by name or by directory, may have changed. */
 export class PathWatch {
   readonly #paths: readonly string[];
@@ -84,17 +87,19 @@ export class PathWatch {
     );
   }
 
-  #schedulePoll(): void {
-    this.#pollTimer = setTimeout(() => void this.#poll(), this.#times.pollMs);
+  #schedulePoll(tookMs = 0): void {
+    const wait = Math.max(this.#times.pollMs, tookMs * POLL_REST);
+    this.#pollTimer = setTimeout(() => void this.#poll(), wait);
   }
 
   async #poll(): Promise<void> {
+    const started = performance.now();
     const stamp = await stampOf(this.#paths);
     if (this.#stopped) return;
     if (stamp !== this.#stamp) {
       this.#stamp = stamp;
       this.#event();
     }
-    this.#schedulePoll();
+    this.#schedulePoll(performance.now() - started);
   }
 }

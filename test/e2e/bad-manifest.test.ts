@@ -171,6 +171,13 @@ t.test('a malformed manifest', async (t) => {
     });
   }
 
+  await t.test('a value of 300 KB with what a terminal acts upon', async (t) => {
+    kubePortal.writeManifest('long.yaml', `apiVersion: v1\nkind: "\\e[2J${'x'.repeat(300_000)}"\n`);
+    const said = await kubePortal.waitForLog(({ file }) => String(file).endsWith('long.yaml'));
+    t.match(said.kinds, [/^v1 \\u001b\[2Jx{4000,}\.\.\. \(\d+ more characters\)$/]);
+    t.ok(kubePortal.program.stdout.split('\n').every(({ length }) => length < 10_000));
+  });
+
   kubePortal.writeManifest(FILE, good.join('\n---\n').replaceAll('10.96.0.10', '10.96.0.20'));
   await kubePortal.until(
     async () => (await ask('10.96.0.20')).stdout === 'a\n',

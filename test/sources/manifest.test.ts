@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import {
   appendFileSync,
   chmodSync,
@@ -344,4 +345,128 @@ t.test('an unchanged state is not delivered again', async (t) => {
   writeFileSync(join(dir, 'b.yaml'), 'rubbish');
   await harness.until(() => harness.problems.length === 1);
   t.equal(harness.states.length, 1);
+});
+
+/** So many Services, each a document. */
+function manyServices(count: number): string {
+  const documents = Array.from({ length: count }, (_, i) =>
+    serviceYaml(`s${i}`, 80, `10.97.${i >> 8}.${i & 255}`),
+  );
+  return documents.join('---\n');
+}
+
+/** Counts the turns of the event loop until it is told to stop. */
+function countTurns(): () => number {
+  let turns = 0;
+  let isOver = false;
+  const turn = () => {
+    turns++;
+    if (!isOver) setImmediate(turn);
+  };
+  turn();
+  return () => {
+    isOver = true;
+    return turns;
+  };
+}
+
+t.test('while a large file is read, others have their turn', async (t) => {
+  const file = join(t.testdir({ 'a.yaml': manyServices(4000) }), 'a.yaml');
+  const harness = new Harness(t, [file]);
+  const turns = countTurns();
+  await harness.start();
+  t.ok(turns() > 200, 'turns of the event loop');
+  t.equal(harness.now.services.size, 4000);
+  writeFileSync(file, manyServices(4000).replace('port: 80', 'port: "80"'));
+  await harness.until(() => harness.problems.length === 1);
+  t.match(harness.problems, [
+    /^a\.yaml, document 1: Service default\/s0: spec\.ports\[0\]\.port: "80" is not a port/,
+  ]);
+  t.equal(harness.now.services.size, 4000, 'its last good version stays');
+  writeFileSync(file, `${manyServices(4000)}---\n${serviceYaml('last')}`);
+  await harness.until(() => harness.now.services.size === 4001);
+  t.same(harness.problems, []);
+});
+
+t.test('a large list comes to the same as a small one', async (t) => {
+  const items = Array.from({ length: 2500 }, (_, i) => ({
+    apiVersion: 'v1',
+    kind: 'Service',
+    metadata: { name: `s${i}`, annotations: { filler: 'x'.repeat(4000) } },
+    spec: { clusterIP: '10.96.0.10', ports: [{ port: i % 2 === 0 ? 80 : 0 }] },
+  }));
+  const text = JSON.stringify({ apiVersion: 'v1', kind: 'List', items });
+  t.ok(text.length > 9 << 20);
+  const harness = new Harness(t, [join(t.testdir({ 'a.json': text }), 'a.json')]);
+  await harness.start();
+  t.equal(harness.now.services.size, 1250);
+  t.equal(harness.problems.length, 1250);
+  t.match(
+    harness.problems.at(-1),
+    /^a\.json, document 1, item 2500: Service default\/s2499: spec\.ports\[0\]\.port: 0/,
+  );
+  const told = harness.lines.filter(({ level }) => level === 50);
+  t.equal(told.length, 101);
+  t.match(told.at(-1), { more: 1150, msg: 'more documents cannot be used' });
+});
+
+t.test('the reading of a large file ends when it is told to', async (t) => {
+  const yaml = `apiVersion: v1\nkind: List\nitems:\n${'- [a, b, c, d, e, f, g, h]\n'.repeat(400_000)}`;
+  const harness = new Harness(t, [join(t.testdir({ 'a.yaml': yaml }), 'a.yaml')]);
+  const started = harness.start();
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  await harness.source.stop();
+  await started;
+  t.same(harness.states, []);
+  t.same(harness.lines, []);
+});
+
+t.test('YAML that would take too long is refused with what to do', async (t) => {
+  const yaml = `apiVersion: v1\nkind: Service\ndata: ${'x'.repeat(17 << 20)}\n---\n${serviceYaml('b')}`;
+  const harness = new Harness(t, [join(t.testdir({ 'a.yaml': yaml }), 'a.yaml')]);
+  await harness.start();
+  t.match(harness.problems, [
+    /^a\.yaml, document 1: .*as YAML too long: 18 MiB in one document, of which 16 are allowed; write JSON/,
+  ]);
+  t.same(harness.services, ['b:80']);
+});
+
+t.test('any number of bad documents is a list of problems', async (t) => {
+  const text = '---\n{"a": 1}\n'.repeat(200_000);
+  const harness = new Harness(t, [join(t.testdir({ 'a.yaml': text }), 'a.yaml')]);
+  await harness.start();
+  t.equal(harness.source.problems.length, 200_000);
+});
+
+t.test('what is no file is named, and never waited for', async (t) => {
+  const dir = t.testdir({ 'a.yaml': serviceYaml('a') });
+  const file = join(dir, 'a.yaml');
+  const fifo = join(dir, 'fifo');
+  execFileSync('mkfifo', [fifo]);
+  await t.rejects(new Harness(t, [fifo]).start(), {
+    name: 'ManifestError',
+    message: /fifo: it is a FIFO and neither a file nor a directory; check the path given to --manifest/,
+  });
+  await t.rejects(new Harness(t, ['/dev/zero']).start(), { message: /it is a device and neither/ });
+  const harness = new Harness(t, [file]);
+  await harness.start();
+  renameSync(fifo, file);
+  await harness.until(() => harness.problems.length === 1);
+  t.match(harness.problems, [/^a\.yaml: file: cannot be read: it is a FIFO/]);
+  t.same(harness.services, ['a:80']);
+});
+
+t.test('a directory of very many files', async (t) => {
+  const dir = t.testdir({});
+  for (let i = 0; i < 3000; i++) {
+    writeFileSync(join(dir, `c${i}.yaml`), `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c${i}}\n`);
+  }
+  writeFileSync(join(dir, 'z.yaml'), serviceYaml('a'));
+  const harness = new Harness(t, [dir]);
+  await harness.start();
+  t.same(harness.services, ['a:80']);
+  t.equal(harness.lines.length, 101);
+  t.match(harness.lines.at(-1), { more: 2900, msg: 'so it is with objects in more files' });
+  writeFileSync(join(dir, 'z.yaml'), serviceYaml('a', 81));
+  await harness.until(() => harness.services.join() === 'a:81');
 });

@@ -1,0 +1,16 @@
+import { parentPort, workerData } from 'node:worker_threads';
+import { readChunks } from './chunks.js';
+import type { Task } from './manifest-reading.js';
+import { batchesOf } from './parts.js';
+
+/*
+ * A thread that reads one large manifest. It sends a batch when it is asked for one, so that whoever takes them in can do
+ * other things in between, and null after the last.
+ */
+const { bytes, known } = workerData as Task;
+const batches = batchesOf(readChunks(Buffer.from(bytes).toString(), known));
+
+parentPort?.on('message', () => {
+  const { done, value } = batches.next();
+  parentPort?.postMessage(done ? null : value);
+});
