@@ -7,7 +7,8 @@ const PERIOD = 5000;
 
 /** What an error of this node's own means, and what to do. */
 const NODE_FAILURES: Readonly<Record<string, string>> = {
-  EADDRNOTAVAIL: 'no local port is left towards the endpoint; widen net.ipv4.ip_local_port_range',
+  EADDRNOTAVAIL:
+    'no local port is left towards the endpoint, or this node has no address of its family; widen net.ipv4.ip_local_port_range',
   EAGAIN: 'no local port is left; widen net.ipv4.ip_local_port_range',
   ENOSPC: 'the files that epoll may watch for this user are used up; raise fs.epoll.max_user_watches',
   ENFILE: 'all programs together have used up the open files; raise fs.file-max',

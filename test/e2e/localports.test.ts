@@ -89,6 +89,8 @@ t.test('an endpoint without timestamps: what is left is used, and then clients w
   const line = await relay.kubePortal.waitForLog(({ reason }) => reason === 'EADDRNOTAVAIL');
   t.match(line.msg, /ip_local_port_range/, 'the log says what to do');
   t.same(outcomes(await converse(relay, 100, VIP, OTHER_PORT)), { answer: 100 }, 'others are served');
-  t.same(outcomes(await late), { ECONNRESET: 10 }, 'nobody waits for ever');
+  // On a slow machine a minute may have passed, and ports be free again.
+  const ends = (await late).filter(({ outcome }) => outcome === 'ECONNRESET' || outcome === 'answer');
+  t.equal(ends.length, 10, 'nobody waits for ever');
   await nobodyIsBlamed(t, relay);
 });
