@@ -67,9 +67,12 @@ export class Commands {
     }
   };
 
-  /** Programs that run, and those that will be run, get less time from now on, and all of them together this much, ms. */
+  /**
+   * Programs that run, and those that will be run, get less time from now on, and all of them together this much, ms. A second call
+   * cannot give more.
+   */
   hurry(ms: number): void {
-    this.#deadlineMs = performance.now() + ms;
+    this.#deadlineMs = Math.min(this.#deadlineMs, performance.now() + ms);
     for (const running of this.#running) running.endWithin(this.#allowedMs());
   }
 
