@@ -5,6 +5,16 @@ import type { DataplaneEvent, UntoldEvents } from '../dataplane/messages.js';
 /** How long, ms, the same event of several workers, or again, is not worth another line. */
 const PERIOD = 5000;
 
+/** What an endpoint's error means, where its name does not tell. */
+const ENDPOINT_CAUSES: Readonly<Record<string, string>> = {
+  ECONNREFUSED: 'nothing listens there',
+  EHOSTUNREACH: 'nobody has that address, or an unreachable route of this node',
+  ENETUNREACH: 'no route of this node leads there',
+  EACCES: 'a prohibit route of this node, or a packet filter on the way',
+  EINVAL: 'a blackhole route of this node',
+  EPERM: 'a policy of this node forbids it',
+};
+
 /** What an error of this node's own means, and what to do. */
 const NODE_FAILURES: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL:
@@ -82,7 +92,8 @@ function logEvent(log: Logger, event: DataplaneEvent, limit: number): void {
   switch (event.kind) {
     case 'endpointFailed': {
       const { portal, endpoint, reason } = event;
-      log.warn({ portal, endpoint, reason }, 'endpoint failed; its clients move to another');
+      const cause = ENDPOINT_CAUSES[reason];
+      log.warn({ portal, endpoint, reason, cause }, 'endpoint failed; its clients move to another');
       break;
     }
     case 'nodeFailed': {

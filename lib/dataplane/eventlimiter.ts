@@ -2,13 +2,16 @@ import type { Task } from './loop.js';
 import type { DataplaneEvent, UntoldEvents } from './messages.js';
 
 /** So many different events of one kind are told in a period. */
-const TOLD = 10;
+const TOLD = 20;
+/** And so many of one portal, so that one does not silence the others. */
+const TOLD_OF_PORTAL = 5;
 /** So many endpoints of those untold are remembered. */
 export const MAX_NAMES = 1000;
 
 /** Events of one kind, from the first one on. */
 class Period {
-  readonly told = new Set<string>();
+  readonly #told = new Set<string>();
+  readonly #toldOf = new Map<string, number>();
   readonly endpoints = new Set<string>();
   times = 0;
 
@@ -16,8 +19,11 @@ class Period {
 
   admit(event: DataplaneEvent): boolean {
     const identity = Object.values(event).join(' ');
-    if (this.told.size < TOLD && !this.told.has(identity)) {
-      this.told.add(identity);
+    const portal = 'portal' in event ? event.portal : '';
+    const toldOfPortal = this.#toldOf.get(portal) ?? 0;
+    if (this.#told.size < TOLD && toldOfPortal < TOLD_OF_PORTAL && !this.#told.has(identity)) {
+      this.#told.add(identity);
+      this.#toldOf.set(portal, toldOfPortal + 1);
       return true;
     }
     this.count(1, 'endpoint' in event ? [event.endpoint] : []);

@@ -4,9 +4,9 @@ import type { DataplaneEvent, UntoldEvents } from '../../lib/dataplane/messages.
 
 const PERIOD = 1000;
 
-const failed = (endpoint: number | string): DataplaneEvent => ({
+const failed = (endpoint: number | string, portal = 'default/web'): DataplaneEvent => ({
   kind: 'endpointFailed',
-  portal: 'default/web',
+  portal,
   endpoint: `${endpoint}`,
   reason: 'ECONNREFUSED',
 });
@@ -40,13 +40,22 @@ t.test('the same event again is counted, and told again in the next period', asy
 t.test('a storm of different events is told in part, and counted whole', async (t) => {
   const stage = new Stage();
   const storm = Array.from({ length: 30_000 }, (_, i) => failed(i % 3000));
-  t.equal(stage.told(storm, 0), 10);
+  t.equal(stage.told(storm, 0), 5);
   t.ok(stage.limiter.admit({ kind: 'descriptorsOut' }, 1), 'events of other kinds are told');
   stage.limiter.expire(PERIOD);
   const [{ kind, times, endpoints }] = stage.untold;
-  t.same([kind, times], ['endpointFailed', 29_990]);
+  t.same([kind, times], ['endpointFailed', 29_995]);
   t.equal(endpoints.length, 1000, 'it remembers so many names and no more');
-  t.equal(stage.told(storm, PERIOD), 10, 'the next period is as short');
+  t.equal(stage.told(storm, PERIOD), 5, 'the next period is as short');
+});
+
+t.test('a portal does not silence the others, and all together are bounded', async (t) => {
+  const stage = new Stage();
+  const storm = (portal: number) => Array.from({ length: 100 }, (_, i) => failed(i, `default/${portal}`));
+  t.equal(stage.told(storm(1), 0), 5);
+  t.equal(stage.told(storm(2), 0), 5);
+  const many = Array.from({ length: 1000 }, (_, portal) => storm(portal)).flat();
+  t.equal(stage.told(many, 0), 10, 'twenty in all');
 });
 
 t.test('what several limiters counted is one number', async (t) => {
