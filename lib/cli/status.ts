@@ -49,7 +49,8 @@ async function fetchStatus({ host, port }: Exclude<BindTarget, 'off'>): Promise<
 
 function describe(report: StatusReport): string {
   const heading = `redirect: ${report.driver}, workers: ${report.workers}, service ports: ${report.portals.length}\n`;
-  return `${heading}\n${portalTable(report.portals, report.counters)}`;
+  const problems = report.problems.map((problem) => `problem: ${problem}\n`).join('');
+  return `${heading}${problems}\n${portalTable(report.portals, report.counters)}`;
 }
 
 /** fetch hides what went wrong in the cause of a TypeError. */

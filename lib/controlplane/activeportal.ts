@@ -37,6 +37,7 @@ export interface PortalContext {
   /** Whether a driver really redirects; without one clients may use the proxy ports directly. */
   readonly redirects: boolean;
   readonly unsupported: RedirectDriver['unsupported'];
+  readonly gate: RedirectDriver['gate'];
   readonly bindAddress: { readonly IPv4: string; readonly IPv6: string };
   readonly nodeAddresses: NodeAddresses;
   readonly ports: ProxyPorts;
@@ -391,6 +392,7 @@ export class ActivePortal {
       const redirectedPort = isProxyPort(listener) && this.context.redirects ? group.spec.port : null;
       this.#listeners = this.#listeners.concat({ group, redirectedPort, heard: null });
       this.context.capacity.listenersOpened(countOf(group));
+      if (group.spec.freeBind) this.context.gate?.openPort(group.spec);
       return true;
     } catch (error) {
       if (error instanceof PortRangeError) this.#miss(null, error.message);
@@ -449,7 +451,10 @@ export class ActivePortal {
     const dropped = this.#listeners.filter(({ group }) => isUnwanted(group));
     if (dropped.length === 0) return false;
     this.#listeners = this.#listeners.filter((listener) => !dropped.includes(listener));
-    for (const { group } of dropped) this.context.capacity.listenersClosed(countOf(group));
+    for (const { group } of dropped) {
+      this.context.capacity.listenersClosed(countOf(group));
+      if (group.spec.freeBind) this.context.gate?.closePort(group.spec);
+    }
     return true;
   }
 }

@@ -176,7 +176,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
 
   /** The {@link status} without the portals. */
   summary(): Omit<ProxyStatus, 'portals'> {
-    return { driver: this.#driver.name, workers: this.#options.workers };
+    const problems = this.#driver.gate?.problems ?? NONE;
+    return { driver: this.#driver.name, workers: this.#options.workers, problems };
   }
 
   /** Each portal's status, read when it is taken; one that has gone by then is left out. */
@@ -528,6 +529,7 @@ async function portalContext(
     capture: driver.capture,
     redirects: driver.name !== 'none',
     unsupported: driver.unsupported,
+    gate: driver.gate,
     bindAddress: options.bindAddress,
     nodeAddresses: options.nodeAddresses,
     ports: new ProxyPorts(options.proxyPortRange, saved, publicPorts),

@@ -22,6 +22,8 @@ export interface PortalStatus extends PortalName, Pick<Portal, 'vips' | 'nodePor
 export interface ProxyStatus {
   readonly driver: string;
   readonly workers: number;
+  /** What is amiss with the node as a whole. */
+  readonly problems: readonly string[];
   readonly portals: readonly PortalStatus[];
 }
 

@@ -13,6 +13,7 @@ import {
   RedirectError,
   RedirectsRefused,
 } from './driver.js';
+import { PortGate } from './portgate.js';
 
 const IPV6_ADVICE = 'enable IPv6 on lo (sysctl -w net.ipv6.conf.lo.disable_ipv6=0)';
 
@@ -24,7 +25,7 @@ export interface AddressOptions {
 /**
  * Makes each VIP an address of the loopback device, so that its traffic ends on this node and portals can listen
  * on it. It needs neither netfilter nor any program. The node then answers for the VIP on its links too, as
- * with every address it has.
+ * with every address it has; a {@link PortGate} keeps the clients from what else listens there.
  */
 export class AddressDriver implements RedirectDriver {
   readonly name = 'address';
@@ -42,6 +43,7 @@ export class AddressDriver implements RedirectDriver {
     /** What is ours on the loopback device, or about to be, as the kernel may not be able to tell. */
     private recorded: ReadonlySet<string>,
     readonly unsupported: ReadonlyMap<Family, string>,
+    readonly gate: PortGate,
   ) {}
 
   /** @throws RedirectError if the loopback device is down */
@@ -53,7 +55,11 @@ export class AddressDriver implements RedirectDriver {
       }
       const memory = addressMemory(stateDir, log);
       const recorded = (await memory.recall(recordedAddresses)) ?? new Set();
-      return new AddressDriver(log, routes, memory, recorded, await findUnsupported());
+      const unsupported = await findUnsupported();
+      const gate = PortGate.open(log);
+      gate.gateOnly(oursAmong(await routes.addresses(), recorded));
+      await gate.look();
+      return new AddressDriver(log, routes, memory, recorded, unsupported, gate);
     } catch (error) {
       routes.close();
       throw error;
@@ -70,7 +76,8 @@ export class AddressDriver implements RedirectDriver {
     await this.synchronize(listening);
   }
 
-  audit(): Promise<number> {
+  async audit(): Promise<number> {
+    await this.gate.look();
     return this.synchronize();
   }
 
@@ -79,6 +86,7 @@ export class AddressDriver implements RedirectDriver {
     this.wanted.clear();
     await removeFromLoopback(this.routes, oursAmong(await this.routes.addresses(), this.recorded));
     this.recorded = new Set();
+    this.gate.close();
     await this.memory.forget();
   }
 
@@ -117,6 +125,7 @@ export class AddressDriver implements RedirectDriver {
 
   /** Written before an address is added, so that a killed process leaves nothing that its successor does not know. */
   private async remember(addresses: readonly string[]): Promise<void> {
+    this.gate.gateOnly(addresses);
     const next = new Set(addresses);
     const isSame =
       next.size === this.recorded.size && addresses.every((address) => this.recorded.has(address));

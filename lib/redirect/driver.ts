@@ -1,4 +1,5 @@
 import type { Family, Protocol, Vip } from '../model/portal.js';
+import type { PortGate } from './portgate.js';
 
 /** Traffic that must reach a proxy port on this node. */
 export interface Redirect {
@@ -32,6 +33,8 @@ export interface RedirectDriver {
   readonly capture: 'port' | 'address';
   /** The families whose VIPs cannot be redirected on this node, each with why and what to do. */
   readonly unsupported: ReadonlyMap<Family, string>;
+  /** Told of the places that portals listen on, where VIPs are addresses of the node: it keeps clients from all others. */
+  readonly gate?: PortGate;
   /**
    * Applies one change, of supported families, in one transaction for each. Rejects with {@link RedirectError}; the wanted
    * state is then kept for `audit`.

@@ -31,6 +31,7 @@ export const {
   ENOBUFS,
   ENOENT,
   ENOMEM,
+  ENOSYS,
   ENOPROTOOPT,
   ENOSPC,
   EOPNOTSUPP,

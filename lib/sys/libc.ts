@@ -75,6 +75,11 @@ export const epollWait = bind<[epoll: Fd, events: Address, capacity: number, tim
 );
 export const eventfd = bind<[initial: number, flags: number]>('int eventfd(uint32_t, int)');
 
+/** C libraries have no function for bpf(2). */
+export const bpf = bind<[number: number, command: number, attributes: Address, size: number]>(
+  'int syscall(long, int, uintptr_t, uint32_t)',
+);
+
 /** glibc's plain getrlimit has 32-bit limits on 32-bit machines; musl has only the plain name, with 64 bits. */
 function bindRlimit(name: string): Call<[resource: number, limits: Address]> {
   try {

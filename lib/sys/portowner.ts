@@ -3,7 +3,7 @@ import { checked } from './errno.js';
 import * as libc from './libc.js';
 
 /** Nobody's user id: it lies outside of all ranges that systemd, container runtimes and the kubelet give away. */
-const OWNER = 4_294_863_728;
+export const PORT_OWNER = 4_294_863_728;
 /** The value with which chown(2) leaves the group as it is. */
 const SAME_GROUP = 0xffffffff;
 
@@ -26,5 +26,5 @@ export function canOwnPorts(): boolean {
 }
 
 function setOwner(fd: number): number {
-  return libc.fchown(fd, OWNER, SAME_GROUP);
+  return libc.fchown(fd, PORT_OWNER, SAME_GROUP);
 }

@@ -41,6 +41,7 @@ function activePortal(t: Test, range: { first: number; last: number }): ActivePo
     capture: 'port',
     redirects: true,
     unsupported: new Map(),
+    gate: undefined,
     bindAddress: { IPv4: '127.0.0.1', IPv6: '::1' },
     nodeAddresses: new NodeAddresses([]),
     ports: new ProxyPorts(range, null, publicPorts),

@@ -83,7 +83,7 @@ t.test('the dashboard asks for metrics that exist', async (t) => {
   new SyncMetrics(registry);
   const routes = metricsRoutes(
     {
-      summary: () => ({ driver: 'none', workers: 1 }),
+      summary: () => ({ driver: 'none', workers: 1, problems: [] }),
       portals: () => [],
       states: () => [],
       counters: () => [],

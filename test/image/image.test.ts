@@ -69,12 +69,16 @@ t.test('the container image', async (t) => {
 
   await t.test('with --redirect=address needs NET_BIND_SERVICE for ports below 1024', async (t) => {
     const byAddress = withFlag(deployment, '--redirect=address');
+    // The container runtime of Debian 12 does not know the capability.
+    const unguarded = /^clients of VIPs also reach .* \(TCP 22\b.*the capabilities BPF and NET_ADMIN/;
+    const ssh = await startBackend(lab.node, { tcp: { 22: 'name' } });
     const powerless = await start(t, byAddress);
     const told = async () => [...new Set(await complaints(powerless))].sort();
-    await powerless.until(async () => (await told()).length >= 2, 'two complaints');
+    await powerless.until(async () => (await told()).length >= 3, 'three complaints');
     t.match(await told(), [
       /^cannot listen on 10\.96\.0\.10:53\/UDP: .*NET_BIND_SERVICE/,
       /^cannot listen on 10\.96\.0\.10:80\/TCP: .*NET_BIND_SERVICE/,
+      unguarded,
     ]);
     t.equal(await status('readinessProbe'), 503, 'it is not ready');
     t.equal(await powerless.stop(gracePeriod), 0, 'exit code after SIGTERM');
@@ -84,7 +88,8 @@ t.test('the container image', async (t) => {
     await isServed(t, lab.pod('client'));
     t.equal(await container.stop(gracePeriod), 0, 'exit code after SIGTERM');
     t.same(await tracesIn(lab.node), [], 'nothing is left of it');
-    t.same(await complaints(container), [], 'nothing to complain about');
+    t.match(await complaints(container), [unguarded], 'nothing else to complain about');
+    await ssh.stop('SIGKILL');
   });
 });
 

@@ -20,6 +20,8 @@ export interface KubePortalOptions {
   /** More flags for `run`. */
   readonly flags?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
+  /** A program, with its first arguments, that starts it. */
+  readonly launcher?: readonly string[];
   /** Hard limit of open files (RLIMIT_NOFILE); the test's own unless given. */
   readonly descriptorLimit?: number;
 }
@@ -164,11 +166,11 @@ export class KubePortal {
   }
 
   #launch(): void {
-    const { kubeconfig, flags = [], env = {}, descriptorLimit } = this.#options;
+    const { kubeconfig, flags = [], env = {}, launcher = [], descriptorLimit } = this.#options;
     const limits = descriptorLimit === undefined ? [] : [`--nofile=${descriptorLimit}`];
     const source = kubeconfig ? ['--kubeconfig', kubeconfig] : ['--manifest', this.manifestDirectory];
     const directories = [...source, '--state-dir', this.stateDirectory];
-    const command = [...limits, process.execPath, BIN, 'run', ...directories, ...flags];
+    const command = [...limits, ...launcher, process.execPath, BIN, 'run', ...directories, ...flags];
     this.#program = this.#host.spawn('prlimit', command, { env });
   }
 

@@ -66,6 +66,8 @@ t.test('VIPs are reached from the node and from a pod', async (t) => {
   for (const address of vips) {
     for (const protocol of ['TCP', 'UDP'] as const) {
       const target = { protocol, address, port: server.port };
+      t.equal(await reachFrom(pod.namespace, target), 'ECONNREFUSED', 'not before a portal listens');
+      driver.gate.openPort(target);
       t.equal(await reach(target), 'web', `${protocol} ${address} from the node`);
       t.equal(await reachFrom(pod.namespace, target), 'web', `${protocol} ${address} from a pod`);
     }

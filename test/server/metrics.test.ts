@@ -5,7 +5,7 @@ import { bodyOf, portalCounters, portalStatus } from './fixtures.js';
 
 function routesOf(portals: Iterable<PortalStatus>, counters: Iterable<PortalCounters>) {
   return metricsRoutes({
-    summary: () => ({ driver: 'address', workers: 2 }),
+    summary: () => ({ driver: 'address', workers: 2, problems: [] }),
     portals: () => portals,
     states: () => [...portals],
     counters: () => counters,

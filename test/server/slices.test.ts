@@ -70,7 +70,7 @@ for (const path of ['/metrics', '/status']) {
       }
     }
     const routes = metricsRoutes({
-      summary: () => ({ driver: 'none', workers: 1 }),
+      summary: () => ({ driver: 'none', workers: 1, problems: [] }),
       portals: () => services.map((service) => portalStatus({ service })),
       states: () => [],
       counters,

@@ -1,0 +1,33 @@
+import { readFile } from 'node:fs/promises';
+import { PORT_OWNER } from '../sys/portowner.js';
+
+/** Files of proc(5), and the state of a socket there that waits for clients. */
+const SOCKETS = [
+  { protocol: 'TCP', files: ['/proc/net/tcp', '/proc/net/tcp6'], state: '0A' },
+  { protocol: 'UDP', files: ['/proc/net/udp', '/proc/net/udp6'], state: '07' },
+] as const;
+/** More would fill the line. */
+const MOST_SHOWN = 20;
+
+/** The ports of this node that other programs listen on at all addresses, for example `TCP 22, 111; UDP 111`; empty for none. */
+export async function wildcardPorts(): Promise<string> {
+  const lists = await Promise.all(
+    SOCKETS.map(async ({ protocol, files, state }) => {
+      const texts = await Promise.all(files.map((file) => readFile(file, 'utf8').catch(() => '')));
+      const ports = [...new Set(texts.flatMap((text) => portsIn(text, state)))].sort((a, b) => a - b);
+      const more = ports.length > MOST_SHOWN ? ` and ${ports.length - MOST_SHOWN} more` : '';
+      return ports.length === 0 ? [] : `${protocol} ${ports.slice(0, MOST_SHOWN).join(', ')}${more}`;
+    }),
+  );
+  return lists.flat().join('; ');
+}
+
+/** Lines look like `0: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1234 …`. */
+function portsIn(text: string, wanted: string): number[] {
+  return text.split('\n').flatMap((line) => {
+    const [, local = '', , state, , , , owner] = line.trim().split(/\s+/);
+    const [address, port] = local.split(':');
+    const isWildcard = state === wanted && /^0+$/.test(address);
+    return isWildcard && owner !== String(PORT_OWNER) ? Number.parseInt(port, 16) : [];
+  });
+}

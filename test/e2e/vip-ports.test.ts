@@ -1,0 +1,116 @@
+import t, { type Test } from 'tap';
+import { startBackend } from '../lab/backend.js';
+import type { Host } from '../lab/host.js';
+import { KubePortal } from '../lab/kubeportal.js';
+import { Lab, NODE_UPLINK } from '../lab/lab.js';
+import { serviceWithPods } from '../lab/manifest.js';
+import { type Tally, tallies } from '../lab/tally.js';
+
+t.setTimeout(120_000);
+
+const VIPS = ['10.96.0.10', 'fd00:96::10'];
+/** What a program of the node has on all of its addresses, both protocols. */
+const NODES_PORT = 22;
+const PORTS = (['TCP', 'UDP'] as const).map((protocol) => ({
+  name: protocol.toLowerCase(),
+  protocol,
+  port: 80,
+  targetPort: 8080,
+}));
+
+/** A Service that pod a serves, on a node with a program of its own. */
+async function setUp(t: Test) {
+  const lab = await Lab.forTest(t, { pods: ['client', 'a'] });
+  await startBackend(lab.pod('a'), { tcp: { 8080: 'name' }, udp: { 8080: 'name' } });
+  await startBackend(lab.node, { tcp: { [NODES_PORT]: 'name' }, udp: { [NODES_PORT]: 'name' } });
+  // Clients learn from ICMP messages that nobody listens, and of those Linux sends one client six at once.
+  await lab.node.sysctl({ 'net/ipv4/icmp_ratelimit': '0', 'net/ipv6/icmp/ratelimit': '0' });
+  const web = (pods: readonly Host[] = [lab.pod('a')], externalIPs: readonly string[] = []) =>
+    serviceWithPods({ name: 'web', clusterIPs: VIPS, externalIPs, ports: PORTS }, pods);
+  return { lab, web };
+}
+
+/** Asks both protocols of each address twice. */
+async function areAnswered(
+  t: Test,
+  host: Host,
+  addresses: readonly string[],
+  port: number,
+  as: Tally,
+): Promise<void> {
+  const places = addresses.flatMap((address) =>
+    PORTS.map(({ protocol }) => ({ protocol, address, port, times: 2 })),
+  );
+  const results = await tallies(host, places);
+  for (const [i, { protocol, address }] of places.entries()) {
+    t.same(results[i], as, `${protocol} ${address} ${port} from ${host.name}`);
+  }
+}
+
+const REFUSED: Tally = { ECONNREFUSED: 2 };
+
+t.test('clients of a VIP meet nothing but its Service', async (t) => {
+  const { lab, web } = await setUp(t);
+  const flags = ['--redirect=address', '--workers=2'];
+  const external = NODE_UPLINK.address4;
+  const kubePortal = await KubePortal.forTest(t, lab.node, {
+    objects: web([lab.pod('a')], [external]),
+    flags,
+  });
+  t.same((await kubePortal.status()).problems, []);
+  for (const host of [lab.pod('client'), lab.outside, lab.node]) {
+    await areAnswered(t, host, VIPS, 80, { a: 2 });
+    await areAnswered(t, host, VIPS, NODES_PORT, REFUSED);
+    await areAnswered(t, host, VIPS, 10_256, REFUSED);
+    await areAnswered(t, host, [external], 80, { a: 2 });
+    const [tcp] = await tallies(host, [{ protocol: 'TCP', address: external, port: NODES_PORT, times: 2 }]);
+    t.same(tcp, { node: 2 }, `an address of the node is not only a VIP, from ${host.name}`);
+  }
+
+  await t.test('nor while it has no endpoints, though a program of the node is there', async (t) => {
+    kubePortal.setManifest(web([]));
+    const isEmpty = async () =>
+      (await kubePortal.status()).portals.every(({ state }) => state === 'no-endpoints');
+    await kubePortal.until(isEmpty, 'the endpoints have gone');
+    const holder = await startBackend(lab.node, { tcp: { 80: 'name' }, udp: { 80: 'name' } });
+    await areAnswered(t, lab.pod('client'), VIPS, 80, REFUSED);
+    await holder.stop('SIGKILL');
+    kubePortal.setManifest(web());
+    const isBack = async () => (await kubePortal.status()).portals.every(({ state }) => state === 'serving');
+    await kubePortal.until(isBack, 'they are back');
+    await areAnswered(t, lab.pod('client'), VIPS, 80, { a: 2 });
+  });
+
+  await t.test('nor after a restart', async (t) => {
+    await kubePortal.kill9();
+    await kubePortal.startAgain();
+    await areAnswered(t, lab.pod('client'), VIPS, 80, { a: 2 });
+    await areAnswered(t, lab.pod('client'), VIPS, NODES_PORT, REFUSED);
+  });
+
+  t.equal(await kubePortal.stop(), 0);
+  await areAnswered(t, lab.outside, [NODE_UPLINK.address4, NODE_UPLINK.address6], NODES_PORT, { node: 2 });
+});
+
+t.test('a kernel that cannot refuse: the conflict is named', async (t) => {
+  const { lab, web } = await setUp(t);
+  const flags = ['--redirect=address', '--workers=2', '--iptables-sync-period=1s'];
+  const kubePortal = KubePortal.launch(lab.node, {
+    objects: web(),
+    flags,
+    launcher: ['setpriv', '--bounding-set=-bpf,-sys_admin', '--inh-caps=-bpf,-sys_admin'],
+  });
+  t.teardown(() => kubePortal.dispose());
+  await kubePortal.ready();
+  await areAnswered(t, lab.pod('client'), VIPS, 80, { a: 2 });
+  const message =
+    /^clients of VIPs also reach what listens on all addresses of this node \(TCP 22\b.*; UDP 22\), .*\(bpf \w+: EPERM\).* Linux 5\.9 .* BPF and NET_ADMIN/;
+  t.match((await kubePortal.status()).problems, [message]);
+  t.equal(
+    kubePortal.log.filter(({ msg, level }) => level === 40 && message.test(msg)).length,
+    1,
+    'said once',
+  );
+  const printed = await lab.node.must(process.execPath, ['bin/kube-portal', 'status']);
+  t.match(printed, /^problem: clients of VIPs also reach .*TCP 22/m);
+});
