@@ -48,11 +48,15 @@ export class Client {
     this.#latest = session;
   }
 
-  #unlink({ clientPrevious, clientNext }: ClientSession): void {
+  /** The links are cut: an ended session that the collector has not come to must not keep the next one alive, and that one its next. */
+  #unlink(session: ClientSession): void {
+    const { clientPrevious, clientNext } = session;
     if (clientPrevious === null) this.idlest = clientNext;
     else clientPrevious.clientNext = clientNext;
     if (clientNext === null) this.#latest = clientPrevious;
     else clientNext.clientPrevious = clientPrevious;
+    session.clientPrevious = null;
+    session.clientNext = null;
   }
 }
 
