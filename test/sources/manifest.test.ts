@@ -414,9 +414,11 @@ t.test('the reading of a large file ends when it is told to', async (t) => {
   const yaml = `apiVersion: v1\nkind: List\nitems:\n${'- [a, b, c, d, e, f, g, h]\n'.repeat(400_000)}`;
   const harness = new Harness(t, [join(t.testdir({ 'a.yaml': yaml }), 'a.yaml')]);
   const started = harness.start();
-  await new Promise((resolve) => setTimeout(resolve, 50));
+  const hasThread = () => process.getActiveResourcesInfo().includes('MessagePort');
+  while (!hasThread()) await new Promise((resolve) => setImmediate(resolve));
   await harness.source.stop();
   await started;
+  t.notOk(hasThread(), 'the thread has ended');
   t.same(harness.states, []);
   t.same(harness.lines, []);
 });
