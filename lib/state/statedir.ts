@@ -1,7 +1,7 @@
-import { mkdir, rmdir, stat } from 'node:fs/promises';
+import { rmdir, stat } from 'node:fs/promises';
 import { join } from 'node:path';
 import type { Logger } from 'pino';
-import { removeFile, replaceFile } from '../sys/replacefile.js';
+import { makeDirectory, removeFile, replaceFile } from '../sys/replacefile.js';
 
 /** A disk in trouble, not a flag that is wrong: it can end while we serve. */
 const SHORTAGES: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO']);
@@ -21,7 +21,7 @@ export class StateDir {
   static async open(path: string, log: Logger): Promise<StateDir> {
     const probe = join(path, '.probe');
     try {
-      await mkdir(path, { recursive: true, mode: 0o755 });
+      await makeDirectory(path);
       await warnOfStrangers(path, log);
       await replaceFile(probe, '');
       await removeFile(probe);

@@ -7,7 +7,7 @@ import { dirname } from 'node:path';
  */
 export async function replaceFile(file: string, text: string): Promise<void> {
   const successor = successorOf(file);
-  await mkdir(dirname(file), { recursive: true, mode: 0o755 });
+  await makeDirectory(dirname(file));
   // What a crash has left, or somebody has put there; the exclusive open (O_EXCL) tells if it is still in the way.
   await unlink(successor).catch(() => undefined);
   try {
@@ -17,6 +17,19 @@ export async function replaceFile(file: string, text: string): Promise<void> {
     // On a full disk, half a file would keep others from writing theirs.
     await unlink(successor).catch(() => undefined);
     throw error;
+  }
+}
+
+/** Makes a directory, and those above it, unless it is there. Node's own way says ENOENT of a disk that is read-only. */
+export async function makeDirectory(path: string): Promise<void> {
+  try {
+    await mkdir(path, { mode: 0o755 });
+  } catch (error) {
+    const { code } = error as NodeJS.ErrnoException;
+    if (code === 'EEXIST') return;
+    if (code !== 'ENOENT') throw error;
+    await makeDirectory(dirname(path));
+    await mkdir(path, { mode: 0o755 });
   }
 }
 

@@ -249,10 +249,12 @@ t.test(
 t.test('a state directory on a disk in trouble does not prevent the start', async (t) => {
   const small = join(directory, 'read-only');
   mkdirSync(small);
-  sh(`mount -t tmpfs -o ro,mode=755 none ${small}`);
-  const { log, troubles } = listening();
-  await StateDir.open(small, log);
-  t.match(troubles, [/--state-dir .* cannot be written at present; all goes on without it: EROFS/]);
+  sh(`mount -t tmpfs -o mode=755 none ${small} && mkdir ${small}/here && mount -o remount,ro ${small}`);
+  for (const name of ['here', 'not-yet', 'not/yet/either']) {
+    const { log, troubles } = listening();
+    await StateDir.open(join(small, name), log);
+    t.match(troubles, [/--state-dir .* cannot be written at present; all goes on without it: EROFS/], name);
+  }
   sh(`umount ${small}`);
 });
 
