@@ -74,3 +74,20 @@ t.test('a portal that is removed is not awaited any more', (t) => {
   t.ok(readiness.isReady());
   t.end();
 });
+
+t.test('a ready program is not, as long as changes do not take effect', (t) => {
+  let isUpToDate = false;
+  const readiness = new Readiness(
+    () => [],
+    () => isUpToDate,
+  );
+  readiness.await(['a']);
+  t.notOk(readiness.isReady());
+  isUpToDate = true;
+  t.ok(readiness.isReady());
+  isUpToDate = false;
+  t.notOk(readiness.isReady(), 'whenever it happens');
+  isUpToDate = true;
+  t.ok(readiness.isReady(), 'and is again afterwards');
+  t.end();
+});
