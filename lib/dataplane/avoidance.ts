@@ -1,15 +1,26 @@
 import type { Target } from './balancer.js';
+import { type TimerEntry, TimerList } from './timers.js';
 
 /** How long new clients avoid an endpoint that failed, ms, while others live. */
 export const AVOID_MS = 5000;
+
+/** An endpoint that failed lately. */
+class Avoided implements TimerEntry {
+  timerPrevious: TimerEntry | null = null;
+  timerNext: TimerEntry | null = null;
+  timerDeadline = 0;
+  timerList: TimerList | null = null;
+
+  constructor(readonly onTimer: () => void) {}
+}
 
 /**
  * The endpoints of one portal in two parts: those that failed lately, and the others. Every step takes the same time
  * however many there are, as thousands may fail at once.
  */
 export class Avoidance {
-  /** The longest ago first. */
-  readonly #avoided = new Set<Target>();
+  readonly #avoided = new Map<Target, Avoided>();
+  readonly #timers = new TimerList(AVOID_MS);
   /** In any order. */
   readonly #others: Target[] = [];
   readonly #places = new Map<Target, number>();
@@ -32,32 +43,32 @@ export class Avoidance {
 
   /** @param target one of the portal's; its failure is the latest of all */
   add(target: Target): void {
-    if (!this.#avoided.delete(target)) this.#takeOut(target);
-    this.#avoided.add(target);
+    const avoided = this.#avoided.get(target) ?? this.#takeOut(target);
+    this.#timers.start(avoided, target.failedAt);
   }
 
   /** Puts back those whose failure is long enough ago. */
   readmit(now: number): void {
-    for (const target of this.#avoided) {
-      if (target.failedAt + AVOID_MS > now) return;
-      this.#avoided.delete(target);
-      this.#putBack(target);
-    }
+    this.#timers.expire(now);
   }
 
   #putBack(target: Target): void {
+    this.#avoided.delete(target);
     this.#places.set(target, this.#others.length);
     this.#others.push(target);
   }
 
   /** The last one takes its place. */
-  #takeOut(target: Target): void {
-    const place = this.#places.get(target);
-    const last = this.#others.at(-1);
-    if (place === undefined || last === undefined) return;
-    this.#others[place] = last;
-    this.#places.set(last, place);
-    this.#others.pop();
+  #takeOut(target: Target): Avoided {
+    const avoided = new Avoided(() => this.#putBack(target));
+    this.#avoided.set(target, avoided);
+    const place = this.#places.get(target) as number;
+    const last = this.#others.pop() as Target;
+    if (last !== target) {
+      this.#others[place] = last;
+      this.#places.set(last, place);
+    }
     this.#places.delete(target);
+    return avoided;
   }
 }
