@@ -56,6 +56,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   #nextRun: Promise<void> | null = null;
   readonly #turns = new Turns();
   readonly #driverTurns = new Turns();
+  readonly #moves = new Turns();
   readonly #backlog = new Backlog();
   #lastRedirectFailure = '';
   readonly #reportedFamilies = new Set<Family>();
@@ -296,12 +297,15 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
    * A proxy port that clients of the node know from now on is given up: the portal listens on another one too, its redirect leads
    * there, the old one closes, and then those that wait for it open.
    */
-  async #clearPorts(): Promise<void> {
-    if (this.#portsMayClash) await this.#change(() => this.#moveProxyPorts());
-    if (this.#context.ports.hasLeft) await this.#change(() => this.#openLeftPorts());
+  #clearPorts(): Promise<void> {
+    return this.#moves.take(async () => {
+      if (this.#portsMayClash) await this.#change(() => this.#moveProxyPorts());
+      if (this.#context.ports.hasLeft) await this.#change(() => this.#openLeftPorts());
+    });
   }
 
   async #moveProxyPorts(): Promise<Underway> {
+    if (this.#stopping) return DONE;
     const { ports } = this.#context;
     const moving = ports.exposed().flatMap((key) => this.#portals.get(key) ?? []);
     const moved = moving.filter((active) => active.movePort());
@@ -311,6 +315,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   }
 
   async #openLeftPorts(): Promise<Underway> {
+    if (this.#stopping) return DONE;
     const left = this.#context.ports.letGo((key) => this.#leadsAway(key));
     const moved = left.flatMap((key) => this.#portals.get(key) ?? []);
     await this.#vacate(moved, []);

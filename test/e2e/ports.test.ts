@@ -319,6 +319,41 @@ t.test('a VIP port that another program has on all addresses', async (t) => {
   t.match(await web4(), { state: 'serving', problems: [] });
 });
 
+t.test('one VIP that is taken does not keep the others of its Service from being served', async (t) => {
+  const { lab, client, web } = await setUp(t);
+  const flags = ['--redirect=address', '--workers=1', '--iptables-sync-period=1s'];
+  const external = NODE_UPLINK.address4;
+  const holder = lab.node.spawn('socat', ['-dd', `TCP-LISTEN:80,bind=${external},fork`, 'EXEC:cat']);
+  await holder.waitForOutput(/listening on/);
+  const kubePortal = await KubePortal.forTest(t, lab.node, {
+    objects: web({ externalIPs: [external] }),
+    flags,
+  });
+  await areServedBy(t, 'a', client, placesOf(WEB_VIPS, 80));
+  const web4 = async () =>
+    (await kubePortal.status()).portals.find(({ key }) => key === 'default/web:tcp/TCP/IPv4')!;
+  t.match(await web4(), {
+    state: 'serving',
+    problems: [/^VIP 192\.0\.2\.1:80\/TCP is taken by another program/],
+  });
+  await holder.stop('SIGKILL');
+  await kubePortal.until(
+    () => isServed(client, placesOf([external], 80)),
+    'it is served once the port is free',
+  );
+  t.match(await web4(), { state: 'serving', problems: [] });
+});
+
+t.test("a NodePort that is one of the program's own ports is told so", async (t) => {
+  const { lab, client, other } = await setUp(t);
+  const objects = other({ ports: bothOf(80, 10_256) });
+  const kubePortal = await KubePortal.forTest(t, lab.node, { objects, flags: ['--redirect=iptables'] });
+  t.match(complaintsOf(kubePortal), [
+    /^NodePort 0\.0\.0\.0:10256\/TCP is a port of kube-portal itself; change .*--healthz-bind-address/,
+  ]);
+  await areServedBy(t, 'b', client, placesOf(OTHER_VIPS, 80));
+});
+
 t.test('a VIP port that another program shares has two owners, each with its own address', async (t) => {
   const { lab, client, web } = await setUp(t);
   const flags = ['--redirect=address', '--workers=2'];

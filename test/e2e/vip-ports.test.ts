@@ -49,6 +49,21 @@ async function areAnswered(
 
 const REFUSED: Tally = { ECONNREFUSED: 2 };
 
+/** The answer to a datagram from a socket that hears everybody. */
+async function askUnconnected(host: Host, address: string): Promise<string> {
+  const script = `
+    const socket = require('node:dgram').createSocket('${address.includes(':') ? 'udp6' : 'udp4'}');
+    const ask = () => socket.send('?', 80, '${address}');
+    const again = setInterval(ask, 500);
+    socket.once('message', (answer) => {
+      console.log(String(answer));
+      clearInterval(again);
+      socket.close();
+    });
+    ask();`;
+  return (await host.must(process.execPath, ['-e', script])).trim();
+}
+
 t.test('clients of a VIP meet nothing but its Service', async (t) => {
   const { lab, web } = await setUp(t);
   const flags = ['--redirect=address', '--workers=2'];
@@ -66,6 +81,10 @@ t.test('clients of a VIP meet nothing but its Service', async (t) => {
     const [tcp] = await tallies(host, [{ protocol: 'TCP', address: external, port: NODES_PORT, times: 2 }]);
     t.same(tcp, { node: 2 }, `an address of the node is not only a VIP, from ${host.name}`);
   }
+
+  await t.test("the node's own programs may ask by UDP without a connection", async (t) => {
+    for (const address of VIPS) t.equal(await askUnconnected(lab.node, address), 'a:?', address);
+  });
 
   await t.test('nor while it has no endpoints, though a program of the node is there', async (t) => {
     kubePortal.setManifest(web([]));
