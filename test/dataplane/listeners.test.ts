@@ -13,10 +13,13 @@ const PORT = 30_080;
 
 type Listeners = typeof import('../../lib/dataplane/listeners.js');
 
+/** With source maps, tap would look for the module beside the source of this test. */
+const moduleOf = (path: string) => import.meta.resolve(path);
+
 /** The module as it works with the right to own ports (CAP_CHOWN), and without. */
 const withOwning = (t: Test, owning: boolean): Promise<Listeners> =>
-  t.mockImport<Listeners>('../../lib/dataplane/listeners.js', {
-    '../../lib/sys/portowner.js': { canOwnPorts: () => owning },
+  t.mockImport<Listeners>(moduleOf('../../lib/dataplane/listeners.js'), {
+    [moduleOf('../../lib/sys/portowner.js')]: { canOwnPorts: () => owning },
   });
 
 /** A listener of somebody else's who shares the port with his like. */
