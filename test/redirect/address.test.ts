@@ -1,7 +1,6 @@
 import { execFile } from 'node:child_process';
 import { once } from 'node:events';
 import {
-  chmodSync,
   existsSync,
   mkdirSync,
   mkdtempSync,
@@ -21,6 +20,7 @@ import type { RunCommand } from '../../lib/redirect/command.js';
 import { createRedirectDriver, type RedirectOptions } from '../../lib/redirect/create.js';
 import type { Redirect, RedirectError } from '../../lib/redirect/driver.js';
 import { StateDir } from '../../lib/state/statedir.js';
+import { listening } from '../state/listening.js';
 import { Pod, sh } from './namespace.js';
 import { NameServer, reach, reachFrom } from './reach.js';
 
@@ -188,17 +188,6 @@ t.test('an address that cannot be added is named; the others work', async (t) =>
   await driver.clear();
 });
 
-/** A logger, and the messages and reasons of its warnings and errors. */
-function listening() {
-  const troubles: string[] = [];
-  const write = (line: string) => {
-    const { level, msg, reason } = JSON.parse(line);
-    if (level > 30) troubles.push([msg, reason].filter(Boolean).join(': '));
-    else troubles.push(`info: ${msg}`);
-  };
-  return { log: pino({}, { write }), troubles };
-}
-
 t.test(
   'without a record all goes on; it is written when that is possible, and the kernel knows meanwhile',
   async (t) => {
@@ -246,31 +235,10 @@ t.test(
   },
 );
 
-t.test('a state directory on a disk in trouble does not prevent the start', async (t) => {
-  const small = join(directory, 'read-only');
-  mkdirSync(small);
-  sh(`mount -t tmpfs -o mode=755 none ${small} && mkdir ${small}/here && mount -o remount,ro ${small}`);
-  for (const name of ['here', 'not-yet', 'not/yet/either']) {
-    const { log, troubles } = listening();
-    await StateDir.open(join(small, name), log);
-    t.match(troubles, [/--state-dir .* cannot be written at present; all goes on without it: EROFS/], name);
-  }
-  sh(`umount ${small}`);
-});
-
-t.test('a state directory that others may write to is told', async (t) => {
-  const shared = join(directory, 'shared');
-  mkdirSync(shared);
-  chmodSync(shared, 0o1777);
-  const { log, troubles } = listening();
-  await StateDir.open(shared, log);
-  t.match(troubles, [/others than root may write to --state-dir .*shared; .*chmod 755/]);
-});
-
 t.test('a record that is not ours, or damaged, harms nobody', async (t) => {
   const foreign = ['192.0.2.1/32 scope host', '192.0.2.2/32', 'fd00:2::1/128', 'fd00:2::2/128 nodad'];
   for (const address of foreign) sh(`ip addr add ${address} dev lo`);
-  const before = sh('ip addr show dev lo');
+  const before = onLoopback();
   const bystander = join(directory, 'bystander');
   writeFileSync(bystander, 'precious');
   const list = (...addresses: unknown[]) => writeFileSync(record, JSON.stringify({ addresses }));
@@ -299,7 +267,7 @@ t.test('a record that is not ours, or damaged, harms nobody', async (t) => {
     if (says !== undefined) t.ok(troubles[0]!.includes(record), 'names the file');
     await driver.apply({ set: [redirect('a', '10.96.0.70')], remove: [] });
     await driver.clear();
-    t.equal(sh('ip addr show dev lo'), before, what);
+    t.strictSame(onLoopback(), before, what);
     t.equal(readFileSync(bystander, 'utf8'), 'precious', what);
   }
   rmSync(stateDir, { recursive: true });
