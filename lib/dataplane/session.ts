@@ -52,7 +52,7 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
     readonly relay: TcpRelay,
     readonly portal: PortalState,
     readonly clientFd: number,
-    readonly client: ClientKey,
+    client: ClientKey,
     readonly hops: number,
   ) {
     this.origin = relay.clients.enter(client, this, relay.loop.now);
@@ -60,7 +60,7 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
 
   /** Starts to connect to an endpoint. */
   start(): void {
-    this.#connect(this.portal.balancer.pick(this.client));
+    this.#connect(this.portal.balancer.pick(this.origin.key));
   }
 
   onReady(fd: number, events: number): void {
@@ -172,7 +172,8 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
   }
 
   #endpointFailed(target: Target, reason: string): Target | null {
-    const { portal, relay, client } = this;
+    const { portal, relay } = this;
+    const client = this.origin.key;
     const { now } = relay.loop;
     this.#closeEndpoint();
     portal.blame(target, client);
