@@ -24,6 +24,8 @@ const LATE_BATCHES = 4;
 /** Moves flows from endpoints that are gone to others, with what was not answered. */
 export class FlowMover {
   readonly #complaints: Complaints;
+  /** Filled anew each time: a flow with nowhere else to go comes here with every datagram. */
+  readonly #failed = new Set<Target>();
   readonly #sender = new DatagramSender(RING_SLOTS);
 
   /** @param remove ends a flow that has nowhere to go */
@@ -151,7 +153,9 @@ export class FlowMover {
    * @returns false where the flow had to go
    */
   #leaveFailed(flow: UdpFlow): boolean {
-    const other = flow.portal.balancer.pickOther(flow.client, new Set([flow.target]));
+    this.#failed.clear();
+    this.#failed.add(flow.target);
+    const other = flow.portal.balancer.pickOther(flow.client, this.#failed);
     return other === null || this.#move(flow, other);
   }
 
