@@ -1,11 +1,13 @@
 import { readdirSync } from 'node:fs';
 import t from 'tap';
 import { startBackend } from '../lab/backend.js';
-import { askTcp } from '../lab/client.js';
+import { askTcp, askUdp } from '../lab/client.js';
+import { serviceWithPods } from '../lab/manifest.js';
 import type { Program } from '../lab/program.js';
 import { Relay, VIP } from './relay.js';
 
 const PORT = 80;
+const LATE_VIP = '10.96.0.11';
 /** Calls of each worker that fail. */
 const FAILURES = 12;
 
@@ -61,4 +63,34 @@ t.test('what this node is short of is no fault of an endpoint, and passes', asyn
     relay.kubePortal.log.some(({ msg }) => msg.includes('endpoint failed')),
     'no endpoint is blamed',
   );
+});
+
+t.test('a listener that epoll does not take at first is served when it does', async (t) => {
+  const relay = await Relay.forTest(t, { tcp: [PORT], flags: ['--workers', '1'] });
+  const { client, server, kubePortal } = relay;
+  await startBackend(server, { tcp: { [PORT]: 'name' }, udp: { [PORT]: 'name' } });
+  const strace = await failCalls(relay, 'epoll_ctl', 'ENOSPC');
+  const ports = (['TCP', 'UDP'] as const).map((protocol) => ({
+    name: protocol.toLowerCase(),
+    port: PORT,
+    protocol,
+  }));
+  kubePortal.setManifest(serviceWithPods({ name: 'late', clusterIPs: [LATE_VIP], ports }, [server]));
+  for (const protocol of ['TCP', 'UDP']) {
+    const line = await kubePortal.waitForLog(
+      ({ portal, reason }) =>
+        reason === 'ENOSPC' && String(portal).includes(`late:${protocol.toLowerCase()}`),
+    );
+    t.match(line.msg, /new clients wait.*max_user_watches/);
+  }
+  const place = { address: LATE_VIP, port: PORT };
+  await kubePortal.until(async () => {
+    const [{ text }] = await askTcp(client, { ...place, send: '?' });
+    return text === 'server:?';
+  }, 'TCP is served');
+  await kubePortal.until(async () => {
+    const [{ answers }] = await askUdp(client, place);
+    return answers[0] === 'server:?';
+  }, 'UDP is served');
+  await strace.stop('SIGINT');
 });
