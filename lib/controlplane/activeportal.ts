@@ -9,61 +9,54 @@ import {
 import type { Admission } from '../dataplane/messages.js';
 import type { DataplanePortal, PortalListener } from '../dataplane/pool.js';
 import { NONE } from '../model/compact.js';
-import type { Portal, Protocol, Vip } from '../model/portal.js';
+import type { Portal, Vip } from '../model/portal.js';
 import type { Redirect, RedirectDriver } from '../redirect/driver.js';
 import { EADDRINUSE, SysError } from '../sys/errno.js';
 import { type NodeAdmission, nodeAdmission } from './admission.js';
 import type { Capacity } from './capacity.js';
 import {
+  areVipsTaken,
   explainOwnServer,
   explainProxyPort,
   explainRefusal,
   hostPort,
-  type WantedListener,
+  isAmong,
+  type MissingListener,
+  toBeSaid,
+  vipsServed,
 } from './listenfailure.js';
-import { type NodeAddresses, WILDCARD } from './nodeaddresses.js';
 import type { Placement, Placements } from './placement.js';
 import { PortRangeError, type ProxyPorts } from './proxyports.js';
-import type { PublicPorts } from './publicports.js';
 import type { PortalStatus } from './status.js';
+import {
+  type ListenerContext,
+  listenersForNodePort,
+  listenersForVips,
+  neighboursOf,
+  samePlace,
+  type WantedListener,
+} from './wantedlisteners.js';
 
 /** A proxy port in use by others is exchanged for another this often before the portal waits for its next retry. */
 const PORT_TRIES = 100;
 
 /** What all portals of a node share. */
-export interface PortalContext {
+export interface PortalContext extends ListenerContext {
   readonly workers: number;
-  readonly capture: 'port' | 'address';
   /** Whether a driver really redirects; without one clients may use the proxy ports directly. */
   readonly redirects: boolean;
   readonly unsupported: RedirectDriver['unsupported'];
   readonly gate: RedirectDriver['gate'];
-  readonly bindAddress: { readonly IPv4: string; readonly IPv6: string };
-  readonly nodeAddresses: NodeAddresses;
   readonly ports: ProxyPorts;
-  readonly publicPorts: PublicPorts;
   readonly placements: Placements;
   readonly capacity: Capacity;
   /** The slot of the portal with a key. */
   slotOf(key: string): number | undefined;
-  /** Whether some portal has this place among its VIPs. Looks at all. */
-  isVip(protocol: Protocol, place: Vip): boolean;
 }
 
 interface OpenListener extends PortalListener {
   /** Whom it hears while there are no endpoints, see {@link setFilter}; null for everyone. */
   heard: string | null;
-}
-
-interface MissingListener {
-  /** Null where there is no port to listen on. */
-  readonly wanted: WantedListener | null;
-  /** Whether another program is there. */
-  readonly isTaken: boolean;
-  /** Whether a proxy port is there, and moves. */
-  readonly isWaiting: boolean;
-  /** Why, and what to do. */
-  readonly message: string;
 }
 
 const EVERYONE: NodeAdmission = { sources: null, insiders: null };
@@ -102,7 +95,7 @@ export class ActivePortal {
 
   get state(): PortalStatus['state'] {
     if (!this.isSupported) return 'unsupported';
-    if (this.redirectState !== 'inPlace') return this.#isTaken ? 'taken' : 'pending';
+    if (this.redirectState !== 'inPlace') return areVipsTaken(this.#missing) ? 'taken' : 'pending';
     return this.#isEmpty ? 'no-endpoints' : 'serving';
   }
 
@@ -118,7 +111,7 @@ export class ActivePortal {
   get canRedirect(): boolean {
     if (!this.isSupported || this.#missing.some(({ wanted }) => wanted === null || isProxyPort(wanted)))
       return false;
-    return this.#portal.vips.length === 0 || this.#vipsServed().length > 0;
+    return this.#portal.vips.length === 0 || this.#vipsServed.length > 0;
   }
 
   /** Whether its listeners or clients depend on the addresses that the node has. */
@@ -156,7 +149,7 @@ export class ActivePortal {
    * @returns whether the data plane must hear of it
    */
   openListeners(): boolean {
-    const served = this.#vipsServed();
+    const served = this.#vipsServed;
     this.#missing = NONE;
     this.#takeProxyPort();
     let changed = this.closeListeners();
@@ -164,7 +157,7 @@ export class ActivePortal {
       if (this.#listeners.some(({ group }) => samePlace(group.spec, listener))) continue;
       changed = this.#open(listener) || changed;
     }
-    if (!sameVips(served, this.#vipsServed())) this.#outdate();
+    if (!sameVips(served, this.#vipsServed)) this.#outdate();
     if (this.#portal.affinity !== null) for (const { group } of this.#listeners) steer(group);
     changed = this.#admit() || changed;
     if (this.#isEmpty) this.#ignoreOutsiders();
@@ -243,7 +236,7 @@ export class ActivePortal {
       label,
       protocol,
       family,
-      vips: this.#vipsServed(),
+      vips: this.#vipsServed,
       proxyPort: this.#proxyPort ?? 0,
     };
   }
@@ -281,9 +274,8 @@ export class ActivePortal {
   /** The {@link problems} that were not among what this returned before. @param isSettled whether those count that moves of proxy ports may end */
   freshProblems(isSettled: boolean): string[] {
     const known = this.#said;
-    const isKnown = ({ message }: MissingListener) => known.some((missing) => missing.message === message);
-    this.#said = this.#missing.filter((missing) => isSettled || !missing.isWaiting || isKnown(missing));
-    return this.#said.filter((missing) => !isKnown(missing)).map(({ message }) => message);
+    this.#said = toBeSaid(this.#missing, known, isSettled);
+    return this.#said.filter((missing) => !isAmong(missing, known)).map(({ message }) => message);
   }
 
   /** @returns whether the data plane must hear of it */
@@ -320,16 +312,8 @@ export class ActivePortal {
     if (this.redirectState !== 'missing') this.redirectState = 'outdated';
   }
 
-  /** Whether other programs are all that keeps the VIPs from being served. */
-  get #isTaken(): boolean {
-    const missing = this.#missing.filter(({ wanted }) => wanted?.kind !== 'nodePort');
-    return missing.length > 0 && missing.every(({ isTaken }) => isTaken);
-  }
-
-  #vipsServed(): readonly Vip[] {
-    const { vips } = this.#portal;
-    const missing = this.#missing.flatMap(({ wanted }) => (wanted?.kind === 'vip' ? wanted : []));
-    return missing.length === 0 ? vips : vips.filter((vip) => !missing.some((one) => samePlace(one, vip)));
+  get #vipsServed(): readonly Vip[] {
+    return vipsServed(this.#portal.vips, this.#missing);
   }
 
   get #isEmpty(): boolean {
@@ -342,32 +326,8 @@ export class ActivePortal {
    */
   #wanted(): WantedListener[] {
     if (this.#isEmpty && this.#portal.unserved === 'refuse') return [];
-    return [...this.#wantedForVips(), ...this.#wantedNodePorts()];
-  }
-
-  /** Where a VIP has the same place it comes first, as a redirect would. */
-  #wantedNodePorts(): WantedListener[] {
-    const { nodePort, family, protocol } = this.#portal;
-    if (nodePort === null) return [];
-    const wanted = this.context.nodeAddresses
-      .of(family)
-      .map((address) => ({ address, port: nodePort, kind: 'nodePort' as const }));
-    if (!this.#hasVipsBeside(nodePort)) return wanted;
-    return wanted.filter((one) => one.address === WILDCARD[family] || !this.context.isVip(protocol, one));
-  }
-
-  /** Whether a listener of one of our VIPs may have this port. */
-  #hasVipsBeside(nodePort: number): boolean {
-    const { capture, publicPorts } = this.context;
-    return capture === 'address' && publicPorts.isVipPort(this.#portal.protocol, nodePort);
-  }
-
-  #wantedForVips(): WantedListener[] {
-    const { family, vips } = this.#portal;
-    if (!this.isSupported) return [];
-    if (this.context.capture === 'address') return vips.map((vip) => ({ ...vip, kind: 'vip' }));
-    if (this.#proxyPort === null) return [];
-    return [{ address: this.context.bindAddress[family], port: this.#proxyPort, kind: 'proxyPort' }];
+    const forVips = this.isSupported ? listenersForVips(this.#portal, this.#proxyPort, this.context) : [];
+    return [...forVips, ...listenersForNodePort(this.#portal, this.context)];
   }
 
   /** The proxy ports that it has moved from, as long as something may lead there. */
@@ -421,17 +381,12 @@ export class ActivePortal {
       family,
       address: listener.address,
       port: listener.port,
-      neighbours: this.#neighboursOf(listener),
+      neighbours: neighboursOf(listener, protocol, this.context),
       freeBind: listener.kind === 'vip',
       steered: affinity !== null,
       onlyWorker: this.#placement,
     };
     return openListeners(spec, this.context.workers);
-  }
-
-  #neighboursOf({ kind, port }: WantedListener): ListenerSpec['neighbours'] {
-    if (kind === 'vip') return 'any';
-    return kind === 'nodePort' && this.#hasVipsBeside(port) ? 'own' : 'none';
   }
 
   #refused(listener: WantedListener, error: SysError): void {
@@ -461,10 +416,6 @@ export class ActivePortal {
 
 function isProxyPort({ kind }: WantedListener): boolean {
   return kind === 'proxyPort';
-}
-
-function samePlace(a: Vip, b: Vip): boolean {
-  return a.port === b.port && a.address === b.address;
 }
 
 function countOf(group: ListenerGroup): number {

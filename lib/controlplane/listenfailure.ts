@@ -1,11 +1,17 @@
-import type { Protocol } from '../model/portal.js';
+import type { Protocol, Vip } from '../model/portal.js';
 import { EACCES, EADDRINUSE, EADDRNOTAVAIL, type SysError } from '../sys/errno.js';
+import { samePlace, type WantedListener } from './wantedlisteners.js';
 
-/** A place that a portal wants to listen on. */
-export interface WantedListener {
-  readonly address: string;
-  readonly port: number;
-  readonly kind: 'proxyPort' | 'vip' | 'nodePort';
+/** A listener that is not there. */
+export interface MissingListener {
+  /** Null where there is no port to listen on. */
+  readonly wanted: WantedListener | null;
+  /** Whether another program is there. */
+  readonly isTaken: boolean;
+  /** Whether a proxy port is there, and moves. */
+  readonly isWaiting: boolean;
+  /** Why, and what to do. */
+  readonly message: string;
 }
 
 const NEEDS_CAPABILITY = 'ports below 1024 need the capability NET_BIND_SERVICE, or --redirect=iptables';
@@ -44,4 +50,33 @@ function placeOf({ address, port }: WantedListener, protocol: Protocol): string 
 /** `10.96.0.10:80`, `[fd00::10]:80`. */
 export function hostPort(address: string, port: number): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+}
+
+/** The VIPs whose listeners are there. */
+export function vipsServed(vips: readonly Vip[], missing: readonly MissingListener[]): readonly Vip[] {
+  const without = missing.flatMap(({ wanted }) => (wanted?.kind === 'vip' ? wanted : []));
+  return without.length === 0 ? vips : vips.filter((vip) => !without.some((one) => samePlace(one, vip)));
+}
+
+/** Whether other programs are all that keeps the VIPs from being served. */
+export function areVipsTaken(missing: readonly MissingListener[]): boolean {
+  const ofVips = missing.filter(({ wanted }) => wanted?.kind !== 'nodePort');
+  return ofVips.length > 0 && ofVips.every(({ isTaken }) => isTaken);
+}
+
+/**
+ * What is to be said of missing listeners.
+ * @param said what was told before, and is told no second time
+ * @param isSettled whether those count that moves of proxy ports may end
+ */
+export function toBeSaid(
+  missing: readonly MissingListener[],
+  said: readonly MissingListener[],
+  isSettled: boolean,
+): readonly MissingListener[] {
+  return missing.filter((one) => isSettled || !one.isWaiting || isAmong(one, said));
+}
+
+export function isAmong({ message }: MissingListener, others: readonly MissingListener[]): boolean {
+  return others.some((other) => other.message === message);
 }

@@ -5,7 +5,8 @@ import * as libc from './libc.js';
 import { Memory } from './memory.js';
 
 /** bpf(2) and linux/bpf.h: numbers of the call, commands, types. */
-const CALL: Readonly<Record<string, number>> = { x64: 321, arm64: 280, arm: 386, riscv64: 280 };
+const NUMBERS: Readonly<Record<string, number>> = { x64: 321, arm64: 280, arm: 386, riscv64: 280 };
+const NUMBER = NUMBERS[arch];
 const MAP_CREATE = 0;
 const MAP_UPDATE_ELEM = 2;
 const MAP_DELETE_ELEM = 3;
@@ -28,15 +29,21 @@ export interface Instruction {
 }
 
 const INSTRUCTION_SIZE = 8;
-const attributes = new Memory(128);
+const PROG_ATTRIBUTES_SIZE = 72;
+/** Where the instructions are, behind the attributes and the license with its end mark. */
+const CODE = PROG_ATTRIBUTES_SIZE + 16;
+
+/** The argument of a command. */
+function attributesOf(size: number, fill: (view: DataView) => void): Memory {
+  const attributes = new Memory(size);
+  fill(attributes.view);
+  return attributes;
+}
 
 /** @throws SysError: ENOSYS without bpf(2), EPERM without the right to it, EINVAL where it does not know what is asked */
-function bpf(what: string, command: number, size: number, fill: (view: DataView) => void): number {
-  const number = CALL[arch];
-  if (number === undefined) throw new SysError('bpf', ENOSYS);
-  attributes.bytes.fill(0);
-  fill(attributes.view);
-  return checked(`bpf ${what}`, libc.bpf(number, command, attributes.address, size));
+function bpf(what: string, command: number, size: number, attributes: Memory): number {
+  if (NUMBER === undefined) throw new SysError('bpf', ENOSYS);
+  return checked(what, libc.bpf(NUMBER, command, attributes.address, size));
 }
 
 /** A hash map of the kernel: a set of keys that programs look up. It takes memory as it fills, beside 16 bytes for each key it may have. */
@@ -44,34 +51,40 @@ export class KernelSet {
   readonly fd: number;
   readonly #key: Memory;
   readonly #value = new Memory(8);
+  /** Made once, as thousands of keys come at a start. */
+  readonly #add: Memory;
+  readonly #delete: Memory;
 
   /** @throws SysError */
   constructor(keySize: number, capacity: number) {
-    this.#key = new Memory(keySize);
-    this.fd = bpf('map', MAP_CREATE, 20, (view) => {
-      for (const [index, word] of [MAP_TYPE_HASH, keySize, 4, capacity, NO_PREALLOC].entries()) {
-        view.setUint32(index * 4, word, true);
-      }
+    const fields = [MAP_TYPE_HASH, keySize, 4, capacity, NO_PREALLOC];
+    const attributes = attributesOf(20, (view) => {
+      for (const [index, field] of fields.entries()) view.setUint32(index * 4, field, true);
     });
+    this.fd = bpf('bpf map', MAP_CREATE, 20, attributes);
+    this.#key = new Memory(keySize);
+    this.#delete = this.#elementAttributes(0);
+    this.#add = this.#elementAttributes(this.#value.address);
   }
 
   /** @throws SysError, E2BIG when it is full */
   add(key: Uint8Array): void {
-    this.#change(MAP_UPDATE_ELEM, key, this.#value.address);
+    this.#key.bytes.set(key);
+    bpf('bpf map element', MAP_UPDATE_ELEM, 32, this.#add);
   }
 
   /** @throws SysError, ENOENT for a key that is not there */
   delete(key: Uint8Array): void {
-    this.#change(MAP_DELETE_ELEM, key, 0);
+    this.#key.bytes.set(key);
+    bpf('bpf map element', MAP_DELETE_ELEM, 32, this.#delete);
   }
 
   close(): void {
     libc.close(this.fd);
   }
 
-  #change(command: number, key: Uint8Array, valueAddress: number): void {
-    this.#key.bytes.set(key);
-    bpf('map element', command, 32, (view) => {
+  #elementAttributes(valueAddress: number): Memory {
+    return attributesOf(32, (view) => {
       view.setUint32(0, this.fd, true);
       view.setBigUint64(8, BigInt(this.#key.address), true);
       view.setBigUint64(16, BigInt(valueAddress), true);
@@ -89,33 +102,34 @@ export function attachLookup(program: readonly Instruction[]): number {
   const programFd = loadLookup(program);
   const namespace = openSync('/proc/self/ns/net', 'r');
   try {
-    return bpf('link', LINK_CREATE, 16, (view) => {
+    const attributes = attributesOf(16, (view) => {
       view.setUint32(0, programFd, true);
       view.setUint32(4, namespace, true);
       view.setUint32(8, SK_LOOKUP, true);
     });
+    return bpf('bpf link', LINK_CREATE, 16, attributes);
   } finally {
     closeSync(namespace);
     libc.close(programFd);
   }
 }
 
+/** All in one block, so that no part of it can go before the call. */
 function loadLookup(program: readonly Instruction[]): number {
-  const code = new Memory(program.length * INSTRUCTION_SIZE);
-  for (const [index, { code: opcode, to = 0, from = 0, offset = 0, value = 0 }] of program.entries()) {
-    const at = index * INSTRUCTION_SIZE;
-    code.view.setUint8(at, opcode);
-    code.view.setUint8(at + 1, to | (from << 4));
-    code.view.setInt16(at + 2, offset, true);
-    code.view.setInt32(at + 4, value, true);
+  const block = new Memory(CODE + program.length * INSTRUCTION_SIZE);
+  const { view, bytes, address } = block;
+  view.setUint32(0, PROG_TYPE_SK_LOOKUP, true);
+  view.setUint32(4, program.length, true);
+  view.setBigUint64(8, BigInt(address + CODE), true);
+  view.setBigUint64(16, BigInt(address + PROG_ATTRIBUTES_SIZE), true);
+  view.setUint32(68, SK_LOOKUP, true);
+  bytes.set(Buffer.from(LICENSE), PROG_ATTRIBUTES_SIZE);
+  for (const [index, { code, to = 0, from = 0, offset = 0, value = 0 }] of program.entries()) {
+    const at = CODE + index * INSTRUCTION_SIZE;
+    view.setUint8(at, code);
+    view.setUint8(at + 1, to | (from << 4));
+    view.setInt16(at + 2, offset, true);
+    view.setInt32(at + 4, value, true);
   }
-  const license = new Memory(LICENSE.length + 1);
-  license.bytes.set(Buffer.from(LICENSE));
-  return bpf('program', PROG_LOAD, 72, (view) => {
-    view.setUint32(0, PROG_TYPE_SK_LOOKUP, true);
-    view.setUint32(4, program.length, true);
-    view.setBigUint64(8, BigInt(code.address), true);
-    view.setBigUint64(16, BigInt(license.address), true);
-    view.setUint32(68, SK_LOOKUP, true);
-  });
+  return bpf('bpf program', PROG_LOAD, PROG_ATTRIBUTES_SIZE, block);
 }
