@@ -76,6 +76,8 @@ function answerOf(child: ChildProcess, over: AbortSignal): Promise<string> {
 function end(child: ChildProcess): void {
   child.stdout?.destroy();
   child.stderr?.destroy();
+  // What the kernel does not let die does not keep this process from ending.
+  child.unref();
   try {
     process.kill(-(child.pid as number), 'SIGKILL');
   } catch {
