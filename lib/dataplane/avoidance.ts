@@ -1,8 +1,8 @@
-import type { Target } from './balancer.js';
+import type { Target } from './target.js';
 import { type TimerEntry, TimerList } from './timers.js';
 
 /** How long new clients avoid an endpoint that failed, ms, while others live. */
-export const AVOID_MS = 5000;
+const AVOID_MS = 5000;
 
 /** An endpoint that failed lately. */
 class Avoided implements TimerEntry {

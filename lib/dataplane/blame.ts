@@ -17,9 +17,9 @@ import {
   ETIMEDOUT,
   errnoName,
 } from '../sys/errno.js';
-import type { Target } from './balancer.js';
 import type { DataplaneEvent } from './messages.js';
 import type { PortalState } from './portal.js';
+import type { Target } from './target.js';
 
 /** Whose fault it is that a connect or a send failed. */
 export enum Blame {

@@ -1,6 +1,6 @@
 import type { ClientKey } from './affinity.js';
-import type { Target } from './balancer.js';
 import type { PortalState } from './portal.js';
+import type { Target } from './target.js';
 
 /**
  * Most endpoints that one client is led to. Where half of all are dead and nobody knows which, one client in 65,536 meets

@@ -1,9 +1,10 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { ClientKey } from './affinity.js';
-import { Balancer, type BalancerContext, type Target } from './balancer.js';
+import { Balancer, type BalancerContext } from './balancer.js';
 import { base, DETACHED, FIELD } from './counters.js';
 import type { Admission, WorkerPortal } from './messages.js';
 import { AddressRanges } from './ranges.js';
+import type { Target } from './target.js';
 
 const EVERYONE: Admission = { sources: null, insiders: null };
 

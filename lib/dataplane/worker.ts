@@ -19,9 +19,9 @@ import type {
   WorkerSetup,
 } from './messages.js';
 import { PortalState } from './portal.js';
-import { portsToReuse } from './reusedports.js';
-import { TcpRelay } from './tcp.js';
-import type { TcpListener } from './tcplistener.js';
+import type { TcpListener } from './tcp/listener.js';
+import { TcpRelay } from './tcp/relay.js';
+import { portsToReuse } from './tcp/reusedports.js';
 import type { EndpointSocket } from './udp/endpointsocket.js';
 import { LocalPorts } from './udp/localports.js';
 import { UdpListener, UdpRelay } from './udp/relay.js';

@@ -1,7 +1,8 @@
 import t from 'tap';
 import { PinTable, ServiceEndpoints } from '../../lib/dataplane/affinity.js';
-import { Balancer, type BalancerContext, type Target } from '../../lib/dataplane/balancer.js';
+import { Balancer, type BalancerContext } from '../../lib/dataplane/balancer.js';
 import type { WorkerEndpoint } from '../../lib/dataplane/messages.js';
+import type { Target } from '../../lib/dataplane/target.js';
 
 const TIMEOUT = 10_000;
 

@@ -1,9 +1,9 @@
 import t from 'tap';
 import { PinTable, ServiceEndpoints } from '../../lib/dataplane/affinity.js';
-import type { Target } from '../../lib/dataplane/balancer.js';
 import { createCounterMemory, workerCells } from '../../lib/dataplane/counters.js';
 import { Failover } from '../../lib/dataplane/failover.js';
 import { PortalState } from '../../lib/dataplane/portal.js';
+import type { Target } from '../../lib/dataplane/target.js';
 
 const CLIENT = 7;
 

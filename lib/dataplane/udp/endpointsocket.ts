@@ -9,8 +9,8 @@ import {
   setReceiveBuffer,
   setSendBuffer,
 } from '../../sys/socket.js';
-import type { Target } from '../balancer.js';
 import type { Watcher } from '../loop.js';
+import type { Target } from '../target.js';
 import type { UdpFlow } from './flow.js';
 import type { EndpointPorts, LocalPorts } from './localports.js';
 

@@ -1,7 +1,7 @@
 import type { ClientKey } from '../affinity.js';
-import type { Target } from '../balancer.js';
 import type { Failover } from '../failover.js';
 import type { PortalState } from '../portal.js';
+import type { Target } from '../target.js';
 import type { EndpointSocket } from './endpointsocket.js';
 import { type FlowIndex, NONE } from './flowtable.js';
 

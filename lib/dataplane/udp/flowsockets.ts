@@ -1,9 +1,9 @@
 import { EPOLLIN } from '../../sys/constants.js';
 import { EMFILE, errno } from '../../sys/errno.js';
-import type { Target } from '../balancer.js';
 import type { DescriptorBudget } from '../budget.js';
 import type { EventLoop } from '../loop.js';
 import type { DataplaneEvent } from '../messages.js';
+import type { Target } from '../target.js';
 import { EndpointSocket, type SocketOwner } from './endpointsocket.js';
 import type { UdpFlow } from './flow.js';
 import { LeftSockets } from './leftsockets.js';

@@ -1,10 +1,10 @@
 import { DatagramSender } from '../../sys/datagrams.js';
 import { EAGAIN, errno, errnoName } from '../../sys/errno.js';
-import type { Target } from '../balancer.js';
 import { Blame, blameForConnect, nodeFailure } from '../blame.js';
 import { FIELD } from '../counters.js';
 import { Failover } from '../failover.js';
 import type { DataplaneEvent } from '../messages.js';
+import type { Target } from '../target.js';
 import { Complaints, Verdict } from './complaints.js';
 import type { EndpointSocket } from './endpointsocket.js';
 import type { UdpFlow } from './flow.js';

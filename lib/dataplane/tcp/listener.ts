@@ -1,13 +1,19 @@
-import { AF_INET, AF_INET6 } from '../sys/constants.js';
-import { EAGAIN, ECONNABORTED, EINTR, EMFILE, errno } from '../sys/errno.js';
-import { SocketAddress } from '../sys/sockaddr.js';
-import { accept, closeSocket, originalDestinationPort, receivedHops, resetOnClose } from '../sys/socket.js';
-import { clientKey } from './clientkey.js';
-import { FIELD } from './counters.js';
-import { hopsOnward } from './hops.js';
-import type { Watcher } from './loop.js';
-import type { PortalState } from './portal.js';
-import type { TcpRelay } from './tcp.js';
+import { AF_INET, AF_INET6 } from '../../sys/constants.js';
+import { EAGAIN, ECONNABORTED, EINTR, EMFILE, errno } from '../../sys/errno.js';
+import { SocketAddress } from '../../sys/sockaddr.js';
+import {
+  accept,
+  closeSocket,
+  originalDestinationPort,
+  receivedHops,
+  resetOnClose,
+} from '../../sys/socket.js';
+import { clientKey } from '../clientkey.js';
+import { FIELD } from '../counters.js';
+import { hopsOnward } from '../hops.js';
+import type { Watcher } from '../loop.js';
+import type { PortalState } from '../portal.js';
+import type { TcpRelay } from './relay.js';
 
 const ACCEPTS_PER_EVENT = 32;
 /** Errors of accept that do not come again by themselves. Any other would come at once and for ever, as its cause stays. */

@@ -1,18 +1,18 @@
-import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from '../sys/constants.js';
-import { errno, errnoName } from '../sys/errno.js';
-import { closeSocket, resetOnClose, setKeepAlive, takeError } from '../sys/socket.js';
-import type { ClientKey } from './affinity.js';
-import type { Target } from './balancer.js';
-import { Blame, blameForConnect } from './blame.js';
+import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from '../../sys/constants.js';
+import { errno, errnoName } from '../../sys/errno.js';
+import { closeSocket, resetOnClose, setKeepAlive, takeError } from '../../sys/socket.js';
+import type { ClientKey } from '../affinity.js';
+import { Blame, blameForConnect } from '../blame.js';
+import { FIELD } from '../counters.js';
+import { Failover } from '../failover.js';
+import type { Watcher } from '../loop.js';
+import type { PortalState } from '../portal.js';
+import type { Target } from '../target.js';
+import type { TimerEntry, TimerList } from '../timers.js';
 import type { Client, ClientSession } from './clients.js';
-import { FIELD } from './counters.js';
 import { Duplex } from './duplex.js';
-import { Failover } from './failover.js';
-import type { Watcher } from './loop.js';
-import type { PortalState } from './portal.js';
+import type { TcpRelay } from './relay.js';
 import { Flow } from './stream.js';
-import type { TcpRelay } from './tcp.js';
-import type { TimerEntry, TimerList } from './timers.js';
 
 const EVERYTHING = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 

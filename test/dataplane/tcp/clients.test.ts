@@ -1,5 +1,5 @@
 import t from 'tap';
-import { Client, type ClientSession, ClientTable } from '../../lib/dataplane/clients.js';
+import { Client, type ClientSession, ClientTable } from '../../../lib/dataplane/tcp/clients.js';
 
 class Session implements ClientSession {
   clientPrevious: ClientSession | null = null;

@@ -1,6 +1,6 @@
-import { EADDRINUSE, EADDRNOTAVAIL, EINPROGRESS, errno } from '../sys/errno.js';
-import { bindShared, closeSocket, connect, openStream, setHops } from '../sys/socket.js';
-import type { Target } from './balancer.js';
+import { EADDRINUSE, EADDRNOTAVAIL, EINPROGRESS, errno } from '../../sys/errno.js';
+import { bindShared, closeSocket, connect, openStream, setHops } from '../../sys/socket.js';
+import type { Target } from '../target.js';
 import { ReusedPorts, TIME_WAIT } from './reusedports.js';
 
 /** Ports of ours that one connection tries: others of this node may have some of them. */

@@ -1,23 +1,23 @@
-import { EMFILE, errnoName } from '../sys/errno.js';
-import { closeSocket, resetOnClose, takeError } from '../sys/socket.js';
-import type { ClientKey } from './affinity.js';
-import type { Target } from './balancer.js';
-import { nodeFailure } from './blame.js';
-import type { DescriptorBudget } from './budget.js';
-import { clientAddress } from './clientkey.js';
+import { EMFILE, errnoName } from '../../sys/errno.js';
+import { closeSocket, resetOnClose, takeError } from '../../sys/socket.js';
+import type { ClientKey } from '../affinity.js';
+import { nodeFailure } from '../blame.js';
+import type { DescriptorBudget } from '../budget.js';
+import { clientAddress } from '../clientkey.js';
+import { FIELD } from '../counters.js';
+import { LateWatches } from '../latewatches.js';
+import type { EventLoop, Task } from '../loop.js';
+import type { DataplaneEvent } from '../messages.js';
+import type { PortalState } from '../portal.js';
+import type { Target } from '../target.js';
+import { TimerList } from '../timers.js';
 import { ClientTable } from './clients.js';
-import { FIELD } from './counters.js';
 import { Dialer } from './dialer.js';
 import { Door, Verdict } from './door.js';
-import { LateWatches } from './latewatches.js';
-import type { EventLoop, Task } from './loop.js';
-import type { DataplaneEvent } from './messages.js';
+import { TcpListener } from './listener.js';
 import { PipePool } from './pipepool.js';
-import type { PortalState } from './portal.js';
 import { TcpSession } from './session.js';
 import { StreamResources } from './stream.js';
-import { TcpListener } from './tcplistener.js';
-import { TimerList } from './timers.js';
 
 /** Waits for an endpoint's answer, ms, one attempt after the other: the userspace kube-proxy's own values. */
 const CONNECT_TIMEOUTS = [250, 500, 1000, 2000];

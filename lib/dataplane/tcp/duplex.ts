@@ -1,5 +1,5 @@
-import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from '../sys/constants.js';
-import { setNoDelay } from '../sys/socket.js';
+import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from '../../sys/constants.js';
+import { setNoDelay } from '../../sys/socket.js';
 import { Flow, Stream, type StreamResources } from './stream.js';
 
 const SOURCE_READY = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR;

@@ -1,7 +1,7 @@
 import t from 'tap';
-import { DescriptorBudget } from '../../lib/dataplane/budget.js';
-import { type ClientSession, ClientTable } from '../../lib/dataplane/clients.js';
-import { Door, Verdict, type Visitor } from '../../lib/dataplane/door.js';
+import { DescriptorBudget } from '../../../lib/dataplane/budget.js';
+import { type ClientSession, ClientTable } from '../../../lib/dataplane/tcp/clients.js';
+import { Door, Verdict, type Visitor } from '../../../lib/dataplane/tcp/door.js';
 
 const LIMIT = 130;
 const SECOND = 1000;

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { portsToReuse, ReusedPorts } from '../../lib/dataplane/reusedports.js';
+import { portsToReuse, ReusedPorts } from '../../../lib/dataplane/tcp/reusedports.js';
 
 const SECOND = 1000;
 const MINUTE = 60 * SECOND;

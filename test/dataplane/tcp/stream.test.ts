@@ -1,13 +1,13 @@
 import { execFileSync } from 'node:child_process';
 import t, { type Test } from 'tap';
-import { DescriptorBudget } from '../../lib/dataplane/budget.js';
-import { PipePool } from '../../lib/dataplane/pipepool.js';
-import { Flow, Stream, StreamResources } from '../../lib/dataplane/stream.js';
-import { AF_INET, EPOLLIN, EPOLLRDHUP } from '../../lib/sys/constants.js';
-import { Epoll } from '../../lib/sys/epoll.js';
-import * as libc from '../../lib/sys/libc.js';
-import { Memory } from '../../lib/sys/memory.js';
-import { SocketAddress } from '../../lib/sys/sockaddr.js';
+import { DescriptorBudget } from '../../../lib/dataplane/budget.js';
+import { PipePool } from '../../../lib/dataplane/tcp/pipepool.js';
+import { Flow, Stream, StreamResources } from '../../../lib/dataplane/tcp/stream.js';
+import { AF_INET, EPOLLIN, EPOLLRDHUP } from '../../../lib/sys/constants.js';
+import { Epoll } from '../../../lib/sys/epoll.js';
+import * as libc from '../../../lib/sys/libc.js';
+import { Memory } from '../../../lib/sys/memory.js';
+import { SocketAddress } from '../../../lib/sys/sockaddr.js';
 import {
   accept,
   closeSocket,
@@ -17,7 +17,7 @@ import {
   openStream,
   shutdownWrite,
   startListening,
-} from '../../lib/sys/socket.js';
+} from '../../../lib/sys/socket.js';
 
 const ANSWER = 'the whole answer';
 

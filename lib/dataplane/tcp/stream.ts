@@ -1,9 +1,9 @@
-import { MSG_MORE, MSG_NOSIGNAL } from '../sys/constants.js';
-import { EAGAIN, errno } from '../sys/errno.js';
-import * as libc from '../sys/libc.js';
-import { Memory } from '../sys/memory.js';
-import type { Pipe } from '../sys/pipe.js';
-import { shutdownWrite } from '../sys/socket.js';
+import { MSG_MORE, MSG_NOSIGNAL } from '../../sys/constants.js';
+import { EAGAIN, errno } from '../../sys/errno.js';
+import * as libc from '../../sys/libc.js';
+import { Memory } from '../../sys/memory.js';
+import type { Pipe } from '../../sys/pipe.js';
+import { shutdownWrite } from '../../sys/socket.js';
 import type { PipePool } from './pipepool.js';
 
 /** One read takes at most this much, bytes; two full ones in a row mean bulk. */
