@@ -5,7 +5,7 @@ const SHORT_REST = 1000;
 /** So many ports in a row that rested, and could not be used again: time-stamps are off on one side, and only TIME_WAIT's end helps. */
 const CONVINCING_REFUSALS = 3;
 /** With this part of a worker's ports of one endpoint in TIME_WAIT, the kernel's own search for a free one is still quick. */
-const CROWDED_SHARE = 1 / 8;
+const CROWDED_SHARE = 1 / 4;
 
 /**
  * The ports that a worker may bind by number: its part of every second one. A connect without a bind looks at those of the

@@ -73,6 +73,8 @@ export class FlowTable {
   readonly #listenerPrevious: Int32Array;
   readonly #listenerNext: Int32Array;
   #free = 0;
+  /** What {@link find} found last: datagrams of one flow often come together. */
+  #found = NONE;
   readonly #key = crypto.getRandomValues(new Int32Array(2));
   readonly #hashed = new Int32Array(MOST_HASHED_WORDS);
 
@@ -101,10 +103,14 @@ export class FlowTable {
 
   /** The flow of a datagram, or NONE. @param listener descriptor that received it */
   find(listener: number, head: DatagramHead, isV6: boolean): FlowIndex {
+    if (this.#found !== NONE && this.#matches(this.#found, listener, head, isV6)) return this.#found;
     const hash = this.#hashOf(listener, head, isV6);
     let flow = this.#buckets[hash & (this.#buckets.length - 1)];
     while (flow !== NONE) {
-      if (this.#hash[flow] === hash && this.#matches(flow, listener, head, isV6)) return flow;
+      if (this.#hash[flow] === hash && this.#matches(flow, listener, head, isV6)) {
+        this.#found = flow;
+        return flow;
+      }
       flow = this.#chain[flow];
     }
     return NONE;
@@ -129,6 +135,7 @@ export class FlowTable {
   }
 
   remove(flow: FlowIndex): void {
+    if (flow === this.#found) this.#found = NONE;
     this.#unlink(flow);
     this.#leave(flow);
     this.#unchain(flow);

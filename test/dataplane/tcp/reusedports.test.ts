@@ -54,8 +54,8 @@ t.test('where a rest is not enough, ports wait for the end of TIME_WAIT', async 
 
 t.test('many closes within a minute or two make an endpoint crowded', async (t) => {
   const ports = new ReusedPorts(odd(1, 400));
-  for (let i = 0; i < 49; i++) ports.noteClose(i);
-  t.notOk(ports.isCrowded(50), 'an eighth is not reached yet');
+  for (let i = 0; i < 99; i++) ports.noteClose(i / 2);
+  t.notOk(ports.isCrowded(50), 'a quarter is not reached yet');
   ports.noteClose(51);
   t.ok(ports.isCrowded(52));
   t.ok(ports.isCrowded(MINUTE + SECOND), 'those of the minute before count');
