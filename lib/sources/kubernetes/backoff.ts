@@ -1,22 +1,40 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
 const FIRST_MS = 500;
-/** Long enough for a server that comes back to a thousand nodes, short enough for changes made meanwhile. */
-const MOST_MS = 15_000;
+const GROWTH = 1.5;
+/** A server that does not even take a connection has no work with a try: once it is back, it must not be left alone for long. */
+const MOST_UNREACHABLE_MS = 1_500;
+/** A server that answers with errors has work with every try, a thousand nodes' worth of it. */
+const MOST_REFUSED_MS = 15_000;
+
+export interface Failure {
+  /** The server gave no answer at all: nobody listens, or the connection broke. */
+  readonly isUnreachable: boolean;
+  /** The server asks to stay away so long, ms. */
+  readonly retryAfterMs?: number;
+}
 
 /** Waits between tries: longer each time, and spread at random so that nodes do not come back in step. */
 export class Backoff {
   #next = FIRST_MS;
+  #wasUnreachable = false;
 
   /** It worked; the next failure is a first one. */
   reset(): void {
     this.#next = FIRST_MS;
   }
 
-  /** Resolves when it is time to try again, at once if aborted. @param atLeastMs what the server asked for */
-  async wait(signal: AbortSignal, atLeastMs = 0): Promise<void> {
-    const time = Math.max(atLeastMs, this.#next * (0.5 + Math.random() / 2));
-    this.#next = Math.min(MOST_MS, this.#next * 2);
-    await sleep(time, undefined, { signal }).catch(() => undefined);
+  /** Resolves when it is time to try again, at once if aborted. */
+  async wait(signal: AbortSignal, failure: Failure): Promise<void> {
+    await sleep(this.takeMs(failure), undefined, { signal }).catch(() => undefined);
+  }
+
+  /** How long to wait after this failure, ms. Errors of a server that was away before are those of its start, and first ones. */
+  takeMs({ isUnreachable, retryAfterMs = 0 }: Failure): number {
+    if (this.#wasUnreachable && !isUnreachable) this.reset();
+    this.#wasUnreachable = isUnreachable;
+    const time = Math.min(this.#next, isUnreachable ? MOST_UNREACHABLE_MS : MOST_REFUSED_MS);
+    this.#next = time * GROWTH;
+    return Math.max(retryAfterMs, time * (0.5 + Math.random() / 2));
   }
 }

@@ -42,6 +42,26 @@ export class ApiError extends Error {
   }
 }
 
+/** What the system and undici call a connection that was not made or did not last. */
+const NO_CONNECTION: ReadonlySet<unknown> = new Set([
+  'EAI_AGAIN',
+  'ECONNREFUSED',
+  'ECONNRESET',
+  'EHOSTDOWN',
+  'EHOSTUNREACH',
+  'ENETDOWN',
+  'ENETUNREACH',
+  'EPIPE',
+  'ETIMEDOUT',
+  'UND_ERR_CONNECT_TIMEOUT',
+  'UND_ERR_SOCKET',
+]);
+
+/** Whether a request failed since there was no server to take it; one that answers too late was there. */
+export function isUnreachable(error: Error): boolean {
+  return NO_CONNECTION.has((error as { code?: unknown }).code);
+}
+
 type ApiRequest = Omit<Dispatcher.RequestOptions, 'headers'> & {
   readonly headers?: Readonly<Record<string, string>>;
 };

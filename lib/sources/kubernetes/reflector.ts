@@ -1,5 +1,5 @@
 import { Backoff } from './backoff.js';
-import { type ApiClient, ApiError, type Query } from './client.js';
+import { type ApiClient, ApiError, isUnreachable, type Query } from './client.js';
 import { type Mirror, metadataOf } from './mirror.js';
 import type { Resource } from './resources.js';
 
@@ -144,7 +144,10 @@ export class Reflector<T> {
     if (isUnknownVersion(error)) this.#expired = this.#version === null;
     else this.#events.failed(error);
     if (isUnknownVersion(error) || error instanceof UnreadableEvent) this.#version = null;
-    await this.#backoff.wait(signal, error instanceof ApiError ? error.retryAfterMs : 0);
+    await this.#backoff.wait(signal, {
+      isUnreachable: isUnreachable(error),
+      ...(error instanceof ApiError && { retryAfterMs: error.retryAfterMs }),
+    });
   }
 }
 
