@@ -6,11 +6,10 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { stringify } from 'yaml';
-import type { Program, Result, RunOptions } from '../lab/program.js';
+import { PATIENCE_MS, type Program, type Result, type RunOptions } from '../lab/program.js';
 import { Authority, type KeyPair } from '../sources/kubernetes/certificates.js';
 
 const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
-const READY_TIMEOUT_MS = 120_000;
 const PORT = 6443;
 /** Where an API server can be that only the test knows of. */
 export const OTHER_PORT = 6444;
@@ -170,7 +169,7 @@ export class ApiServer {
   }
 
   async #until(isSo: () => Promise<boolean>): Promise<void> {
-    const deadline = Date.now() + READY_TIMEOUT_MS;
+    const deadline = Date.now() + PATIENCE_MS;
     while (!(await isSo())) {
       for (const program of [this.#etcd, this.#program]) {
         if (program.running && Date.now() < deadline) continue;

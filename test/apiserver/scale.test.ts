@@ -20,7 +20,7 @@ const MEMORY_GROWTH = 2;
 const SAMPLE = [0, 1, 500, 1234, SERVICES - 1];
 const PROGRAM = fileURLToPath(new URL('crowd-program.js', import.meta.url));
 
-t.setTimeout(280_000);
+t.setTimeout(0);
 
 interface Slice {
   readonly metadata: { readonly name: string };

@@ -7,7 +7,7 @@ import { Relay, VIP, VIP6 } from './relay.js';
 const MEGABYTE = 1 << 20;
 const GIGABYTE = 1 << 30;
 
-t.setTimeout(240_000);
+t.setTimeout(0);
 
 t.test('a gigabyte through slow readers, both ways, in flat memory', async (t) => {
   const relay = await Relay.forTest(t, { tcp: [1, 2] });

@@ -10,7 +10,7 @@ const LARGEST = { [VIP]: 65_507, [VIP6]: 65_527 };
 /** Bytes at once that a socket's default buffer takes however small the datagrams are. */
 const MOST_AT_ONCE = 60_000;
 
-t.setTimeout(120_000);
+t.setTimeout(0);
 
 for (const mtu of [1500, 1280]) {
   t.test(`datagrams arrive whole and in order, both ways, MTU ${mtu}`, async (t) => {

@@ -9,7 +9,7 @@ const UDP = 53;
 const SILENT_UDP = 54;
 const MEGABYTE = 1 << 20;
 
-t.setTimeout(120_000);
+t.setTimeout(0);
 
 t.test('20,000 spoofed UDP sources in ten seconds', async (t) => {
   const descriptorLimit = 4000;

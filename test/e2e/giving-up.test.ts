@@ -11,7 +11,7 @@ import { callTcp } from './tcp-peers.js';
 const TCP = 80;
 const UDP = 53;
 
-t.setTimeout(120_000);
+t.setTimeout(0);
 
 /** Endpoints in 10.NETWORK.0.0/16. No such host needs to be. */
 function addressesOf(network: number, count: number): Host[] {

@@ -13,7 +13,7 @@ const OTHER = { name: 'other', clusterIPs: ['10.96.0.11'], ports: [{ port: 80 }]
 /** Longer than a program gets, and than it takes until the node counts as unhealthy. */
 const PATIENCE_MS = 90_000;
 
-t.setTimeout(300_000);
+t.setTimeout(0);
 
 const directory = mkdtempSync(join(tmpdir(), 'kube-portal-hanging-'));
 t.teardown(() => rmSync(directory, { recursive: true }));

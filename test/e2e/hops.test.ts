@@ -7,7 +7,7 @@ import { Lab, NODE_UPLINK } from '../lab/lab.js';
 import { type EndpointPlace, type KubernetesObject, serviceWithPods } from '../lab/manifest.js';
 import { leadsTo, NODE_PORT, PORT, PROTOCOLS, startWeb, vips, webIsServed } from './loops.js';
 
-t.setTimeout(240_000);
+t.setTimeout(0);
 
 /** The most that a packet passes through, and so a circle. */
 const HOPS = 64;

@@ -73,7 +73,7 @@ async function whoAnswers(client: Host, address: string, ports = [80, 53]): Prom
   return [...new Set(names)].sort().join();
 }
 
-t.setTimeout(300_000);
+t.setTimeout(0);
 
 const CASES = (['iptables', 'address'] as const).flatMap((redirect) =>
   (['IPv4', 'IPv6'] as const).map((family) => ({ redirect, family })),

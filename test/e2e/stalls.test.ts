@@ -14,7 +14,7 @@ const PORTS = 2500;
 const STOPPED_MS = 600;
 const RUNNING_MS = 100;
 
-t.setTimeout(240_000);
+t.setTimeout(0);
 
 /** A connection to each of thousands of portals, made while kube-portal does not run: all come at once when it does. */
 async function crowdAtTheDoor(t: Parameters<typeof Lab.forTest>[0]) {

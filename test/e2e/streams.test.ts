@@ -9,7 +9,7 @@ import { callTcp, EARLY_ANSWER, type ServerMode, TcpServer } from './tcp-peers.j
 
 const MEGABYTE = 1 << 20;
 
-t.setTimeout(240_000);
+t.setTimeout(0);
 
 t.test('a closed direction leaves the other one open', async (t) => {
   const relay = await Relay.forTest(t, { tcp: [1, 2] });

@@ -12,7 +12,7 @@ const BIN = fileURLToPath(new URL('../../../bin/kube-portal', import.meta.url));
 /** Each of them is a line of the log. */
 const REFUSED = 100;
 
-t.setTimeout(120_000);
+t.setTimeout(0);
 
 const root = mkdtempSync(join(tmpdir(), 'kube-portal-stuck-'));
 t.teardown(() => rmSync(root, { recursive: true }));

@@ -9,7 +9,7 @@ import { UdpTalker } from './udp-talker.js';
 const UDP = 53;
 const NAMES = ['a', 'b'];
 
-t.setTimeout(120_000);
+t.setTimeout(0);
 
 const BLAMELESS = { failures: 0, moved: 0, pins: 0 };
 
@@ -90,7 +90,7 @@ t.test('where others have all local ports, no endpoint is blamed', async (t) => 
   t.equal(await talker.say('one'), null);
   t.same(await sums(relay), BLAMELESS);
   const line = await relay.kubePortal.waitForLog(({ reason }) => reason === 'EADDRNOTAVAIL');
-  t.match(line.msg, /no local port is left towards the endpoint.*; widen net.ipv4.ip_local_port_range/);
+  t.match(line.msg, /no local port is left towards the endpoint, .*widen net.ipv4.ip_local_port_range/);
   others.closeInput();
   await others.exited;
   t.match(await talker.say('two'), /^[ab]:two$/, 'and served once there are some');

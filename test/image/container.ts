@@ -1,9 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { LogLine } from '../lab/kubeportal.js';
-import type { Result } from '../lab/program.js';
+import { PATIENCE_MS, type Result } from '../lab/program.js';
 import type { Docker } from './docker.js';
 
-const PATIENCE_MS = 60_000;
 const POLL_MS = 100;
 
 /** A container that was started, with kube-portal as its program. */
@@ -30,7 +29,7 @@ export class Container {
     return this.#docker.run(['exec', this.#id, ...command]);
   }
 
-  /** Resolves when something is so. @throws Error with the container's output after a minute, or when it has ended */
+  /** Resolves when something is so. @throws Error with the container's output when it has ended, or after {@link PATIENCE_MS} */
   async until(isSo: () => Promise<boolean>, what: string): Promise<void> {
     const deadline = Date.now() + PATIENCE_MS;
     while (!(await isSo())) {

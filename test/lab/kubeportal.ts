@@ -6,11 +6,12 @@ import { fileURLToPath } from 'node:url';
 import type { StatusReport } from '../../lib/server/metrics.js';
 import type { Host } from './host.js';
 import { type KubernetesObject, listOf } from './manifest.js';
-import type { Program } from './program.js';
+import { PATIENCE_MS, type Program } from './program.js';
 
 const BIN = fileURLToPath(new URL('../../../bin/kube-portal', import.meta.url));
-const READY_TIMEOUT_MS = 60_000;
 const POLL_MS = 50;
+/** For the test's own requests: none of those that the kernel gives, which a test may have made few. */
+const LOCAL_PORTS = '61000-65000';
 
 export interface KubePortalOptions {
   /** What it serves at first; see {@link KubePortal.setManifest}. */
@@ -105,7 +106,7 @@ export class KubePortal {
 
   /** Resolves once `/healthz` says 200. @throws Error with its output when it ends before */
   async ready(): Promise<void> {
-    await this.until(async () => (await this.healthz()) === 200, 'it is ready', READY_TIMEOUT_MS);
+    await this.until(async () => (await this.healthz()) === 200, 'it is ready');
   }
 
   /** The status code of `/healthz`; 0 while nobody answers. */
@@ -126,7 +127,7 @@ export class KubePortal {
   }
 
   /** Polls until something is so. @throws Error after the time or when the program has ended */
-  async until(isSo: () => Promise<boolean>, what: string, timeoutMs = 30_000): Promise<void> {
+  async until(isSo: () => Promise<boolean>, what: string, timeoutMs = PATIENCE_MS): Promise<void> {
     const deadline = Date.now() + timeoutMs;
     while (!(await isSo())) {
       if (this.#program.running && Date.now() < deadline) {
@@ -181,6 +182,7 @@ export class KubePortal {
   }
 
   #curl(args: readonly string[]): ReturnType<Host['exec']> {
-    return this.#host.exec('curl', ['--silent', '--show-error', '--max-time', '5', ...args]);
+    const options = ['--silent', '--show-error', '--max-time', '5', '--local-port', LOCAL_PORTS];
+    return this.#host.exec('curl', [...options, ...args]);
   }
 }

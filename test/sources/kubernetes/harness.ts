@@ -2,9 +2,8 @@ import { pino } from 'pino';
 import type { Test } from 'tap';
 import type { ObjectSet } from '../../../lib/model/objects.js';
 import { type KubernetesOptions, KubernetesSource } from '../../../lib/sources/kubernetes/kubernetes.js';
+import { PATIENCE_MS } from '../../lab/program.js';
 import type { FakeObject } from './fake-apiserver.js';
-
-const PATIENCE_MS = 60_000;
 
 export function service(name: string, port = 80, more: object = {}): FakeObject {
   return {

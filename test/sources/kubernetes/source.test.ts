@@ -9,7 +9,7 @@ import { sh } from '../../redirect/namespace.js';
 import { FakeApiServer, type FakeApiServerOptions, PATHS } from './fake-apiserver.js';
 import { Harness, service, slice } from './harness.js';
 
-t.setTimeout(120_000);
+t.setTimeout(0);
 
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
