@@ -1,40 +1,81 @@
 #!/bin/sh
 # Prints the directory of a real kube-apiserver, etcd and kubectl for the tests: KUBEBUILDER_ASSETS where it is set, else
 # a cache, which is filled at the first call. That takes Go, its module proxy, about 3 GB of disk and some minutes.
+# Ends with status 77 where Go or the module proxy cannot be had; the last line on standard error says which.
 #
 # The module k8s.io/kubernetes is not meant to be required: it names its own parts (k8s.io/api, …) by a version that only
 # its repository's replace directives make sense of. The same parts are published as v0.x.y for its v1.x.y.
 set -eu
 
 version=v1.37.2
+root=$(cd "$(dirname "$0")/.." && pwd)
+. "$root/scripts/setup.sh"
 
 if [ -n "${KUBEBUILDER_ASSETS:-}" ]; then
   echo "$KUBEBUILDER_ASSETS"
   exit
 fi
-cache=${XDG_CACHE_HOME:-$HOME/.cache}/kube-portal/kubernetes-$version
+parent=${XDG_CACHE_HOME:-$HOME/.cache}/kube-portal
+cache=$parent/kubernetes-$version
 if [ -x "$cache/bin/kubectl" ] && [ -x "$cache/bin/etcd" ] && [ -x "$cache/bin/kube-apiserver" ]; then
   echo "$cache/bin"
   exit
 fi
-command -v go >/dev/null || { echo 'error: install Go, or set KUBEBUILDER_ASSETS to a directory with kube-apiserver, etcd and kubectl' >&2; exit 1; }
+
+cannot_be_had() {
+  echo "the API server cannot be built here: $1; set KUBEBUILDER_ASSETS to a directory with kube-apiserver, etcd and kubectl" >&2
+  exit 77
+}
+
+# Puts a Go into the search path that can build: any from 1.21 on fetches the release that a module asks for.
+provide_go() {
+  export GOTOOLCHAIN=auto
+  case $(go env GOVERSION 2>/dev/null) in
+    go1.2[1-9]* | go1.[3-9]?*) return 0 ;;
+  esac
+  (cd "$root" && install_debian_packages go) >&2 || true
+  bin=$("$root/scripts/go.sh" "$parent") || cannot_be_had 'there is no Go of 1.21 or later, and PyPI gives none'
+  PATH=$bin:$PATH
+}
 
 build() {
   export GOFLAGS=-mod=mod CGO_ENABLED=0
-  rm -f go.mod go.sum
   go mod init kube-portal-test-assets
-  upstream=$(go mod download -json "k8s.io/kubernetes@$version" | sed -n 's/.*"GoMod": "\(.*\)".*/\1/p')
+  go mod download -json "k8s.io/kubernetes@$version" >download.json || return 77
+  upstream=$(sed -n 's/.*"GoMod": "\(.*\)".*/\1/p' download.json)
   sed -n 's#^[[:space:]]*\(k8s.io/[^ ]*\) v0\.0\.0$#\1#p' "$upstream" | sort -u | while read -r part; do
     go mod edit -replace "$part=$part@v0.${version#v1.}"
   done
   etcd=$(sed -n 's#^[[:space:]]*go.etcd.io/etcd/client/v3 \([^ ]*\).*#\1#p' "$upstream")
   go get "k8s.io/kubernetes@$version" "go.etcd.io/etcd/server/v3@$etcd"
 
-  mkdir -p building
-  go build -ldflags '-s -w' -o building/etcd go.etcd.io/etcd/server/v3
-  go build -ldflags "-s -w $(stamp)" -o building/ k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kubectl
-  rm -rf bin
+  rm -rf building bin
+  mkdir building
+  programs='k8s.io/kubernetes/cmd/kube-apiserver k8s.io/kubernetes/cmd/kubectl'
+  # shellcheck disable=SC2086 # one word per package
+  packages=$(go list -deps go.etcd.io/etcd/server/v3 $programs | wc -l)
+  # shellcheck disable=SC2086
+  {
+    go build -v -ldflags '-s -w' -o building/etcd go.etcd.io/etcd/server/v3
+    go build -v -ldflags "-s -w $(stamp)" -o building/ $programs
+  } 2>&1 | tell_progress "$packages"
+  # What ends a pipe tells nothing of what began it.
+  [ -x building/etcd ] && [ -x building/kube-apiserver ] && [ -x building/kubectl ] || return 1
   mv building bin
+}
+
+# Passes on the names of the packages that are being compiled. Says now and then how many of them there were, and how
+# long the rest may take. $1: how many there are at most; those that Go has in its cache are not named
+tell_progress() {
+  count=0 began=$(date +%s) said=$began
+  while read -r package; do
+    echo "$package"
+    count=$((count + 1)) now=$(date +%s)
+    [ $((now - said)) -ge 30 ] || continue
+    said=$now
+    minutes=$(((now - began) * ($1 - count) / count / 60 + 1))
+    echo "API server: $count of $1 packages are compiled; about $minutes more minutes" >&3
+  done
 }
 
 # The version that the programs report, and by which the API server decides what it serves.
@@ -48,10 +89,18 @@ stamp() {
 
 mkdir -p "$cache"
 cd "$cache"
-exec 9>lock
+exec 3>&2 9>lock
 flock 9
 [ -x bin/kubectl ] || {
-  echo "building kube-apiserver $version, etcd and kubectl in $cache; this takes some minutes" >&2
-  build >build.log 2>&1 || { tail -n 20 build.log >&2; exit 1; }
+  rm -f go.mod go.sum
+  provide_go
+  echo "building kube-apiserver $version, etcd and kubectl in $cache; two cores take about 8 minutes" >&2
+  # Not as part of a condition, where the shell would pass over what fails within.
+  set +e
+  (set -e; build) >build.log 2>&1
+  status=$?
+  set -e
+  [ "$status" != 77 ] || cannot_be_had "the Go module proxy does not give k8s.io/kubernetes (see $cache/download.json)"
+  [ "$status" = 0 ] || { tail -n 20 build.log >&2; exit 1; }
 }
 echo "$cache/bin"

@@ -1,67 +1,137 @@
 /**
- * Runs the compiled tests, each file in a process of its own: node scripts/run-tests.js [WORD...]
+ * Runs the compiled tests, each file in a process of its own: node scripts/run-tests.js [--quick] [WORD...]
  *
  * Prints a line per file, the failures in full, and last the counts. All TAP goes to dist/test-results.tap.
  *
  * tap's own command line is not used: it would compile TypeScript itself, with a compiler interface that
  * TypeScript 7 has no more, and it would load instruments into every program that the tests start.
  */
+import { spawnSync } from 'node:child_process';
 import { createWriteStream, readdirSync } from 'node:fs';
 import process from 'node:process';
+import { parseArgs } from 'node:util';
 import t from 'tap';
 import { stringify } from 'yaml';
+import { provisions } from './provisions.js';
 
-const JOBS = 2;
-const FILE_TIMEOUT_MS = 300_000;
-/** For a test that sets no time of its own; tap's 30 s are not enough for properties on a busy machine. */
-const TEST_TIMEOUT_S = 120;
+/** More than the cores of a small machine: many tests mostly wait. */
+const JOBS = 3;
+/** The only limit: it ends what hangs, on however slow a machine. Tests have none of their own. */
+const FILE_TIMEOUT_MS = 1_200_000;
+/** What takes over 30 s of a quiet machine. It starts first, the longest before all, and --quick leaves it out. */
+const SLOW = [
+  'apiserver/outage',
+  'e2e/hanging-programs',
+  'sources/kubernetes/source',
+  'e2e/programs',
+  'apiserver/scale',
+  'e2e/affinity',
+  'e2e/failover',
+  'e2e/policies',
+  'e2e/hops',
+  'e2e/limits',
+].map((name) => `${name}.test.ts`);
 
 process.chdir(new URL('..', import.meta.url).pathname);
-const files = testFiles(process.argv.slice(2));
-if (files.length === 0) {
-  process.stderr.write('error: no test file has such a word in its path\n');
-  process.exit(1);
-}
+const { values, positionals } = parseArgs({
+  options: { quick: { type: 'boolean', default: false } },
+  allowPositionals: true,
+});
+const files = testFiles(positionals, values.quick);
+if (files.length === 0) fail('no test file has such a word in its path');
+const namespace = ownNamespace();
 
 t.pipe(createWriteStream('dist/test-results.tap'));
 t.jobs = JOBS;
 t.setTimeout(0);
-await Promise.all(files.map(run));
+for (const file of files) for (const provision of neededBy(file)) provision.settle();
+await Promise.all(Array.from({ length: JOBS }, runInTurn));
 t.end();
 for (const failure of t.lists.fail) describe(failure);
-const { pass, fail, skip } = t.counts;
-process.stdout.write(`${pass} passed, ${fail} failed, ${skip} skipped\n`);
+const { pass, fail: failed, skip } = t.counts;
+process.stdout.write(`${pass} passed, ${failed} failed, ${skip} skipped\n`);
 process.exitCode = t.passing() ? 0 : 1;
 
-/** Only tests that still have a source: dist may hold outputs of files that are gone. */
-function testFiles(words) {
-  return readdirSync('test', { recursive: true })
+/** Paths below test/. Only tests that still have a source: dist may hold outputs of files that are gone. */
+function testFiles(words, isQuick) {
+  const all = readdirSync('test', { recursive: true })
     .filter((path) => path.endsWith('.test.ts'))
-    .filter((path) => words.length === 0 || words.some((word) => path.includes(word)))
-    .map((path) => `dist/test/${path.replace(/\.ts$/, '.js')}`)
-    .sort();
+    .filter((path) => words.length === 0 || words.some((word) => path.includes(word)));
+  const isLong = (file) => SLOW.includes(file) || neededBy(file).length > 0;
+  const chosen = isQuick ? all.filter((file) => !isLong(file)) : all;
+  if (chosen.length < all.length) {
+    process.stdout.write(`--quick: ${all.length - chosen.length} of ${all.length} test files are left out\n`);
+  }
+  const rank = (file) => SLOW.indexOf(file) + 1 || SLOW.length + 1;
+  return chosen.sort().sort((one, other) => rank(one) - rank(other));
 }
 
-async function run(file) {
+function neededBy(file) {
+  return provisions.filter((provision) => provision.isFor(file));
+}
+
+/**
+ * What a test's command begins with. Who may make no network namespace, as ordinary users, gets one that is also a user
+ * namespace, for each file.
+ */
+function ownNamespace() {
+  for (const prefix of [[], ['scripts/own-namespace.sh']]) {
+    const [command, ...args] = [...prefix, 'unshare', '--net', '--mount', 'true'];
+    if (spawnSync(command, args).status === 0) return prefix;
+  }
+  fail('this kernel gives ordinary users no network namespace; run as root: sudo npm test');
+}
+
+/** Runs one file after the other, until none is left. */
+async function runInTurn() {
+  while (files.length > 0) {
+    const index = files.findIndex((file) => neededBy(file).every(({ isSettled }) => isSettled));
+    if (index >= 0) await runOrSkip(files.splice(index, 1)[0]);
+    else await Promise.race(files.flatMap(unsettledFor));
+  }
+}
+
+function unsettledFor(file) {
+  return neededBy(file)
+    .filter(({ isSettled }) => !isSettled)
+    .map((provision) => provision.settle());
+}
+
+async function runOrSkip(file) {
+  const program = `dist/test/${file.replace(/\.ts$/, '.js')}`;
+  const missing = neededBy(file).find((provision) => provision.missing !== '')?.missing;
+  if (missing === undefined) return await run(program);
+  t.pass(program, { skip: missing });
+  process.stdout.write(`skip   ${program} (${missing})\n`);
+}
+
+async function run(program) {
   // env -u: tap's spawn puts its process instruments into NODE_OPTIONS, and the tests' own child processes,
-  // whose memory and descriptors are measured, would inherit them.
-  const args = [
+  // whose memory and descriptors are measured, would inherit them. TAP_TIMEOUT: no limit.
+  const command = [
+    'env',
     '-u',
     'NODE_OPTIONS',
-    `TAP_TIMEOUT=${TEST_TIMEOUT_S}`,
+    'TAP_TIMEOUT=0',
     process.execPath,
     '--enable-source-maps',
-    file,
+    program,
   ];
-  const results = await t.spawn('env', args, { buffered: true, timeout: FILE_TIMEOUT_MS }, file);
-  report(file, results);
+  const [first, ...args] = [...namespace, ...command];
+  const results = await t.spawn(first, args, { buffered: true, timeout: FILE_TIMEOUT_MS }, program);
+  report(program, results);
 }
 
-function report(file, { ok, count, time }) {
+function report(program, { ok, count, time }) {
   const verdict = ok ? 'ok    ' : 'FAILED';
-  process.stdout.write(`${verdict} ${file} (${count} tests, ${(time / 1000).toFixed(1)} s)\n`);
+  process.stdout.write(`${verdict} ${program} (${count} tests, ${(time / 1000).toFixed(1)} s)\n`);
 }
 
 function describe({ fullname, diag }) {
   process.stdout.write(`\nFAILED ${fullname}\n${stringify(diag ?? {})}`);
+}
+
+function fail(message) {
+  process.stderr.write(`error: ${message}\n`);
+  process.exit(1);
 }

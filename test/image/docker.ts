@@ -11,6 +11,14 @@ const CACHE = join(process.env.XDG_CACHE_HOME ?? join(homedir(), '.cache'), 'kub
 /** Patience with a first build on a busy machine: our own, or that of another run which is waited for. */
 const TIMEOUT_MS = 1_200_000;
 
+/** No dockerd can run here. */
+export class NoDockerError extends Error {
+  /** @param said what it, or what starts it, wrote last */
+  constructor(said: string) {
+    super(`no dockerd can run here: ${said.trim().split('\n').at(-1)}`);
+  }
+}
+
 /**
  * A Docker daemon of the test's own, without networks: containers share the network of the place where it runs. They and the
  * daemon have a process and a mount namespace of their own, so that nothing of them is left, whatever ends the test.
@@ -36,7 +44,7 @@ export class Docker {
     ]);
   }
 
-  /** Resolves once it answers. Only one runs at a time on a machine; the next one waits. */
+  /** Resolves once it answers. Only one runs at a time on a machine; the next one waits. @throws NoDockerError if it ends */
   static async start(place: Place): Promise<Docker> {
     const docker = new Docker(place);
     const deadline = Date.now() + TIMEOUT_MS;
@@ -45,8 +53,10 @@ export class Docker {
         await sleep(200);
         continue;
       }
+      const { running, stderr } = docker.#daemon;
       await docker.stop();
-      throw new Error(`dockerd did not start\n${docker.#daemon.stderr}`);
+      if (!running) throw new NoDockerError(stderr);
+      throw new Error(`dockerd did not start\n${stderr}`);
     }
     return docker;
   }

@@ -1,4 +1,13 @@
-/** Fills the cache of images, so that the test need not: see scripts/test.sh. */
+/** Fills the cache of images, so that the test need not: see scripts/provisions.js, also for the exit status. */
+import { NoDockerError } from './docker.js';
 import { buildImages } from './image.js';
 
-await buildImages();
+const CANNOT_BE_HAD = 77;
+
+try {
+  await buildImages();
+} catch (error) {
+  if (!(error instanceof NoDockerError)) throw error;
+  process.stderr.write(`the container image cannot be built: ${error.message}\n`);
+  process.exitCode = CANNOT_BE_HAD;
+}
