@@ -175,7 +175,10 @@ function lifecycleFlags(): Option[] {
     new Option('--state-dir <path>', 'where proxy ports are remembered across restarts').default(
       '/run/kube-portal',
     ),
-    new Option('--drain-timeout <duration>', 'how long open connections may finish after SIGTERM')
+    new Option(
+      '--drain-timeout <duration>',
+      'how long open connections may finish after SIGTERM; new ones are taken meanwhile',
+    )
       .argParser(parseDurationOrZero)
       .default(5_000, '5s'),
     new Option('--keep-rules', 'leave rules and addresses in place on exit, for a quick restart'),

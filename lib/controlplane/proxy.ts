@@ -206,7 +206,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     this.#stopping = true;
     for (const timer of this.#timers) clearInterval(timer);
     await this.#exclusively(async () => {
-      // New clients are refused meanwhile. Open connections, and the resets that end them, need the redirects: an address
+      // New clients are served meanwhile. Open connections, and the resets that end them, need the redirects: an address
       // takes its connections along, and the kernel stops to track and translate with the last rule that asks for it
       // (nf_ct_netns_put).
       await this.#dataplane.drain(drainTimeoutMs);

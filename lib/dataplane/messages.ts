@@ -48,14 +48,12 @@ export type ToWorker =
       readonly set: readonly WorkerPortal[];
       readonly remove: readonly number[];
     }
-  /** Close all listeners, answer `drained` once no connection is left. */
-  | { readonly type: 'drain' }
+  /** Close all listeners, reset what is still open, and end. */
   | { readonly type: 'stop' };
 
 export type FromWorker =
   | { readonly type: 'ready' }
   | { readonly type: 'applied'; readonly sequence: number }
-  | { readonly type: 'drained' }
   | { readonly type: 'event'; readonly event: DataplaneEvent }
   | { readonly type: 'untold'; readonly untold: UntoldEvents };
 

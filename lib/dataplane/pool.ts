@@ -1,11 +1,14 @@
 import { EventEmitter } from 'node:events';
+import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { Wakeup } from '../sys/wakeup.js';
 import { DescriptorBudget } from './budget.js';
 import {
+  base,
   type CounterValues,
   createCounterMemory,
   DETACHED,
+  FIELD,
   MAX_PORTALS,
   sumCounters,
   workerCells,
@@ -23,6 +26,9 @@ import type {
 
 /** Pins over all workers; kube-proxy's kernel modes have no cap, the userspace mode had none either. */
 const MAX_PINS = 65536;
+
+/** How often, ms, the connections that are left are counted before the end. */
+const DRAIN_LOOK_MS = 50;
 
 /** A portal as the control plane hands it to the data plane: with the listeners of all workers. */
 export interface DataplanePortal extends Omit<WorkerPortal, 'listeners'> {
@@ -82,8 +88,6 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
   readonly #freeSlots: number[] = [];
   #nextSlot = DETACHED + 1;
   #sequence = 0;
-  #drained = 0;
-  #onDrained: (() => void) | null = null;
   #failure: Error | null = null;
   #stopping = false;
 
@@ -142,7 +146,6 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
     this.#failure ??= error;
     for (const { failed } of this.#acknowledgements.values()) failed(error);
     this.#acknowledgements.clear();
-    this.#onDrained?.();
     this.emit('failed', error);
   }
 
@@ -168,9 +171,6 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
         break;
       case 'untold':
         this.emit('untold', message.untold);
-        break;
-      case 'drained':
-        if (++this.#drained === this.workers) this.#onDrained?.();
         break;
     }
   }
@@ -227,20 +227,25 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
     return sumCounters(this.#cells, slot);
   }
 
-  /** Closes all listeners; resolves when the last connection has ended or the time, ms, is over. */
+  /**
+   * Resolves when no connection is open, or the time, ms, is over. New clients are served meanwhile: whoever takes over may not be
+   * there before this process has ended.
+   */
   async drain(timeout: number): Promise<void> {
-    if (this.#failure !== null) return;
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, timeout);
-      this.#onDrained = () => {
-        clearTimeout(timer);
-        resolve();
-      };
-      for (const thread of this.#threads) this.#send(thread, { type: 'drain' });
-    });
+    const started = performance.now();
+    const isOver = () => this.#failure !== null || performance.now() - started >= timeout;
+    while (!isOver() && this.#hasConnections()) await sleep(DRAIN_LOOK_MS);
   }
 
-  /** Resets the connections that are still open and ends the threads. */
+  #hasConnections(): boolean {
+    for (let slot = DETACHED; slot < this.#nextSlot; slot++) {
+      const active = base(slot) + FIELD.connectionsActive;
+      if (this.#cells.some((cells) => cells[active] !== 0)) return true;
+    }
+    return false;
+  }
+
+  /** Closes all listeners, resets the connections that are still open and ends the threads. */
   async stop(): Promise<void> {
     this.#stopping = true;
     for (const thread of this.#threads) this.#send(thread, { type: 'stop' });

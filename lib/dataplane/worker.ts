@@ -46,7 +46,6 @@ class DataplaneWorker {
   readonly #udp: UdpRelay;
   readonly #portals = new Map<number, Active>();
   readonly #limiter = new EventLimiter(REPORT_PERIOD, (untold) => this.#send({ type: 'untold', untold }));
-  #draining = false;
 
   constructor(setup: WorkerSetup, port: MessagePort) {
     this.#port = port;
@@ -67,7 +66,6 @@ class DataplaneWorker {
       budget,
       (count) => this.#udp.freeIdle(count),
       report,
-      () => this.#reportDrained(),
       () => portsToReuse(localPorts(), setup.index, setup.workers),
     );
     this.#loop.addTask(this.#limiter);
@@ -101,12 +99,8 @@ class DataplaneWorker {
         this.#apply(message.set, message.remove);
         this.#send({ type: 'applied', sequence: message.sequence });
         break;
-      case 'drain':
-        this.#draining = true;
-        for (const active of this.#portals.values()) this.#closeListeners(active, []);
-        this.#reportDrained();
-        break;
       case 'stop':
+        for (const active of this.#portals.values()) this.#closeListeners(active, []);
         this.#tcp.resetAll();
         this.#loop.stop();
         break;
@@ -170,10 +164,6 @@ class DataplaneWorker {
     this.#closeListeners(active, []);
     active.state.detach();
     this.#portals.delete(slot);
-  }
-
-  #reportDrained(): void {
-    if (this.#draining && this.#tcp.sessions === 0) this.#send({ type: 'drained' });
   }
 
   #report(event: DataplaneEvent): void {

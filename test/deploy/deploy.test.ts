@@ -1,4 +1,5 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
+import { basename, dirname, join } from 'node:path';
 import { Command } from 'commander';
 import { Registry } from 'prom-client';
 import t from 'tap';
@@ -7,6 +8,7 @@ import { parseConfigFile } from '../../lib/cli/config-file.js';
 import { addRunFlags } from '../../lib/cli/run-flags.js';
 import { metricsRoutes } from '../../lib/server/metrics.js';
 import { SyncMetrics } from '../../lib/server/sync-metrics.js';
+import { loadClusterUser } from '../../lib/sources/kubernetes/kubeconfig.js';
 import { nodeResource, SERVICES, SLICES } from '../../lib/sources/kubernetes/resources.js';
 import { bodyOf } from '../server/fixtures.js';
 
@@ -24,31 +26,43 @@ interface Manifest {
 
 interface PodSpec {
   readonly serviceAccountName: string;
-  readonly containers: readonly {
-    readonly args: readonly string[];
-    readonly securityContext: { readonly capabilities: unknown; readonly readOnlyRootFilesystem: boolean };
-  }[];
+  readonly containers: readonly [ContainerSpec];
+  readonly volumes: readonly { readonly name: string; readonly configMap?: object }[];
 }
 
-function manifests(file: string): Manifest[] {
-  const documents = parseAllDocuments(readFileSync(`deploy/${file}`, 'utf8'));
+interface ContainerSpec {
+  readonly args: readonly string[];
+  readonly securityContext: { readonly capabilities: unknown; readonly readOnlyRootFilesystem: boolean };
+  readonly volumeMounts: readonly { readonly name: string; readonly mountPath: string }[];
+}
+
+function manifests(path: string): Manifest[] {
+  const documents = parseAllDocuments(readFileSync(path, 'utf8'));
   return documents.map((document) => document.toJS() as Manifest);
+}
+
+/** What the DaemonSet's container is started with, and where it finds the keys of its ConfigMap as files. */
+function podTemplate() {
+  const { containers, volumes } = manifests('deploy/daemonset.yaml')[0]!.spec!.template.spec;
+  const [{ args, volumeMounts }] = containers;
+  const { name } = volumes.find(({ configMap }) => configMap !== undefined)!;
+  return { args, configDir: volumeMounts.find((mount) => mount.name === name)!.mountPath };
 }
 
 t.test('kustomization.yaml names the files that are there', async (t) => {
   const { resources } = parse(readFileSync('deploy/kustomization.yaml', 'utf8')) as { resources: string[] };
-  const kinds = resources.flatMap(manifests).map(({ kind }) => kind);
+  const kinds = resources.flatMap((file) => manifests(`deploy/${file}`)).map(({ kind }) => kind);
   t.same(kinds.sort(), ['ClusterRole', 'ClusterRoleBinding', 'ConfigMap', 'DaemonSet', 'ServiceAccount']);
 });
 
 t.test('the DaemonSet has flags that exist and no more rights than it needs', async (t) => {
-  const { serviceAccountName, containers } = manifests('daemonset.yaml')[0]!.spec!.template.spec;
+  const { serviceAccountName, containers } = manifests('deploy/daemonset.yaml')[0]!.spec!.template.spec;
   const [container] = containers;
   const [subcommand, ...flags] = container!.args;
   t.equal(subcommand, 'run');
   addRunFlags(new Command('run').exitOverride()).parse(flags, { from: 'user' });
   t.ok(
-    manifests('rbac.yaml').some(
+    manifests('deploy/rbac.yaml').some(
       ({ kind, metadata }) => kind === 'ServiceAccount' && metadata.name === serviceAccountName,
     ),
   );
@@ -60,7 +74,7 @@ t.test('the DaemonSet has flags that exist and no more rights than it needs', as
 });
 
 t.test('the account may list and watch whatever an API server may have, old or new', async (t) => {
-  const role = manifests('rbac.yaml').find(({ kind }) => kind === 'ClusterRole')!;
+  const role = manifests('deploy/rbac.yaml').find(({ kind }) => kind === 'ClusterRole')!;
   for (const { path } of [...SERVICES, ...SLICES, ...nodeResource('robot')]) {
     const [, group = '', resource] = /^\/apis?\/(?:(.+)\/)?v\w+\/(\w+)$/.exec(path)!;
     const rule = role.rules!.find(
@@ -70,13 +84,29 @@ t.test('the account may list and watch whatever an API server may have, old or n
   }
 });
 
-t.test('the ConfigMap has a configuration of which everything means something', async (t) => {
-  const { data } = manifests('configmap.yaml')[0]!;
-  const { flags, ignored } = parseConfigFile(data!['config.conf']!);
-  t.equal(flags.kubeconfig, '/etc/kube-portal/kubeconfig.conf');
-  t.same(ignored, []);
-  t.match(parse(data!['kubeconfig.conf']!), { kind: 'Config' });
-});
+const CONFIG_MAPS = {
+  ours: 'deploy/configmap.yaml',
+  "kubeadm's": 'test/deploy/kubeadm-configmap.yaml',
+};
+
+for (const [whose, file] of Object.entries(CONFIG_MAPS)) {
+  t.test(`${whose} ConfigMap, as it is, is all that the DaemonSet needs`, async (t) => {
+    const { args, configDir } = podTemplate();
+    const { data } = manifests(file)[0]!;
+    const config = args.find((arg) => arg.startsWith('--config='))!.replace('--config=', '');
+    t.equal(dirname(config), configDir);
+    const { flags, ignored } = parseConfigFile(data![basename(config)]!);
+    t.same(ignored, [], 'everything in it means something');
+    t.equal(dirname(flags.kubeconfig!), configDir, 'its kubeconfig is where it says');
+    const kubeconfig = join(t.testdir(), 'kubeconfig');
+    writeFileSync(kubeconfig, data![basename(flags.kubeconfig!)]!);
+    const serviceAccount = '/var/run/secrets/kubernetes.io/serviceaccount';
+    t.match(loadClusterUser({ kubeconfig }), {
+      cluster: { server: /^https:.*:6443$/, caFile: `${serviceAccount}/ca.crt` },
+      user: { tokenFile: `${serviceAccount}/token` },
+    });
+  });
+}
 
 t.test('the dashboard asks for metrics that exist', async (t) => {
   const registry = new Registry();

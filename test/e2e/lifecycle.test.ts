@@ -71,6 +71,7 @@ for (const [driver, { sample, damage }] of Object.entries(DRIVERS)) {
         await kubePortal.until(async () => (await kubePortal.healthz()) !== 200, 'it is on its way out');
         t.same(await held.round(), { answered: 20, errors: [] }, 'they go on');
         t.ok(kubePortal.program.running, 'it waits for them');
+        await isServed(t, client);
         await held.close();
         t.equal(await stopped, 0, 'exit code once they are closed');
         await isClean(t, lab, kubePortal);

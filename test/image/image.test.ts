@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
 import { ApiServer } from '../apiserver/apiserver.js';
 import { startBackend } from '../lab/backend.js';
@@ -12,6 +13,7 @@ import { Docker } from './docker.js';
 import { buildImages, type Images } from './image.js';
 import { type ContainerSpec, dockerArguments, type PodSpec, type Probe } from './kubelet.js';
 
+const BIN = fileURLToPath(new URL('../../../bin/kube-portal', import.meta.url));
 const NODE_NAME = 'robot';
 const NAMESPACE = '--namespace=kube-system';
 const VIP = '10.96.0.10';
@@ -53,6 +55,10 @@ t.test('the container image', async (t) => {
   };
   const status = (probe: 'livenessProbe' | 'readinessProbe') =>
     statusOf(lab.node, deployment.spec.containers[0][probe]);
+  const cleanUp = async (t: Test) => {
+    await lab.node.must(process.execPath, [BIN, 'run', '--cleanup', `--state-dir=${root}/run/kube-portal`]);
+    t.same(await tracesIn(lab.node), [], 'nothing is left of it after --cleanup');
+  };
   const isReady = async () => (await status('readinessProbe')) === 200;
 
   await t.test('does what the DaemonSet is for, with the rights of the DaemonSet', async (t) => {
@@ -61,9 +67,11 @@ t.test('the container image', async (t) => {
     t.equal(await status('livenessProbe'), 200, 'it is alive');
     await isConfined(t, container);
     await isServed(t, lab.pod('client'));
-    t.match((await tracesIn(lab.node)).join(), 'KUBE-PORTAL', 'by iptables rules');
+    const traces = await tracesIn(lab.node);
+    t.match(traces.join(), 'KUBE-PORTAL', 'by iptables rules');
     t.equal(await container.stop(gracePeriod), 0, 'exit code after SIGTERM');
-    t.same(await tracesIn(lab.node), [], 'nothing is left of it');
+    t.same(await tracesIn(lab.node), traces, 'its rules wait for the next pod');
+    await cleanUp(t);
     t.same(await complaints(container), [], 'nothing to complain about');
   });
 
@@ -87,7 +95,7 @@ t.test('the container image', async (t) => {
     await container.until(isReady, 'it is ready');
     await isServed(t, lab.pod('client'));
     t.equal(await container.stop(gracePeriod), 0, 'exit code after SIGTERM');
-    t.same(await tracesIn(lab.node), [], 'nothing is left of it');
+    await cleanUp(t);
     t.match(await complaints(container), [unguarded], 'nothing else to complain about');
     await ssh.stop('SIGKILL');
   });

@@ -57,7 +57,6 @@ export class TcpRelay implements Task {
   /**
    * @param freeDescriptors asked for idle descriptors when the budget is used up; returns how many it gave back
    * @param report takes events for the log
-   * @param onIdle called each time the last session has ended
    * @param readPorts looks up the local ports that it may bind; see portsToReuse
    */
   constructor(
@@ -65,7 +64,6 @@ export class TcpRelay implements Task {
     readonly budget: DescriptorBudget,
     readonly freeDescriptors: (count: number) => number,
     readonly report: (event: DataplaneEvent) => void,
-    readonly onIdle: () => void,
     readPorts: () => Uint16Array,
   ) {
     this.dialer = new Dialer(readPorts, () => loop.now);
@@ -78,10 +76,6 @@ export class TcpRelay implements Task {
     this.resources = new StreamResources(new PipePool(budget));
     this.#lateWatches = new LateWatches(loop, report);
     loop.addTask(this);
-  }
-
-  get sessions(): number {
-    return this.#sessions.size;
   }
 
   get deadline(): number {
@@ -172,7 +166,6 @@ export class TcpRelay implements Task {
     this.clients.leave(session.origin, session);
     session.portal.count(FIELD.connectionsActive, -1);
     this.unreserve();
-    if (this.#sessions.size === 0) this.onIdle();
   }
 
   /** Ends what is still open, so that both sides learn of it at once. */
