@@ -34,6 +34,7 @@ const TITLES: Readonly<Record<DataplaneEvent['kind'], string>> = {
   hopsUsedUp: 'clients had no hops left',
   clientLimited: 'clients had more connections than others near the limit',
   listenerWaits: 'listeners had to wait',
+  stuck: 'sockets gave nothing but errors',
   descriptorsOut: 'descriptors were short',
 };
 
@@ -104,6 +105,14 @@ function logEvent(log: Logger, event: DataplaneEvent, limit: number): void {
     case 'listenerWaits': {
       const { portal, reason } = event;
       log.warn({ portal, reason }, `new clients wait: ${causeOf(reason)}`);
+      break;
+    }
+    case 'stuck': {
+      const { portal, reason } = event;
+      log.warn(
+        { portal, reason },
+        'a socket is ready and gives nothing but an error, again and again: it is asked ten times a second until that ends; look whether a seccomp filter or a security module forbids the call, or the kernel lacks it',
+      );
       break;
     }
     case 'portsShort': {

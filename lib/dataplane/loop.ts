@@ -1,10 +1,17 @@
 import { Epoll } from '../sys/epoll.js';
 import { LoopClock } from './clock.js';
+import { LateWatches } from './latewatches.js';
+import type { DataplaneEvent } from './messages.js';
 
 /** Receives the events of the descriptors it is registered for. */
 export interface Watcher {
-  /** @param events EPOLLIN and friends, as epoll reported them */
-  onReady(fd: number, events: number): void;
+  /** Whose descriptors they are, for the log: a portal's key. */
+  readonly owner: string;
+  /**
+   * @param events EPOLLIN and friends, as epoll reported them
+   * @returns 0, or the errno of a descriptor that gave nothing although it was ready
+   */
+  onReady(fd: number, events: number): number;
 }
 
 /** Work that the loop does between waits: timers and what is left over from a bounded step. */
@@ -15,6 +22,10 @@ export interface Task {
 }
 
 const EVENTS_PER_WAIT = 256;
+/** What epoll_wait's timeout can hold, ms. */
+const MOST_TIMEOUT = 2 ** 31 - 1;
+/** A descriptor that is ready so often in a row and never gives anything will never do: asking on would keep the processor busy. */
+const MOST_FRUITLESS = 100;
 
 /**
  * A worker's event loop: epoll over raw descriptors. One thread, one loop, no promises; whatever a watcher does must
@@ -25,7 +36,10 @@ export class EventLoop {
   readonly #epoll = new Epoll(EVENTS_PER_WAIT);
   readonly #watchers: (Watcher | undefined)[] = [];
   readonly #tags: number[] = [];
+  /** By descriptor: how many events in a row have led to nothing. */
+  readonly #fruitless: number[] = [];
   readonly #tasks: Task[] = [];
+  readonly #late: LateWatches;
   #watched = 0;
   /** All that was ready by this time has been dispatched. Timers go by it: who was in time must be heard first. */
   #seenUntil = Number.NEGATIVE_INFINITY;
@@ -33,6 +47,11 @@ export class EventLoop {
   #seenNext = this.now;
   #unseen = 0;
   #running = true;
+
+  /** @param report takes events for the log */
+  constructor(report: (event: DataplaneEvent) => void = () => undefined) {
+    this.#late = new LateWatches(this, report);
+  }
 
   /** Milliseconds of a clock that is read once after each wait, and stands still in a stall. */
   get now(): number {
@@ -52,7 +71,13 @@ export class EventLoop {
     this.#tags[fd] = tag;
     if (this.#watchers[fd] === undefined) this.#watched++;
     this.#watchers[fd] = watcher;
+    this.#fruitless[fd] ??= 0;
     return true;
+  }
+
+  /** Watches for what comes in, as soon as the kernel has what it takes. */
+  watchInput(fd: number, watcher: Watcher): void {
+    this.#late.watch(fd, watcher);
   }
 
   /** Forgets a descriptor that stays open. */
@@ -63,6 +88,8 @@ export class EventLoop {
 
   /** Forgets a descriptor that the caller closes now: the kernel takes it out of the epoll set by itself. */
   forget(fd: number): void {
+    this.#late.forget(fd);
+    this.#fruitless[fd] = 0;
     if (this.#watchers[fd] === undefined) return;
     this.#watchers[fd] = undefined;
     this.#watched--;
@@ -108,13 +135,27 @@ export class EventLoop {
   #dispatch(index: number): void {
     const fd = this.#epoll.fdAt(index);
     if (this.#tags[fd] !== this.#epoll.tagAt(index)) return;
-    this.#watchers[fd]?.onReady(fd, this.#epoll.eventsAt(index));
+    const watcher = this.#watchers[fd];
+    if (watcher === undefined) return;
+    const code = watcher.onReady(fd, this.#epoll.eventsAt(index));
+    if (code === 0) this.#fruitless[fd] = 0;
+    else if (++this.#fruitless[fd] >= MOST_FRUITLESS) this.#rest(fd, watcher, code);
+  }
+
+  /** Whatever error it is that stays, it must not become a busy loop. */
+  #rest(fd: number, watcher: Watcher, code: number): void {
+    // Closed meanwhile; the number may have another owner already.
+    if (this.#watchers[fd] !== watcher) return;
+    this.unwatch(fd);
+    // From now on it gets one try at a time, until one succeeds.
+    this.#fruitless[fd] = MOST_FRUITLESS - 1;
+    this.#late.rest(fd, watcher, code);
   }
 
   #timeout(): number {
     let earliest = Number.POSITIVE_INFINITY;
     for (const task of this.#tasks) earliest = Math.min(earliest, task.deadline);
     if (earliest === Number.POSITIVE_INFINITY) return -1;
-    return Math.max(0, Math.ceil(earliest - this.now));
+    return Math.min(Math.max(0, Math.ceil(earliest - this.now)), MOST_TIMEOUT);
   }
 }

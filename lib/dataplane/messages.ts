@@ -79,6 +79,8 @@ export type DataplaneEvent =
   | { readonly kind: 'hopsUsedUp'; readonly portal: string; readonly client: string }
   /** New connections or datagrams are left to the kernel for a while. */
   | { readonly kind: 'listenerWaits'; readonly portal: string; readonly reason: string }
+  /** A socket was ready again and again and gave nothing but this error: it is asked seldom from now on. */
+  | { readonly kind: 'stuck'; readonly portal: string; readonly reason: string }
   /** Descriptors are short, and this client has more connections than any other. */
   | { readonly kind: 'clientLimited'; readonly client: string }
   | { readonly kind: 'descriptorsOut' };

@@ -37,7 +37,7 @@ interface Active {
 
 /** A data-plane thread: applies what the control plane sends, relays until it is told to stop. */
 class DataplaneWorker {
-  readonly #loop = new EventLoop();
+  readonly #loop = new EventLoop((event) => this.#report(event));
   readonly #port: MessagePort;
   readonly #wakeup: Wakeup;
   readonly #cells: Float64Array;
@@ -70,7 +70,8 @@ class DataplaneWorker {
     );
     this.#loop.addTask(this.#limiter);
     this.#wakeup = Wakeup.from(setup.wakeupFd);
-    const isWatched = this.#loop.watch(setup.wakeupFd, EPOLLIN, { onReady: () => this.#readMessages() });
+    const messages = { owner: 'control plane', onReady: () => this.#readMessages() };
+    const isWatched = this.#loop.watch(setup.wakeupFd, EPOLLIN, messages);
     checked('epoll_ctl', isWatched ? 0 : -1);
   }
 
@@ -84,11 +85,12 @@ class DataplaneWorker {
     this.#port.postMessage(message);
   }
 
-  #readMessages(): void {
-    this.#wakeup.clear();
+  /** @returns 0, or the errno of an eventfd that cannot be read */
+  #readMessages(): number {
+    const code = this.#wakeup.clear();
     for (;;) {
       const received = receiveMessageOnPort(this.#port);
-      if (received === undefined) return;
+      if (received === undefined) return code;
       this.#handle(received.message as ToWorker);
     }
   }

@@ -43,7 +43,6 @@ export const IPV6_V6ONLY = 26;
 export const IPV6_RECVPKTINFO = 49;
 export const IPV6_PKTINFO = 50;
 export const IPV6_RECVHOPLIMIT = 51;
-export const IPV6_FREEBIND = 78;
 /** linux/netfilter_ipv4.h and linux/netfilter_ipv6/ip6_tables.h have the same number. */
 export const SO_ORIGINAL_DST = 80;
 
@@ -74,6 +73,10 @@ export const EFD_CLOEXEC = 0o2000000;
 
 export const SPLICE_F_MOVE = 1;
 export const SPLICE_F_NONBLOCK = 2;
+export const F_SETFD = 2;
+export const FD_CLOEXEC = 1;
+/** Its argument's O_NONBLOCK has the value of SOCK_NONBLOCK. */
+export const F_SETFL = 4;
 export const F_SETPIPE_SZ = 1031;
 
 export const RLIMIT_NOFILE = 7;

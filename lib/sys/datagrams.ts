@@ -5,10 +5,9 @@ import {
   IPPROTO_UDP,
   IPV6_PKTINFO,
   MSG_DONTWAIT,
-  MSG_NOSIGNAL,
   UDP_SEGMENT,
 } from './constants.js';
-import { EAGAIN, EINVAL, EIO, EMSGSIZE, errno } from './errno.js';
+import { ENOSYS, errno } from './errno.js';
 import { cmsgSpace, layout, storePointer } from './layout.js';
 import * as libc from './libc.js';
 import { Memory } from './memory.js';
@@ -24,15 +23,13 @@ export const CONTROL_SIZE = 64;
 export const NAME_WORDS = SOCKADDR_SIZE / 4;
 export const CONTROL_WORDS = CONTROL_SIZE / 4;
 
-const HEADER_WORDS = layout.mmsghdr.size / 4;
+export const HEADER_WORDS = layout.mmsghdr.size / 4;
 const LENGTH_WORD = layout.mmsghdr.length / 4;
-const NAME_LENGTH_WORD = layout.msghdr.nameLength / 4;
-const CONTROL_LENGTH_WORD = layout.msghdr.controlLength / 4;
-const IOVEC_WORDS = layout.iovec.size / 4;
-const IOVEC_LENGTH_WORD = layout.iovec.length / 4;
+export const NAME_LENGTH_WORD = layout.msghdr.nameLength / 4;
+export const CONTROL_LENGTH_WORD = layout.msghdr.controlLength / 4;
+export const IOVEC_WORDS = layout.iovec.size / 4;
+export const IOVEC_LENGTH_WORD = layout.iovec.length / 4;
 const CMSG_DATA_WORD = layout.cmsghdr.data / 4;
-
-const FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL;
 
 /**
  * Slots that recvmmsg(2) fills one after another, round and round. A datagram stays readable until the ring comes
@@ -92,18 +89,29 @@ export class DatagramRing {
     const first = this.next;
     const count = this.room(limit);
     if (this.#named) for (let slot = first; slot < first + count; slot++) this.#rearm(slot * HEADER_WORDS);
-    const received = libc.recvmmsg(
-      fd,
-      this.#headers.address + first * layout.mmsghdr.size,
-      count,
-      MSG_DONTWAIT,
-      0,
-    );
+    const received = this.#receiveInto(first, count, fd);
     if (received > 0) {
       this.first = first;
       this.next = (first + received) % this.slots;
     }
     return received;
+  }
+
+  #receiveInto(first: number, count: number, fd: number): number {
+    const address = this.#headers.address + first * layout.mmsghdr.size;
+    const received = libc.recvmmsg(fd, address, count, MSG_DONTWAIT, 0);
+    return received < 0 && errno() === ENOSYS ? this.#receiveOneByOne(first, count, fd) : received;
+  }
+
+  /** For a kernel without recvmmsg, or a seccomp filter that does not know it. */
+  #receiveOneByOne(first: number, count: number, fd: number): number {
+    for (let received = 0; received < count; received++) {
+      const slot = first + received;
+      const length = libc.recvmsg(fd, this.#headers.address + slot * layout.mmsghdr.size, MSG_DONTWAIT);
+      if (length < 0) return received > 0 ? received : -1;
+      this.#headers.words[slot * HEADER_WORDS + LENGTH_WORD] = length;
+    }
+    return count;
   }
 
   /** How many slots the next receive will offer: a ring's end cuts a batch short. */
@@ -138,8 +146,8 @@ export class DatagramRing {
 export const PACKET_INFO_V4 = { localAddress: CMSG_DATA_WORD + 1 } as const;
 export const PACKET_INFO_V6 = { localAddress: CMSG_DATA_WORD, interfaceIndex: CMSG_DATA_WORD + 4 } as const;
 
-const PACKET_INFO_SPACE = { v4: cmsgSpace(12), v6: cmsgSpace(20) } as const;
-const SEGMENT_SPACE = cmsgSpace(2);
+export const PACKET_INFO_SPACE = { v4: cmsgSpace(12), v6: cmsgSpace(20) } as const;
+export const SEGMENT_SPACE = cmsgSpace(2);
 
 /**
  * How many hops a received datagram had left (IP_RECVTTL, IPV6_RECVHOPLIMIT). The kernel writes them behind the packet info
@@ -150,7 +158,13 @@ export function receivedHopsOf(controls: Int32Array, at: number, isV6: boolean):
   return controls[at + (isV6 ? PACKET_INFO_SPACE.v6 : PACKET_INFO_SPACE.v4) / 4 + CMSG_DATA_WORD];
 }
 
-function putControlHeader(words: Int32Array, at: number, length: number, level: number, type: number): void {
+export function putControlHeader(
+  words: Int32Array,
+  at: number,
+  length: number,
+  level: number,
+  type: number,
+): void {
   words[at] = layout.cmsghdr.data + length;
   words[at + layout.cmsghdr.level / 4] = level;
   words[at + layout.cmsghdr.type / 4] = type;
@@ -187,189 +201,4 @@ export function writeReplyControl(
 /** fe80::/10, read from a little-endian word in network order. */
 function isLinkLocal(word: number): boolean {
   return (word & 0xc0ff) === 0x80fe;
-}
-
-/** Bytes. The path MTU that a segment must fit is at least this on the links robots use; bigger runs go one by one. */
-const LARGEST_SEGMENT = 1400;
-const LARGEST_SUPER_DATAGRAM = 65000;
-/** Errors of earlier datagrams may come faster than they are told, but hardly so many. */
-const PENDING_ERRORS = 2;
-
-/**
- * Collects datagrams for one peer and sends them with as few calls as the kernel allows: one send for one, one
- * UDP_SEGMENT send for a run of equal sizes (Linux 4.18), else sendmmsg(2).
- */
-export class DatagramSender {
-  readonly capacity: number;
-  count = 0;
-  /** Bytes collected. */
-  bytes = 0;
-  readonly #vectors: Memory;
-  readonly #headers: Memory;
-  readonly #segmented = new Memory(layout.msghdr.size);
-  readonly #segmentControl = new Memory(SEGMENT_SPACE);
-  /** Whether runs may be segmented by the kernel. The caller knows which paths have refused it. */
-  maySegment = true;
-  /** What became of the last send as a run: none, if it was not sent so; refused, if it went one by one then. */
-  segments: 'none' | 'sent' | 'refused' = 'none';
-  /** So many more errors may be those of earlier datagrams. */
-  #pendingErrors = 0;
-  #segmentSize = 0;
-  #uniform = true;
-
-  constructor(capacity: number) {
-    this.capacity = capacity;
-    this.#vectors = new Memory(capacity * layout.iovec.size);
-    this.#headers = new Memory(capacity * layout.mmsghdr.size);
-    for (let i = 0; i < capacity; i++) {
-      const header = i * HEADER_WORDS;
-      const { words } = this.#headers;
-      storePointer(words, header + layout.msghdr.iov / 4, this.#vectors.address + i * layout.iovec.size);
-      words[header + layout.msghdr.iovLength / 4] = 1;
-    }
-    storePointer(this.#segmented.words, layout.msghdr.iov / 4, this.#vectors.address);
-    putControlHeader(this.#segmentControl.words, 0, 2, IPPROTO_UDP, UDP_SEGMENT);
-  }
-
-  clear(): void {
-    this.count = 0;
-    this.bytes = 0;
-    this.segments = 'none';
-    this.#uniform = true;
-  }
-
-  push(address: number, length: number): void {
-    const vector = this.count * IOVEC_WORDS;
-    storePointer(this.#vectors.words, vector, address);
-    this.#vectors.words[vector + IOVEC_LENGTH_WORD] = length;
-    if (this.count === 0) this.#segmentSize = length;
-    else if (!this.#fitsRun(length)) this.#uniform = false;
-    this.count++;
-    this.bytes += length;
-  }
-
-  /** All segments have one size; only the last may be shorter, but not empty: nothing would be left to see of it. */
-  #fitsRun(length: number): boolean {
-    return length > 0 && length <= this.#segmentSize && this.bytes === this.count * this.#segmentSize;
-  }
-
-  #canSegment(): boolean {
-    return (
-      this.maySegment &&
-      this.#uniform &&
-      this.count > 1 &&
-      this.#segmentSize <= LARGEST_SEGMENT &&
-      this.bytes <= LARGEST_SUPER_DATAGRAM
-    );
-  }
-
-  /**
-   * Sends what was collected on a connected socket. The error of an earlier datagram, which the kernel hands to the next call
-   * instead of doing it, costs nothing here; `keepErrors` has it still.
-   * @returns how many datagrams the kernel took; fewer than `count` leaves the reason in `errno`
-   */
-  sendConnected(fd: number): number {
-    this.#pendingErrors = PENDING_ERRORS;
-    if (this.count === 1) return this.#sendOne(fd);
-    if (this.#canSegment()) {
-      this.#segmentControl.view.setUint16(layout.cmsghdr.data, this.#segmentSize, true);
-      const sent = this.#sendSegmented(fd, 0, 0, this.#segmentControl.address, SEGMENT_SPACE);
-      if (sent >= 0) return sent;
-    }
-    for (let i = 0; i < this.count; i++) this.#address(i * HEADER_WORDS, 0, 0, 0, 0);
-    return this.#sendEach(fd);
-  }
-
-  #sendOne(fd: number): number {
-    const { words } = this.#vectors;
-    const low = words[0] >>> 0;
-    const address = layout.pointer === 8 ? low + words[1] * 2 ** 32 : low;
-    while (libc.send(fd, address, words[IOVEC_LENGTH_WORD], FLAGS) < 0) if (!this.#mayBePending()) return 0;
-    return 1;
-  }
-
-  /** Whether the last call may have failed for an earlier datagram, and is worth another try. */
-  #mayBePending(): boolean {
-    return this.#pendingErrors-- > 0 && errno() !== EAGAIN;
-  }
-
-  /**
-   * Sends what was collected to one client from an unconnected socket.
-   * @param name address of the client's sockaddr
-   * @param control memory with a block of writeReplyControl at byte `controlOffset`
-   * @returns as sendConnected
-   */
-  sendTo(
-    fd: number,
-    name: number,
-    nameLength: number,
-    control: Memory,
-    controlOffset: number,
-    isV6: boolean,
-  ): number {
-    this.#pendingErrors = 0;
-    const infoSpace = isV6 ? PACKET_INFO_SPACE.v6 : PACKET_INFO_SPACE.v4;
-    const controlAddress = control.address + controlOffset;
-    if (this.#canSegment()) {
-      control.view.setUint16(controlOffset + infoSpace + layout.cmsghdr.data, this.#segmentSize, true);
-      const sent = this.#sendSegmented(fd, name, nameLength, controlAddress, infoSpace + SEGMENT_SPACE);
-      if (sent >= 0) return sent;
-    }
-    for (let i = 0; i < this.count; i++) {
-      this.#address(i * HEADER_WORDS, name, nameLength, controlAddress, infoSpace);
-    }
-    if (this.count === 1) return libc.sendmsg(fd, this.#headers.address, FLAGS) < 0 ? 0 : 1;
-    return this.#sendEach(fd);
-  }
-
-  #address(header: number, name: number, nameLength: number, control: number, controlLength: number): void {
-    putAddress(this.#headers.words, header, name, nameLength, control, controlLength);
-  }
-
-  /** @returns count, 0 with `errno`, or -1 when segmentation is not to be had and the datagrams must go one by one */
-  #sendSegmented(
-    fd: number,
-    name: number,
-    nameLength: number,
-    control: number,
-    controlLength: number,
-  ): number {
-    const { words } = this.#segmented;
-    words[layout.msghdr.iovLength / 4] = this.count;
-    putAddress(words, 0, name, nameLength, control, controlLength);
-    if (libc.sendmsg(fd, this.#segmented.address, FLAGS) >= 0) {
-      this.segments = 'sent';
-      return this.count;
-    }
-    const code = errno();
-    // EMSGSIZE or EINVAL, by the kernel's age: larger than the path's MTU, or unknown (before 4.18). EIO: a device that cannot checksum.
-    if (code !== EMSGSIZE && code !== EINVAL && code !== EIO) return this.#mayBePending() ? -1 : 0;
-    this.segments = 'refused';
-    return -1;
-  }
-
-  #sendEach(fd: number): number {
-    let sent = 0;
-    while (sent < this.count) {
-      const address = this.#headers.address + sent * layout.mmsghdr.size;
-      const taken = libc.sendmmsg(fd, address, this.count - sent, FLAGS);
-      if (taken > 0) sent += taken;
-      else if (!this.#mayBePending()) break;
-    }
-    return sent;
-  }
-}
-
-function putAddress(
-  words: Int32Array,
-  header: number,
-  name: number,
-  nameLength: number,
-  control: number,
-  controlLength: number,
-): void {
-  storePointer(words, header + layout.msghdr.name / 4, name);
-  words[header + NAME_LENGTH_WORD] = nameLength;
-  storePointer(words, header + layout.msghdr.control / 4, control);
-  words[header + CONTROL_LENGTH_WORD] = controlLength;
 }

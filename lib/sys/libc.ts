@@ -37,6 +37,9 @@ export const listen = bind<[fd: Fd, backlog: number]>('int listen(int, int)');
 export const connect = bind<[fd: Fd, address: Address, length: number]>(
   'int connect(int, uintptr_t, uint32_t)',
 );
+export const accept = bind<[fd: Fd, address: Address, length: Address]>(
+  'int accept(int, uintptr_t, uintptr_t)',
+);
 export const accept4 = bind<[fd: Fd, address: Address, length: Address, flags: number]>(
   'int accept4(int, uintptr_t, uintptr_t, int)',
 );

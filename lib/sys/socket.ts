@@ -1,6 +1,9 @@
 import {
   AF_INET,
   AF_INET6,
+  F_SETFD,
+  F_SETFL,
+  FD_CLOEXEC,
   IP_FREEBIND,
   IP_MULTICAST_TTL,
   IP_PKTINFO,
@@ -9,7 +12,6 @@ import {
   IPPROTO_IP,
   IPPROTO_IPV6,
   IPPROTO_TCP,
-  IPV6_FREEBIND,
   IPV6_MULTICAST_HOPS,
   IPV6_RECVHOPLIMIT,
   IPV6_RECVPKTINFO,
@@ -36,7 +38,7 @@ import {
   TCP_KEEPINTVL,
   TCP_NODELAY,
 } from './constants.js';
-import { checked } from './errno.js';
+import { checked, ENOSYS, errno } from './errno.js';
 import * as libc from './libc.js';
 import { Memory } from './memory.js';
 import { ownPort } from './portowner.js';
@@ -107,7 +109,17 @@ export function connect(fd: number, to: SocketAddress): number {
 /** Accepts a non-blocking connection and puts the peer into `peer`. @returns the descriptor, or -1 with `errno` */
 export function accept(listener: number, peer: SocketAddress): number {
   lengthCell.words[0] = SOCKADDR_SIZE;
-  return libc.accept4(listener, peer.memory.address, lengthCell.address, OPEN_FLAGS);
+  const fd = libc.accept4(listener, peer.memory.address, lengthCell.address, OPEN_FLAGS);
+  return fd < 0 && errno() === ENOSYS ? acceptPlain(listener, peer) : fd;
+}
+
+/** For a kernel without accept4, or a seccomp filter that does not know it. */
+function acceptPlain(listener: number, peer: SocketAddress): number {
+  const fd = libc.accept(listener, peer.memory.address, lengthCell.address);
+  if (fd < 0) return fd;
+  libc.fcntl(fd, F_SETFL, SOCK_NONBLOCK);
+  libc.fcntl(fd, F_SETFD, FD_CLOEXEC);
+  return fd;
 }
 
 /**
@@ -186,6 +198,7 @@ export function localAddress(fd: number): SocketAddress {
   const local = new SocketAddress();
   lengthCell.words[0] = SOCKADDR_SIZE;
   checked('getsockname', libc.getsockname(fd, local.memory.address, lengthCell.address));
+  local.length = lengthCell.words[0];
   return local;
 }
 
@@ -239,7 +252,8 @@ function openBound(
     if (sharing !== 'nobody') requireOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (sharing === 'program') ownPort(fd);
     if (local.family === AF_INET6) requireOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-    if (freeBind) setFreeBind(fd, local.family);
+    // For IPv6 too: its own option is there from Linux 4.15 only, and sets the same bit of the socket.
+    if (freeBind) requireOption(fd, IPPROTO_IP, IP_FREEBIND, 1);
     prepare(fd, local.family);
     checked('bind', libc.bindSocket(fd, local.memory.address, local.length));
     return fd;
@@ -247,11 +261,6 @@ function openBound(
     libc.close(fd);
     throw error;
   }
-}
-
-function setFreeBind(fd: number, family: number): void {
-  if (family === AF_INET) requireOption(fd, IPPROTO_IP, IP_FREEBIND, 1);
-  else requireOption(fd, IPPROTO_IPV6, IPV6_FREEBIND, 1);
 }
 
 /** Lets a bound TCP socket accept. The kernel caps the backlog at net.core.somaxconn. @throws SysError */

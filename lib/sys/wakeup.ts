@@ -1,5 +1,5 @@
 import { EFD_CLOEXEC, EFD_NONBLOCK } from './constants.js';
-import { checked } from './errno.js';
+import { checked, errno } from './errno.js';
 import * as libc from './libc.js';
 import { Memory } from './memory.js';
 
@@ -24,8 +24,9 @@ export class Wakeup {
     libc.write(this.fd, this.#cell.address, 8);
   }
 
-  clear(): void {
-    libc.read(this.fd, this.#cell.address, 8);
+  /** @returns 0, or the errno where it stays as it is */
+  clear(): number {
+    return libc.read(this.fd, this.#cell.address, 8) < 0 ? errno() : 0;
   }
 
   close(): void {

@@ -1,6 +1,11 @@
+import { spawn } from 'node:child_process';
+import { closeSync } from 'node:fs';
 import t from 'tap';
 import { EventLoop } from '../../lib/dataplane/loop.js';
+import type { DataplaneEvent } from '../../lib/dataplane/messages.js';
 import { EPOLLIN } from '../../lib/sys/constants.js';
+import { EIO } from '../../lib/sys/errno.js';
+import { Pipe } from '../../lib/sys/pipe.js';
 import { Wakeup } from '../../lib/sys/wakeup.js';
 
 /** More than two waits bring. */
@@ -16,9 +21,9 @@ for (const isLasting of [false, true]) {
       for (const wakeup of wakeups) {
         const onReady = (fd: number) => {
           heard.add(fd);
-          if (!isLasting) wakeup.clear();
+          return isLasting ? 0 : wakeup.clear();
         };
-        loop.watch(wakeup.fd, EPOLLIN, { onReady });
+        loop.watch(wakeup.fd, EPOLLIN, { owner: '', onReady });
         wakeup.signal();
       }
       let heardBefore = 0;
@@ -41,9 +46,10 @@ t.test('what happened while the thread was held up comes before the timer that i
   const wakeup = Wakeup.open();
   const order: string[] = [];
   loop.watch(wakeup.fd, EPOLLIN, {
+    owner: '',
     onReady() {
-      wakeup.clear();
       order.push('event');
+      return wakeup.clear();
     },
   });
   const started = loop.now;
@@ -71,8 +77,8 @@ t.test('what happened while the thread was held up comes before the timer that i
 t.test('descriptors that are forgotten do not keep timers waiting', async (t) => {
   const loop = new EventLoop();
   const [staying, leaving] = [Wakeup.open(), Wakeup.open()];
-  loop.watch(staying.fd, EPOLLIN, { onReady: () => staying.clear() });
-  loop.watch(leaving.fd, EPOLLIN, { onReady: () => t.fail('it was forgotten') });
+  loop.watch(staying.fd, EPOLLIN, { owner: '', onReady: () => staying.clear() });
+  loop.watch(leaving.fd, EPOLLIN, { owner: '', onReady: () => Number(t.fail('it was forgotten')) });
   leaving.signal();
   loop.unwatch(leaving.fd);
   loop.unwatch(leaving.fd);
@@ -80,4 +86,76 @@ t.test('descriptors that are forgotten do not keep timers waiting', async (t) =>
   loop.run();
   t.pass();
   for (const wakeup of [staying, leaving]) wakeup.close();
+});
+
+t.test('whatever error a ready descriptor gives for ever, the loop is not busy with it', async (t) => {
+  const events: DataplaneEvent[] = [];
+  const loop = new EventLoop((event) => events.push(event));
+  const wakeup = Wakeup.open();
+  let tries = 0;
+  let isWell = false;
+  loop.watch(wakeup.fd, EPOLLIN, {
+    owner: 'default/web:http',
+    onReady() {
+      tries++;
+      if (!isWell) return EIO;
+      loop.stop();
+      return wakeup.clear();
+    },
+  });
+  wakeup.signal();
+  const mend = { deadline: loop.now + 550, expire };
+  function expire(): void {
+    mend.deadline = Number.POSITIVE_INFINITY;
+    isWell = true;
+  }
+  loop.addTask(mend);
+  loop.run();
+  t.ok(tries >= 100 && tries <= 107, `${tries} tries: a hundred, and then every 100 ms`);
+  t.match(events[0], { kind: 'stuck', portal: 'default/web:http', reason: 'EIO' });
+  wakeup.close();
+});
+
+t.test('a descriptor that gives something now and then is left as it is', async (t) => {
+  const events: DataplaneEvent[] = [];
+  const loop = new EventLoop((event) => events.push(event));
+  const wakeup = Wakeup.open();
+  let tries = 0;
+  loop.watch(wakeup.fd, EPOLLIN, {
+    owner: '',
+    onReady() {
+      if (++tries === 1000) loop.stop();
+      return tries % 50 === 0 ? 0 : EIO;
+    },
+  });
+  wakeup.signal();
+  loop.run();
+  t.same(events, []);
+  wakeup.close();
+});
+
+t.test('a time to come that epoll cannot hold is not one that has come', async (t) => {
+  const loop = new EventLoop();
+  const pipe = Pipe.open(4096) as Pipe;
+  // Its end is the event that the loop waits for.
+  spawn('sleep', ['0.3'], { stdio: ['ignore', pipe.writeEnd, 'ignore'] });
+  closeSync(pipe.writeEnd);
+  let waits = 0;
+  loop.addTask({
+    get deadline() {
+      waits++;
+      return loop.now + 2 ** 32 + 5;
+    },
+    expire: () => t.fail('it was not due'),
+  });
+  loop.watch(pipe.readEnd, EPOLLIN, {
+    owner: '',
+    onReady() {
+      loop.stop();
+      return 0;
+    },
+  });
+  loop.run();
+  t.ok(waits <= 4, `asked ${waits} times`);
+  closeSync(pipe.readEnd);
 });

@@ -7,7 +7,7 @@ export const VIP = '10.96.0.10';
 export const VIP6 = 'fd00:96::10';
 
 export interface RelayOptions
-  extends Pick<KubePortalOptions, 'flags' | 'descriptorLimit'>,
+  extends Pick<KubePortalOptions, 'flags' | 'env' | 'descriptorLimit'>,
     Pick<ServiceOptions, 'affinity'> {
   readonly tcp?: readonly number[];
   readonly udp?: readonly number[];

@@ -11,15 +11,31 @@ const LATE_VIP = '10.96.0.11';
 /** Calls of each worker that fail. */
 const FAILURES = 12;
 
+/** So often in a row a descriptor may give nothing before it is tried ten times a second only. */
+const FRUITLESS = 100;
+const SLOW_TRIES = 10;
+
 t.setTimeout(0);
 
+/** When calls failed, seconds; null as long as there were fewer. */
+function timesOfFailures({ stderr }: Program, count: number): readonly number[] | null {
+  const times = [...stderr.matchAll(/(\d+\.\d{6}) .*INJECTED/g)].map(([, time]) => Number(time));
+  return times.length < count ? null : times;
+}
+
 /** Lets system calls of the workers fail. The main thread is left out: its own event loop would end the process. */
-async function failCalls(relay: Relay, call: string, error: string): Promise<Program> {
+async function failCalls(
+  relay: Relay,
+  call: string,
+  error: string,
+  when = `1..${FAILURES}`,
+): Promise<Program> {
   const { pid } = relay.kubePortal.program;
   const threads = readdirSync(`/proc/${pid}/task`).filter((thread) => Number(thread) !== pid);
   const strace = relay.lab.node.spawn('strace', [
+    '-ttt',
     `--trace=${call}`,
-    `--inject=${call}:error=${error}:when=1..${FAILURES}`,
+    `--inject=${call}:error=${error}:when=${when}`,
     ...threads.flatMap((thread) => ['--attach', thread]),
   ]);
   for (const thread of threads) await strace.waitForOutput(new RegExp(`${thread} attached`));
@@ -93,4 +109,28 @@ t.test('a listener that epoll does not take at first is served when it does', as
     return answers[0] === 'server:?';
   }, 'UDP is served');
   await strace.stop('SIGINT');
+});
+
+t.test('an error that stays, whatever it is, keeps no worker busy and is told of', async (t) => {
+  const relay = await Relay.forTest(t, { tcp: [PORT], udp: [PORT], flags: ['--workers', '1'] });
+  const { client, server, kubePortal } = relay;
+  await startBackend(server, { tcp: { [PORT]: 'name' }, udp: { [PORT]: 'name' } });
+  const place = { address: VIP, port: PORT };
+  const cases = [
+    ['recvmmsg', 'EIO', () => askUdp(client, { ...place, patienceMs: 2000 })],
+    ['accept4', 'ECONNABORTED', () => askTcp(client, { ...place, send: '?' })],
+  ] as const;
+  for (const [call, error, ask] of cases) {
+    const strace = await failCalls(relay, call, error, '1+');
+    const asked = ask();
+    const line = await kubePortal.waitForLog(({ reason }) => reason === error);
+    t.match(line.msg, /gives nothing but an error.*ten times a second/, `${call} ${error}`);
+    const tries = await strace.waitFor(() => timesOfFailures(strace, FRUITLESS + SLOW_TRIES), 'more tries');
+    const seconds = tries[FRUITLESS + SLOW_TRIES - 1] - tries[FRUITLESS];
+    t.ok(seconds > SLOW_TRIES / 20, `${SLOW_TRIES} tries took ${seconds.toFixed(2)} s`);
+    await strace.stop('SIGINT');
+    await asked;
+    t.match(await askUdp(client, place), [{ answers: ['server:?'] }], 'UDP is served again');
+    t.match(await askTcp(client, { ...place, send: '?' }), [{ text: 'server:?' }], 'TCP is served again');
+  }
 });

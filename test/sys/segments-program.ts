@@ -1,5 +1,5 @@
 /** Sends four datagrams of 1,200 bytes to each address in its arguments, and prints what became of the run. */
-import { DatagramSender } from '../../lib/sys/datagrams.js';
+import { DatagramSender } from '../../lib/sys/datagramsender.js';
 import { checked } from '../../lib/sys/errno.js';
 import { Memory } from '../../lib/sys/memory.js';
 import { SocketAddress } from '../../lib/sys/sockaddr.js';

@@ -32,8 +32,17 @@ export class TcpListener implements Watcher {
     readonly redirectedPort: number | null,
   ) {}
 
-  onReady(): void {
-    for (let i = 0; i < ACCEPTS_PER_EVENT; i++) if (!this.#acceptOne()) return;
+  get owner(): string {
+    return this.portal.key;
+  }
+
+  onReady(): number {
+    for (let i = 0; i < ACCEPTS_PER_EVENT; i++) {
+      const code = this.#acceptOne();
+      // After an error that pauses the listener, epoll has nothing of it any more.
+      if (code !== 0) return i === 0 && PASSING.has(code) ? code : 0;
+    }
+    return 0;
   }
 
   close(): void {
@@ -41,26 +50,26 @@ export class TcpListener implements Watcher {
   }
 
   acceptAll(): void {
-    while (this.#acceptOne());
+    while (this.#acceptOne() === 0);
   }
 
-  /** @returns whether there may be another */
-  #acceptOne(): boolean {
+  /** @returns 0 where there may be another, or why there is none */
+  #acceptOne(): number {
     if (!this.relay.door.mayOpen() || !this.relay.reserve()) {
       this.relay.pause(this, EMFILE);
-      return false;
+      return EMFILE;
     }
     const fd = accept(this.fd, TcpListener.#peer);
     if (fd < 0) {
       const code = errno();
       this.relay.unreserve();
       if (!PASSING.has(code)) this.relay.pause(this, code);
-      return false;
+      return code;
     }
     const portal = this.portal.forClient(TcpListener.#peer.memory.words, 0);
     if (portal === null || this.#isDirect(fd)) this.#refuse(fd);
     else this.#begin(fd, portal);
-    return true;
+    return 0;
   }
 
   #begin(fd: number, portal: PortalState): void {

@@ -18,11 +18,13 @@ const DESCRIPTORS = 2;
 export class PipePool {
   readonly #free: Pipe[] = [];
   #open = 0;
+  #isRefused = false;
 
   constructor(readonly budget: DescriptorBudget) {}
 
-  /** @returns null where descriptors are short; the stream then goes on copying */
+  /** @returns null where descriptors are short, or the kernel does not splice; the stream then goes on copying */
   take(): Pipe | null {
+    if (this.#isRefused) return null;
     const kept = this.#free.pop();
     if (kept !== undefined) return kept;
     if (this.#open >= MOST || this.budget.isHalfUsed || !this.budget.take(DESCRIPTORS)) return null;
@@ -35,6 +37,12 @@ export class PipePool {
   give(pipe: Pipe): void {
     if (pipe.held === 0 && this.#free.length < KEPT) this.#free.push(pipe);
     else this.#close(pipe);
+  }
+
+  /** This kernel does not splice from or to sockets: no pipe is given any more. */
+  refuse(): void {
+    this.#isRefused = true;
+    this.shrink();
   }
 
   /** Closes the pipes that nobody uses. */

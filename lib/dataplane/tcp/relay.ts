@@ -5,7 +5,6 @@ import { nodeFailure } from '../blame.js';
 import type { DescriptorBudget } from '../budget.js';
 import { clientAddress } from '../clientkey.js';
 import { FIELD } from '../counters.js';
-import { LateWatches } from '../latewatches.js';
 import type { EventLoop, Task } from '../loop.js';
 import type { DataplaneEvent } from '../messages.js';
 import type { PortalState } from '../portal.js';
@@ -49,7 +48,6 @@ export class TcpRelay implements Task {
   readonly #waitTimers = new TimerList(WAIT);
   readonly #timerLists = [...this.#connectTimers, this.#keepAliveTimers, this.#waitTimers];
   readonly #paused = new Set<TcpListener>();
-  readonly #lateWatches: LateWatches;
   #unfinished: TcpSession[] = [];
   readonly #sessions = new Set<TcpSession>();
   #resumeAt = 0;
@@ -74,7 +72,6 @@ export class TcpRelay implements Task {
       (client) => report({ kind: 'clientLimited', client: clientAddress(client) }),
     );
     this.resources = new StreamResources(new PipePool(budget));
-    this.#lateWatches = new LateWatches(loop, report);
     loop.addTask(this);
   }
 
@@ -95,7 +92,7 @@ export class TcpRelay implements Task {
   /** Opens a listener's door. @param redirectedPort see WorkerListener */
   listen(fd: number, portal: PortalState, redirectedPort: number | null): TcpListener {
     const listener = new TcpListener(this, fd, portal, redirectedPort);
-    this.#lateWatches.watch(fd, listener, portal.key);
+    this.loop.watchInput(fd, listener);
     return listener;
   }
 
@@ -103,7 +100,7 @@ export class TcpRelay implements Task {
   close(listener: TcpListener): void {
     listener.acceptAll();
     this.#paused.delete(listener);
-    this.#lateWatches.forget(listener.fd);
+    this.loop.forget(listener.fd);
     closeSocket(listener.fd);
   }
 
@@ -237,7 +234,7 @@ export class TcpRelay implements Task {
       if (!this.door.mayOpen() || !this.reserve()) return;
       this.unreserve();
       this.#paused.delete(listener);
-      this.#lateWatches.watch(listener.fd, listener, listener.portal.key);
+      this.loop.watchInput(listener.fd, listener);
     }
   }
 }

@@ -63,13 +63,19 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
     this.#connect(this.portal.balancer.pick(this.origin.key));
   }
 
-  onReady(fd: number, events: number): void {
+  get owner(): string {
+    return this.portal.key;
+  }
+
+  /** Both descriptors are watched edge-triggered, so that nothing is said twice. */
+  onReady(fd: number, events: number): number {
     if (this.#duplex === null) {
       this.#onConnectEvent(events);
-      return;
+      return 0;
     }
     this.#duplex.note(fd, events);
     this.pump();
+    return 0;
   }
 
   /** A connect took too long or is due again, or the session has lived long enough to need keep-alive. */

@@ -1,5 +1,5 @@
 import { MSG_MORE, MSG_NOSIGNAL } from '../../sys/constants.js';
-import { EAGAIN, errno } from '../../sys/errno.js';
+import { EACCES, EAGAIN, EINVAL, ENOSYS, EOPNOTSUPP, EPERM, errno } from '../../sys/errno.js';
 import * as libc from '../../sys/libc.js';
 import { Memory } from '../../sys/memory.js';
 import type { Pipe } from '../../sys/pipe.js';
@@ -11,6 +11,8 @@ const READ_SIZE = 65536;
 const FULL_READS_BEFORE_SPLICE = 2;
 /** Bytes; a splice that brings less ends bulk mode. */
 const SMALL_SPLICE = 16384;
+/** What splice says where the kernel or a policy has none for sockets (splice(2), seccomp(2)); no connection ends with one of these. */
+const REFUSALS: ReadonlySet<number> = new Set([ENOSYS, EINVAL, EOPNOTSUPP, EPERM, EACCES]);
 /** Steps one direction may take before the others get their turn. */
 const STEPS = 16;
 
@@ -164,13 +166,19 @@ export class Stream {
   #splice(pipe: Pipe): boolean {
     const length = pipe.fill(this.source, pipe.capacity);
     if (length <= 0) {
-      const ok = this.#endOrError(length);
+      const isRefused = length < 0 && REFUSALS.has(errno());
+      const ok = isRefused ? this.#copyFromNowOn() : this.#endOrError(length);
       this.resources.pipes.give(pipe);
       return ok;
     }
     if (length < SMALL_SPLICE) this.#fullReads = 0;
     this.#pipe = pipe;
     return this.#drain(pipe);
+  }
+
+  #copyFromNowOn(): boolean {
+    this.resources.pipes.refuse();
+    return this.#copy();
   }
 
   #drain(pipe: Pipe): boolean {

@@ -1,5 +1,5 @@
 import { AF_INET } from '../../sys/constants.js';
-import { DatagramSender } from '../../sys/datagrams.js';
+import { DatagramSender } from '../../sys/datagramsender.js';
 import { ECONNREFUSED, EMSGSIZE } from '../../sys/errno.js';
 import { ErrorQueue } from '../../sys/errorqueue.js';
 import { localAddress } from '../../sys/socket.js';
@@ -29,6 +29,8 @@ export enum Verdict {
  */
 export class Complaints {
   readonly #errors = new ErrorQueue();
+  /** How many errors the socket had that was heard last. */
+  count = 0;
   /** The errno behind the last verdict, for the log. */
   code = 0;
   /** What was too long for the path, as the kernel has learned by now: sent again it fits. */
@@ -39,8 +41,10 @@ export class Complaints {
   /** Reads all that a socket has. @returns the weightiest */
   hear(socket: EndpointSocket): Verdict {
     let worst = Verdict.Nothing;
+    this.count = 0;
     this.tooLong.clear();
     while (this.#errors.read(socket.fd)) {
+      this.count++;
       const verdict = this.#judge(socket);
       if (verdict <= worst) continue;
       worst = verdict;

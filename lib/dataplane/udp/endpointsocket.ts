@@ -24,8 +24,8 @@ export interface SocketOwner {
   readonly localPorts: LocalPorts<EndpointSocket>;
   /** Asked about the holder of a port that is in use; closes it and returns true where the port can be had. */
   giveUp(holder: EndpointSocket): boolean;
-  /** A socket has replies, errors or both. @param events as epoll reported them */
-  onSocketReady(socket: EndpointSocket, events: number): void;
+  /** A socket has replies, errors or both. @param events as epoll reported them @returns 0, or the errno where it has neither */
+  onSocketReady(socket: EndpointSocket, events: number): number;
 }
 
 /** A flow's connected socket towards an endpoint, with the local port that it holds. */
@@ -39,7 +39,7 @@ export class EndpointSocket implements Watcher {
     readonly target: Target,
     readonly port: number,
     readonly ports: EndpointPorts<EndpointSocket>,
-    readonly owner: SocketOwner,
+    readonly relay: SocketOwner,
   ) {
     this.#hops = flow.hops;
   }
@@ -64,8 +64,12 @@ export class EndpointSocket implements Watcher {
     return socket;
   }
 
-  onReady(_fd: number, events: number): void {
-    this.owner.onSocketReady(this, events);
+  get owner(): string {
+    return this.flow.portal.key;
+  }
+
+  onReady(_fd: number, events: number): number {
+    return this.relay.onSocketReady(this, events);
   }
 
   /** Before datagrams are sent: gives them as many hops as the flow has now. Nearly always it has as many as before. */

@@ -1,4 +1,5 @@
-import { CONTROL_WORDS, DatagramRing, type DatagramSender, NAME_WORDS } from '../../sys/datagrams.js';
+import { CONTROL_WORDS, DatagramRing, NAME_WORDS } from '../../sys/datagrams.js';
+import type { DatagramSender } from '../../sys/datagramsender.js';
 import type { UdpFlow } from './flow.js';
 import { type DatagramHead, NONE } from './flowtable.js';
 

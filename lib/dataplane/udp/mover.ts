@@ -1,4 +1,4 @@
-import { DatagramSender } from '../../sys/datagrams.js';
+import { DatagramSender } from '../../sys/datagramsender.js';
 import { EAGAIN, errno, errnoName } from '../../sys/errno.js';
 import { Blame, blameForConnect, nodeFailure } from '../blame.js';
 import { FIELD } from '../counters.js';
@@ -50,17 +50,18 @@ export class FlowMover {
     return flow.heardAt >= flow.target.failedAt || this.#leaveFailed(flow);
   }
 
-  /** Hears the errors that a socket has kept, and does what follows from them. */
-  hear(socket: EndpointSocket): void {
+  /** Hears the errors that a socket has kept, and does what follows from them. @returns whether there were any */
+  hear(socket: EndpointSocket): boolean {
     const { flow } = socket;
     const verdict = this.#complaints.hear(socket);
-    const { code, tooLong } = this.#complaints;
+    const { code, count, tooLong } = this.#complaints;
     if (tooLong.count > 0) tooLong.sendConnected(socket.fd);
-    if (verdict === Verdict.Nothing) return;
+    if (verdict === Verdict.Nothing) return count > 0;
     // Answers from there are a courtesy.
     if (socket === flow.left) this.sockets.closeLeft(flow);
     else if (verdict === Verdict.Suspected && !this.#isConfirmed(flow)) this.#sendAgain(flow);
     else this.refused(flow, code, verdict === Verdict.Unreachable);
+    return true;
   }
 
   /**

@@ -1,5 +1,6 @@
 import { EPOLLERR } from '../../sys/constants.js';
-import { DatagramSender, receivedHopsOf } from '../../sys/datagrams.js';
+import { receivedHopsOf } from '../../sys/datagrams.js';
+import { DatagramSender } from '../../sys/datagramsender.js';
 import { errno } from '../../sys/errno.js';
 import { SOCKADDR_SIZE } from '../../sys/sockaddr.js';
 import { closeSocket } from '../../sys/socket.js';
@@ -8,7 +9,6 @@ import type { DescriptorBudget } from '../budget.js';
 import { clientAddress, clientKey } from '../clientkey.js';
 import { FIELD } from '../counters.js';
 import { hopsOnward } from '../hops.js';
-import { LateWatches } from '../latewatches.js';
 import type { EventLoop, Task, Watcher } from '../loop.js';
 import type { DataplaneEvent } from '../messages.js';
 import type { PortalState } from '../portal.js';
@@ -35,7 +35,6 @@ const PORT_SPARE_AFTER = [1000, 1, 30_000];
 
 /** The UDP portals of one worker: clients' datagrams to endpoints through one connected socket a flow, and back. */
 export class UdpRelay implements Task, SocketOwner {
-  readonly #lateWatches: LateWatches;
   readonly #table: FlowTable;
   readonly #flows: (UdpFlow | null)[];
   readonly #inbox = new Inbox();
@@ -54,7 +53,6 @@ export class UdpRelay implements Task, SocketOwner {
     udpTimeout: number | null,
     readonly report: (event: DataplaneEvent) => void,
   ) {
-    this.#lateWatches = new LateWatches(loop, report);
     this.#table = new FlowTable(maxFlows);
     this.#flows = new Array(maxFlows).fill(null);
     this.#timeouts = udpTimeout === null ? TIMEOUTS : STAGES.map(() => udpTimeout);
@@ -94,14 +92,14 @@ export class UdpRelay implements Task, SocketOwner {
 
   listen(fd: number, portal: PortalState): UdpListener {
     const listener = new UdpListener(this, fd, portal);
-    this.#lateWatches.watch(fd, listener, portal.key);
+    this.loop.watchInput(fd, listener);
     return listener;
   }
 
   /** Closes a listener and the flows that came through it. */
   close(listener: UdpListener): void {
     this.#table.forEachOf(listener.fd, (index) => this.#remove(this.#flowAt(index)));
-    this.#lateWatches.forget(listener.fd);
+    this.loop.forget(listener.fd);
     closeSocket(listener.fd);
   }
 
@@ -139,16 +137,20 @@ export class UdpRelay implements Task, SocketOwner {
     return true;
   }
 
-  /** Takes what a listener has, sorts it by flow, and sends each flow's share in one go. */
-  receive(listener: UdpListener): void {
+  /**
+   * Takes what a listener has, sorts it by flow, and sends each flow's share in one go.
+   * @returns 0, or the errno where it has nothing
+   */
+  receive(listener: UdpListener): number {
     const inbox = this.#inbox;
     for (let batch = 0; batch < BATCHES_PER_EVENT; batch++) {
       const count = inbox.receive(listener.fd);
-      if (count <= 0) return;
+      if (count < 0) return batch === 0 ? errno() : 0;
       for (let slot = inbox.first; slot < inbox.first + count; slot++) this.#file(slot, listener);
       for (const flow of inbox.flows) this.#forward(flow);
-      if (inbox.hasAll) return;
+      if (inbox.hasAll) break;
     }
+    return 0;
   }
 
   #file(slot: number, listener: UdpListener): void {
@@ -206,11 +208,13 @@ export class UdpRelay implements Task, SocketOwner {
   }
 
   /** What an endpoint said before its errors came is heard before them. */
-  onSocketReady(socket: EndpointSocket, events: number): void {
+  onSocketReady(socket: EndpointSocket, events: number): number {
     const { flow } = socket;
     const count = this.#replies.relay(socket, this.loop.now);
+    const code = count < 0 ? errno() : 0;
     if (count > 0 && socket === flow.socket) this.#noteReply(flow);
-    if ((events & EPOLLERR) !== 0) this.#mover.hear(socket);
+    const hasHeard = (events & EPOLLERR) !== 0 && this.#mover.hear(socket);
+    return hasHeard ? 0 : code;
   }
 
   #noteReply(flow: UdpFlow): void {
@@ -281,8 +285,12 @@ export class UdpListener implements Watcher {
     readonly portal: PortalState,
   ) {}
 
-  onReady(): void {
-    this.relay.receive(this);
+  get owner(): string {
+    return this.portal.key;
+  }
+
+  onReady(): number {
+    return this.relay.receive(this);
   }
 
   close(): void {

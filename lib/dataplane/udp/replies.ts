@@ -1,4 +1,5 @@
-import { CONTROL_SIZE, DatagramRing, DatagramSender } from '../../sys/datagrams.js';
+import { CONTROL_SIZE, DatagramRing } from '../../sys/datagrams.js';
+import { DatagramSender } from '../../sys/datagramsender.js';
 import { SOCKADDR_IN_SIZE, SOCKADDR_IN6_SIZE, SOCKADDR_SIZE } from '../../sys/sockaddr.js';
 import { FIELD } from '../counters.js';
 import type { EndpointSocket } from './endpointsocket.js';

@@ -1,0 +1,55 @@
+import { EPOLLIN, MSG_DONTWAIT } from './constants.js';
+import type { DatagramSender } from './datagramsender.js';
+import { Epoll } from './epoll.js';
+import { checked, SysError } from './errno.js';
+import * as libc from './libc.js';
+import { Memory } from './memory.js';
+import { closeSocket, connect, listenDatagram, localAddress } from './socket.js';
+
+const SEGMENT = 64;
+const ITSELF = { address: '127.0.0.1', port: 0, sharing: 'nobody', freeBind: false } as const;
+const BUFFER_SIZE = 65536;
+/** Loopback delivers at once, or when the kernel's own thread has its turn on a busy machine. Milliseconds, and how often. */
+const WAIT = 20;
+const WAITS = 100;
+
+/**
+ * Sends a run to itself and looks what arrives. A kernel before Linux 4.18 does not refuse UDP_SEGMENT but skips it, as it does every
+ * control message of a level that it does not know (ip_cmsg_send), and the run arrives as one datagram.
+ * @param sender one that relies on UDP_SEGMENT
+ * @returns whether a run arrives as the datagrams that it is made of; false also where nothing can be found out
+ */
+export function doSegmentsArrive(sender: DatagramSender): boolean {
+  try {
+    const fd = listenDatagram(ITSELF, BUFFER_SIZE);
+    try {
+      checked('connect', connect(fd, localAddress(fd)));
+      return doArriveAt(fd, sender);
+    } finally {
+      closeSocket(fd);
+    }
+  } catch (error) {
+    if (error instanceof SysError) return false;
+    throw error;
+  }
+}
+
+/** @param fd a socket that is connected to itself */
+function doArriveAt(fd: number, sender: DatagramSender): boolean {
+  const run = new Memory(2 * SEGMENT);
+  sender.push(run.address, SEGMENT);
+  sender.push(run.address + SEGMENT, SEGMENT);
+  sender.sendConnected(fd);
+  return sender.segments === 'sent' && lengthOfNext(fd, run) === SEGMENT;
+}
+
+function lengthOfNext(fd: number, buffer: Memory): number {
+  const epoll = new Epoll(1);
+  try {
+    epoll.add(fd, EPOLLIN, 0);
+    for (let wait = 0; wait < WAITS && epoll.wait(WAIT) === 0; wait++);
+    return libc.recv(fd, buffer.address, buffer.bytes.length, MSG_DONTWAIT);
+  } finally {
+    epoll.close();
+  }
+}
