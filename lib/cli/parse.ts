@@ -12,13 +12,15 @@ export interface PortRange {
 }
 
 const MILLISECONDS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
+/** Some time less than the 2^31 ms that timers of Node and of epoll can hold: what follows a drain is added to its time. */
+const LONGEST_DURATION = 576 * 3_600_000;
 const DURATION = /^(?:\d+(?:\.\d+)?(?:ms|h|m|s))+$/;
 const DURATION_PART = /(\d+(?:\.\d+)?)(ms|h|m|s)/g;
 
 /**
  * Milliseconds of a duration written as Go's time.ParseDuration reads it, the language of kube-proxy's flags.
  *
- * @throws InvalidArgumentError when the text is no positive duration; commander adds the flag and the value.
+ * @throws InvalidArgumentError when the text is no positive duration, or too long for a timer; commander adds the flag and the value.
  */
 export function parseDuration(text: string): number {
   const total = DURATION.test(text)
@@ -27,9 +29,11 @@ export function parseDuration(text: string): number {
         0,
       )
     : 0;
-  if (total <= 0)
-    throw new InvalidArgumentError('Give a duration above zero, such as 250ms, 30s, 1m30s or 2h.');
-  return Math.round(total);
+  const rounded = Math.round(total);
+  if (rounded > 0 && rounded <= LONGEST_DURATION) return rounded;
+  throw new InvalidArgumentError(
+    'Give a duration above zero and not over 576h (24 days), such as 250ms, 30s, 1m30s or 2h.',
+  );
 }
 
 /** As {@link parseDuration}, but `0` and `0s` are accepted. */

@@ -51,6 +51,10 @@ t.test('a wrong command line ends with 2 and says which flag, which value, and w
   const cases: readonly [args: string[], message: RegExp][] = [
     [['run', '--workers', '99'], /--workers <number>' argument '99'.*from 1 to 64/],
     [['run', '--udp-timeout=3'], /--udp-timeout <duration>' argument '3'.*such as 250ms/],
+    [
+      ['run', '--drain-timeout=1000h'],
+      /--drain-timeout <duration>' argument '1000h'.*not over 576h \(24 days\)/,
+    ],
     [['run', '--redirect=ipvs'], /--redirect <mode>' argument 'ipvs'.*auto, iptables, address, none/],
     [['run', '--healthz-bind-address', '::1:1'], /--healthz-bind-address.*'::1:1'.*\[::1\]:10249/],
     [['run', '--no-such-flag'], /unknown option '--no-such-flag'/],
