@@ -23,7 +23,7 @@ import { Readiness } from '../server/readiness.js';
 import { SyncMetrics } from '../server/sync-metrics.js';
 import type { Source } from '../sources/source.js';
 import { forgetStartupCode } from '../sys/startup-code.js';
-import { CLEARING_MS } from './ending.js';
+import { CLEARING_MS, HURRIED_CLEARING_MS } from './ending.js';
 import type { LineOutput } from './line-output.js';
 import type { Log } from './log.js';
 import { nodePortAddresses } from './nodeport-addresses.js';
@@ -31,6 +31,7 @@ import type { BindTarget } from './parse.js';
 import { primaryAddresses } from './primary-addresses.js';
 import { proxyConfiguration } from './proxy-configuration.js';
 import type { RunFlags } from './run-flags.js';
+import type { Orders } from './signals.js';
 import { collectStartupGarbage } from './small-heap.js';
 import { createSource } from './source.js';
 
@@ -44,6 +45,7 @@ export class Daemon {
   readonly #proxy: ServiceProxy;
   readonly #source: Source;
   readonly #commands: Commands;
+  readonly #hurry: Promise<void>;
   readonly #readiness: Readiness;
   readonly #nodeAddresses: NodeAddresses;
   readonly #servers: HttpServer[] = [];
@@ -62,6 +64,7 @@ export class Daemon {
     proxy: ServiceProxy,
     commands: Commands,
     nodeAddresses: NodeAddresses,
+    hurry: Promise<void>,
   ) {
     this.#flags = flags;
     this.#log = log;
@@ -70,6 +73,7 @@ export class Daemon {
     this.#source = source;
     this.#nodeAddresses = nodeAddresses;
     this.#commands = commands;
+    this.#hurry = hurry;
     proxy.on('problem', (problem) => source.warnOwner?.(problem, 'ListenFailed'));
     this.broken = new Promise((_, reject) => proxy.once('failed', reject));
     this.broken.catch((error: unknown) => log.fatal({ err: error }, 'the data plane broke'));
@@ -95,7 +99,7 @@ export class Daemon {
    *
    * @throws Error that says what to do when something that is needed cannot be had; nothing is left behind then.
    */
-  static async start(flags: RunFlags, { logger: log, output }: Log, told = NEVER): Promise<Daemon> {
+  static async start(flags: RunFlags, { logger: log, output }: Log, orders: Orders): Promise<Daemon> {
     const source = await createSource(flags, nodeNameOf(flags), log);
     const nodeAddresses = new NodeAddresses(flags.nodeportAddresses, () =>
       primaryAddresses(flags.bindAddress, source.node ?? null),
@@ -103,14 +107,15 @@ export class Daemon {
     const options = proxyOptions(flags, nodeAddresses, log);
     const commands = new Commands();
     const hurry = () => commands.hurry(flags.drainTimeout + CLEARING_MS);
-    told.then(hurry, hurry);
+    orders.stop.then(hurry, hurry);
+    orders.hurry.then(() => commands.hurry(HURRIED_CLEARING_MS));
     const proxy = await ServiceProxy.start(options, () =>
       createRedirectDriver(flags.redirect, { ...options, run: commands.run }),
     );
-    const daemon = new Daemon(flags, log, output, source, proxy, commands, nodeAddresses);
+    const daemon = new Daemon(flags, log, output, source, proxy, commands, nodeAddresses, orders.hurry);
     try {
       await daemon.#listen();
-      await Promise.race([daemon.#follow(), told]);
+      await Promise.race([daemon.#follow(), orders.stop]);
       return daemon;
     } catch (error) {
       await daemon.stop({ keepRules: flags.keepRules });
@@ -128,7 +133,7 @@ export class Daemon {
     this.#readiness.stop();
     this.#commands.hurry(drainTimeout + CLEARING_MS);
     const source = this.#source.stop();
-    const proxy = this.#proxy.stop({ keepRules, drainTimeoutMs: drainTimeout });
+    const proxy = this.#proxy.stop({ keepRules, drainTimeoutMs: drainTimeout, hurry: this.#hurry });
     const servers = proxy.finally(() =>
       Promise.all([this.#healthChecks, ...this.#servers].map((server) => server.close())),
     );
@@ -235,8 +240,6 @@ function forgetStart(log: Logger): void {
 const FORGET_AFTER = 500;
 
 const NO_OBJECTS: ObjectSet = { services: new Map(), slices: new Map() };
-
-const NEVER = new Promise<void>(() => undefined);
 
 /** As kube-proxy, which compares node names in lower case. */
 function nodeNameOf({ hostnameOverride }: RunFlags): string {

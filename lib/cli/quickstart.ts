@@ -35,15 +35,15 @@ async function quickstart({ namespaced }: QuickstartFlags): Promise<void> {
   }
   const log = await createLog(0);
   log.logger.level = 'warn';
-  const { untilToldToStop } = await import('./signals.js');
-  const told = untilToldToStop(log.logger);
+  const { hearOrders } = await import('./signals.js');
+  const orders = hearOrders(log.logger);
   const backends = await Backends.start();
   try {
     const { Daemon } = await import('./daemon.js');
-    const daemon = await Daemon.start(runFlagsOf(await runArgs(namespaced)), log, told);
+    const daemon = await Daemon.start(runFlagsOf(await runArgs(namespaced)), log, orders);
     try {
       process.stdout.write(introduction(daemon, namespaced));
-      await Promise.race([told, daemon.broken]);
+      await Promise.race([orders.stop, daemon.broken]);
     } finally {
       await daemon.stop();
     }

@@ -7,6 +7,7 @@ import { createLog, type Log } from './log.js';
 import { setOomScore } from './oom-score.js';
 import { primaryAddresses } from './primary-addresses.js';
 import { addRunFlags, type RunFlags, runFlagsOf } from './run-flags.js';
+import type { Orders } from './signals.js';
 import { keepHeapSmall } from './small-heap.js';
 import { UsageError } from './usage-error.js';
 
@@ -21,7 +22,7 @@ export function runCommand(): Command {
 }
 
 const EXAMPLES = `
-Durations are written as 250ms, 30s or 1m30s. Every flag can be given as --flag value or --flag=value.
+Durations are written as 250ms, 30s or 1m30s, and 576h (24 days) is the longest. Every flag can be given as --flag value or --flag=value.
 
 Examples:
   kube-portal run --manifest examples/quickstart.yaml
@@ -78,11 +79,12 @@ async function cleanup({ stateDir }: RunFlags): Promise<void> {
 
 async function serve(flags: RunFlags, log: Log, config: ConfigWatch | null): Promise<void> {
   keepHeapSmall();
-  const { untilToldToStop } = await import('./signals.js');
-  const told = untilToldToStop(log.logger);
+  const { hearOrders } = await import('./signals.js');
+  const orders = hearOrders(log.logger);
   await config?.start();
   try {
-    await serveUntil(config === null ? told : Promise.race([told, config.changed]), flags, log, config);
+    const stop = config === null ? orders.stop : Promise.race([orders.stop, config.changed]);
+    await serveUntil({ ...orders, stop }, flags, log, config);
   } finally {
     config?.stop();
   }
@@ -90,17 +92,17 @@ async function serve(flags: RunFlags, log: Log, config: ConfigWatch | null): Pro
 }
 
 async function serveUntil(
-  ended: Promise<void>,
+  orders: Orders,
   flags: RunFlags,
   log: Log,
   config: ConfigWatch | null,
 ): Promise<void> {
-  const [{ Daemon }, { limitTheEnd }] = await Promise.all([import('./daemon.js'), import('./ending.js')]);
-  const limit = () => limitTheEnd(log.logger, flags.drainTimeout);
-  ended.then(limit, limit);
-  const daemon = await Daemon.start(flags, log, ended);
+  const [{ Daemon }, ending] = await Promise.all([import('./daemon.js'), import('./ending.js')]);
+  const limit = () => ending.limitTheEnd(log.logger, ending.patienceWithTheEnd(flags.drainTimeout));
+  orders.stop.then(limit, limit);
+  const daemon = await Daemon.start(flags, log, orders);
   try {
-    await Promise.race([ended, daemon.broken]);
+    await Promise.race([orders.stop, daemon.broken]);
   } finally {
     limit();
     await daemon.stop({ keepRules: config?.hasChanged || flags.keepRules });

@@ -25,6 +25,12 @@ import { Turns } from './turns.js';
 /** How often, ms, a listener that could not be had is tried again. */
 const RETRY_PERIOD = 5000;
 
+interface StopOptions {
+  readonly keepRules: boolean;
+  readonly drainTimeoutMs: number;
+  readonly hurry?: Promise<void>;
+}
+
 interface ProxyEvents {
   /** Something that a Service asks for cannot be had on this node. */
   problem: [Problem];
@@ -201,15 +207,18 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     }
   }
 
-  /** Leaves nothing behind, or the rules and the port memory if told so. Connections get `drainTimeoutMs` to end. */
-  async stop({ keepRules, drainTimeoutMs }: { keepRules: boolean; drainTimeoutMs: number }): Promise<void> {
+  /**
+   * Leaves nothing behind, or the rules and the port memory if told so. Connections get `drainTimeoutMs` to end, and no more once
+   * `hurry` resolves.
+   */
+  async stop({ keepRules, drainTimeoutMs, hurry }: StopOptions): Promise<void> {
     this.#stopping = true;
     for (const timer of this.#timers) clearInterval(timer);
     await this.#exclusively(async () => {
       // New clients are served meanwhile. Open connections, and the resets that end them, need the redirects: an address
       // takes its connections along, and the kernel stops to track and translate with the last rule that asks for it
       // (nf_ct_netns_put).
-      await this.#dataplane.drain(drainTimeoutMs);
+      await this.#dataplane.drain(drainTimeoutMs, hurry);
       await this.#dataplane.stop();
       this.#eventLog.flush();
       await this.#driverTurns.end();

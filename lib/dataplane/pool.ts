@@ -228,12 +228,16 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
   }
 
   /**
-   * Resolves when no connection is open, or the time, ms, is over. New clients are served meanwhile: whoever takes over may not be
-   * there before this process has ended.
+   * Resolves when no connection is open, the time, ms, is over, or `hurry` has resolved. New clients are served meanwhile: whoever
+   * takes over may not be there before this process has ended.
    */
-  async drain(timeout: number): Promise<void> {
+  async drain(timeout: number, hurry?: Promise<void>): Promise<void> {
     const started = performance.now();
-    const isOver = () => this.#failure !== null || performance.now() - started >= timeout;
+    let isHurried = false;
+    hurry?.then(() => {
+      isHurried = true;
+    });
+    const isOver = () => isHurried || this.#failure !== null || performance.now() - started >= timeout;
     while (!isOver() && this.#hasConnections()) await sleep(DRAIN_LOOK_MS);
   }
 

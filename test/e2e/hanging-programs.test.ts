@@ -81,6 +81,24 @@ t.test('an iptables that hangs', async (t) => {
     t.match(left, { level: 50, reason: /iptables-nft-save did not end/ });
     t.not((await tracesIn(lab.node)).length, 0, 'as it says');
   });
+
+  await t.test('a second signal makes that a matter of seconds', async (t) => {
+    rmSync(switchFile);
+    await kubePortal.startAgain();
+    writeFileSync(switchFile, '');
+    kubePortal.setManifest(serviceWithPods(WEB, [a]));
+    const { program } = kubePortal;
+    process.kill(program.pid, 'SIGTERM');
+    await kubePortal.waitForLog(({ msg }) => /^stopping/.test(msg));
+    process.kill(program.pid, 'SIGTERM');
+    const { stdout } = await program.finish(PATIENCE_MS);
+    t.match(
+      stdout,
+      /did not end within \d s and was killed.*--cleanup|--cleanup.*removes them/,
+      'it says what is left',
+    );
+    t.not((await tracesIn(lab.node)).length, 0, 'as it says');
+  });
 });
 
 t.test('no descriptors for a program', { buffered: true }, async (t) => {

@@ -33,6 +33,9 @@ const DRIVERS = {
   },
 } as const;
 
+/** What ends a program that does not listen for it. */
+const MEANINGLESS = ['SIGHUP', 'SIGUSR1', 'SIGUSR2', 'SIGALRM', 'SIGVTALRM', 'SIGIO', 'SIGXFSZ'] as const;
+
 t.setTimeout(0);
 t.jobs = 2;
 
@@ -51,7 +54,7 @@ for (const [driver, { sample, damage }] of Object.entries(DRIVERS)) {
     const cleanup = (kubePortal: KubePortal) =>
       lab.node.exec(process.execPath, [BIN, 'run', '--cleanup', '--state-dir', kubePortal.stateDirectory]);
 
-    for (const signal of ['SIGTERM', 'SIGINT'] as const) {
+    for (const signal of ['SIGTERM', 'SIGINT', 'SIGQUIT'] as const) {
       await t.test(`${signal} leaves nothing behind`, async (t) => {
         const kubePortal = await start(t);
         await isServed(t, client);
@@ -86,15 +89,44 @@ for (const [driver, { sample, damage }] of Object.entries(DRIVERS)) {
       },
     );
 
-    await t.test('a second signal ends it at once, whatever it waits for', async (t) => {
+    await t.test('other signals change nothing and open no debugger', async (t) => {
+      const kubePortal = await start(t);
+      const { pid } = kubePortal.program;
+      for (const signal of MEANINGLESS) {
+        process.kill(pid, signal);
+        await kubePortal.waitForLog((line) => line.signal === signal);
+      }
+      await isServed(t, client);
+      t.notMatch(await lab.node.must('ss', ['-Hltn']), /:9229 /, 'no debugger');
+      t.equal(await kubePortal.stop(), 0);
+      await isClean(t, lab, kubePortal);
+    });
+
+    await t.test('a second signal waits for no connection, and rules still go', async (t) => {
       const kubePortal = await start(t, { flags: [...options.flags, '--drain-timeout=60m'] });
       const held = HeldConnections.open(client, { address: VIPS[0], port: 7, connections: 1 });
       await held.round();
       process.kill(kubePortal.program.pid, 'SIGTERM');
       await kubePortal.waitForLog(({ msg }) => /^stopping/.test(msg));
-      t.equal(await kubePortal.program.stop('SIGTERM'), 1, 'exit code');
+      t.equal(await kubePortal.program.stop('SIGINT'), 0, 'exit code');
+      t.same(await held.round(), { answered: 0, errors: ['ECONNRESET'] }, 'cut off, and told so');
       await held.close();
-      t.match(await cleanup(kubePortal), { code: 0, stdout: /^removed \d+ / });
+      await isClean(t, lab, kubePortal);
+    });
+
+    await t.test('a third one ends it as it is', async (t) => {
+      const kubePortal = await start(t, { flags: [...options.flags, '--drain-timeout=60m'] });
+      const held = HeldConnections.open(client, { address: VIPS[0], port: 7, connections: 1 });
+      await held.round();
+      const { pid } = kubePortal.program;
+      process.kill(pid, 'SIGTERM');
+      await kubePortal.waitForLog(({ msg }) => /^stopping/.test(msg));
+      // All that come before it is awake again are one signal each.
+      process.kill(pid, 'SIGSTOP');
+      for (const signal of ['SIGINT', 'SIGQUIT'] as const) process.kill(pid, signal);
+      t.equal(await kubePortal.program.stop('SIGCONT'), 1, 'exit code');
+      await held.close();
+      await cleanup(kubePortal);
       await isClean(t, lab, kubePortal);
     });
 
