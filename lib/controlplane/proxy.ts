@@ -183,7 +183,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
 
   /** The {@link status} without the portals. */
   summary(): Omit<ProxyStatus, 'portals'> {
-    const problems = this.#driver.gate?.problems ?? NONE;
+    const problems = [...(this.#driver.problems ?? NONE), ...(this.#driver.gate?.problems ?? NONE)];
     return { driver: this.#driver.name, workers: this.#options.workers, problems };
   }
 

@@ -33,6 +33,8 @@ export interface RedirectDriver {
   readonly capture: 'port' | 'address';
   /** The families whose VIPs cannot be redirected on this node, each with why and what to do. */
   readonly unsupported: ReadonlyMap<Family, string>;
+  /** What this node's kernel cannot do for all redirects, each with the consequence and what to do. */
+  readonly problems?: readonly string[];
   /** Told of the places that portals listen on, where VIPs are addresses of the node: it keeps clients from all others. */
   readonly gate?: PortGate;
   /**

@@ -8,8 +8,8 @@ import {
   CONTAINER_CHAIN,
   type Features,
   GUARD_CHAIN,
-  GUARD_PASS,
-  guardHook,
+  GUARD_TOP,
+  guardHooks,
   guardRule,
   HOST_CHAIN,
   type PortRange,
@@ -186,10 +186,10 @@ export class FamilyRules {
    */
   private guard(): Table {
     if (this.options.features.guard === null) return { chains: new Map(), hooks: new Map() };
-    const guard = [GUARD_PASS, ...this.guarded.entrance()];
+    const guard = [...GUARD_TOP, ...this.guarded.entrance()];
     return {
       chains: this.guarded.chains().with(new Map([[GUARD_CHAIN, guard]])),
-      hooks: new Map([['INPUT', [guardHook(this.options.proxyPortRange)]]]),
+      hooks: new Map([['INPUT', guardHooks(this.options.proxyPortRange)]]),
     };
   }
 

@@ -30,6 +30,7 @@ export class IptablesDriver implements RedirectDriver {
     private readonly options: IptablesOptions,
     private readonly families: ReadonlyMap<Family, FamilyRules>,
     readonly unsupported: ReadonlyMap<Family, string>,
+    readonly problems: readonly string[],
   ) {}
 
   /**
@@ -60,6 +61,7 @@ export class IptablesDriver implements RedirectDriver {
 
   private static async use(backend: Backend, options: IptablesOptions): Promise<IptablesDriver> {
     const families = new Map<Family, FamilyRules>();
+    const problems: string[] = [];
     const staleFlows = new StaleFlows(options.log);
     const prepare = async (family: Family) => {
       const bindAddress = options.bindAddress[family];
@@ -70,6 +72,10 @@ export class IptablesDriver implements RedirectDriver {
         new FamilyRules(backend[family], { family, bindAddress, proxyPortRange, features, staleFlows }),
       );
       options.log.info({ backend: backend.name, family, ...features }, 'iptables redirects work');
+      if (features.guard === null) {
+        problems.push(noGuard(family, proxyPortRange));
+        options.log.warn(problems.at(-1));
+      }
     };
     await prepare('IPv4');
     const unsupported = new Map<Family, string>();
@@ -81,7 +87,7 @@ export class IptablesDriver implements RedirectDriver {
         `ip6tables does not work here (${(error as Error).message}); load the kernel's IPv6 nat module and start again, or use --redirect=address`,
       );
     }
-    return new IptablesDriver(options, families, unsupported);
+    return new IptablesDriver(options, families, unsupported, problems);
   }
 
   async apply(change: RedirectChange, listening?: Promise<void>): Promise<void> {
@@ -118,6 +124,13 @@ export class IptablesDriver implements RedirectDriver {
       for (const rules of this.families.values()) await rules.forget();
     }
   }
+}
+
+function noGuard(family: Family, { first, last }: PortRange): string {
+  return (
+    `the kernel has no filter table or no conntrack match (xt_conntrack) for ${family}: redirected traffic is not let through ` +
+    `a host firewall, and UDP proxy ports answer who comes to them directly; open ports ${first}-${last} in the firewall`
+  );
 }
 
 /** What went wrong on the way: one family's trouble must not keep the other from being served. */

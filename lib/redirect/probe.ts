@@ -4,7 +4,7 @@ import { once } from 'node:events';
 import type { Family } from '../model/portal.js';
 import { ProgramHung } from './command.js';
 import { RedirectError } from './driver.js';
-import { type Features, GUARD_PASS, guardRule, PROBE_CHAIN, targetRule } from './rules.js';
+import { type Features, GUARD_TOP, guardRule, PROBE_CHAIN, targetRule } from './rules.js';
 import type { Xtables } from './xtables.js';
 
 const LOOPBACK = { IPv4: '127.0.0.1', IPv6: '::1' } as const;
@@ -23,7 +23,7 @@ export async function probe(xtables: Xtables, bindAddress: string): Promise<Feat
   const comment = await accepts(xtables, 'nat', ['-m comment --comment "a:b" -j RETURN']);
   await redirectDatagram(xtables, bindAddress);
   for (const guard of ['REJECT', 'DROP'] as const) {
-    const rules = [GUARD_PASS, guardRule(xtables.family, PROBE_PORT, guard)];
+    const rules = [...GUARD_TOP, guardRule(xtables.family, PROBE_PORT, guard)];
     if (await accepts(xtables, 'filter', rules)) return { comment, guard };
   }
   return { comment, guard: null };

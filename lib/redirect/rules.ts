@@ -32,7 +32,7 @@ export function jumpsToOwnChain(rule: string): boolean {
 export interface Features {
   /** xt_comment. */
   readonly comment: boolean;
-  /** How the guard refuses, null where xt_conntrack is missing. */
+  /** How the guard refuses, null where the filter table or xt_conntrack is missing, and with it the guard. */
   readonly guard: 'REJECT' | 'DROP' | null;
 }
 
@@ -64,19 +64,25 @@ function commentText(label: string): string {
   return label.replace(/[^\w/:. -]/g, '_').slice(0, 255);
 }
 
-/** At the guard's top: a redirected datagram, or an answer to one of ours, passes after one check. */
-export const GUARD_PASS = '-m conntrack --ctstate ESTABLISHED,DNAT -j RETURN';
+/**
+ * At the guard's top. What was redirected is let in whatever the rules after ours say: host firewalls (ufw, firewalld) know the VIP
+ * no more, only a proxy port that nobody has opened. Answers to this node's own programs go on to those rules.
+ */
+export const GUARD_TOP = [
+  '-m conntrack --ctstate DNAT -j ACCEPT',
+  '-m conntrack --ctstate ESTABLISHED -j RETURN',
+] as const;
 
 /** Refuses datagrams that were sent to a proxy port itself, not to a VIP. */
 export function guardRule(family: Family, port: number, verdict: 'REJECT' | 'DROP'): string {
-  const match = udpPorts({ first: port, last: port });
+  const match = ports('udp', { first: port, last: port });
   if (verdict === 'DROP') return `${match} -j DROP`;
   return `${match} -j REJECT --reject-with ${family === 'IPv4' ? 'icmp' : 'icmp6'}-port-unreachable`;
 }
 
-/** The jump to the guard, for the range that proxy ports come from. */
-export function guardHook(range: PortRange): string {
-  return `${udpPorts(range)} -j ${GUARD_CHAIN}`;
+/** The jumps to the guard, for the range that proxy ports come from. */
+export function guardHooks(range: PortRange): string[] {
+  return (['udp', 'tcp'] as const).map((protocol) => `${ports(protocol, range)} -j ${GUARD_CHAIN}`);
 }
 
 /** Inclusive. */
@@ -85,6 +91,6 @@ export interface PortRange {
   readonly last: number;
 }
 
-function udpPorts({ first, last }: PortRange): string {
-  return `-p udp -m udp --dport ${first === last ? first : `${first}:${last}`}`;
+function ports(protocol: 'tcp' | 'udp', { first, last }: PortRange): string {
+  return `-p ${protocol} -m ${protocol} --dport ${first === last ? first : `${first}:${last}`}`;
 }

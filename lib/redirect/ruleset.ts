@@ -8,7 +8,7 @@ export interface Table {
   readonly chains: ReadonlyMap<string, readonly string[]>;
   /**
    * Chains of others that lead to ours, with their rules from the top to the last one that does. What we want is
-   * one rule, ours: then nobody takes a packet before us.
+   * ours alone: then nobody takes a packet before us.
    */
   readonly hooks: ReadonlyMap<string, readonly string[]>;
 }
@@ -119,7 +119,7 @@ function tableDifference(actual: Table, wanted: Table): Lines {
     if (sameRules(present, hooks)) continue;
     lines.count++;
     for (const rule of present.filter(jumpsToOwnChain)) lines.unhook.push(`-D ${chain} ${rule}`);
-    for (const rule of hooks) lines.hook.push(`-I ${chain} ${rule}`);
+    for (const rule of hooks.toReversed()) lines.hook.push(`-I ${chain} ${rule}`);
   }
   return lines;
 }

@@ -210,6 +210,12 @@ for (const kind of ['nft', 'legacy'] as const) {
       const driver = await open(only(kind, without(word)));
       await driver.apply({ set: redirects('web', server.port), remove: [] });
       t.notMatch(saved(kind), word);
+      const troubled = word === 'conntrack' ? FAMILIES : [];
+      t.match(
+        driver.problems,
+        troubled.map((family) => new RegExp(`xt_conntrack\\) for ${family}: .*host firewall`)),
+      );
+      t.equal(driver.problems.length, troubled.length);
       t.strictSame(await answers(), ALL_WEB);
       t.equal(await driver.audit(), 0);
       await driver.clear();

@@ -1,0 +1,61 @@
+import t from 'tap';
+import { startBackend } from '../lab/backend.js';
+import { askTcp, askUdp } from '../lab/client.js';
+import { KubePortal } from '../lab/kubeportal.js';
+import { Lab } from '../lab/lab.js';
+import { serviceWithPods } from '../lab/manifest.js';
+
+t.setTimeout(120_000);
+
+const VIPS = ['10.96.0.10', 'fd00:96::10'] as const;
+const SERVICE = {
+  name: 'echo',
+  clusterIPs: VIPS,
+  ports: [
+    { name: 'tcp', protocol: 'TCP', port: 7 },
+    { name: 'udp', protocol: 'UDP', port: 7 },
+  ],
+} as const;
+
+const FIREWALLS = {
+  /** What ufw does with what comes in, in essence. */
+  'denies by its policy': ['-P INPUT DROP'],
+  /** What firewalld on iptables does, and what Red Hat's iptables-services start with. */
+  'refuses by its last rule': ['-A INPUT -j REJECT'],
+} as const;
+
+const ALWAYS_OPEN = [
+  '-A INPUT -i lo -j ACCEPT',
+  '-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT',
+] as const;
+
+for (const [what, denial] of Object.entries(FIREWALLS)) {
+  t.test(`a host firewall that ${what} lets redirected traffic in, and nothing else`, async (t) => {
+    const lab = await Lab.forTest(t, { pods: ['client', 'a'] });
+    const pods = [lab.pod('a')];
+    await startBackend(pods[0]!, { tcp: { 7: 'echo' }, udp: { 7: 'echo' } });
+    await startBackend(lab.node, { udp: { 9: 'echo' } });
+    for (const program of ['iptables', 'ip6tables']) {
+      // Without neighbour discovery there is no IPv6.
+      const neighbours = program === 'ip6tables' ? ['-A INPUT -p ipv6-icmp -j ACCEPT'] : [];
+      for (const rule of [...ALWAYS_OPEN, ...neighbours, ...denial]) {
+        await lab.node.must(program, ['-w', '10', ...rule.split(' ')]);
+      }
+    }
+    const objects = serviceWithPods(SERVICE, pods);
+    const kubePortal = await KubePortal.forTest(t, lab.node, { objects, flags: ['--redirect=iptables'] });
+    for (const client of [lab.pod('client'), lab.node]) {
+      for (const address of VIPS) {
+        t.match(await askTcp(client, { address, port: 7, send: 'x' }), [{ text: 'x' }], `${address} TCP`);
+        t.match(await askUdp(client, { address, port: 7 }), [{ answers: ['?'] }], `${address} UDP`);
+      }
+    }
+    const closed = { address: lab.node.address4, port: 9, patienceMs: 1000 };
+    t.notMatch(
+      await askUdp(lab.pod('client'), closed),
+      [{ answers: ['?'] }],
+      'what the firewall is there for',
+    );
+    t.same((await kubePortal.status()).problems, []);
+  });
+}
