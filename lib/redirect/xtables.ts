@@ -13,6 +13,9 @@ export type BackendName = 'nft' | 'legacy' | 'system';
 /** How long a program may wait for the lock that all legacy iptables programs share. */
 const LOCK_SECONDS = '5';
 
+/** What programs over nf_tables say where the kernel has no netlink for netfilter, or has it and no nf_tables: nothing can be there. */
+const KERNEL_LACKS_IT = /not supported|Could not fetch rule set generation id: Invalid argument/;
+
 /** `iptables-save` and `iptables-restore` of one back end and one family. */
 export class Xtables {
   private readonly program: string;
@@ -59,7 +62,7 @@ export class Xtables {
    */
   async clear(): Promise<number | null> {
     const text = await this.save().catch((error: Error) => {
-      if (/not supported/.test(error.message)) return '';
+      if (KERNEL_LACKS_IT.test(error.message)) return '';
       throw error;
     });
     if (text === null) return null;

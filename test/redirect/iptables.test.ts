@@ -19,6 +19,9 @@ const proxyPortRange = { first: 1024, last: 65535 };
 type Kind = 'nft' | 'legacy';
 const OTHER = { nft: 'legacy', legacy: 'nft' } as const;
 
+/** Flags of strace: netfilter's netlink answers each question as it does where nobody has registered for nf_tables. */
+const NO_NF_TABLES = ['--output=/dev/null', '--trace=recvmsg', '--inject=recvmsg:error=EINVAL'];
+
 /** A node that has one back end only. */
 function only(kind: Kind, run: RunCommand = runCommand): RunCommand {
   return async (program, args, input) => (program.includes(OTHER[kind]) ? null : run(program, args, input));
@@ -339,6 +342,23 @@ t.test('without ip6tables IPv6 is not supported and the IPv4 VIPs work', async (
   t.equal(await reach({ protocol: 'TCP', address: VIP.IPv4, port: 80 }), 'web');
   t.equal(await driver.audit(), 0);
   await driver.clear();
+});
+
+t.test('a kernel with nfnetlink but without nf_tables: nothing is there to complain of', async (t) => {
+  const run: RunCommand = (program, args, input) =>
+    program.includes('-nft-')
+      ? runCommand('strace', [...NO_NF_TABLES, program, ...args], input)
+      : runCommand(program, args, input);
+  t.match(await run('iptables-nft-save', []), { code: 4, stderr: /Could not fetch rule set generation id/ });
+  const warnings: string[] = [];
+  const log = pino({ level: 'warn' }, { write: (line: string) => warnings.push(line) });
+  const bindAddress = { IPv4: '0.0.0.0', IPv6: '::' };
+  const driver = await IptablesDriver.open({ log, run, bindAddress, proxyPortRange });
+  await driver.apply({ set: redirects('web', server.port), remove: [] });
+  t.strictSame(await answers(), ALL_WEB);
+  await driver.clear();
+  t.strictSame(await clearAll('/nonexistent', run), []);
+  t.strictSame(warnings, []);
 });
 
 t.test('a rule that loads but redirects nothing is not good enough', async (t) => {
