@@ -43,6 +43,11 @@ export class Field {
     return this.value === undefined || this.value === null;
   }
 
+  /** Absent, or a text with nothing in it: some clients of the API write one for "not set". */
+  get blank(): boolean {
+    return this.absent || (typeof this.value === 'string' && this.value.trim() === '');
+  }
+
   /** The member `name`; members of an absent mapping are absent. */
   at(name: string): Field {
     if (this.absent) return new Field(undefined, this, name);

@@ -10,15 +10,19 @@ import {
 import { type Parsed, parseObject } from './parse.js';
 
 /** The label by which a slice says whose endpoints it holds. */
-const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
+export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
 
 /** When the change happened that led to this version of an object, as its controller notes it. */
 const TRIGGER_TIME_ANNOTATION = 'endpoints.kubernetes.io/last-change-trigger-time';
 
-/** Reads a discovery.k8s.io/v1 EndpointSlice as the API server or a manifest gives it. */
-export function parseEndpointSlice(raw: unknown): Parsed<EndpointSlice> {
+/**
+ * Reads a discovery.k8s.io/v1 EndpointSlice as the API server or a manifest gives it. Null stands for one that is no Service's,
+ * which is legal: others use slices for purposes of their own.
+ */
+export function parseEndpointSlice(raw: unknown): Parsed<EndpointSlice | null> {
   return parseObject('EndpointSlice', raw, (object, meta) => {
     const serviceName = object.at('metadata').at('labels').at(SERVICE_NAME_LABEL);
+    if (serviceName.blank) return null;
     const addressType = object.at('addressType').oneOf('IPv4', 'IPv6', 'FQDN');
     return {
       ...meta,

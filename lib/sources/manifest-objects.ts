@@ -3,7 +3,7 @@ import type { EndpointSlice, Service } from '../model/objects.js';
 import type { Parsed } from '../model/parse.js';
 import { parseEndpoints } from '../model/parse-endpoints.js';
 import { parseService } from '../model/parse-service.js';
-import { parseEndpointSlice } from '../model/parse-slice.js';
+import { parseEndpointSlice, SERVICE_NAME_LABEL } from '../model/parse-slice.js';
 import type { Problem } from '../model/problem.js';
 
 /** One object of a document in the form the model wants. */
@@ -30,12 +30,11 @@ type Result = Finding['result'];
 /** The kinds that are read, by apiVersion and kind. */
 const READERS = new Map<string, (raw: unknown) => Result>([
   ['v1 Service', (raw) => toResult(parseService(raw), (service) => ({ service, slices: NONE }))],
-  [
-    'discovery.k8s.io/v1 EndpointSlice',
-    (raw) => toResult(parseEndpointSlice(raw), (slice) => ({ service: null, slices: [slice] })),
-  ],
+  ['discovery.k8s.io/v1 EndpointSlice', readSlice],
   ['v1 Endpoints', (raw) => toResult(parseEndpoints(raw), (slices) => ({ service: null, slices }))],
 ]);
+
+const SLICE_OF_NO_SERVICE = `discovery.k8s.io/v1 EndpointSlice without the label ${SERVICE_NAME_LABEL}`;
 
 /** Lists, and the kind of items that do not say theirs (the API server leaves it out in typed lists). */
 const LISTS = new Map<string, string | null>([
@@ -74,6 +73,12 @@ function typeOf(raw: unknown): string | null {
   if (typeof raw !== 'object' || raw === null) return null;
   const { apiVersion, kind } = raw as { apiVersion?: unknown; kind?: unknown };
   return typeof apiVersion === 'string' && typeof kind === 'string' ? `${apiVersion} ${kind}` : null;
+}
+
+function readSlice(raw: unknown): Result {
+  const parsed = parseEndpointSlice(raw);
+  if (parsed.ok && parsed.value === null) return { kind: 'ignored', what: SLICE_OF_NO_SERVICE };
+  return toResult(parsed, (slice) => ({ service: null, slices: slice === null ? NONE : [slice] }));
 }
 
 function toResult<T>(parsed: Parsed<T>, convert: (value: T) => Omit<ManifestObject, 'id'>): Result {

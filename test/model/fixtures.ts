@@ -42,7 +42,7 @@ export function service(...raw: Parameters<typeof rawService>): Service {
 }
 
 export function slice(...raw: Parameters<typeof rawSlice>): EndpointSlice {
-  return unwrap(parseEndpointSlice(rawSlice(...raw)));
+  return unwrap(parseEndpointSlice(rawSlice(...raw)))!;
 }
 
 export function objectSet(services: readonly Service[], slices: readonly EndpointSlice[] = []): ObjectSet {

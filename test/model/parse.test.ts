@@ -6,7 +6,7 @@ import { parseNode } from '../../lib/model/parse-node.js';
 import { parseService } from '../../lib/model/parse-service.js';
 import { parseEndpointSlice } from '../../lib/model/parse-slice.js';
 import { describeProblem, freshProblems } from '../../lib/model/problem.js';
-import { rawService, rawSlice, unwrap } from './fixtures.js';
+import { rawService, rawSlice, slice, unwrap } from './fixtures.js';
 
 function complaint(parsed: Parsed<unknown>): string {
   return parsed.ok ? 'accepted' : describeProblem(parsed.problem);
@@ -114,11 +114,11 @@ t.test('a refused Service is named with the field and the reason', async (t) => 
 t.test('a refused EndpointSlice is named with the field and the reason', async (t) => {
   const one = [{ addresses: ['10.1.0.1'] }];
   const table: [unknown, string][] = [
-    [rawSlice(one, {}, { name: null }), 'EndpointSlice without a name: metadata.name: missing'],
     [
-      rawSlice(one, {}, { labels: {} }),
-      'EndpointSlice default/web-1: metadata.labels["kubernetes.io/service-name"]: missing',
+      rawSlice(one, {}, { labels: { 'kubernetes.io/service-name': 'a b' } }),
+      `EndpointSlice default/web-1: metadata.labels["kubernetes.io/service-name"]: "a b" is not a DNS label (lower-case letters, digits and '-', at most 63)`,
     ],
+    [rawSlice(one, {}, { name: null }), 'EndpointSlice without a name: metadata.name: missing'],
     [
       rawSlice(one, { addressType: null }),
       'EndpointSlice default/web-1: addressType: missing; one of IPv4, IPv6, FQDN',
@@ -194,6 +194,12 @@ t.test('what the API server prints for an ordinary dual-stack Service', async (t
   });
 });
 
+t.test('a slice without a Service is none of ours, and no problem', async (t) => {
+  for (const labels of [null, {}, { app: 'x' }, { 'kubernetes.io/service-name': '' }]) {
+    t.equal(unwrap(parseEndpointSlice(rawSlice([{ addresses: ['nonsense'] }], {}, { labels }))), null);
+  }
+});
+
 t.test('null stands for absent, as kubectl prints it', async (t) => {
   const raw = rawService(
     { externalIPs: null, sessionAffinity: null, type: null },
@@ -201,7 +207,7 @@ t.test('null stands for absent, as kubectl prints it', async (t) => {
     { status: null },
   );
   t.equal(complaint(parseService(raw)), 'accepted');
-  t.same(unwrap(parseEndpointSlice(rawSlice([], { ports: null, endpoints: null }))).endpoints, []);
+  t.same(slice([], { ports: null, endpoints: null }).endpoints, []);
   t.same(unwrap(parseEndpoints({ metadata: { name: 'web' }, subsets: null })), []);
 });
 
@@ -212,7 +218,7 @@ t.test('endpoint conditions that are not given mean ready, serving and not termi
     { addresses: ['10.1.0.4'], targetRef: { kind: 'Pod', namespace: 'shop', name: 'web-4' } },
   ]);
   const place = { nodeName: null, hints: null };
-  t.same(unwrap(parseEndpointSlice(raw)).endpoints, [
+  t.same(unwrap(parseEndpointSlice(raw))!.endpoints, [
     { address: '10.1.0.1', ready: true, serving: true, terminating: false, target: null, ...place },
     { address: '10.1.0.2', ready: false, serving: true, terminating: true, target: null, ...place },
     { address: '10.1.0.4', ready: true, serving: true, terminating: false, target: 'shop/web-4', ...place },
@@ -309,7 +315,7 @@ t.test('where an endpoint is and who should use it', async (t) => {
     },
     { addresses: ['10.1.0.2'], hints: {} },
   ]);
-  t.match(unwrap(parseEndpointSlice(raw)).endpoints, [
+  t.match(unwrap(parseEndpointSlice(raw))!.endpoints, [
     { nodeName: 'node-1', hints: { zones: ['a', 'b'], nodes: ['node-1'] } },
     { nodeName: null, hints: null },
   ]);
@@ -317,14 +323,10 @@ t.test('where an endpoint is and who should use it', async (t) => {
 
 t.test('the time of the change behind a slice is kept, nonsense is not', async (t) => {
   const annotated = (time: string) =>
-    unwrap(
-      parseEndpointSlice(
-        rawSlice([], {}, { annotations: { 'endpoints.kubernetes.io/last-change-trigger-time': time } }),
-      ),
-    ).triggeredMs;
+    slice([], {}, { annotations: { 'endpoints.kubernetes.io/last-change-trigger-time': time } }).triggeredMs;
   t.equal(annotated('2026-01-02T03:04:05Z'), Date.UTC(2026, 0, 2, 3, 4, 5));
   t.equal(annotated('lately'), null);
-  t.equal(unwrap(parseEndpointSlice(rawSlice([]))).triggeredMs, null);
+  t.equal(slice([]).triggeredMs, null);
 });
 
 t.test('source ranges and policies of a Service', async (t) => {

@@ -107,6 +107,7 @@ items:
   subsets:
   - addresses: [{ip: 10.1.0.2}]
     ports: [{port: 8080}]
+- {apiVersion: discovery.k8s.io/v1, kind: EndpointSlice, metadata: {name: mine}, addressType: IPv4, endpoints: []}
 - {apiVersion: apps/v1, kind: Deployment, metadata: {name: a}}
 - {apiVersion: serving.knative.dev/v1, kind: Service, metadata: {name: other}}
 `,
@@ -122,7 +123,13 @@ items:
   const ignored = harness.lines.filter(({ kinds }) => kinds);
   t.same(
     ignored.map(({ kinds }) => kinds),
-    [['apps/v1 Deployment', 'serving.knative.dev/v1 Service']],
+    [
+      [
+        'discovery.k8s.io/v1 EndpointSlice without the label kubernetes.io/service-name',
+        'apps/v1 Deployment',
+        'serving.knative.dev/v1 Service',
+      ],
+    ],
   );
 });
 

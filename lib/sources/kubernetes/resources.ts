@@ -1,3 +1,4 @@
+import { NONE } from '../../model/compact.js';
 import type { NodeState } from '../../model/node.js';
 import type { EndpointSlice, Service } from '../../model/objects.js';
 import type { Parsed } from '../../model/parse.js';
@@ -48,10 +49,12 @@ export function nodeResource(nodeName: string): readonly Resource<NodeState>[] {
   return [{ name: 'nodes', path: '/api/v1/nodes', selector, parse: single(parseNode) }];
 }
 
-function single<T>(parse: (raw: unknown) => Parsed<T>): (raw: unknown) => Parsed<readonly T[]> {
+/** What is null has no meaning here. */
+function single<T>(parse: (raw: unknown) => Parsed<T | null>): (raw: unknown) => Parsed<readonly T[]> {
   return (raw) => {
     const parsed = parse(raw);
-    return parsed.ok ? { ...parsed, value: [parsed.value] } : parsed;
+    if (!parsed.ok) return parsed;
+    return { ...parsed, value: parsed.value === null ? NONE : [parsed.value] };
   };
 }
 
