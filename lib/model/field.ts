@@ -1,7 +1,8 @@
 import { inspect } from 'node:util';
 import { canonicalAddress, canonicalCidr } from './address.js';
-import { NONE } from './compact.js';
+import { compact, NONE } from './compact.js';
 import { printable } from './printable.js';
+import type { Refusal } from './problem.js';
 
 /** Says which field of an object is wrong and why; never leaves the parse functions. */
 export class FieldError extends Error {
@@ -144,6 +145,24 @@ export class Field {
   fail(message: string): never {
     throw new FieldError(this.path, message);
   }
+}
+
+/** What `read` makes of those fields that are right; each of the others becomes one of `refused`. */
+export function readGood<T>(
+  fields: readonly Field[],
+  refused: Refusal[],
+  read: (field: Field) => T,
+): readonly T[] {
+  const good: T[] = [];
+  for (const field of fields) {
+    try {
+      good.push(read(field));
+    } catch (error) {
+      if (!(error instanceof FieldError)) throw error;
+      refused.push({ field: error.field, message: error.message });
+    }
+  }
+  return compact(good);
 }
 
 function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {

@@ -4,6 +4,7 @@
  */
 
 import type { Family } from './portal.js';
+import type { Refusal } from './problem.js';
 
 export type ServiceType = 'ClusterIP' | 'NodePort' | 'LoadBalancer' | 'ExternalName';
 /** Protocols the API knows; {@link import('./portal.js').Protocol} are those that are proxied. */
@@ -43,6 +44,8 @@ export interface Service extends ObjectMeta {
   readonly loadBalancerSourceRanges: readonly string[];
   /** Where load balancers ask whether this node has endpoints; null where nobody does. */
   readonly healthCheckNodePort: number | null;
+  /** Single addresses and ranges that cannot be used; the Service is served without them. */
+  readonly refused: readonly Refusal[];
 }
 
 export interface ServicePort {

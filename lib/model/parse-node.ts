@@ -1,4 +1,4 @@
-import { isIP } from 'node:net';
+import { canonicalAddress, familyOf } from './address.js';
 import type { Field } from './field.js';
 import type { NodeState } from './node.js';
 import { type Parsed, parseObject } from './parse.js';
@@ -32,17 +32,16 @@ function readAddresses(status: Field): string[] {
   const ofType = (type: string) =>
     listed
       .filter((field) => field.at('type').string() === type)
-      .map((field) => field.at('address').string())
-      .filter((address) => isIP(address) !== 0);
+      .flatMap((field) => canonicalAddress(field.at('address').string()) ?? []);
   const all = [...ofType('InternalIP'), ...ofType('ExternalIP')];
-  return all.filter((address, i) => all.findIndex((other) => isIP(other) === isIP(address)) === i);
+  return all.filter((address, i) => all.findIndex((other) => familyOf(other) === familyOf(address)) === i);
 }
 
 /** `podCIDR` stands in where `podCIDRs` is missing; allocators other than the cluster's own leave both out. */
 function readPodCidrs(spec: Field): string[] {
   const both = spec.at('podCIDRs').items();
   const fields = both.length > 0 ? both : [spec.at('podCIDR')];
-  return fields.filter((field) => !field.absent && field.string() !== '').map((field) => field.cidr());
+  return fields.filter((field) => !field.blank).map((field) => field.cidr());
 }
 
 function hasDeletionTaint(spec: Field): boolean {

@@ -1,8 +1,9 @@
 import { compact, NONE } from './compact.js';
-import type { Field } from './field.js';
+import { type Field, readGood } from './field.js';
 import type { Service, ServicePort, ServiceType, TrafficPolicy } from './objects.js';
 import { type Parsed, parseObject } from './parse.js';
 import type { Family } from './portal.js';
+import type { Refusal } from './problem.js';
 
 /** Default of `sessionAffinityConfig.clientIP.timeoutSeconds` in the API. */
 const DEFAULT_AFFINITY_SECONDS = 10800;
@@ -19,14 +20,15 @@ export function parseService(raw: unknown): Parsed<Service> {
     const allocated = clusterIPFields(spec);
     const headless = allocated.some((field) => field.string() === 'None');
     const withoutPorts = headless || type === 'ExternalName';
+    const refused: Refusal[] = [];
     return {
       ...meta,
       type,
       headless,
       clusterIPs: headless ? NONE : compact(allocated.map((field) => field.address())),
       ipFamilies: readFamilies(spec.at('ipFamilies')),
-      externalIPs: spec.at('externalIPs').each((field) => field.address()),
-      ingressIPs: readIngressIPs(object.at('status').at('loadBalancer').at('ingress')),
+      externalIPs: readAddresses(spec.at('externalIPs').items(), refused),
+      ingressIPs: readIngressIPs(object.at('status').at('loadBalancer').at('ingress'), refused),
       ports: readPorts(spec.at('ports'), withoutPorts),
       affinityTimeoutSeconds: readAffinity(spec),
       publishNotReadyAddresses: spec
@@ -34,8 +36,9 @@ export function parseService(raw: unknown): Parsed<Service> {
         .optional((field) => field.boolean(), false),
       internalTrafficPolicy: readPolicy(spec.at('internalTrafficPolicy')),
       externalTrafficPolicy: readPolicy(spec.at('externalTrafficPolicy')),
-      loadBalancerSourceRanges: readSourceRanges(spec, type),
+      loadBalancerSourceRanges: readSourceRanges(spec, type, refused),
       healthCheckNodePort: spec.at('healthCheckNodePort').optional(readOptionalPort, null),
+      refused: compact(refused),
     };
   });
 }
@@ -46,10 +49,18 @@ function readPolicy(policy: Field): TrafficPolicy {
   return policy.optional(read, 'Cluster');
 }
 
-/** The API lets only load balancers have them; what another type has kept means nothing. */
-function readSourceRanges(spec: Field, type: ServiceType): readonly string[] {
+/** Ranges that no client is in. */
+const NOBODY = ['0.0.0.0/32', '::/128'];
+
+/**
+ * The API lets only load balancers have them; what another type has kept means nothing. Where all are refused, nobody is let in
+ * instead of everybody.
+ */
+function readSourceRanges(spec: Field, type: ServiceType, refused: Refusal[]): readonly string[] {
   if (type !== 'LoadBalancer') return NONE;
-  return spec.at('loadBalancerSourceRanges').each((field) => field.cidr());
+  const fields = spec.at('loadBalancerSourceRanges').items();
+  const ranges = readGood(fields, refused, (field) => field.cidr());
+  return fields.length > 0 && ranges.length === 0 ? NOBODY : ranges;
 }
 
 /** 0 stands for "none" in the API. */
@@ -60,21 +71,28 @@ function readOptionalPort(field: Field): number | null {
 function clusterIPFields(spec: Field): readonly Field[] {
   const both = spec.at('clusterIPs').items();
   const fields = both.length > 0 ? both : [spec.at('clusterIP')];
-  return fields.filter((field) => !field.absent && field.string() !== '');
+  return fields.filter((field) => !field.blank);
+}
+
+/** The API server does not check them in every version: one that is no address must not cost the others. */
+function readAddresses(fields: readonly Field[], refused: Refusal[]): readonly string[] {
+  return readGood(
+    fields.filter((field) => !field.blank),
+    refused,
+    (field) => field.address(),
+  );
 }
 
 function readFamilies(families: Field): readonly Family[] {
   return families.each((field) => field.oneOf('IPv4', 'IPv6'));
 }
 
-function readIngressIPs(ingress: Field): readonly string[] {
-  const ips = ingress
-    .items()
-    .filter((item) => item.at('ipMode').optional((field) => field.oneOf('VIP', 'Proxy'), 'VIP') === 'VIP')
-    .map((item) => item.at('ip'))
-    .filter((ip) => !ip.absent && ip.string() !== '')
-    .map((ip) => ip.address());
-  return compact(ips);
+function readIngressIPs(ingress: Field, refused: Refusal[]): readonly string[] {
+  const fields = readGood(ingress.items(), refused, (item) => {
+    const mode = item.at('ipMode').optional((field) => field.oneOf('VIP', 'Proxy'), 'VIP');
+    return mode === 'VIP' ? [item.at('ip')] : [];
+  });
+  return readAddresses(fields.flat(), refused);
 }
 
 function readAffinity(spec: Field): number | null {

@@ -2,7 +2,7 @@ import { familyOf } from './address.js';
 import { compact, NONE } from './compact.js';
 import { objectKey, type Service, type ServicePort, type TrafficPolicy } from './objects.js';
 import type { Family, Portal, Protocol, Vip } from './portal.js';
-import type { Problem } from './problem.js';
+import { type Problem, serviceProblem } from './problem.js';
 
 /** The client's side of a portal: everything but its endpoints. */
 export interface Front extends Omit<Portal, 'endpoints' | 'unserved'> {
@@ -33,6 +33,7 @@ export function serviceFronts(service: Service, podCidrs: readonly string[]): Fr
   return {
     fronts: compact(fronts),
     problems: compact([
+      ...service.refused.map(({ field, message }) => serviceProblem(service, field, message)),
       ...sctpProblems(service),
       ...familyProblems(service, families),
       ...unallocatedProblems(service),
@@ -148,7 +149,7 @@ function sctpProblems(service: Service): Problem[] {
     isProxied(port)
       ? []
       : [
-          problem(
+          serviceProblem(
             service,
             `spec.ports[${index}].protocol`,
             `SCTP is not proxied; port ${port.port} is not served`,
@@ -162,7 +163,7 @@ function familyProblems(service: Service, families: readonly Family[]): Problem[
     addresses
       .filter((address) => !families.includes(familyOf(address)))
       .map((address) =>
-        problem(
+        serviceProblem(
           service,
           field,
           `${address} is not served: the Service has no ${familyOf(address)} ClusterIP`,
@@ -182,18 +183,14 @@ function unallocatedProblems(service: Service): Problem[] {
   const nodePorts = hasNodePorts(service) && service.ports.some((port) => port.nodePort !== null);
   if (addresses.length === 0 && !nodePorts) {
     problems.push(
-      problem(service, 'spec.clusterIP', 'missing; nothing allocates one here, so give an address'),
+      serviceProblem(service, 'spec.clusterIP', 'missing; nothing allocates one here, so give an address'),
     );
   }
   for (const [index, port] of service.ports.entries()) {
     if (service.type === 'NodePort' && port.nodePort === null) {
       const field = `spec.ports[${index}].nodePort`;
-      problems.push(problem(service, field, 'missing; nothing allocates one here, so give a port'));
+      problems.push(serviceProblem(service, field, 'missing; nothing allocates one here, so give a port'));
     }
   }
   return problems;
-}
-
-function problem(service: Service, field: string, message: string): Problem {
-  return { object: `Service ${objectKey(service)}`, field, message };
 }

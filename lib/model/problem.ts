@@ -1,3 +1,5 @@
+import { objectKey, type Service } from './objects.js';
+
 /** Something about one object that the user has to know or mend; the other objects are served all the same. */
 export interface Problem {
   /** Kind and `namespace/name`, for example `Service default/web`. */
@@ -6,6 +8,9 @@ export interface Problem {
   readonly field?: string;
   readonly message: string;
 }
+
+/** A value that was left out of an object, and why. */
+export type Refusal = Required<Omit<Problem, 'object'>>;
 
 /** One line for people: `Service default/web: spec.ports[1].port: 70000 is not a port (1-65535)`. */
 export function describeProblem({ object, field, message }: Problem): string {
@@ -20,4 +25,9 @@ export function freshProblems<P extends Problem>(
 ): P[] {
   const known = new Set(before.map(describe));
   return now.filter((problem) => !known.has(describe(problem)));
+}
+
+/** Something about one field of a Service. */
+export function serviceProblem(service: Service, field: string, message: string): Problem {
+  return { object: `Service ${objectKey(service)}`, field, message };
 }

@@ -1,5 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
+import { canonicalAddress } from '../../lib/model/address.js';
 import type { Parsed } from '../../lib/model/parse.js';
 import { parseEndpoints } from '../../lib/model/parse-endpoints.js';
 import { parseNode } from '../../lib/model/parse-node.js';
@@ -73,14 +74,6 @@ t.test('a refused Service is named with the field and the reason', async (t) => 
       'Service default/web: spec.clusterIPs[1]: "fe80::1%eth0" is not the IP address of a host',
     ],
     [
-      rawService({ externalIPs: ['0.0.0.0'] }),
-      'Service default/web: spec.externalIPs[0]: "0.0.0.0" is not the IP address of a host',
-    ],
-    [
-      rawService({}, {}, { status: { loadBalancer: { ingress: [{ ip: '239.0.0.1' }] } } }),
-      'Service default/web: status.loadBalancer.ingress[0].ip: "239.0.0.1" is not the IP address of a host',
-    ],
-    [
       rawService({ type: 'Headless' }),
       'Service default/web: spec.type: "Headless" is not one of ClusterIP, NodePort, LoadBalancer, ExternalName',
     ],
@@ -98,10 +91,6 @@ t.test('a refused Service is named with the field and the reason', async (t) => 
     [
       rawService({ internalTrafficPolicy: 'local' }),
       'Service default/web: spec.internalTrafficPolicy: "local" is not one of Cluster, Local',
-    ],
-    [
-      rawService({ type: 'LoadBalancer', loadBalancerSourceRanges: ['10.0.0.0/33'] }),
-      'Service default/web: spec.loadBalancerSourceRanges[0]: "10.0.0.0/33" is not a range of addresses, such as 10.0.0.0/8',
     ],
     [
       rawService({ healthCheckNodePort: -1 }),
@@ -191,7 +180,80 @@ t.test('what the API server prints for an ordinary dual-stack Service', async (t
     externalTrafficPolicy: 'Cluster',
     loadBalancerSourceRanges: [],
     healthCheckNodePort: null,
+    refused: [],
   });
+});
+
+/** A load balancer's addresses and ranges, and what was said of those that were left out. */
+function addressesOf(spec: Readonly<Record<string, unknown>>, ...ingress: unknown[]) {
+  const raw = rawService({ type: 'LoadBalancer', ...spec }, {}, { status: { loadBalancer: { ingress } } });
+  const { externalIPs, ingressIPs, loadBalancerSourceRanges: ranges, refused } = unwrap(parseService(raw));
+  return { externalIPs, ingressIPs, ranges, refused: refused.map((one) => `${one.field}: ${one.message}`) };
+}
+
+t.test(
+  'an address that cannot be used is left out with field and value, the others are served',
+  async (t) => {
+    const none = { externalIPs: [], ingressIPs: [], ranges: [], refused: [] };
+    const noHost = 'is not the IP address of a host';
+    t.same(addressesOf({ externalIPs: ['', ' ', null, '192.0.2.1'] }, { ip: ' ' }), {
+      ...none,
+      externalIPs: ['192.0.2.1'],
+    });
+    t.same(addressesOf({ externalIPs: ['0.0.0.0', 'fe80::1%eth0', 8, '192.0.2.1'] }), {
+      ...none,
+      externalIPs: ['192.0.2.1'],
+      refused: [
+        `spec.externalIPs[0]: "0.0.0.0" ${noHost}`,
+        `spec.externalIPs[1]: "fe80::1%eth0" ${noHost}`,
+        'spec.externalIPs[2]: 8 is not a string; put it in quotes',
+      ],
+    });
+    const ingress = [
+      { ip: ' 192.0.2.2' },
+      { ip: '239.0.0.1' },
+      { ip: '192.0.2.3', ipMode: 'Any' },
+      { ip: '192.0.2.4' },
+    ];
+    t.same(addressesOf({}, ...ingress), {
+      ...none,
+      ingressIPs: ['192.0.2.4'],
+      refused: [
+        'status.loadBalancer.ingress[2].ipMode: "Any" is not one of VIP, Proxy',
+        `status.loadBalancer.ingress[0].ip: " 192.0.2.2" ${noHost}`,
+        `status.loadBalancer.ingress[1].ip: "239.0.0.1" ${noHost}`,
+      ],
+    });
+  },
+);
+
+t.test('a source range that cannot be used lets nobody in, and never everybody', async (t) => {
+  const ranges = (...loadBalancerSourceRanges: unknown[]) => addressesOf({ loadBalancerSourceRanges });
+  t.match(ranges('10.0.0.0/33', '010.0.0.0/08'), {
+    ranges: ['10.0.0.0/8'],
+    refused: [
+      'spec.loadBalancerSourceRanges[0]: "10.0.0.0/33" is not a range of addresses, such as 10.0.0.0/8',
+    ],
+  });
+  t.same(ranges('10.0.0.0/33').ranges, ['0.0.0.0/32', '::/128']);
+});
+
+t.test('addresses are read as kube-proxy reads them', async (t) => {
+  const table: [string, string | null][] = [
+    ['010.096.000.001', '10.96.0.1'],
+    ['10.96.0.0', '10.96.0.0'],
+    ['10.96.0.0256', null],
+    ['0x0a.1.2.3', null],
+    ['::ffff:192.0.2.1', '192.0.2.1'],
+    ['::FFFF:c000:201', '192.0.2.1'],
+    ['::ffff:192.000.2.01', '192.0.2.1'],
+    ['::ffff:0.0.0.0', null],
+    ['00fd00:0096::00010', 'fd00:96::10'],
+    ['fd00::0', 'fd00::'],
+    ['::', null],
+    ['00.0.0.0', null],
+  ];
+  for (const [text, address] of table) t.equal(canonicalAddress(text), address, text);
 });
 
 t.test('a slice without a Service is none of ours, and no problem', async (t) => {

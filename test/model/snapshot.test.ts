@@ -460,3 +460,12 @@ t.test('a diff applied to before gives after', async (t) => {
   );
   t.pass();
 });
+
+t.test('what was left out of a Service is a problem of it, and the rest is served', async (t) => {
+  const one = service({ externalIPs: ['192.0.2.1', '192.0.2.256'] });
+  const build = buildHere(objectSet([one]));
+  t.same(vipsOf(build), { 'default/web:/TCP/IPv4': ['10.96.0.10', '192.0.2.1'] });
+  t.same(problemsOf(build), [
+    'Service default/web: spec.externalIPs[1]: "192.0.2.256" is not the IP address of a host',
+  ]);
+});
