@@ -5,6 +5,7 @@ import { type Claimed, type Claims, NO_CLAIMS, settleClaims } from './claims.js'
 import { compact } from './compact.js';
 import { type Choice, selectEndpoints } from './endpoints.js';
 import { type HealthCheck, serviceHealthCheck } from './healthcheck.js';
+import { mismatchProblems } from './mismatches.js';
 import { type Node, sameNode } from './node.js';
 import { type EndpointSlice, type ObjectSet, objectKey } from './objects.js';
 import type { Portal } from './portal.js';
@@ -118,7 +119,10 @@ function makePart(
     const portal = makePortal(front, selectEndpoints(service, front, slices, node));
     return before?.portals.find((known) => isDeepStrictEqual(known, portal)) ?? portal;
   });
-  const ofSlices = portals.length > 0 ? [...nameProblems(slices), ...problems] : [];
+  const ofSlices =
+    portals.length > 0
+      ? [...nameProblems(slices), ...problems, ...mismatchProblems(service, portals, group)]
+      : [];
   const healthCheck = serviceHealthCheck(service, slices, node, before?.healthCheck ?? null);
   return { claimed, portals, problems: compact([...claimed.problems, ...ofSlices]), healthCheck };
 }

@@ -469,3 +469,50 @@ t.test('what was left out of a Service is a problem of it, and the rest is serve
     'Service default/web: spec.externalIPs[1]: "192.0.2.256" is not the IP address of a host',
   ]);
 });
+
+t.test('slices that fit by label and not by port are named once', async (t) => {
+  const ports = [
+    { name: 'web', port: 80 },
+    { name: 'dns', port: 53, protocol: 'UDP' },
+  ];
+  const endpoints = [{ addresses: ['10.1.0.1'] }];
+  const problems = (spec: object, ...slices: EndpointSlice[]) =>
+    problemsOf(buildHere(objectSet([service({ ports, ...spec })], slices)));
+  const named = slice(endpoints, {
+    ports: [
+      { name: 'http', port: 8080 },
+      { name: 'dns', port: 53 },
+    ],
+  });
+  const reason = 'but http (TCP), dns (TCP); name and protocol must be the same in both';
+  t.same(problems({}, named), [
+    `Service default/web: spec.ports[0]: has no endpoints: EndpointSlice default/web-1 has no port web (TCP) ${reason}`,
+    `Service default/web: spec.ports[1]: has no endpoints: EndpointSlice default/web-1 has no port dns (UDP) ${reason}`,
+  ]);
+  t.same(problems({}), [], 'there is no slice');
+  t.same(problems({}, slice([], { ports: [] })), [], 'there is no endpoint');
+  const other = slice(endpoints, { ports: [{ name: 'web', port: 1 }, ports[1]] }, { name: 'web-2' });
+  t.same(problems({}, named, other), [], 'another slice has the ports');
+  const local = { type: 'NodePort', externalTrafficPolicy: 'Local' };
+  t.equal(
+    problems({ ...local, ports: [{ name: 'web', port: 80, nodePort: 30080 }] }, named).length,
+    1,
+    'two portals of a port say it once',
+  );
+  t.match(problemsOf(buildHere(objectSet([service()], [named]))), [
+    /has no port without a name \(TCP\) but http/,
+  ]);
+});
+
+t.test(
+  'slices that fit by label and are of another family are named, but for dual-stack Services',
+  async (t) => {
+    const six = slice([{ addresses: ['fd00::1'] }], { addressType: 'IPv6' });
+    const problems = (clusterIPs: string[]) =>
+      problemsOf(buildHere(objectSet([service({ clusterIPs })], [six])));
+    t.same(problems(['10.96.0.10']), [
+      'Service default/web: spec.clusterIPs: no endpoints are IPv4: those of EndpointSlice default/web-1 are IPv6',
+    ]);
+    t.same(problems(['10.96.0.10', 'fd00::10']), []);
+  },
+);

@@ -1,0 +1,62 @@
+import { type EndpointSlice, objectKey, type Service } from './objects.js';
+import type { Portal } from './portal.js';
+import { type Problem, serviceProblem } from './problem.js';
+
+/** One port of a Service in one family. */
+type Port = Pick<Portal, 'portName' | 'protocol' | 'family'>;
+
+/**
+ * Ports of a Service that have no endpoints although slices of the Service do: those do not have the port's name and protocol, or
+ * are of another family. Nothing is said of the second family of a dual-stack Service whose pods have one.
+ */
+export function mismatchProblems(
+  service: Service,
+  portals: readonly Portal[],
+  slices: readonly EndpointSlice[],
+): Problem[] {
+  const unserved = portals.filter(({ endpoints }) => endpoints.length === 0);
+  if (unserved.length === 0) return [];
+  const filled = slices.filter(({ endpoints, excludedBy }) => endpoints.length > 0 && excludedBy === null);
+  const sayings = unserved.map((port) => mismatch(service, port, portals, filled));
+  return distinct(sayings.filter((one) => one !== null));
+}
+
+function mismatch(
+  service: Service,
+  port: Port,
+  portals: readonly Port[],
+  filled: readonly EndpointSlice[],
+): Problem | null {
+  const { family, portName, protocol } = port;
+  const near = filled.filter(({ addressType }) => addressType === family);
+  if (near.some((slice) => slice.ports.some((one) => one.name === portName && one.protocol === protocol)))
+    return null;
+  const [slice] = near;
+  if (slice !== undefined) {
+    const index = service.ports.findIndex((one) => one.name === portName && one.protocol === protocol);
+    const message =
+      `has no endpoints: EndpointSlice ${objectKey(slice)} has no port ${portText(portName, protocol)} but ` +
+      `${portsText(slice)}; name and protocol must be the same in both`;
+    return serviceProblem(service, `spec.ports[${index}]`, message);
+  }
+  const far = filled.find(({ addressType }) => addressType !== 'FQDN');
+  if (far === undefined || portals.some((one) => one.family === far.addressType)) return null;
+  const message = `no endpoints are ${family}: those of EndpointSlice ${objectKey(far)} are ${far.addressType}`;
+  return serviceProblem(service, 'spec.clusterIPs', message);
+}
+
+function portsText({ ports }: EndpointSlice): string {
+  return ports.map(({ name, protocol }) => portText(name, protocol)).join(', ') || 'none';
+}
+
+function portText(name: string, protocol: string): string {
+  return name === '' ? `without a name (${protocol})` : `${name} (${protocol})`;
+}
+
+/** The portals of one port, for several kinds of addresses, have the same to say. */
+function distinct(problems: readonly Problem[]): Problem[] {
+  return problems.filter(
+    ({ field, message }, index) =>
+      problems.findIndex((other) => other.field === field && other.message === message) === index,
+  );
+}
