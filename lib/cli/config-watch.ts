@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import { PathWatch, type WatchTimes } from '../sources/path-watch.js';
+import { textOf } from '../sys/filetext.js';
 import { readRegularFile, SMALL_FILE } from '../sys/readfile.js';
 import { parseConfigFile } from './config-file.js';
 
@@ -48,7 +49,7 @@ export class ConfigWatch {
   }
 
   async #isNew(): Promise<boolean> {
-    const text = await readRegularFile(this.#path, SMALL_FILE).then(String, () => this.#text);
+    const text = await readRegularFile(this.#path, SMALL_FILE).then(textOf, () => this.#text);
     if (text === this.#text || text === this.#refused) return false;
     const path = this.#path;
     try {

@@ -119,8 +119,8 @@ function isCidr(text: string): boolean {
   }
 }
 
-/** Collects the values of a flag that may be repeated. */
-export function collect(text: string, previous: readonly string[] = []): readonly string[] {
+/** Collects the paths of a flag that may be repeated; `-` is standard input, as for kubectl. */
+export function collectPaths(text: string, previous: readonly string[] = []): readonly string[] {
   if (text === '') throw new InvalidArgumentError('Give the path of a file or a directory.');
-  return [...previous, text];
+  return [...previous, text === '-' ? '/dev/stdin' : text];
 }

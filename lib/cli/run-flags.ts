@@ -5,7 +5,7 @@ import { addForeignFlags } from './foreign-flags.js';
 import {
   type BindAddresses,
   type BindTarget,
-  collect,
+  collectPaths,
   integerBetween,
   type PortRange,
   parseBindAddress,
@@ -75,9 +75,9 @@ function sourceFlags(): Option[] {
   return [
     new Option(
       '--manifest <path>',
-      'file or directory with Services, EndpointSlices and Endpoints, YAML or JSON; watched for changes; repeatable',
+      'file or directory with Services, EndpointSlices and Endpoints, YAML or JSON; watched for changes; - or a pipe is read once; repeatable',
     )
-      .argParser(collect)
+      .argParser(collectPaths)
       .default([], 'none'),
     new Option(
       '--kubeconfig <path>',

@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto';
-import { type Document, parseJson, parseYaml, type SyntaxProblem, splitDocuments } from './documents.js';
+import { type Document, parseJson, parseYaml, type SyntaxProblem } from './documents.js';
 import { type Finding, readObjects } from './manifest-objects.js';
+import { splitDocuments } from './splitting.js';
 
 /** A document before its place in the file is known. */
 export type ReadDocument = { readonly findings: readonly Finding[] } | { readonly error: SyntaxProblem };

@@ -1,11 +1,5 @@
-import { Composer, Lexer, LineCounter, Parser } from 'yaml';
-
-/** The text of a file between two document markers. */
-export interface Chunk {
-  readonly text: string;
-  /** Lines of the file before it. */
-  readonly linesBefore: number;
-}
+import { Composer, Lexer, LineCounter, Parser, type ScalarTag } from 'yaml';
+import { countLines, DOCUMENT_START, splitObjects } from './splitting.js';
 
 /** One document of a chunk: its value as plain JavaScript, or why it can't be read. */
 export type Document = { readonly value: unknown } | { readonly error: SyntaxProblem };
@@ -13,11 +7,8 @@ export type Document = { readonly value: unknown } | { readonly error: SyntaxPro
 export interface SyntaxProblem {
   readonly message: string;
   /** Where in the chunk, from 1; absent where no place can be named. */
-  readonly position?: { readonly line: number; readonly column: number };
+  readonly position?: { readonly line: number; readonly column?: number };
 }
-
-/** A `---` at the start of a line begins a document, even inside an open quote or bracket. */
-const DOCUMENT_START = /^---(?=\s|$)/gm;
 
 /**
  * Far beyond any real object. The parser is recursive, and a stack that overflows inside V8's regular
@@ -34,31 +25,13 @@ const MAX_YAML = 16 << 20;
 /** An alias may repeat what it names, but not multiply without end ("billion laughs"). */
 const MAX_ALIASES = 100;
 
-/**
- * Cuts a YAML stream before each document marker, so that a syntax error in one document cannot reach another,
- * and an unchanged document need not be parsed again.
- */
-export function splitDocuments(text: string): Chunk[] {
-  const starts = [...text.matchAll(DOCUMENT_START)].map((match) => match.index);
-  const chunks: Chunk[] = [];
-  let begin = 0;
-  let linesBefore = 0;
-  for (const end of [...starts, text.length]) {
-    if (end === begin) continue;
-    const part = text.slice(begin, end);
-    chunks.push({ text: part, linesBefore });
-    linesBefore += countLines(part);
-    begin = end;
-  }
-  return chunks;
-}
-
-/** Without a copy of each line: one file may have thousands of Services. */
-function countLines(text: string): number {
-  let count = 0;
-  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) count += 1;
-  return count;
-}
+/** `0120` is 80 in YAML 1.1, which kubectl reads (sigs.k8s.io/yaml); YAML 1.2 would make it 120. */
+const OLD_OCTAL: ScalarTag = {
+  tag: 'tag:yaml.org,2002:int',
+  default: true,
+  test: /^[-+]?0[0-7]+$/,
+  resolve: (text) => Number.parseInt(text, 8),
+};
 
 /**
  * Parses a chunk: JSON if it is (much quicker), else YAML 1.2 with merge keys. Usually one document; none if it has
@@ -68,18 +41,39 @@ export function parseChunk(text: string): Document[] {
   return parseJson(text) ?? parseYaml(text);
 }
 
-/** Null where it is no JSON. */
+/** Null where it is no JSON, nor several objects of JSON behind each other, as `kubectl get -o json >> file` leaves them. */
 export function parseJson(text: string): Document[] | null {
   const body = text.replace(DOCUMENT_START, '').trimStart();
   if (!body.startsWith('{')) return null;
+  const value = parsedJson(body);
+  return value === undefined ? parseJoined(text, text.length - body.length) : [{ value }];
+}
+
+/** Undefined where it is no JSON. */
+function parsedJson(text: string): unknown {
   try {
-    return [{ value: JSON.parse(body) }];
+    return JSON.parse(text);
   } catch {
-    return null;
+    return undefined;
   }
 }
 
-/** YAML 1.2 with merge keys. Never throws. */
+function parseJoined(text: string, begin: number): Document[] | null {
+  const parts = splitObjects(text.slice(begin));
+  if (parts === null) return null;
+  let line = 1 + countLines(text.slice(0, begin));
+  return parts.map((part) => {
+    const value = parsedJson(part);
+    const position = { line };
+    line += countLines(part);
+    return value === undefined ? { error: { message: NO_JSON, position } } : { value };
+  });
+}
+
+const NO_JSON =
+  'no JSON, though it stands among several objects of JSON; end it, or put --- between documents of YAML';
+
+/** YAML 1.2 with merge keys, and octal numbers as kubectl reads them. Never throws. */
 export function parseYaml(text: string): Document[] {
   if (text.length > MAX_YAML) return [{ error: { message: tooLong(text) } }];
   const documents: Document[] = [];
@@ -105,7 +99,11 @@ function tooLong({ length }: string): string {
 function* composeDocuments(text: string, lines: LineCounter) {
   lines.addNewLine(0);
   const parser = new Parser(lines.addNewLine);
-  const composer = new Composer({ merge: true, logLevel: 'error' });
+  const composer = new Composer({
+    merge: true,
+    logLevel: 'error',
+    customTags: (tags) => [OLD_OCTAL, ...tags],
+  });
   for (const lexeme of new Lexer().lex(text)) {
     for (const token of parser.next(lexeme)) yield* composer.next(token);
     if (parser.stack.length > MAX_DEPTH) throw new Error(`nested deeper than ${MAX_DEPTH} levels`);

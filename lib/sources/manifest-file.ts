@@ -69,7 +69,8 @@ export function holdFile(file: string, reason: string, before?: FileState): File
 function findingsOf(document: ReadDocument, linesBefore: number): readonly Finding[] {
   if ('findings' in document) return document.findings;
   const { message, position } = document.error;
-  const where = position ? ` (line ${linesBefore + position.line}, column ${position.column})` : '';
+  const column = position?.column === undefined ? '' : `, column ${position.column}`;
+  const where = position ? ` (line ${linesBefore + position.line}${column})` : '';
   const problem = { object: 'document', message: `not readable as YAML or JSON: ${message}${where}` };
   return [{ result: { kind: 'problem', id: null, problem } }];
 }

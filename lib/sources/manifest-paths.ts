@@ -24,6 +24,14 @@ export async function listManifests(path: string): Promise<string[]> {
   return paths.filter((_, index) => regular[index]);
 }
 
+/**
+ * Whether a path names a pipe that this process was started with, as a shell's `<(kubectl get ...)` does. Other FIFOs are refused
+ * as what they are: nobody may be about to write there.
+ */
+export async function isInheritedPipe(path: string): Promise<boolean> {
+  return /^\/dev\/(stdin|fd\/\d+)$/.test(path) && (await stat(path)).isFIFO();
+}
+
 /** A text that differs whenever a file under the paths was written, replaced, added or removed. */
 export async function stampOf(paths: readonly string[]): Promise<string> {
   const stamps = await Promise.all(paths.map(stampOfPath));

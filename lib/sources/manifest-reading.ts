@@ -1,5 +1,7 @@
 import { Worker } from 'node:worker_threads';
+import { textOf } from '../sys/filetext.js';
 import { readRegularFile } from '../sys/readfile.js';
+import { readPipe } from '../sys/readpipe.js';
 import { type KnownChunks, type ReadChunk, readChunks, SlowText } from './chunks.js';
 import { type FileState, knownChunks, stateOf } from './manifest-file.js';
 import { Assembly, type Part } from './parts.js';
@@ -31,7 +33,25 @@ export async function readManifestFile(
   before: FileState | undefined,
   signal: AbortSignal,
 ): Promise<FileState> {
-  const bytes = await readRegularFile(file, LIMITS);
+  return await readBytes(file, await readRegularFile(file, LIMITS), before, signal);
+}
+
+/**
+ * Reads a manifest from a pipe, once, to its end.
+ *
+ * @param signal gives up
+ * @throws Error that says why it cannot be read
+ */
+export async function readManifestPipe(path: string, signal: AbortSignal): Promise<FileState> {
+  return await readBytes(path, await readPipe(path, LIMITS.maxBytes, signal), undefined, signal);
+}
+
+async function readBytes(
+  file: string,
+  bytes: Buffer,
+  before: FileState | undefined,
+  signal: AbortSignal,
+): Promise<FileState> {
   const known = knownChunks(before);
   const chunks =
     readAtOnce(bytes, known) ?? (await readInThread({ bytes, known: new Set(known.keys()) }, signal));
@@ -42,7 +62,7 @@ export async function readManifestFile(
 function readAtOnce(bytes: Buffer, known: KnownChunks): ReadChunk[] | null {
   if (bytes.length > QUICK_BYTES) return null;
   try {
-    return [...readChunks(bytes.toString(), known, QUICK_YAML)];
+    return [...readChunks(textOf(bytes), known, QUICK_YAML)];
   } catch (error) {
     if (error instanceof SlowText) return null;
     throw error;

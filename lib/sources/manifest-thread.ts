@@ -1,4 +1,5 @@
 import { parentPort, workerData } from 'node:worker_threads';
+import { textOf } from '../sys/filetext.js';
 import { readChunks } from './chunks.js';
 import type { Task } from './manifest-reading.js';
 import { batchesOf } from './parts.js';
@@ -8,7 +9,7 @@ import { batchesOf } from './parts.js';
  * other things in between, and null after the last.
  */
 const { bytes, known } = workerData as Task;
-const batches = batchesOf(readChunks(Buffer.from(bytes).toString(), known));
+const batches = batchesOf(readChunks(textOf(bytes), known));
 
 parentPort?.on('message', () => {
   const { done, value } = batches.next();

@@ -4,9 +4,9 @@ import type { Logger } from 'pino';
 import type { ObjectSet } from '../model/objects.js';
 import { freshProblems } from '../model/problem.js';
 import { type FileState, holdFile } from './manifest-file.js';
-import { listManifests, reasonOf, stampOf } from './manifest-paths.js';
+import { isInheritedPipe, listManifests, reasonOf, stampOf } from './manifest-paths.js';
 import { describeManifestProblem, ManifestError, type ManifestProblem } from './manifest-problem.js';
-import { readManifestFile } from './manifest-reading.js';
+import { readManifestFile, readManifestPipe } from './manifest-reading.js';
 import { mergeFiles } from './merge.js';
 import { PathWatch, type WatchTimes } from './path-watch.js';
 import type { Source } from './source.js';
@@ -40,8 +40,10 @@ export class ManifestSource implements Source {
   /** One that has not begun will see every change until it does. */
   #isDue = false;
   readonly #abort = new AbortController();
+  /** Paths of pipes: they have nothing more once they were read. */
+  readonly #pipes = new Set<string>();
 
-  /** `paths` are files or directories; `times` are for tests. */
+  /** `paths` are files, directories, or pipes that this process was started with (`/dev/stdin`); `times` are for tests. */
   constructor(paths: readonly string[], log: Logger, times: Partial<WatchTimes> = {}) {
     this.#paths = [...new Set(paths.map((path) => resolve(path)))];
     this.#log = log;
@@ -56,7 +58,8 @@ export class ManifestSource implements Source {
   /** Rejects with {@link ManifestError} if a path cannot be read; bad documents do not stop the start. */
   async start(onChange: (objects: ObjectSet) => void): Promise<void> {
     await this.#checkPaths();
-    const stamp = await stampOf(this.#paths);
+    const watched = this.#paths.filter((path) => !this.#pipes.has(path));
+    const stamp = await stampOf(watched);
     const first = this.#read();
     this.#reading = first.catch(() => undefined);
     await first;
@@ -67,7 +70,7 @@ export class ManifestSource implements Source {
       this.#isDue = true;
       this.#reading = this.#reading.then(() => this.#reread(onChange));
     };
-    this.#watch = new PathWatch(this.#paths, stamp, reread, this.#log, this.#times);
+    this.#watch = new PathWatch(watched, stamp, reread, this.#log, this.#times);
     await this.#watch.start();
   }
 
@@ -80,6 +83,10 @@ export class ManifestSource implements Source {
   async #checkPaths(): Promise<void> {
     for (const path of this.#paths) {
       try {
+        if (await isInheritedPipe(path)) {
+          this.#pipes.add(path);
+          continue;
+        }
         const files = await listManifests(path);
         if (files.length === 0)
           this.#log.warn({ path }, 'no manifests (*.yaml, *.yml, *.json) in the directory yet');
@@ -126,6 +133,7 @@ export class ManifestSource implements Source {
 
   async #readPath(path: string, progress: Progress): Promise<Map<string, FileState>> {
     try {
+      if (this.#pipes.has(path)) return await this.#readPipe(path, progress);
       return await this.#readFiles(await listManifests(path), progress);
     } catch (error) {
       this.#abort.signal.throwIfAborted();
@@ -133,6 +141,12 @@ export class ManifestSource implements Source {
       const state = holdFile(path, `cannot be read: ${reasonOf(error)}`, this.#files.get(path));
       return new Map([...held, [path, state]]);
     }
+  }
+
+  async #readPipe(path: string, progress: Progress): Promise<Map<string, FileState>> {
+    progress.file = path;
+    const state = this.#files.get(path) ?? (await readManifestPipe(path, this.#abort.signal));
+    return new Map([[path, state]]);
   }
 
   async #readFiles(files: readonly string[], progress: Progress): Promise<Map<string, FileState>> {

@@ -1,4 +1,5 @@
 import { closeSync, constants, fstatSync, openSync, promises, readFileSync, type Stats } from 'node:fs';
+import { textOf } from './filetext.js';
 
 export interface ReadLimits {
   /** A longer file is refused. */
@@ -32,7 +33,7 @@ export function readSmallFileSync(path: string): string {
   const file = openSync(path, openFlags(SMALL_FILE));
   try {
     checkKind(fstatSync(file), SMALL_FILE);
-    return readFileSync(file, 'utf8');
+    return textOf(readFileSync(file));
   } finally {
     closeSync(file);
   }

@@ -1,7 +1,7 @@
 import { InvalidArgumentError } from 'commander';
 import t from 'tap';
 import {
-  collect,
+  collectPaths,
   integerBetween,
   parseBindAddress,
   parseBindTarget,
@@ -97,8 +97,9 @@ t.test('a bind address replaces that of its family only', (t) => {
 });
 
 t.test('repeated flags add up', (t) => {
-  t.same(collect('b', collect('a')), ['a', 'b']);
-  t.throws(() => collect(''), InvalidArgumentError);
+  t.same(collectPaths('b', collectPaths('a')), ['a', 'b']);
+  t.same(collectPaths('-'), ['/dev/stdin']);
+  t.throws(() => collectPaths(''), InvalidArgumentError);
   t.same(parseCidrs('fd00::/8', ['10.0.0.0/8']), ['10.0.0.0/8', 'fd00::/8']);
   t.end();
 });

@@ -1,8 +1,9 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { parseChunk, splitDocuments } from '../../lib/sources/documents.js';
+import { parseChunk } from '../../lib/sources/documents.js';
 import { type FileState, readManifest } from '../../lib/sources/manifest-file.js';
 import { mergeFiles } from '../../lib/sources/merge.js';
+import { splitDocuments } from '../../lib/sources/splitting.js';
 
 const VICTIM = `apiVersion: v1
 kind: Service

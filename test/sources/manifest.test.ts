@@ -481,3 +481,59 @@ t.test('a directory of very many files', async (t) => {
   writeFileSync(join(dir, 'z.yaml'), serviceYaml('a', 81));
   await harness.until(() => harness.services.join() === 'a:81');
 });
+
+t.test('UTF-16 files, as PowerShell writes them', async (t) => {
+  const encoded = (name: string, encoding: 'utf16le' | 'utf8', mark: string, comment = '') =>
+    Buffer.from(`${mark}${comment}${serviceYaml(name)}`.replaceAll('\n', '\r\n'), encoding);
+  const dir = t.testdir({
+    'a.yaml': encoded('a', 'utf16le', '\ufeff'),
+    'b.yaml': encoded('b', 'utf16le', '\ufeff').swap16(),
+    'c.yaml': encoded('c', 'utf16le', ''),
+    'd.yaml': encoded('d', 'utf16le', '').swap16(),
+    'e.yaml': encoded('e', 'utf8', '\ufeff'),
+    'f.json': Buffer.from(`\ufeff{"apiVersion": "v1", "kind": "List", "items": []}`, 'utf16le'),
+    'large.yaml': encoded('large', 'utf16le', '\ufeff', `# ${'x'.repeat(200_000)}\n`),
+  });
+  const harness = new Harness(t, [dir]);
+  await harness.start();
+  t.same(harness.problems, []);
+  t.same(harness.services, ['a:80', 'b:80', 'c:80', 'd:80', 'e:80', 'large:80']);
+});
+
+/** A Service as `kubectl get -o json` prints it. */
+function serviceJson(name: string): string {
+  const spec = { clusterIP: '10.96.0.10', ports: [{ port: 80 }] };
+  const metadata = { name, annotations: { note: 'a "quoted" } and \\' } };
+  return `${JSON.stringify({ apiVersion: 'v1', kind: 'Service', metadata, spec }, null, 4)}\n`;
+}
+
+t.test('JSON objects one behind the other, as `kubectl get -o json >> file` leaves them', async (t) => {
+  const lines = serviceJson('a').split('\n').length - 1;
+  const dir = t.testdir({
+    'a.json': serviceJson('a') + serviceJson('b'),
+    'b.json': `# first\n---\n${serviceJson('c').replaceAll('\n', '')}${serviceJson('d')}`,
+    'c.json': `${serviceJson('e')}${serviceJson('f').replace('80', '08')}${serviceJson('g').slice(0, -4)}`,
+    'd.yaml': "{apiVersion: v1, kind: Service, metadata: {name: '}{'}}",
+  });
+  const harness = new Harness(t, [dir]);
+  await harness.start();
+  t.same(harness.services, ['a:80', 'b:80', 'c:80', 'd:80', 'e:80']);
+  const reason =
+    'not readable as YAML or JSON: no JSON, though it stands among several objects of JSON; end it, or put --- between documents of YAML';
+  t.same(harness.problems, [
+    `c.json, document 2: document: ${reason} (line ${lines + 1})`,
+    `c.json, document 3: document: ${reason} (line ${2 * lines + 1})`,
+    `d.yaml, document 1: Service without a name: metadata.name: "}{" is not a DNS name (lower-case letters, digits, '-' and '.', at most 253)`,
+  ]);
+});
+
+t.test('an octal number is one, as for kubectl', async (t) => {
+  const dir = t.testdir({
+    'a.yaml': serviceYaml('a').replace('80', '0120'),
+    'b.yaml': serviceYaml('b').replace('80', '0o120'),
+    'c.yaml': serviceYaml('c').replace('80', '089'),
+  });
+  const harness = new Harness(t, [dir]);
+  await harness.start();
+  t.same(harness.services, ['a:80', 'b:80', 'c:89']);
+});

@@ -1,0 +1,70 @@
+/** The text of a file between two document markers. */
+export interface Chunk {
+  readonly text: string;
+  /** Lines of the file before it. */
+  readonly linesBefore: number;
+}
+
+/** A `---` at the start of a line begins a document, even inside an open quote or bracket. */
+export const DOCUMENT_START = /^---(?=\s|$)/gm;
+
+/**
+ * Cuts a YAML stream before each document marker, so that a syntax error in one document cannot reach another,
+ * and an unchanged document need not be parsed again.
+ */
+export function splitDocuments(text: string): Chunk[] {
+  const starts = [...text.matchAll(DOCUMENT_START)].map((match) => match.index);
+  const chunks: Chunk[] = [];
+  let begin = 0;
+  let linesBefore = 0;
+  for (const end of [...starts, text.length]) {
+    if (end === begin) continue;
+    const part = text.slice(begin, end);
+    chunks.push({ text: part, linesBefore });
+    linesBefore += countLines(part);
+    begin = end;
+  }
+  return chunks;
+}
+
+/** Without a copy of each line: one file may have thousands of Services. */
+export function countLines(text: string): number {
+  let count = 0;
+  for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) count += 1;
+  return count;
+}
+
+/**
+ * Cuts between objects of JSON that nothing but space separates. Null where there is only one, or something else among them: no
+ * document of YAML looks like several. The last part may be unfinished.
+ */
+export function splitObjects(text: string): string[] | null {
+  const parts: string[] = [];
+  for (let begin = 0; begin < text.length; ) {
+    if (text[begin] !== '{') return null;
+    const end = endOfSpace(text, endOfObject(text, begin));
+    parts.push(text.slice(begin, end));
+    begin = end;
+  }
+  return parts.length > 1 ? parts : null;
+}
+
+/** Behind the brace that closes the one at `begin`; the end of the text where none does. */
+function endOfObject(text: string, begin: number): number {
+  let depth = 0;
+  let quoted = false;
+  for (let at = begin; at < text.length; at++) {
+    const character = text[at];
+    if (character === '"') quoted = !quoted;
+    else if (quoted && character === '\\') at++;
+    else if (!quoted && character === '{') depth++;
+    else if (!quoted && character === '}' && --depth === 0) return at + 1;
+  }
+  return text.length;
+}
+
+function endOfSpace(text: string, begin: number): number {
+  let end = begin;
+  while (end < text.length && text[end]!.trim() === '') end++;
+  return end;
+}
