@@ -1,3 +1,4 @@
+import { isIPv6 } from 'node:net';
 import { InvalidArgumentError } from 'commander';
 import { parse } from 'yaml';
 import {
@@ -56,8 +57,20 @@ export function parseConfigFile(text: string): ConfigFile {
   const set = [...fields].filter(([, value]) => !UNSET.has(value));
   const known = set.filter(([path]) => Object.hasOwn(READERS, path));
   return {
-    flags: Object.assign({}, ...known.map(([path, value]) => read(path, String(value)))) as Partial<RunFlags>,
+    flags: Object.assign(
+      serversBeside(fields.get('bindAddress')),
+      ...known.map(([path, value]) => read(path, String(value))),
+    ) as Partial<RunFlags>,
     ignored: set.map(([path]) => path).filter((path) => !Object.hasOwn(READERS, path)),
+  };
+}
+
+/** Where kube-proxy's servers listen if the file does not say it: on addresses of the family of `bindAddress` (getDefaultAddresses). */
+function serversBeside(bindAddress: unknown): Partial<RunFlags> {
+  if (!isIPv6(String(bindAddress))) return {};
+  return {
+    healthzBindAddress: parseBindTarget('[::]:10256'),
+    metricsBindAddress: parseBindTarget('[::1]:10249'),
   };
 }
 

@@ -169,7 +169,9 @@ export class Daemon {
     if (target === 'off') return;
     const connections = this.#connections;
     const names = new OwnNames([nodeNameOf(this.#flags), hostname()]);
-    this.#servers.push(await HttpServer.listen({ ...target, flag, routes, connections, names }));
+    const host = isUnspecified(target.host) ? undefined : target.host;
+    const { port } = target;
+    this.#servers.push(await HttpServer.listen({ host, port, flag, routes, connections, names }));
   }
 
   async #follow(): Promise<void> {
@@ -244,6 +246,11 @@ const NO_OBJECTS: ObjectSet = { services: new Map(), slices: new Map() };
 /** As kube-proxy, which compares node names in lower case. */
 function nodeNameOf({ hostnameOverride }: RunFlags): string {
   return (hostnameOverride ?? hostname()).trim().toLowerCase();
+}
+
+/** As for Go's listeners, kube-proxy's among them, the unspecified address of one family stands for all addresses of both. */
+function isUnspecified(host: string): boolean {
+  return Object.values(WILDCARD).some((address) => address === host);
 }
 
 /** Health checks are asked for where NodePorts are served. */

@@ -142,7 +142,7 @@ function relayFlags(): Option[] {
 
 function watchFlags(): Option[] {
   return [
-    new Option('--healthz-bind-address <address:port>', 'serves /healthz and /livez; empty for none')
+    new Option('--healthz-bind-address <address:port>', 'serves /healthz and /livez; 0.0.0.0 and :: mean all addresses of both families; empty for none')
       .argParser(parseBindTarget)
       .default({ host: '0.0.0.0', port: 10_256 }, '0.0.0.0:10256'),
     new Option(

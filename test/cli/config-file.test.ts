@@ -110,6 +110,24 @@ t.test('an address without a port has the usual one', async (t) => {
   t.same(target('[::]:1'), { host: '::', port: 1 });
 });
 
+t.test('without addresses of their own, the servers follow the family of bindAddress', async (t) => {
+  const servers = (text: string) => {
+    const { healthzBindAddress, metricsBindAddress } = parseConfigFile(HEAD + text).flags;
+    return [healthzBindAddress, metricsBindAddress];
+  };
+  const six = [
+    { host: '::', port: 10256 },
+    { host: '::1', port: 10249 },
+  ];
+  t.same(servers('bindAddress: "::"\nhealthzBindAddress: ""\n'), six);
+  t.same(servers('bindAddress: fd00::1\n'), six);
+  t.same(servers('bindAddress: 192.0.2.1\n'), [undefined, undefined]);
+  t.same(servers('bindAddress: "::"\nmetricsBindAddress: 127.0.0.1\n')[1], {
+    host: '127.0.0.1',
+    port: 10249,
+  });
+});
+
 t.test('a file that cannot be used is refused with field and reason', async (t) => {
   t.throws(() => parseConfigFile('kind: KubeProxyConfiguration'), {
     message: 'apiVersion is not kubeproxy.config.k8s.io/v1alpha1',
