@@ -4,6 +4,7 @@ import { Registry } from 'prom-client';
 import { HTTP_CONNECTIONS } from '../controlplane/capacity.js';
 import { NodeAddresses, WILDCARD } from '../controlplane/nodeaddresses.js';
 import type { ProxyOptions } from '../controlplane/options.js';
+import { podsHere } from '../controlplane/podshere.js';
 import { ServiceProxy } from '../controlplane/proxy.js';
 import type { ProxyStatus } from '../controlplane/status.js';
 import { countChanges } from '../model/changes.js';
@@ -195,7 +196,7 @@ export class Daemon {
     return {
       name: nodeNameOf(this.#flags),
       zone: state?.zone ?? null,
-      podCidrs: clusterCidr.length > 0 ? clusterCidr : (state?.podCidrs ?? []),
+      podCidrs: podsHere(clusterCidr, state?.podCidrs ?? []),
       nodePortAddresses: nodePortAddresses(this.#nodeAddresses, state),
     };
   }

@@ -89,7 +89,7 @@ function sourceFlags(): Option[] {
     new Option('--hostname-override <name>', 'name of this node, if not its host name'),
     new Option(
       '--cluster-cidr <cidrs>',
-      "addresses of the pods; their traffic to a Service's external addresses is served as traffic to its ClusterIP",
+      "addresses of the cluster's pods; what this node's own send to a Service's external addresses is served as traffic to its ClusterIP",
     )
       .argParser(parseCidrs)
       .default([], 'none'),
@@ -142,7 +142,10 @@ function relayFlags(): Option[] {
 
 function watchFlags(): Option[] {
   return [
-    new Option('--healthz-bind-address <address:port>', 'serves /healthz and /livez; 0.0.0.0 and :: mean all addresses of both families; empty for none')
+    new Option(
+      '--healthz-bind-address <address:port>',
+      'serves /healthz and /livez; 0.0.0.0 and :: mean all addresses of both families; empty for none',
+    )
       .argParser(parseBindTarget)
       .default({ host: '0.0.0.0', port: 10_256 }, '0.0.0.0:10256'),
     new Option(

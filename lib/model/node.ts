@@ -8,8 +8,8 @@ export interface Node {
   /** Its `topology.kubernetes.io/zone`; null where it has none or is not known. */
   readonly zone: string | null;
   /**
-   * CIDRs of the pods, as far as they are known: of the cluster (--cluster-cidr), of this node (its podCIDRs). Their traffic to
-   * a Service's external addresses is traffic inside the cluster.
+   * CIDRs of this node's own pods, as far as they are known. Their traffic to a Service's external addresses is traffic inside
+   * the cluster. A pod of another node that comes here came by way of an external address, as clients outside do.
    */
   readonly podCidrs: readonly string[];
   /** Addresses that NodePorts are served on, as far as they are known. */
