@@ -23,6 +23,19 @@ t.test('--help names every command', (t) => {
   t.end();
 });
 
+t.test('a limit of open files that is too low for anything is named, with what would do', (t) => {
+  for (const limit of [32, 255]) {
+    const command = [`--nofile=${limit}`, process.execPath, BIN, '--version'];
+    const { status, stderr } = spawnSync('prlimit', command, { encoding: 'utf8' });
+    t.equal(status, 1);
+    t.equal(
+      stderr,
+      `error: the hard limit of open files is ${limit}, and kube-portal needs 256: raise it (ulimit -Hn, LimitNOFILE)\n`,
+    );
+  }
+  t.end();
+});
+
 t.test('run --help groups the flags and explains each', (t) => {
   const { status, stdout } = kubePortal('run', '--help');
   t.equal(status, 0);
