@@ -3,9 +3,11 @@ import { AddressDriver, clearAddresses } from './address.js';
 import { type RunCommand, runCommand } from './command.js';
 import { type RedirectDriver, RedirectError } from './driver.js';
 import { clearIptables, IptablesDriver } from './iptables.js';
+import { warnOfKubeProxy } from './kubeproxy.js';
 import { clearLeftovers } from './leftovers.js';
 import { NoneDriver } from './none.js';
 import type { PortRange } from './rules.js';
+import { findBackends } from './xtables.js';
 
 export type RedirectMode = 'auto' | 'iptables' | 'address' | 'none';
 
@@ -33,8 +35,16 @@ export async function createRedirectDriver(
   const driver = await open(mode, options);
   const { log, stateDir, run = runCommand } = options;
   if (driver.name === 'iptables') await clearLeftovers(log, 'the loopback device', clearAddresses(stateDir));
-  if (driver.name === 'address') await clearLeftovers(log, 'iptables', clearIptables(run));
+  if (driver.name === 'address') {
+    // In mode auto, the driver that was tried first has looked for it.
+    const looked = mode === 'address' ? lookForKubeProxy(log, run) : null;
+    await Promise.all([clearLeftovers(log, 'iptables', clearIptables(run)), looked]);
+  }
   return driver;
+}
+
+async function lookForKubeProxy(log: Logger, run: RunCommand): Promise<void> {
+  warnOfKubeProxy(log, await findBackends(run).catch(() => []));
 }
 
 function open(mode: RedirectMode, options: RedirectOptions): Promise<RedirectDriver> {

@@ -4,6 +4,7 @@ import { requireReachable } from './bindaddress.js';
 import { ProgramHung, type RunCommand } from './command.js';
 import { type RedirectChange, type RedirectDriver, RedirectError } from './driver.js';
 import { FamilyRules } from './familyrules.js';
+import { warnOfKubeProxy } from './kubeproxy.js';
 import { clearLeftovers } from './leftovers.js';
 import { probe } from './probe.js';
 import type { PortRange } from './rules.js';
@@ -40,6 +41,7 @@ export class IptablesDriver implements RedirectDriver {
   static async open(options: IptablesOptions): Promise<IptablesDriver> {
     requireReachable(options.bindAddress);
     const backends = await findBackends(options.run);
+    warnOfKubeProxy(options.log, backends);
     if (backends.length === 0) throw new RedirectError(`iptables is not installed: ${INSTALL_HINT}`);
     const problems: string[] = [];
     for (const backend of backends) {

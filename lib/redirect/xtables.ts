@@ -1,6 +1,7 @@
 import type { Family } from '../model/portal.js';
 import { ProgramHung, type RunCommand } from './command.js';
 import { RedirectError } from './driver.js';
+import { countKubeProxyChains } from './kubeproxy.js';
 import { isOwnChain, jumpsToOwnChain } from './rules.js';
 import { difference, parseSave } from './ruleset.js';
 
@@ -78,6 +79,8 @@ export interface Backend {
   readonly name: BackendName;
   readonly IPv4: Xtables;
   readonly IPv6: Xtables;
+  /** Chains of kube-proxy that were there. */
+  readonly kubeProxyChains: number;
 }
 
 /**
@@ -102,12 +105,12 @@ async function inspect(
   name: BackendName,
   run: RunCommand,
 ): Promise<{ backend: Backend; marked: boolean; rules: number } | null> {
-  const backend = { name, IPv4: new Xtables(name, 'IPv4', run), IPv6: new Xtables(name, 'IPv6', run) };
-  const texts = await Promise.all([readable(backend.IPv4), readable(backend.IPv6).catch(() => '')]);
+  const [IPv4, IPv6] = [new Xtables(name, 'IPv4', run), new Xtables(name, 'IPv6', run)];
+  const texts = await Promise.all([readable(IPv4), readable(IPv6).catch(() => '')]);
   if (texts[0] === null) return null;
   const lines = texts.flatMap((text) => text?.split('\n') ?? []);
   return {
-    backend,
+    backend: { name, IPv4, IPv6, kubeProxyChains: countKubeProxyChains(lines) },
     marked: lines.some((line) => /^:KUBE-(?:IPTABLES-HINT|KUBELET-CANARY) /.test(line)),
     rules: lines.filter(isForeignRule).length,
   };
