@@ -49,7 +49,11 @@ portRange: ""
 showHiddenMetricsForVersion: ""
 `;
 
-function effective(t: { teardown(run: () => void): unknown }, args: readonly string[], config?: string) {
+function effective(
+  t: { teardown(run: () => void): unknown },
+  args: readonly string[],
+  config?: string | Buffer,
+) {
   const directory = mkdtempSync(join(tmpdir(), 'kube-portal-config-'));
   t.teardown(() => rmSync(directory, { recursive: true }));
   const path = join(directory, 'config.conf');
@@ -154,6 +158,11 @@ t.test('the file replaces flags that it has a field for, and says so', async (t)
     'fields of FILE without a meaning here: mode',
   ]);
   t.equal(effective(t, [], `${HEAD}hostnameOverride: theirs`).flags.hostnameOverride, 'theirs');
+});
+
+t.test('a file in UTF-16, as PowerShell writes it, is read as any other', async (t) => {
+  const config = Buffer.from(`\ufeff${HEAD}hostnameOverride: théirs\n`.replaceAll('\n', '\r\n'), 'utf16le');
+  t.equal(effective(t, [], config).flags.hostnameOverride, 'théirs');
 });
 
 t.test('without a file the command line holds', async (t) => {

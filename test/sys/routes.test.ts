@@ -4,6 +4,8 @@ import { Lab } from '../lab/lab.js';
 
 const MODULE = fileURLToPath(new URL('../../lib/sys/routes.js', import.meta.url));
 
+t.setTimeout(0);
+
 t.test('ranges on links and kept ranges, without what routers and single hosts have', async (t) => {
   const { node } = await Lab.forTest(t);
   await node.ip(`
