@@ -1,3 +1,4 @@
+import { join } from 'node:path';
 import t from 'tap';
 import { startBackend } from '../lab/backend.js';
 import { forge } from './icmp-forger.js';
@@ -49,12 +50,10 @@ for (const address of [VIP, VIP6])
           counters.reduce((sum, { connectFailures, pinsMoved }) => sum + connectFailures + pinsMoved, 0),
           0,
         );
-        const heard = await node.must('nstat', [
-          '-az',
-          'IcmpInErrors',
-          'IcmpInDestUnreachs',
-          'Icmp6InDestUnreachs',
-        ]);
+        // Else it wants a file of its own in /tmp, which may be another user's.
+        const env = { NSTAT_HISTORY: join(t.testdir(), 'nstat') };
+        const names = ['IcmpInErrors', 'IcmpInDestUnreachs', 'Icmp6InDestUnreachs'];
+        const heard = await node.must('nstat', ['-az', ...names], { env });
         t.match(heard, /InDestUnreachs +[1-9]/, 'the forged errors did come');
       },
     );

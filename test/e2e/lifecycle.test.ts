@@ -7,6 +7,7 @@ import { KubePortal, type KubePortalOptions } from '../lab/kubeportal.js';
 import { Lab, type Pod } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
 import type { Result } from '../lab/program.js';
+import { notMachineRoot } from '../lab/rights.js';
 import { tracesIn } from '../lab/traces.js';
 
 const BIN = fileURLToPath(new URL('../../../bin/kube-portal', import.meta.url));
@@ -216,7 +217,10 @@ for (const [driver, { sample, damage }] of Object.entries(DRIVERS)) {
       t.same(await held.round(), { answered: 5, errors: [] });
       await held.close();
       await isServed(t, client);
-      t.equal(kubePortal.log.filter(({ level }) => level >= 40).length, 0, 'the first noticed nothing');
+      const complaints = kubePortal.log.filter(({ level }) => level >= 40);
+      // Without programs in the kernel, VIPs of the address driver are left open, which is said.
+      const skip = driver === 'address' && notMachineRoot;
+      t.same(complaints, [], 'the first noticed nothing', { skip });
     });
   });
 }

@@ -4,6 +4,7 @@ import type { Host } from '../lab/host.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab, NODE_UPLINK } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
+import { notMachineRoot } from '../lab/rights.js';
 import { type Tally, tallies } from '../lab/tally.js';
 
 t.setTimeout(0);
@@ -64,7 +65,7 @@ async function askUnconnected(host: Host, address: string): Promise<string> {
   return (await host.must(process.execPath, ['-e', script])).trim();
 }
 
-t.test('clients of a VIP meet nothing but its Service', async (t) => {
+t.test('clients of a VIP meet nothing but its Service', { skip: notMachineRoot }, async (t) => {
   const { lab, web } = await setUp(t);
   const flags = ['--redirect=address', '--workers=2'];
   const external = NODE_UPLINK.address4;
