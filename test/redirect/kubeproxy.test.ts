@@ -3,7 +3,7 @@ import t, { type Test } from 'tap';
 import { createRedirectDriver, type RedirectMode } from '../../lib/redirect/create.js';
 import { sh } from './namespace.js';
 
-t.setTimeout(120_000);
+t.setTimeout(0);
 
 /** As a kube-proxy of mode iptables leaves them when it is killed. */
 const KUBE_PROXY = `*nat
