@@ -180,7 +180,7 @@ function lifecycleFlags(): Option[] {
     ),
     new Option(
       '--drain-timeout <duration>',
-      'how long open connections may finish after SIGTERM; new ones are taken meanwhile',
+      'how long open connections may finish after SIGTERM; new ones are taken meanwhile; a second signal cuts it short',
     )
       .argParser(parseDurationOrZero)
       .default(5_000, '5s'),
