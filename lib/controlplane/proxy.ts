@@ -31,6 +31,9 @@ interface StopOptions {
   readonly hurry?: Promise<void>;
 }
 
+/** How often, ms, the driver is asked whether others have taken redirects away. */
+const DISTURBANCE_PERIOD = 500;
+
 interface ProxyEvents {
   /** Something that a Service asks for cannot be had on this node. */
   problem: [Problem];
@@ -91,6 +94,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     dataplane.on('event', (event) => this.#eventLog.write(event));
     dataplane.on('untold', (untold) => this.#eventLog.count(untold));
     dataplane.on('failed', (error) => this.emit('failed', error));
+    if (driver.wasDisturbed) this.#every(DISTURBANCE_PERIOD, () => this.#logged(this.#repairSoon()));
     const retryPeriod = Math.min(RETRY_PERIOD, options.syncPeriodMs);
     this.#every(options.syncPeriodMs, () => this.#logged(this.#audit()));
     this.#every(retryPeriod, async () => {
@@ -487,6 +491,12 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
       const isRepaired = active.redirectState === 'refused' && !failure?.concerns(active.portal.key);
       if (isRepaired) active.redirectState = 'inPlace';
     }
+  }
+
+  /** Not while the driver is at work itself: what it changes is no disturbance. */
+  async #repairSoon(): Promise<void> {
+    if (this.#stopping) return;
+    if (await this.#driverTurns.take(async () => this.#driver.wasDisturbed?.())) await this.#audit();
   }
 
   /** Tries again what could not be written or bound, and follows the node's addresses for NodePorts. */

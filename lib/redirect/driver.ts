@@ -50,6 +50,11 @@ export interface RedirectDriver {
    * well). Rejects with {@link RedirectError}.
    */
   audit(): Promise<number>;
+  /**
+   * Whether somebody else has taken away what redirects need, since the last call of any method, as far as the kernel announces
+   * it. Costs one system call.
+   */
+  wasDisturbed?(): boolean;
   /** Removes everything that this program ever made, in this run or an earlier one that was killed. */
   clear(): Promise<void>;
 }

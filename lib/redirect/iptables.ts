@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import type { Family } from '../model/portal.js';
 import { requireReachable } from './bindaddress.js';
 import { ProgramHung, type RunCommand } from './command.js';
+import { DisturbanceWatch } from './disturbance.js';
 import { type RedirectChange, type RedirectDriver, RedirectError } from './driver.js';
 import { FamilyRules } from './familyrules.js';
 import { warnOfKubeProxy } from './kubeproxy.js';
@@ -32,6 +33,8 @@ export class IptablesDriver implements RedirectDriver {
     private readonly families: ReadonlyMap<Family, FamilyRules>,
     readonly unsupported: ReadonlyMap<Family, string>,
     readonly problems: readonly string[],
+    /** Null where the back end announces nothing. */
+    private readonly watch: DisturbanceWatch | null,
   ) {}
 
   /**
@@ -89,7 +92,13 @@ export class IptablesDriver implements RedirectDriver {
         `ip6tables does not work here (${(error as Error).message}); load the kernel's IPv6 nat module and start again, or use --redirect=address`,
       );
     }
-    return new IptablesDriver(options, families, unsupported, problems);
+    return new IptablesDriver(
+      options,
+      families,
+      unsupported,
+      problems,
+      DisturbanceWatch.open(backend, options.log),
+    );
   }
 
   async apply(change: RedirectChange, listening?: Promise<void>): Promise<void> {
@@ -103,6 +112,7 @@ export class IptablesDriver implements RedirectDriver {
       const ids = change.set.filter((redirect) => redirect.family === family).map(({ id }) => id);
       await failures.attempt(ids, () => rules.program());
     }
+    this.watch?.forget();
     failures.throwIfAny();
   }
 
@@ -114,8 +124,13 @@ export class IptablesDriver implements RedirectDriver {
         count += await rules.audit();
       });
     }
+    this.watch?.forget();
     failures.throwIfAny();
     return count;
+  }
+
+  wasDisturbed(): boolean {
+    return this.watch?.wasDisturbed() ?? false;
   }
 
   /** Both back ends are cleared: the node may have changed its own between two runs. */

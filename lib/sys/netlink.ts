@@ -1,6 +1,6 @@
 import { setImmediate as otherWork } from 'node:timers/promises';
-import { AF_NETLINK, SOCK_CLOEXEC, SOCK_RAW } from './constants.js';
-import { checked, EINTR, errno, SysError } from './errno.js';
+import { AF_NETLINK, MSG_DONTWAIT, SOCK_CLOEXEC, SOCK_RAW } from './constants.js';
+import { checked, EAGAIN, EINTR, ENOBUFS, errno, SysError } from './errno.js';
 import * as libc from './libc.js';
 import { Memory } from './memory.js';
 
@@ -11,6 +11,10 @@ export const NLM_F_DUMP = 0x300;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
 const NLM_F_DUMP_INTR = 0x010;
+/** struct sockaddr_nl: family u16, pad u16, port u32, groups u32 (a bit for each). */
+const SOCKADDR_NL_SIZE = 12;
+const NL_PID = 4;
+const NL_GROUPS = 8;
 const NLMSG_ERROR = 2;
 const NLMSG_DONE = 3;
 /** NLA_TYPE_MASK: two bits of an attribute's type are flags. */
@@ -98,6 +102,41 @@ export class NetlinkSocket {
     return codes;
   }
 
+  /**
+   * Hears from now on what the kernel announces to a group; see {@link announcements}. A membership (NETLINK_ADD_MEMBERSHIP) alone
+   * does not do: a socket without an address of its own hears nothing.
+   *
+   * @param group from 1 to 32
+   * @throws SysError
+   */
+  join(group: number): void {
+    const { view, address } = this.buffer;
+    view.setUint16(0, AF_NETLINK, true);
+    view.setUint16(2, 0, true);
+    view.setUint32(NL_PID, 0, true);
+    view.setUint32(NL_GROUPS, 2 ** (group - 1), true);
+    checked('bind', libc.bindSocket(this.fd, address, SOCKADDR_NL_SIZE));
+  }
+
+  /**
+   * Shows what was announced since the last call to `visit`; bodies are valid during the call only. Never waits.
+   * @returns whether it was complete: what the receive buffer cannot hold is lost
+   * @throws SysError
+   */
+  announcements(visit: (type: number, body: DataView) => void): boolean {
+    let complete = true;
+    for (;;) {
+      try {
+        for (const { type, body } of this.receive(MSG_DONTWAIT)) visit(type, body);
+      } catch (error) {
+        const code = error instanceof SysError ? error.code : 0;
+        if (code === EAGAIN) return complete;
+        if (code !== ENOBUFS) throw error;
+        complete = false;
+      }
+    }
+  }
+
   close(): void {
     libc.close(this.fd);
   }
@@ -116,9 +155,9 @@ export class NetlinkSocket {
   }
 
   /** The messages of one datagram; valid until the next call. */
-  private receive(): Message[] {
+  private receive(flags = 0): Message[] {
     let length: number;
-    do length = libc.recv(this.fd, this.buffer.address, BUFFER_SIZE, 0);
+    do length = libc.recv(this.fd, this.buffer.address, BUFFER_SIZE, flags);
     while (length < 0 && errno() === EINTR);
     checked('recv', length);
     const { view } = this.buffer;

@@ -225,6 +225,22 @@ for (const [driver, { sample, damage }] of Object.entries(DRIVERS)) {
   });
 }
 
+t.test('what the kernel announces to be removed is put back long before the next sync period', async (t) => {
+  const lab = await Lab.forTest(t, { pods: ['client', 'a'] });
+  const pods = [lab.pod('a')];
+  await startBackend(pods[0], { tcp: { 7: 'echo' }, udp: { 7: 'echo' } });
+  const flags = ['--redirect=iptables', '--iptables-sync-period=1h'];
+  const objects = serviceWithPods(SERVICE, pods);
+  const kubePortal = await KubePortal.forTest(t, lab.node, { objects, flags });
+  await lab.node.must('sh', ['-c', DRIVERS.iptables.damage]);
+  await kubePortal.waitForLog(({ msg, repaired }) => /put back/.test(msg) && Number(repaired) > 0);
+  await kubePortal.until(
+    async () => (await tracesIn(lab.node)).some((line) => DRIVERS.iptables.sample.test(line)),
+    'rules',
+  );
+  await isServed(t, lab.pod('client'));
+});
+
 type Tap = Pick<typeof t, 'teardown' | 'match' | 'same' | 'notOk'>;
 
 const REFUSED: Partial<Record<keyof Result, unknown>> = {

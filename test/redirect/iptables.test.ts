@@ -209,6 +209,29 @@ for (const kind of ['nft', 'legacy'] as const) {
     t.equal(await reach({ protocol: 'UDP', address: Pod.router.IPv4, port: server.port }), 'web');
   });
 
+  if (kind === 'nft') {
+    t.test('what others remove is noticed at once, and what it does itself is not', async (t) => {
+      const driver = await open(only(kind));
+      await driver.apply({ set: redirects('web', server.port), remove: [] });
+      t.equal(driver.wasDisturbed(), false, 'a change of its own');
+      await driver.apply({ set: [], remove: redirects('web', 1).map(({ id }) => id) });
+      await driver.apply({ set: redirects('web', server.port), remove: [] });
+      t.equal(driver.wasDisturbed(), false, 'chains that it took away itself');
+      sh('iptables-nft -t nat -N MINE; iptables-nft -t nat -A MINE -j RETURN; iptables-nft -t nat -F MINE');
+      sh('iptables-nft -t nat -X MINE');
+      t.equal(driver.wasDisturbed(), false, 'chains of others');
+      for (const damage of ['-t nat -F', '-t nat -F PREROUTING', '-F INPUT', '-t nat -F KUBE-PORTALS-HOST']) {
+        for (const name of FAMILIES) {
+          sh(`${family(name)} ${damage}`);
+          t.equal(driver.wasDisturbed(), true, `${family(name)} ${damage}`);
+          t.not(await driver.audit(), 0);
+          t.equal(driver.wasDisturbed(), false, 'its own repair');
+        }
+      }
+      await driver.clear();
+    });
+  }
+
   for (const word of ['comment', 'conntrack', 'REJECT']) {
     t.test(`${kind}: a kernel without ${word} will do`, async (t) => {
       const driver = await open(only(kind, without(word)));
