@@ -170,9 +170,11 @@ export class Daemon {
     if (target === 'off') return;
     const connections = this.#connections;
     const names = new OwnNames([nodeNameOf(this.#flags), hostname()]);
-    const host = isUnspecified(target.host) ? undefined : target.host;
-    const { port } = target;
-    this.#servers.push(await HttpServer.listen({ host, port, flag, routes, connections, names }));
+    const { host, port } = target;
+    const bothFamilies = isUnspecified(host);
+    this.#servers.push(
+      await HttpServer.listen({ host, bothFamilies, port, flag, routes, connections, names }),
+    );
   }
 
   async #follow(): Promise<void> {

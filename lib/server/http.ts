@@ -19,6 +19,8 @@ export type Routes = Readonly<Record<string, () => Answer | Promise<Answer>>>;
 export interface HttpOptions {
   /** All addresses of the node unless given. */
   readonly host?: string | undefined;
+  /** Serves the other family's unspecified address too. */
+  readonly bothFamilies?: boolean;
   readonly port: number;
   /** Leaves the IPv4 side of `::` to others. */
   readonly ipv6Only?: boolean;
@@ -45,8 +47,8 @@ export class HttpServer {
     const server = createLimitedServer(options);
     await new Promise<void>((resolve, reject) => {
       server.once('error', (error: NodeJS.ErrnoException) => reject(explain(error, options)));
-      const { host, port, ipv6Only = false } = options;
-      server.listen({ host, port, ipv6Only }, resolve);
+      const { host, bothFamilies = false, port, ipv6Only = false } = options;
+      server.listen({ host: bothFamilies ? undefined : host, port, ipv6Only }, resolve);
     });
     // Where a connection cannot be accepted, its client waits or comes again.
     server.on('error', () => undefined);

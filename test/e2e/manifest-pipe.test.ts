@@ -45,7 +45,10 @@ for (const [how, command] of [
 }
 
 t.test('a pipe without an end is given up when the process is told to stop', async (t) => {
-  const kubePortal = await launch(t, 'exec "$@" --manifest - < <(exec sleep 300 > /dev/null 2>&1)');
+  const kubePortal = await launch(
+    t,
+    'exec "$@" --manifest - < <(exec tail -f /dev/null --pid=$$ 2> /dev/null)',
+  );
   await kubePortal.until(async () => (await kubePortal.healthz()) === 503, 'it waits');
   t.equal(await kubePortal.stop(), 0);
 });
