@@ -63,8 +63,14 @@ for (const address of [VIP, VIP6])
         'long flows beside',
       );
 
-      const replies = await askUdp(relay.client, { address, port: UDP, sockets: 4000, concurrency: 16 });
-      const unanswered = replies.filter(({ answers }) => !/^[ab]:/.test(answers[0]));
+      const replies = await askUdp(relay.client, {
+        address,
+        port: UDP,
+        sockets: 3000,
+        times: 3,
+        concurrency: 32,
+      });
+      const unanswered = replies.filter(({ answers }) => !answers.every((answer) => /^[ab]:/.test(answer)));
       t.same(unanswered, [], 'every look-up has its answer');
       t.same(await homes(), before, 'no flow has changed its pod');
       t.same(await sums(relay), BLAMELESS);

@@ -16,6 +16,8 @@ export class UdpFlow {
   left: EndpointSocket | null = null;
   /** Datagrams received up to the last reply: the later ones were never answered. */
   answeredUpTo = 0;
+  /** Number of the last datagram. */
+  lastNumber = 0;
   /** When the endpoint was chosen or last heard of. */
   heardAt = 0;
   /** When somebody said that the endpoint is not there, and could not prove it. */
@@ -49,6 +51,11 @@ export class UdpFlow {
   /** A datagram joins the batch in hand. @param hops that it has onward */
   limitHops(hops: number): void {
     this.hops = this.firstSlot === NONE ? hops : Math.min(this.hops, hops);
+  }
+
+  /** The client has asked for something since the last reply. */
+  get isWaiting(): boolean {
+    return this.lastNumber > this.answeredUpTo;
   }
 
   /** A segmented run did not fit the path, or its device. */

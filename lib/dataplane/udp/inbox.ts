@@ -80,6 +80,7 @@ export class Inbox {
     this.#again[slot] = 0;
     this.#run[slot] = 0;
     if (flow === null) return;
+    flow.lastNumber = this.#received;
     if (flow.firstSlot === NONE) {
       flow.firstSlot = slot;
       this.flows.push(flow);

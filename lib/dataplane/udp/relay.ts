@@ -15,7 +15,7 @@ import type { PortalState } from '../portal.js';
 import type { EndpointSocket, SocketOwner } from './endpointsocket.js';
 import { UdpFlow } from './flow.js';
 import { FlowSockets } from './flowsockets.js';
-import { type DatagramHead, FlowTable, NONE, STAGES, type Stage } from './flowtable.js';
+import { type DatagramHead, FlowTable, NONE, STAGES, Stage } from './flowtable.js';
 import { Inbox, RING_SLOTS } from './inbox.js';
 import type { LocalPorts } from './localports.js';
 import { FlowMover } from './mover.js';
@@ -132,7 +132,10 @@ export class UdpRelay implements Task, SocketOwner {
       return true;
     }
     const idle = this.loop.now - this.#table.lastUsed[flow.index];
-    if (idle < PORT_SPARE_AFTER[this.#table.stageOf(flow.index)]) return false;
+    const stage = this.#table.stageOf(flow.index);
+    // A look-up that has its answer may be the next one already: another socket of the client's with the same port.
+    const isNext = stage === Stage.Answered && flow.isWaiting;
+    if (idle < PORT_SPARE_AFTER[isNext ? Stage.Unreplied : stage]) return false;
     this.#evict(flow);
     return true;
   }
