@@ -33,14 +33,6 @@ const OLD_OCTAL: ScalarTag = {
   resolve: (text) => Number.parseInt(text, 8),
 };
 
-/**
- * Parses a chunk: JSON if it is (much quicker), else YAML 1.2 with merge keys. Usually one document; none if it has
- * only comments before the first marker. Never throws.
- */
-export function parseChunk(text: string): Document[] {
-  return parseJson(text) ?? parseYaml(text);
-}
-
 /** Null where it is no JSON, nor several objects of JSON behind each other, as `kubectl get -o json >> file` leaves them. */
 export function parseJson(text: string): Document[] | null {
   const body = text.replace(DOCUMENT_START, '').trimStart();

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { parseChunk } from '../../lib/sources/documents.js';
+import { parseJson, parseYaml } from '../../lib/sources/documents.js';
 import { type FileState, readManifest } from '../../lib/sources/manifest-file.js';
 import { mergeFiles } from '../../lib/sources/merge.js';
 import { splitDocuments } from '../../lib/sources/splitting.js';
@@ -116,7 +116,7 @@ t.test('any sequence of texts merges into a set, and objects pollute no prototyp
     'a: {<<: {__proto__: {polluted: 1}}}',
     '{"__proto__": {"polluted": 1}}',
   ]) {
-    parseChunk(text);
+    parseJson(text) ?? parseYaml(text);
     t.notOk('polluted' in {}, text);
   }
 });

@@ -30,6 +30,7 @@ export interface SocketOwner {
 
 /** A flow's connected socket towards an endpoint, with the local port that it holds. */
 export class EndpointSocket implements Watcher {
+  #isUsed = false;
   #hasBigSendBuffer = false;
   #hops: number;
 
@@ -79,11 +80,12 @@ export class EndpointSocket implements Watcher {
     setHops(this.fd, this.target.address.family, this.#hops);
   }
 
-  /** Before more than a first datagram is sent: bursts need room, and look-ups, which are one datagram, are spared the call. */
-  makeRoomForBursts(): void {
+  /** Before datagrams are sent: bursts need room, and look-ups, which are one datagram, are spared the call. */
+  makeRoomFor(datagrams: number): void {
     if (this.#hasBigSendBuffer) return;
-    this.#hasBigSendBuffer = true;
-    setSendBuffer(this.fd, UDP_BUFFER_SIZE);
+    this.#hasBigSendBuffer = this.#isUsed || datagrams > 1;
+    this.#isUsed = true;
+    if (this.#hasBigSendBuffer) setSendBuffer(this.fd, UDP_BUFFER_SIZE);
   }
 
   close(): void {

@@ -22,7 +22,7 @@ export class UdpFlow {
   heardAt = 0;
   /** When somebody said that the endpoint is not there, and could not prove it. */
   suspectedAt = Number.NEGATIVE_INFINITY;
-  /** Whether anything was sent to the endpoint, since then if there was such a time. */
+  /** Whether anything was sent to the endpoint since then. */
   asked = false;
   /** When the flow was last moved because of that. */
   movedUnprovenAt = Number.NEGATIVE_INFINITY;
@@ -30,7 +30,7 @@ export class UdpFlow {
   refusedAt = Number.NEGATIVE_INFINITY;
   failover: Failover | null = null;
   pinRefreshAt = 0;
-  /** From when on runs of datagrams may be segmented by the kernel: a path may have refused them. */
+  /** From when on runs may be segmented again: a path may have refused them. */
   segmentsFrom = 0;
   /** In the batch in hand: the first and last slot, see Inbox. */
   firstSlot = NONE;
@@ -56,6 +56,11 @@ export class UdpFlow {
   /** The client has asked for something since the last reply. */
   get isWaiting(): boolean {
     return this.lastNumber > this.answeredUpTo;
+  }
+
+  /** Whether runs of datagrams may be segmented by the kernel. */
+  maySegment(now: number): boolean {
+    return now >= this.segmentsFrom;
   }
 
   /** A segmented run did not fit the path, or its device. */

@@ -177,7 +177,7 @@ export class FlowMover {
     sender.clear();
     this.inbox.collectUnanswered(flow, sender, now);
     if (sender.count === 0 || flow.socket === null) return;
-    sender.maySegment = now >= flow.segmentsFrom;
+    sender.maySegment = flow.maySegment(now);
     sender.sendConnected(flow.socket.fd);
     flow.asked = true;
   }

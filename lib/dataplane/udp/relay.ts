@@ -195,9 +195,9 @@ export class UdpRelay implements Task, SocketOwner {
     flow.portal.count(FIELD.bytesIn, sender.bytes);
     const socket = flow.socket as EndpointSocket;
     socket.followHops();
-    if (flow.asked || sender.count > 1) socket.makeRoomForBursts();
+    socket.makeRoomFor(sender.count);
     flow.asked = true;
-    sender.maySegment = this.loop.now >= flow.segmentsFrom;
+    sender.maySegment = flow.maySegment(this.loop.now);
     const sent = sender.sendConnected(socket.fd);
     if (sender.segments === 'sent') this.#inbox.noteRun(flow);
     else if (sender.segments === 'refused') flow.refuseSegments(this.loop.now);

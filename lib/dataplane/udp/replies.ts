@@ -25,7 +25,7 @@ export class Replies {
     }
     portal.count(FIELD.datagramsOut, count);
     portal.count(FIELD.bytesOut, sender.bytes);
-    sender.maySegment = now >= flow.segmentsFrom;
+    sender.maySegment = flow.maySegment(now);
     const sent = sender.sendTo(
       flow.listenerFd,
       this.table.names.address + index * SOCKADDR_SIZE,
