@@ -1,17 +1,21 @@
 import { randomUUID } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
+import { setTimeout } from 'node:timers/promises';
 import type { Family } from '../model/portal.js';
 import { ProgramHung } from './command.js';
 import { RedirectError } from './driver.js';
 import { type Features, GUARD_TOP, guardRule, PROBE_CHAIN, targetRule } from './rules.js';
-import type { Xtables } from './xtables.js';
+import { LockHeld, type Xtables } from './xtables.js';
 
 const LOOPBACK = { IPv4: '127.0.0.1', IPv6: '::1' } as const;
 /** Where the probe datagram is sent. Port 9 is for discarding (RFC 863): nobody misses it for some milliseconds. */
 const PROBE_PORT = 9;
 const RESEND_MS = 50;
-const PATIENCE_MS = 1000;
+/** Counted, not timed: the loop looks for arrivals between two of them, however late a busy machine lets it run. */
+const MOST_SENDS = 20;
+/** How long another program may hold the lock of legacy iptables until the probe gives up. Milliseconds. */
+const LOCK_PATIENCE_MS = 30_000;
 
 /**
  * Finds out what this back end can do for a family, by doing it: a redirect is installed and a datagram is sent
@@ -47,14 +51,14 @@ async function redirectDatagram(xtables: Xtables, bindAddress: string): Promise<
   }
 }
 
-/** What the kernel has not, it refuses to load. @throws ProgramHung */
+/** What the kernel has not, it refuses to load. @throws ProgramHung or LockHeld, which say nothing about the kernel */
 async function accepts(xtables: Xtables, table: string, rules: readonly string[]): Promise<boolean> {
   const install = rules.map((rule) => `-A ${PROBE_CHAIN} ${rule}`);
   try {
     await withRules(xtables, table, { install, remove: [] }, async () => {});
     return true;
   } catch (error) {
-    if (error instanceof ProgramHung) throw error;
+    if (error instanceof ProgramHung || error instanceof LockHeld) throw error;
     return false;
   }
 }
@@ -67,11 +71,23 @@ async function withRules(
 ): Promise<void> {
   const script = (lines: readonly string[]) =>
     [`*${table}`, `:${PROBE_CHAIN} - [0:0]`, ...lines, 'COMMIT', ''].join('\n');
-  await xtables.restore(script(install));
+  await restorePatiently(xtables, script(install));
   try {
     await body();
   } finally {
-    await xtables.restore(script([...remove, `-X ${PROBE_CHAIN}`]));
+    await restorePatiently(xtables, script([...remove, `-X ${PROBE_CHAIN}`]));
+  }
+}
+
+/** What the probe finds holds until the end of the process, so a lock that is held for some seconds must not decide it. */
+async function restorePatiently(xtables: Xtables, script: string): Promise<void> {
+  const end = performance.now() + LOCK_PATIENCE_MS;
+  for (;;) {
+    try {
+      return await xtables.restore(script);
+    } catch (error) {
+      if (!(error instanceof LockHeld) || performance.now() > end) throw error;
+    }
   }
 }
 
@@ -91,27 +107,38 @@ async function listen(family: Family, address: string): Promise<Socket> {
 /** Sends to the probe port until the datagram arrives at `receiver`, which only a redirect can do. */
 async function expectDatagram(family: Family, receiver: Socket): Promise<void> {
   const token = randomUUID();
-  const sender = createSocket(family === 'IPv4' ? 'udp4' : 'udp6');
-  let failure: Error | null = null;
-  // A refusal is what a datagram meets that was not redirected.
-  const send = () => sender.send(token, PROBE_PORT, LOOPBACK[family], (error) => (failure = error));
-  const again = setInterval(send, RESEND_MS);
-  try {
-    send();
-    await new Promise<void>((resolve, reject) => {
-      receiver.on('message', (message) => {
-        if (message.toString() === token) resolve();
-      });
-      setTimeout(() => reject(failure ?? new Error('the datagram did not arrive')), PATIENCE_MS).unref();
+  let hasArrived = false;
+  const arrival = new Promise<void>((resolve) => {
+    receiver.on('message', (message) => {
+      if (message.toString() !== token) return;
+      hasArrived = true;
+      resolve();
     });
-  } catch (error) {
-    throw new RedirectError(
-      `a rule was accepted but redirects nothing (${(error as Error).message}): is the loopback device up?`,
-    );
-  } finally {
-    clearInterval(again);
-    sender.close();
+  });
+  let failure: Error | null = null;
+  for (let sends = 0; sends < MOST_SENDS && !hasArrived; sends++) {
+    failure = await sendToProbePort(family, token);
+    await Promise.race([arrival, setTimeout(RESEND_MS)]);
   }
+  if (hasArrived) return;
+  const reason = failure?.message ?? 'the datagram did not arrive';
+  throw new RedirectError(
+    `a rule was accepted but redirects nothing (${reason}): is the loopback device up?`,
+  );
+}
+
+/**
+ * Sends from a new port each time: for one that was used in the last 30 s, conntrack still knows the way of then, which may be that
+ * of an earlier probe. Resolves to what the kernel refused it for.
+ */
+function sendToProbePort(family: Family, token: string): Promise<Error | null> {
+  const sender = createSocket(family === 'IPv4' ? 'udp4' : 'udp6');
+  return new Promise((resolve) => {
+    sender.send(token, PROBE_PORT, LOOPBACK[family], (error) => {
+      sender.close();
+      resolve(error);
+    });
+  });
 }
 
 function isWildcard(address: string): boolean {

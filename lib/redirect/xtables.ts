@@ -17,6 +17,13 @@ const LOCK_SECONDS = '5';
 /** What programs over nf_tables say where the kernel has no netlink for netfilter, or has it and no nf_tables: nothing can be there. */
 const KERNEL_LACKS_IT = /not supported|Could not fetch rule set generation id: Invalid argument/;
 
+/** The exit code of a legacy program that has waited for the lock in vain, and what it says then. */
+const RESOURCE_PROBLEM = 4;
+const HOLDS_LOCK = /holding the xtables lock/;
+
+/** Another program holds the lock of legacy iptables: nothing was changed, and later it may work. */
+export class LockHeld extends RedirectError {}
+
 /** `iptables-save` and `iptables-restore` of one back end and one family. */
 export class Xtables {
   private readonly program: string;
@@ -40,7 +47,10 @@ export class Xtables {
     return result.stdout;
   }
 
-  /** Applies a script beside what is there; each table changes wholly or not at all. @throws RedirectError */
+  /**
+   * Applies a script beside what is there; each table changes wholly or not at all.
+   * @throws RedirectError; {@link LockHeld} if another iptables program holds the lock for {@link LOCK_SECONDS}
+   */
   async restore(script: string): Promise<void> {
     const program = `${this.program}-restore`;
     const result = await this.run(program, ['--noflush', ...this.lockArguments], script);
@@ -51,9 +61,9 @@ export class Xtables {
       this.lockArguments = [];
       return this.restore(script);
     }
-    throw new RedirectError(
-      `${program} failed: ${firstLine(result.stderr)}${culprit(result.stderr, script)}`,
-    );
+    const message = `${program} failed: ${firstLine(result.stderr)}${culprit(result.stderr, script)}`;
+    const isLocked = result.code === RESOURCE_PROBLEM && HOLDS_LOCK.test(result.stderr);
+    throw isLocked ? new LockHeld(message) : new RedirectError(message);
   }
 
   /**

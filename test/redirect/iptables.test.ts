@@ -357,6 +357,45 @@ t.test(
   },
 );
 
+t.test('a lock that is held while the node is looked at decides nothing', async (t) => {
+  const held = { code: 4, stdout: '', stderr: 'Another app is currently holding the xtables lock' };
+  const locked = { iptables: 3, ip6tables: 3 };
+  const driver = await open(async (program, args, input) => {
+    const family = program.startsWith('ip6') ? 'ip6tables' : 'iptables';
+    if (input !== '' && input !== undefined && locked[family]-- > 0) return held;
+    return only('legacy')(program, args, input);
+  });
+  t.strictSame([...driver.unsupported.keys()], []);
+  t.strictSame(driver.problems, []);
+  await driver.apply({ set: redirects('web', server.port), remove: [] });
+  t.match(saved('legacy'), /--comment "default\/web:main/);
+  t.strictSame(await answers(), ALL_WEB);
+  await driver.clear();
+});
+
+t.test('a machine that stands still while a redirect is tried decides nothing', async (t) => {
+  const driver = await open(async (program, args, input) => {
+    const result = await runCommand(program, args, input);
+    setImmediate(() => {
+      if (input?.includes('-I OUTPUT')) Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 1500);
+    });
+    return result;
+  });
+  t.strictSame([...driver.unsupported.keys()], []);
+  await driver.clear();
+});
+
+t.test('what conntrack remembers of an earlier start decides nothing', async (t) => {
+  const range = '/proc/sys/net/ipv4/ip_local_port_range';
+  const before = sh(`cat ${range}`);
+  sh(`echo 40000 40063 > ${range}`);
+  for (let start = 0; start < 30; start++) {
+    const driver = await open(only('legacy'));
+    t.strictSame([...driver.unsupported.keys()], [], `start ${start}`);
+  }
+  sh(`echo ${before.trim()} > ${range}`);
+});
+
 t.test('without ip6tables IPv6 is not supported and the IPv4 VIPs work', async (t) => {
   const driver = await open(async (program, args, input) =>
     program.startsWith('ip6') ? null : runCommand(program, args, input),
