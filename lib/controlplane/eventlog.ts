@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
-import { EventLimiter, MAX_NAMES } from '../dataplane/eventlimiter.js';
 import type { DataplaneEvent, UntoldEvents } from '../dataplane/messages.js';
+import { EventLimiter, MAX_NAMES } from '../dataplane/worker/eventlimiter.js';
 
 /** How long, ms, the same event of several workers, or again, is not worth another line. */
 const PERIOD = 5000;

@@ -126,7 +126,7 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
 
   #startThread(wakeup: Wakeup, setup: WorkerSetup): Thread {
     const { port1, port2 } = new MessageChannel();
-    const worker = new Worker(new URL('./worker.js', import.meta.url), {
+    const worker = new Worker(new URL('./worker/worker.js', import.meta.url), {
       name: `relay-${setup.index}`,
       workerData: { setup, port: port2 },
       transferList: [port2],

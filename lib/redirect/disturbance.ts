@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import { type Removal, RulesetWatch } from '../sys/rulesetwatch.js';
+import { type Removal, RulesetWatch } from '../sys/netlink/rulesetwatch.js';
 import { isOwnChain } from './rules.js';
 import type { Backend } from './xtables.js';
 

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import type { Family } from '../model/portal.js';
-import { ConntrackSocket, type TrackedFlow } from '../sys/conntrack.js';
+import { ConntrackSocket, type TrackedFlow } from '../sys/netlink/conntrack.js';
 import { keyOfBytes } from './key.js';
 
 /** VIPs whose rules have changed. */

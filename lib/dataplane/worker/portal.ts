@@ -1,0 +1,84 @@
+import { isDeepStrictEqual } from 'node:util';
+import { base, DETACHED, FIELD } from '../counters.js';
+import type { Admission, WorkerPortal } from '../messages.js';
+import type { ClientKey } from './affinity.js';
+import { Balancer, type BalancerContext } from './balancer.js';
+import { AddressRanges } from './ranges.js';
+import type { Target } from './target.js';
+
+const EVERYONE: Admission = { sources: null, insiders: null };
+
+/** A portal inside a worker: its balancer and its counters. Connections keep it alive after its removal. */
+export class PortalState {
+  readonly slot: number;
+  /** For log lines; a renamed port gets another. */
+  key: string;
+  readonly isV6: boolean;
+  readonly balancer: Balancer;
+  #admission: Admission = EVERYONE;
+  #sources: AddressRanges | null = null;
+  #insiders: { readonly ranges: AddressRanges; readonly portal: PortalState } | null = null;
+  readonly #cells: Float64Array;
+  #base: number;
+
+  constructor(portal: WorkerPortal, context: BalancerContext, cells: Float64Array) {
+    this.slot = portal.slot;
+    this.key = portal.key;
+    this.isV6 = portal.family === 'IPv6';
+    this.balancer = new Balancer(portal.slot, portal.key, portal.service, context);
+    this.#cells = cells;
+    this.#base = base(portal.slot);
+  }
+
+  /** Adds to one of the counters, a value of {@link FIELD}. */
+  count(field: number, amount: number): void {
+    this.#cells[this.#base + field] += amount;
+  }
+
+  /**
+   * Counts an endpoint's failure: the pins to it of the client who met it go.
+   * @param isForAll whether it would meet all others too: new clients then avoid the endpoint for a while
+   */
+  blame(target: Target, client: ClientKey | null, isForAll = true): void {
+    this.count(FIELD.connectFailures, 1);
+    if (isForAll) this.balancer.avoid(target);
+    if (client !== null && this.balancer.unpin(client, target)) this.count(FIELD.pinsMoved, 1);
+  }
+
+  /**
+   * Who may come here, and who is sent to another portal.
+   * @param portalIn finds a portal by its slot
+   * @returns whether that changed
+   */
+  admit(admission: Admission, portalIn: (slot: number) => PortalState | undefined): boolean {
+    const { sources, insiders } = admission;
+    const portal = insiders === null ? undefined : portalIn(insiders.slot);
+    if (isDeepStrictEqual(admission, this.#admission) && portal === this.#insiders?.portal) return false;
+    this.#admission = admission;
+    this.#sources = sources === null ? null : new AddressRanges(sources, this.isV6);
+    this.#insiders =
+      insiders === null || portal === undefined
+        ? null
+        : { portal, ranges: new AddressRanges(insiders.sources, this.isV6) };
+    return true;
+  }
+
+  /**
+   * The portal that serves a client: this one, or the one for clients inside the cluster.
+   * @param at the word of `sockaddr` where the client's address begins
+   * @returns null where the client may not come here
+   */
+  forClient(sockaddr: Int32Array, at: number): PortalState | null {
+    if (this.#sources !== null && !this.#sources.has(sockaddr, at)) return null;
+    return this.#insiders?.ranges.has(sockaddr, at) ? this.#insiders.portal : this;
+  }
+
+  /** The portal was removed: its slot will belong to another, so what still runs counts elsewhere. */
+  detach(): void {
+    const detached = base(DETACHED);
+    const active = FIELD.connectionsActive;
+    this.#cells[detached + active] += this.#cells[this.#base + active];
+    this.#base = detached;
+    this.balancer.update([]);
+  }
+}

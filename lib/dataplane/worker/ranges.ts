@@ -1,0 +1,60 @@
+import { AF_INET, AF_INET6 } from '../../sys/constants.js';
+import { SocketAddress } from '../../sys/sockaddr.js';
+
+/** Where the address begins in a sockaddr, in words, and how many words it has. */
+const PLACE = {
+  [AF_INET]: { at: 1, words: 1 },
+  [AF_INET6]: { at: 2, words: 4 },
+} as const;
+
+/**
+ * A set of CIDRs of one family, asked for every new client: addresses are compared as the kernel's own words, so that a
+ * look-up makes no garbage.
+ */
+export class AddressRanges {
+  readonly #family: typeof AF_INET | typeof AF_INET6;
+  /** For each range and each word of an address: the mask and what must be left under it. */
+  readonly #masks: Int32Array;
+  readonly #values: Int32Array;
+
+  /** @param cidrs a plain address counts as a range of one */
+  constructor(cidrs: readonly string[], isV6: boolean) {
+    this.#family = isV6 ? AF_INET6 : AF_INET;
+    const { at, words } = PLACE[this.#family];
+    this.#masks = new Int32Array(cidrs.length * words);
+    this.#values = new Int32Array(cidrs.length * words);
+    for (const [index, cidr] of cidrs.entries()) {
+      const [address, prefix = words * 32] = cidr.split('/');
+      const network = SocketAddress.of(address, 0).memory.words;
+      for (let word = 0; word < words; word++) {
+        const mask = networkMask(Number(prefix) - word * 32);
+        this.#masks[index * words + word] = mask;
+        this.#values[index * words + word] = network[at + word] & mask;
+      }
+    }
+  }
+
+  /** Whether one of the ranges has the address of the sockaddr that starts at word `start`. */
+  has(sockaddr: Int32Array, start: number): boolean {
+    const { at, words } = PLACE[this.#family];
+    for (let range = 0; range < this.#masks.length; range += words) {
+      let word = 0;
+      while (word < words && this.#matches(range + word, sockaddr[start + at + word])) word++;
+      if (word === words) return true;
+    }
+    return false;
+  }
+
+  #matches(index: number, value: number): boolean {
+    return (value & this.#masks[index]) === this.#values[index];
+  }
+}
+
+const cell = new DataView(new ArrayBuffer(4));
+const host = new Int32Array(cell.buffer);
+
+/** A mask with the first `bits` of 32 set, in network byte order as a word of this machine. */
+function networkMask(bits: number): number {
+  cell.setInt32(0, bits <= 0 ? 0 : bits >= 32 ? -1 : -1 << (32 - bits), false);
+  return host[0];
+}

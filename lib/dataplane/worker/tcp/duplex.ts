@@ -1,0 +1,108 @@
+import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from '../../../sys/constants.js';
+import { setNoDelay } from '../../../sys/socket.js';
+import { Flow, Stream, type StreamResources } from './stream.js';
+
+const SOURCE_READY = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+const TARGET_READY = EPOLLOUT | EPOLLHUP | EPOLLERR;
+const END_NEAR = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
+
+/** A client's connection and an endpoint's, joined by a {@link Stream} in each direction. */
+export class Duplex {
+  readonly #toEndpoint: Stream;
+  readonly #toClient: Stream;
+  /** One side was reset, or timed out. */
+  #broken = false;
+  #noDelay = false;
+
+  /** @param events of the endpoint's descriptor so far, as epoll reported them */
+  constructor(
+    resources: StreamResources,
+    readonly clientFd: number,
+    readonly endpointFd: number,
+    events: number,
+  ) {
+    this.#toEndpoint = new Stream(resources, clientFd, endpointFd);
+    this.#toClient = new Stream(resources, endpointFd, clientFd);
+    this.#toClient.readable = (events & SOURCE_READY) !== 0;
+    this.#toClient.endNear = (events & END_NEAR) !== 0;
+    this.#toClient.hasUrgent = (events & EPOLLPRI) !== 0;
+    // Most clients speak first, so their data is already here: reading at once saves a round through epoll.
+    this.#toEndpoint.readable = true;
+  }
+
+  /** Bytes from the client since this was last asked. */
+  takeBytesIn(): number {
+    return takeMoved(this.#toEndpoint);
+  }
+
+  /** Bytes to the client since this was last asked. */
+  takeBytesOut(): number {
+    return takeMoved(this.#toClient);
+  }
+
+  /** This side has ended the connection to the endpoint before the endpoint did. */
+  get hasEndedFirst(): boolean {
+    return this.#toEndpoint.isFirst;
+  }
+
+  /** Notes what epoll reported of one of the two descriptors. */
+  note(fd: number, events: number): void {
+    const isClient = fd === this.clientFd;
+    const out = isClient ? this.#toEndpoint : this.#toClient;
+    const back = isClient ? this.#toClient : this.#toEndpoint;
+    if (events & SOURCE_READY) out.readable = true;
+    if (events & END_NEAR) out.endNear = true;
+    if (events & EPOLLPRI) out.hasUrgent = true;
+    if (events & TARGET_READY) back.writable = true;
+    // Reading would not tell where that direction has ended, or waits for the other side to take what it has.
+    if (events & EPOLLERR) this.#breakOff();
+  }
+
+  /** Moves data both ways, in bounded time. @returns Finished when both directions have ended, Broken when one broke */
+  pump(): Flow {
+    const out = this.#toEndpoint.pump();
+    this.#toClient.isLast = this.#toEndpoint.finished;
+    const back = this.#toClient.pump();
+    this.#toEndpoint.isLast = this.#toClient.finished;
+    if (!this.#broken && (out === Flow.Broken || back === Flow.Broken)) {
+      this.#breakOff();
+      return Flow.Unfinished;
+    }
+    if (out === Flow.Unfinished || back === Flow.Unfinished) return Flow.Unfinished;
+    if (this.#broken) return Flow.Broken;
+    if (out === Flow.Finished && back === Flow.Finished) return Flow.Finished;
+    this.#settle();
+    return Flow.Waiting;
+  }
+
+  /** Gives back what it holds; the owner closes the descriptors. */
+  release(): void {
+    this.#toEndpoint.release();
+    this.#toClient.release();
+  }
+
+  /**
+   * One side is gone. What it said last may still be in its socket (an endpoint that answers and closes without reading
+   * everything resets too): it is delivered as far as the other side takes it at once, and then the reset follows.
+   */
+  #breakOff(): void {
+    this.#broken = true;
+    for (const stream of [this.#toEndpoint, this.#toClient]) {
+      stream.cutOff = true;
+      stream.readable = true;
+    }
+  }
+
+  /** Nagle's algorithm cannot hold back a first write, so short connections are spared the call. */
+  #settle(): void {
+    if (this.#noDelay || this.#toEndpoint.writes < 2) return;
+    this.#noDelay = true;
+    setNoDelay(this.endpointFd);
+  }
+}
+
+function takeMoved(stream: Stream): number {
+  const { moved } = stream;
+  stream.moved = 0;
+  return moved;
+}

@@ -1,0 +1,101 @@
+import { AF_INET, AF_INET6 } from '../../../sys/constants.js';
+import { EAGAIN, ECONNABORTED, EINTR, EMFILE, errno } from '../../../sys/errno.js';
+import { SocketAddress } from '../../../sys/sockaddr.js';
+import {
+  accept,
+  closeSocket,
+  originalDestinationPort,
+  receivedHops,
+  resetOnClose,
+} from '../../../sys/socket.js';
+import { FIELD } from '../../counters.js';
+import { clientKey } from '../clientkey.js';
+import { hopsOnward } from '../hops.js';
+import type { Watcher } from '../loop.js';
+import type { PortalState } from '../portal.js';
+import type { TcpRelay } from './relay.js';
+
+const ACCEPTS_PER_EVENT = 32;
+/** Errors of accept that do not come again by themselves. Any other would come at once and for ever, as its cause stays. */
+const PASSING: ReadonlySet<number> = new Set([EAGAIN, ECONNABORTED, EINTR]);
+
+/** One listening socket of a portal. */
+export class TcpListener implements Watcher {
+  /** Filled by each accept; what must outlive the next one is copied. */
+  static readonly #peer = new SocketAddress();
+  static readonly #destination = new SocketAddress();
+
+  constructor(
+    readonly relay: TcpRelay,
+    readonly fd: number,
+    readonly portal: PortalState,
+    readonly redirectedPort: number | null,
+  ) {}
+
+  get owner(): string {
+    return this.portal.key;
+  }
+
+  onReady(): number {
+    for (let i = 0; i < ACCEPTS_PER_EVENT; i++) {
+      const code = this.#acceptOne();
+      // After an error that pauses the listener, epoll has nothing of it any more.
+      if (code !== 0) return i === 0 && PASSING.has(code) ? code : 0;
+    }
+    return 0;
+  }
+
+  close(): void {
+    this.relay.close(this);
+  }
+
+  acceptAll(): void {
+    while (this.#acceptOne() === 0);
+  }
+
+  /** @returns 0 where there may be another, or why there is none */
+  #acceptOne(): number {
+    if (!this.relay.door.mayOpen() || !this.relay.reserve()) {
+      this.relay.pause(this, EMFILE);
+      return EMFILE;
+    }
+    const fd = accept(this.fd, TcpListener.#peer);
+    if (fd < 0) {
+      const code = errno();
+      this.relay.unreserve();
+      if (!PASSING.has(code)) this.relay.pause(this, code);
+      return code;
+    }
+    const portal = this.portal.forClient(TcpListener.#peer.memory.words, 0);
+    if (portal === null || this.#isDirect(fd)) this.#refuse(fd);
+    else this.#begin(fd, portal);
+    return 0;
+  }
+
+  #begin(fd: number, portal: PortalState): void {
+    const peer = TcpListener.#peer;
+    const hops = hopsOnward(receivedHops(fd, peer.family));
+    if (hops === 0) {
+      this.relay.report({ kind: 'hopsUsedUp', portal: portal.key, client: peer.address });
+      this.#refuse(fd);
+      return;
+    }
+    const client = clientKey(peer.memory.words, 0);
+    if (!this.relay.receive({ fd, portal, client, hops })) this.#refuse(fd);
+  }
+
+  /** Whether the client connected to the proxy port itself: conntrack then knows no other destination. */
+  #isDirect(fd: number): boolean {
+    if (this.redirectedPort === null) return false;
+    const family = this.portal.isV6 ? AF_INET6 : AF_INET;
+    const port = originalDestinationPort(fd, family, TcpListener.#destination);
+    return port === 0 || port === this.redirectedPort;
+  }
+
+  #refuse(fd: number): void {
+    this.relay.unreserve();
+    this.portal.count(FIELD.connectionsRefused, 1);
+    resetOnClose(fd);
+    closeSocket(fd);
+  }
+}

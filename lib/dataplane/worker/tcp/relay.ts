@@ -1,0 +1,240 @@
+import { EMFILE, errnoName } from '../../../sys/errno.js';
+import { closeSocket, resetOnClose, takeError } from '../../../sys/socket.js';
+import type { DescriptorBudget } from '../../budget.js';
+import { FIELD } from '../../counters.js';
+import type { DataplaneEvent } from '../../messages.js';
+import type { ClientKey } from '../affinity.js';
+import { nodeFailure } from '../blame.js';
+import { clientAddress } from '../clientkey.js';
+import type { EventLoop, Task } from '../loop.js';
+import type { PortalState } from '../portal.js';
+import type { Target } from '../target.js';
+import { TimerList } from '../timers.js';
+import { ClientTable } from './clients.js';
+import { Dialer } from './dialer.js';
+import { Door, Verdict } from './door.js';
+import { TcpListener } from './listener.js';
+import { PipePool } from './pipepool.js';
+import { TcpSession } from './session.js';
+import { StreamResources } from './stream.js';
+
+/** Waits for an endpoint's answer, ms, one attempt after the other: the userspace kube-proxy's own values. */
+const CONNECT_TIMEOUTS = [250, 500, 1000, 2000];
+/** A connection that lives this long, ms, gets keep-alive towards the endpoint; most never do, and save the calls. */
+const KEEP_ALIVE_AFTER = 5000;
+/** How often, ms, a session asks again for what the node is short of. */
+const WAIT = 100;
+/** How often, ms, paused listeners and waiting connections look whether descriptors have come free, here or in another worker. */
+const PAUSE = 100;
+const DESCRIPTORS_PER_SESSION = 2;
+
+/** A connection that was accepted. */
+export interface Arrival {
+  readonly fd: number;
+  readonly portal: PortalState;
+  readonly client: ClientKey;
+  /** See hopsOnward. */
+  readonly hops: number;
+}
+
+/** Listeners and sessions of one worker. */
+export class TcpRelay implements Task {
+  readonly resources: StreamResources;
+  readonly clients = new ClientTable();
+  readonly dialer: Dialer;
+  readonly door: Door<Arrival>;
+  readonly #connectTimers = CONNECT_TIMEOUTS.map((delay) => new TimerList(delay));
+  readonly #keepAliveTimers = new TimerList(KEEP_ALIVE_AFTER);
+  readonly #waitTimers = new TimerList(WAIT);
+  readonly #timerLists = [...this.#connectTimers, this.#keepAliveTimers, this.#waitTimers];
+  readonly #paused = new Set<TcpListener>();
+  #unfinished: TcpSession[] = [];
+  readonly #sessions = new Set<TcpSession>();
+  #resumeAt = 0;
+
+  /**
+   * @param freeDescriptors asked for idle descriptors when the budget is used up; returns how many it gave back
+   * @param report takes events for the log
+   * @param readPorts looks up the local ports that it may bind; see portsToReuse
+   */
+  constructor(
+    readonly loop: EventLoop,
+    readonly budget: DescriptorBudget,
+    readonly freeDescriptors: (count: number) => number,
+    readonly report: (event: DataplaneEvent) => void,
+    readPorts: () => Uint16Array,
+  ) {
+    this.dialer = new Dialer(readPorts, () => loop.now);
+    this.door = new Door(
+      budget,
+      this.clients,
+      () => loop.now,
+      (client) => report({ kind: 'clientLimited', client: clientAddress(client) }),
+    );
+    this.resources = new StreamResources(new PipePool(budget));
+    loop.addTask(this);
+  }
+
+  get deadline(): number {
+    if (this.#unfinished.length > 0) return 0;
+    const isSomebodyWaiting = this.#paused.size > 0 || !this.door.isEmpty;
+    let earliest = isSomebodyWaiting ? this.#resumeAt : Number.POSITIVE_INFINITY;
+    for (const list of this.#timerLists) earliest = Math.min(earliest, list.deadline);
+    return earliest;
+  }
+
+  expire(now: number): void {
+    for (const list of this.#timerLists) list.expire(now);
+    this.#continue();
+    if (now >= this.#resumeAt) this.#resume();
+  }
+
+  /** Opens a listener's door. @param redirectedPort see WorkerListener */
+  listen(fd: number, portal: PortalState, redirectedPort: number | null): TcpListener {
+    const listener = new TcpListener(this, fd, portal, redirectedPort);
+    this.loop.watchInput(fd, listener);
+    return listener;
+  }
+
+  /** Closes a listener; clients that the kernel had already let in are served first. */
+  close(listener: TcpListener): void {
+    listener.acceptAll();
+    this.#paused.delete(listener);
+    this.loop.forget(listener.fd);
+    closeSocket(listener.fd);
+  }
+
+  /** Reserves a session's descriptors, from idle pipes, flows and sessions if need be. */
+  reserve(): boolean {
+    if (this.budget.take(DESCRIPTORS_PER_SESSION)) return true;
+    this.resources.pipes.shrink();
+    if (this.budget.take(DESCRIPTORS_PER_SESSION)) return true;
+    if (this.freeDescriptors(DESCRIPTORS_PER_SESSION) < DESCRIPTORS_PER_SESSION) this.door.makeRoom();
+    return this.budget.take(DESCRIPTORS_PER_SESSION);
+  }
+
+  unreserve(): void {
+    this.budget.give(DESCRIPTORS_PER_SESSION);
+  }
+
+  /** Takes a connection with its reserve. @returns false where it is to be refused */
+  receive(arrival: Arrival): boolean {
+    const verdict = this.door.judge(arrival.client);
+    if (verdict === Verdict.Serve) this.#begin(arrival);
+    else if (verdict === Verdict.Wait) this.#letWait(arrival);
+    return verdict !== Verdict.Refuse;
+  }
+
+  #begin({ fd, portal, client, hops }: Arrival): void {
+    portal.count(FIELD.connectionsTotal, 1);
+    portal.count(FIELD.connectionsActive, 1);
+    const session = new TcpSession(this, portal, fd, client, hops);
+    this.#sessions.add(session);
+    session.start();
+  }
+
+  /** It holds its own descriptor only. */
+  #letWait(arrival: Arrival): void {
+    this.budget.give(DESCRIPTORS_PER_SESSION - 1);
+    if (this.door.isEmpty) this.#resumeAt = this.loop.now + PAUSE;
+    this.door.wait(arrival);
+  }
+
+  /** @returns whether it waits no longer */
+  #letIn(arrival: Arrival): boolean {
+    if (takeError(arrival.fd) !== 0) {
+      this.#turnAway(arrival);
+      return true;
+    }
+    if (!this.door.isWelcome(arrival) || !this.budget.take(DESCRIPTORS_PER_SESSION - 1)) return false;
+    this.#begin(arrival);
+    return true;
+  }
+
+  #turnAway({ fd, portal }: Arrival): void {
+    portal.count(FIELD.connectionsRefused, 1);
+    this.budget.give(1);
+    resetOnClose(fd);
+    closeSocket(fd);
+  }
+
+  sessionClosed(session: TcpSession): void {
+    this.#sessions.delete(session);
+    this.clients.leave(session.origin, session);
+    session.portal.count(FIELD.connectionsActive, -1);
+    this.unreserve();
+  }
+
+  /** Ends what is still open, so that both sides learn of it at once. */
+  resetAll(): void {
+    for (const session of this.#sessions) session.reset();
+    this.door.admit((arrival) => {
+      this.#turnAway(arrival);
+      return true;
+    });
+  }
+
+  /**
+   * The listener stays quiet until descriptors come free; its clients wait in the kernel's backlog.
+   * @param code EMFILE, or what else the node is short of
+   */
+  pause(listener: TcpListener, code: number): void {
+    this.loop.unwatch(listener.fd);
+    this.#paused.add(listener);
+    this.#resumeAt = this.loop.now + PAUSE;
+    if (code === EMFILE) this.report({ kind: 'descriptorsOut' });
+    else this.report({ kind: 'listenerWaits', portal: listener.portal.key, reason: errnoName(code) });
+  }
+
+  reportFailure(portal: PortalState, target: Target, reason: string): void {
+    this.report({ kind: 'endpointFailed', portal: portal.key, endpoint: target.name, reason });
+  }
+
+  reportNodeFailure(portal: PortalState, target: Target, code: number): void {
+    this.report(nodeFailure(portal, target, code));
+  }
+
+  continueLater(session: TcpSession): void {
+    if (session.queued) return;
+    session.queued = true;
+    this.#unfinished.push(session);
+  }
+
+  startConnectTimer(session: TcpSession, attempt: number): void {
+    const list = this.#connectTimers[Math.min(attempt, this.#connectTimers.length) - 1];
+    // A turn that begins thousands of connects takes longer than the first of these waits.
+    list.start(session, this.loop.readClock());
+  }
+
+  hasConnectTimeLeft(attempts: number): boolean {
+    return attempts < this.#connectTimers.length;
+  }
+
+  startWaitTimer(session: TcpSession): void {
+    this.#waitTimers.start(session, this.loop.now);
+  }
+
+  startKeepAliveTimer(session: TcpSession): void {
+    this.#keepAliveTimers.start(session, this.loop.now);
+  }
+
+  #continue(): void {
+    const sessions = this.#unfinished;
+    this.#unfinished = [];
+    for (const session of sessions) {
+      session.queued = false;
+      session.pump();
+    }
+  }
+
+  #resume(): void {
+    this.#resumeAt = this.loop.now + PAUSE;
+    this.door.admit((arrival) => this.#letIn(arrival));
+    for (const listener of this.#paused) {
+      if (!this.door.mayOpen() || !this.reserve()) return;
+      this.unreserve();
+      this.#paused.delete(listener);
+      this.loop.watchInput(listener.fd, listener);
+    }
+  }
+}

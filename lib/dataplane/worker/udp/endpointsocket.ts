@@ -1,0 +1,113 @@
+import { EADDRINUSE, EADDRNOTAVAIL, errno } from '../../../sys/errno.js';
+import { keepErrors } from '../../../sys/errorqueue.js';
+import {
+  bindShared,
+  closeSocket,
+  connect,
+  openDatagram,
+  setHops,
+  setReceiveBuffer,
+  setSendBuffer,
+} from '../../../sys/socket.js';
+import type { Watcher } from '../loop.js';
+import type { Target } from '../target.js';
+import type { UdpFlow } from './flow.js';
+import type { EndpointPorts, LocalPorts } from './localports.js';
+
+/** Bytes; Cyclone DDS sends bursts of 64 KiB samples. */
+export const UDP_BUFFER_SIZE = 4 * 1024 * 1024;
+/** So many ports are looked at for one that is free or can be had. */
+const PORT_TRIES = 128;
+
+/** Whose sockets they are. */
+export interface SocketOwner {
+  readonly localPorts: LocalPorts<EndpointSocket>;
+  /** Asked about the holder of a port that is in use; closes it and returns true where the port can be had. */
+  giveUp(holder: EndpointSocket): boolean;
+  /** A socket has replies, errors or both. @param events as epoll reported them @returns 0, or the errno where it has neither */
+  onSocketReady(socket: EndpointSocket, events: number): number;
+}
+
+/** A flow's connected socket towards an endpoint, with the local port that it holds. */
+export class EndpointSocket implements Watcher {
+  #isUsed = false;
+  #hasBigSendBuffer = false;
+  #hops: number;
+
+  private constructor(
+    readonly fd: number,
+    readonly flow: UdpFlow,
+    readonly target: Target,
+    readonly port: number,
+    readonly ports: EndpointPorts<EndpointSocket>,
+    readonly relay: SocketOwner,
+  ) {
+    this.#hops = flow.hops;
+  }
+
+  /** @returns the socket, or the errno: EADDRNOTAVAIL where no local port is to be had */
+  static open(flow: UdpFlow, target: Target, owner: SocketOwner): EndpointSocket | number {
+    const { address } = target;
+    const fd = openDatagram(address.family);
+    if (fd < 0) return errno();
+    const ports = owner.localPorts.towards(target.name);
+    const port = bindTo(fd, address.family, ports, owner);
+    const code = port < 0 ? -port : connect(fd, address) < 0 ? errno() : 0;
+    if (code !== 0) {
+      closeSocket(fd);
+      return code;
+    }
+    keepErrors(fd, address.family);
+    setHops(fd, address.family, flow.hops);
+    setReceiveBuffer(fd, UDP_BUFFER_SIZE);
+    const socket = new EndpointSocket(fd, flow, target, port, ports, owner);
+    ports.take(port, socket);
+    return socket;
+  }
+
+  get owner(): string {
+    return this.flow.portal.key;
+  }
+
+  onReady(_fd: number, events: number): number {
+    return this.relay.onSocketReady(this, events);
+  }
+
+  /** Before datagrams are sent: gives them as many hops as the flow has now. Nearly always it has as many as before. */
+  followHops(): void {
+    if (this.#hops === this.flow.hops) return;
+    this.#hops = this.flow.hops;
+    setHops(this.fd, this.target.address.family, this.#hops);
+  }
+
+  /** Before datagrams are sent: bursts need room, and look-ups, which are one datagram, are spared the call. */
+  makeRoomFor(datagrams: number): void {
+    if (this.#hasBigSendBuffer) return;
+    this.#hasBigSendBuffer = this.#isUsed || datagrams > 1;
+    this.#isUsed = true;
+    if (this.#hasBigSendBuffer) setSendBuffer(this.fd, UDP_BUFFER_SIZE);
+  }
+
+  close(): void {
+    this.ports.give(this.port);
+    closeSocket(this.fd);
+  }
+}
+
+/** @returns the port, or a negative errno */
+function bindTo(
+  fd: number,
+  family: number,
+  ports: EndpointPorts<EndpointSocket>,
+  owner: SocketOwner,
+): number {
+  for (let tries = 0; tries < PORT_TRIES; tries++) {
+    const port = ports.next();
+    const holder = ports.holder(port);
+    if (holder !== undefined && !owner.giveUp(holder)) continue;
+    if (bindShared(fd, family, port) === 0) return port;
+    const code = errno();
+    if (code !== EADDRINUSE) return -code;
+  }
+  return -EADDRNOTAVAIL;
+}

@@ -1,0 +1,41 @@
+import { CONTROL_SIZE, DatagramRing } from '../../../sys/datagrams.js';
+import { DatagramSender } from '../../../sys/datagramsender.js';
+import { SOCKADDR_IN_SIZE, SOCKADDR_IN6_SIZE, SOCKADDR_SIZE } from '../../../sys/sockaddr.js';
+import { FIELD } from '../../counters.js';
+import type { EndpointSocket } from './endpointsocket.js';
+import type { FlowTable } from './flowtable.js';
+import { BATCH } from './inbox.js';
+
+/** Brings what endpoints answer to the clients, from the address that each client used. */
+export class Replies {
+  readonly #ring = new DatagramRing(BATCH, false);
+  readonly #sender = new DatagramSender(BATCH);
+
+  constructor(readonly table: FlowTable) {}
+
+  /** Relays one batch of what a flow's socket has. @returns how many replies there were, or -1 with `errno` */
+  relay({ fd, flow }: EndpointSocket, now: number): number {
+    const { portal, index } = flow;
+    const count = this.#ring.receive(fd, BATCH);
+    if (count < 0) return count;
+    const sender = this.#sender;
+    sender.clear();
+    for (let slot = this.#ring.first; slot < this.#ring.first + count; slot++) {
+      sender.push(this.#ring.payloadAddress(slot), this.#ring.length(slot));
+    }
+    portal.count(FIELD.datagramsOut, count);
+    portal.count(FIELD.bytesOut, sender.bytes);
+    sender.maySegment = flow.maySegment(now);
+    const sent = sender.sendTo(
+      flow.listenerFd,
+      this.table.names.address + index * SOCKADDR_SIZE,
+      portal.isV6 ? SOCKADDR_IN6_SIZE : SOCKADDR_IN_SIZE,
+      this.table.controls,
+      index * CONTROL_SIZE,
+      portal.isV6,
+    );
+    if (sender.segments === 'refused') flow.refuseSegments(now);
+    if (sent < count) portal.count(FIELD.datagramsDropped, count - sent);
+    return count;
+  }
+}

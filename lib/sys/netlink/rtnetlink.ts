@@ -1,0 +1,166 @@
+import { AF_INET, AF_INET6 } from '../constants.js';
+import { addressBytes, addressText } from '../sockaddr.js';
+import {
+  attribute,
+  findAttribute,
+  message,
+  NetlinkSocket,
+  NLM_F_ACK,
+  NLM_F_CREATE,
+  NLM_F_DUMP,
+  NLM_F_EXCL,
+  valueAt,
+} from './socket.js';
+
+/** rtnetlink(7) and linux/rtnetlink.h. */
+const NETLINK_ROUTE = 0;
+const RTM_GETLINK = 18;
+const RTM_NEWADDR = 20;
+const RTM_DELADDR = 21;
+const RTM_GETADDR = 22;
+const IFA_ADDRESS = 1;
+const IFA_LOCAL = 2;
+const IFA_LABEL = 3;
+const IFA_CACHEINFO = 6;
+const IFA_FLAGS = 8;
+const IFA_PROTO = 11;
+const IFA_F_NODAD = 0x02;
+const RT_SCOPE_HOST = 254;
+const IFF_UP = 1;
+const FOREVER = 0xffffffff;
+
+/** struct ifaddrmsg: family u8, prefix length u8, flags u8, scope u8, interface index u32. */
+const IFADDRMSG_SIZE = 8;
+/** struct ifinfomsg: family u8, pad u8, type u16, index i32, flags u32, change mask u32. */
+const IFINFOMSG_SIZE = 16;
+
+/** Every network namespace numbers its loopback device so (LOOPBACK_IFINDEX). */
+const LOOPBACK_INDEX = 1;
+
+/**
+ * By these the kernel itself knows which addresses are ours, whatever becomes of this process and its files: IPv4 addresses
+ * have a label, `ip addr` shows it, and without it none of them is removed; IPv6 ones have the number of a program
+ * (IFA_PROTO) from Linux 5.18 on. Older kernels skip what they do not know.
+ */
+const LABEL = Buffer.from('lo:kube-portal\0');
+const PROTO = 107;
+
+/** An address that a device has. */
+export interface DeviceAddress {
+  readonly address: string;
+  /**
+   * Whether {@link RouteSocket.addToLoopback} has made it: `maybe` is one that is just as it makes them, by a kernel that
+   * cannot tell.
+   */
+  readonly ours: 'yes' | 'maybe' | 'no';
+}
+
+/** A request that the kernel refused. */
+export interface AddressFailure {
+  readonly address: string;
+  /** Errno. */
+  readonly code: number;
+}
+
+/** A conversation with the kernel about addresses. Calls must not overlap. */
+export class RouteSocket {
+  private readonly netlink = new NetlinkSocket(NETLINK_ROUTE);
+
+  /** @throws SysError */
+  loopbackIsUp(): boolean {
+    const link = new Uint8Array(IFINFOMSG_SIZE);
+    new DataView(link.buffer).setInt32(4, LOOPBACK_INDEX, true);
+    return (this.netlink.ask(message(RTM_GETLINK, 0, link)).getUint32(8, true) & IFF_UP) !== 0;
+  }
+
+  /** Every address of every device. @throws SysError */
+  async addresses(): Promise<DeviceAddress[]> {
+    const request = message(RTM_GETADDR, NLM_F_DUMP, new Uint8Array(IFADDRMSG_SIZE));
+    for (;;) {
+      const found: DeviceAddress[] = [];
+      if (await this.netlink.dump(request, (body) => found.push(readAddress(body)))) return found;
+    }
+  }
+
+  /**
+   * Gives host addresses to the loopback device. They are never chosen as the source of a connection to elsewhere:
+   * IPv4 ones have host scope, IPv6 ones are deprecated.
+   * @returns the addresses refused; EEXIST for one that the device has already
+   * @throws SysError
+   */
+  addToLoopback(addresses: readonly string[]): Promise<AddressFailure[]> {
+    return this.change(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, addresses);
+  }
+
+  /**
+   * @returns the addresses refused; EADDRNOTAVAIL for one that the device has not
+   * @throws SysError
+   */
+  removeFromLoopback(addresses: readonly string[]): Promise<AddressFailure[]> {
+    return this.change(RTM_DELADDR, 0, addresses);
+  }
+
+  close(): void {
+    this.netlink.close();
+  }
+
+  private async change(type: number, flags: number, addresses: readonly string[]): Promise<AddressFailure[]> {
+    const codes = await this.netlink.request(
+      addresses.map((address) => message(type, NLM_F_ACK | flags, ...loopbackAddress(address))),
+    );
+    return addresses.flatMap((address, i) => (codes[i] === 0 ? [] : { address, code: codes[i] }));
+  }
+}
+
+/** An ifaddrmsg with attributes: one whole address, without duplicate detection, which loopback has no use for. */
+function loopbackAddress(address: string): Uint8Array[] {
+  const bytes = addressBytes(address);
+  const isV4 = bytes.length === 4;
+  const fixed = new Uint8Array(IFADDRMSG_SIZE);
+  fixed.set([isV4 ? AF_INET : AF_INET6, bytes.length * 8, 0, RT_SCOPE_HOST]);
+  new DataView(fixed.buffer).setUint32(4, LOOPBACK_INDEX, true);
+  const attributes = [attribute(IFA_LOCAL, bytes), attribute(IFA_ADDRESS, bytes)];
+  if (isV4) {
+    attributes.push(attribute(IFA_LABEL, LABEL));
+  } else {
+    attributes.push(attribute(IFA_FLAGS, words(IFA_F_NODAD)));
+    // struct ifa_cacheinfo: preferred and valid lifetime in seconds, two time stamps.
+    attributes.push(attribute(IFA_CACHEINFO, words(0, FOREVER, 0, 0)));
+    attributes.push(attribute(IFA_PROTO, [PROTO]));
+  }
+  return [fixed, ...attributes];
+}
+
+function words(...values: number[]): Uint8Array {
+  return new Uint8Array(Uint32Array.from(values).buffer);
+}
+
+/** IFA_LOCAL is the device's own address where a link has a peer; IPv6 mostly has IFA_ADDRESS alone. */
+function readAddress(body: DataView): DeviceAddress {
+  const find = (type: number) => findAttribute(body, IFADDRMSG_SIZE, body.byteLength, type);
+  const bytes = valueAt(body, find(IFA_LOCAL) || find(IFA_ADDRESS));
+  const isWhole = body.getUint8(1) === bytes.length * 8;
+  const isOnLoopback = body.getUint32(4, true) === LOOPBACK_INDEX;
+  const ours = isWhole && isOnLoopback ? (bytes.length === 4 ? makerOf4 : makerOf6)(body, find) : 'no';
+  return { address: addressText(bytes), ours };
+}
+
+type FindAttribute = (type: number) => number;
+
+function makerOf4(body: DataView, find: FindAttribute): DeviceAddress['ours'] {
+  const label = find(IFA_LABEL);
+  return label > 0 && LABEL.equals(valueAt(body, label)) ? 'yes' : 'no';
+}
+
+/** The kernel names a program only where one has named itself, so that an old kernel's addresses look like a person's. */
+function makerOf6(body: DataView, find: FindAttribute): DeviceAddress['ours'] {
+  const proto = find(IFA_PROTO);
+  if (proto > 0) return body.getUint8(proto) === PROTO ? 'yes' : 'no';
+  const flags = find(IFA_FLAGS);
+  const lifetimes = find(IFA_CACHEINFO);
+  if (flags === 0 || lifetimes === 0) return 'no';
+  const isDeprecated = body.getUint32(lifetimes, true) === 0;
+  const isForGood = body.getUint32(lifetimes + 4, true) === FOREVER;
+  const skipsDetection = (body.getUint32(flags, true) & IFA_F_NODAD) !== 0;
+  return isDeprecated && isForGood && skipsDetection ? 'maybe' : 'no';
+}

@@ -1,0 +1,221 @@
+import t from 'tap';
+import type { WorkerEndpoint } from '../../../lib/dataplane/messages.js';
+import { PinTable, ServiceEndpoints } from '../../../lib/dataplane/worker/affinity.js';
+import { Balancer, type BalancerContext } from '../../../lib/dataplane/worker/balancer.js';
+import type { Target } from '../../../lib/dataplane/worker/target.js';
+
+const TIMEOUT = 10_000;
+
+const pods = (names: string, port = 80): WorkerEndpoint[] =>
+  [...names].map((id, i) => ({ id, address: `10.0.0.${i + 1}`, port }));
+
+/** One worker with a clock that the test moves. */
+class Stage {
+  now = 1;
+  readonly context: BalancerContext;
+
+  constructor(roundRobin = new Int32Array(8), maxPins = 1000) {
+    const now = () => this.now;
+    const pins = new PinTable(maxPins, now);
+    this.context = { pins, services: new ServiceEndpoints(), roundRobin, now };
+  }
+
+  balancer(endpoints: readonly WorkerEndpoint[], { slot = 1, affinity = false } = {}): Balancer {
+    const balancer = new Balancer(slot, `default/web:port${slot}`, 'default/web', this.context);
+    balancer.update(endpoints);
+    if (affinity) balancer.affinityTimeout = TIMEOUT;
+    return balancer;
+  }
+}
+
+const idOf = (target: Target | null) => target?.id ?? null;
+const picks = (balancer: Balancer, times: number, client: number | null = null) =>
+  Array.from({ length: times }, () => idOf(balancer.pick(client))).join('');
+
+t.test('round robin', async (t) => {
+  const roundRobin = new Int32Array(8);
+  const [one, other] = [
+    new Stage(roundRobin).balancer(pods('abc')),
+    new Stage(roundRobin).balancer(pods('abc')),
+  ];
+  t.equal(picks(one, 4) + picks(other, 4) + picks(one, 1), 'abcabcabc', 'workers share one turn');
+  t.equal(picks(new Stage(roundRobin).balancer(pods('abc'), { slot: 2 }), 1), 'a', 'portals do not');
+  roundRobin[1] = 2 ** 31 - 2;
+  t.equal(new Set(picks(one, 3)).size, 3, 'the turn may grow past 2^31');
+  t.equal(new Stage().balancer([]).pick(null), null, 'nobody there');
+});
+
+t.test(
+  'an endpoint that failed is avoided for a while, by new clients, while there are others',
+  async (t) => {
+    const stage = new Stage();
+    const balancer = stage.balancer(pods('abc'));
+    const a = balancer.pick(null) as Target;
+    balancer.avoid(a);
+    t.notMatch(picks(balancer, 6), 'a');
+    const [b, c] = [balancer.pick(null), balancer.pick(null)] as Target[];
+    balancer.avoid(b);
+    balancer.avoid(c);
+    t.equal(picks(balancer, 3).length, 3, 'a failed one is better than none');
+    stage.now += 5000;
+    t.equal(new Set(picks(balancer, 3)).size, 3, 'all are back');
+  },
+);
+
+t.test('a second pick leaves out what was tried', async (t) => {
+  const balancer = new Stage().balancer(pods('ab'));
+  const a = balancer.pick(null) as Target;
+  const b = balancer.pickOther(null, new Set([a])) as Target;
+  t.not(b, a);
+  t.equal(balancer.pickOther(null, new Set([a, b])), null);
+});
+
+/** Counts the questions: a pick's work in steps. */
+class CountingSet<T> extends Set<T> {
+  questions = 0;
+
+  override has(value: T): boolean {
+    this.questions++;
+    return super.has(value);
+  }
+}
+
+t.test('a pick among thousands that failed looks at no more than were tried', async (t) => {
+  const endpoints = Array.from({ length: 10_000 }, (_, i) => ({
+    id: `${i}`,
+    address: '10.0.0.1',
+    port: i + 1,
+  }));
+  const balancer = new Stage().balancer(endpoints);
+  const tried = new CountingSet<Target>();
+  for (let i = 0; i < 16; i++) {
+    const target = balancer.pickOther(null, tried) as Target;
+    balancer.avoid(target);
+    tried.add(target);
+  }
+  t.equal(tried.size, 16);
+  t.ok(tried.questions <= 16, `${tried.questions} steps, as the failed ones are set apart`);
+  for (let i = 16; i < 10_000; i++) balancer.avoid(balancer.pick(null) as Target);
+  tried.questions = 0;
+  t.notOk(tried.has(balancer.pickOther(null, tried) as Target), 'one that failed is better than none');
+  t.ok(tried.questions <= 18, `${tried.questions} steps`);
+});
+
+t.test('all others share what an avoided endpoint would have got', async (t) => {
+  const stage = new Stage();
+  const balancer = stage.balancer(pods('abc'));
+  balancer.avoid(balancer.pick(null) as Target);
+  t.same([...picks(balancer, 6)].sort().join(''), 'bbbccc');
+  balancer.update(pods('abcd'));
+  t.same([...picks(balancer, 6)].sort().join(''), 'bbccdd', 'also after an update');
+  stage.now += 5000;
+  t.same([...picks(balancer, 8)].sort().join(''), 'aabbccdd', 'and then all are equal again');
+});
+
+t.test('targets that stay are kept over an update', async (t) => {
+  const balancer = new Stage().balancer(pods('ab'));
+  const [a, b] = [balancer.pick(null), balancer.pick(null)] as Target[];
+  balancer.update([a.endpoint, { id: 'b', address: '10.0.0.9', port: 80 }]);
+  t.ok(b.removed, 'the same pod at another address is another target');
+  t.notOk(a.removed);
+  t.ok([balancer.pick(null), balancer.pick(null)].includes(a));
+});
+
+t.test('a client keeps its pod on every port of the Service', async (t) => {
+  const stage = new Stage();
+  const tcp = stage.balancer(pods('abc'), { affinity: true });
+  const udp = stage.balancer(pods('abc', 53), { slot: 2, affinity: true });
+  t.equal(picks(tcp, 2, 7) + picks(udp, 2, 7), 'aaaa');
+  t.equal(picks(udp, 2, 8) + picks(tcp, 2, 8), 'aaaa', 'whichever port it uses first');
+  t.equal(picks(tcp, 2, 9), 'bb', 'another client is the next in turn');
+});
+
+t.test('a removed pod loses its clients and nobody else does', async (t) => {
+  const stage = new Stage();
+  const tcp = stage.balancer(pods('abc'), { affinity: true });
+  const udp = stage.balancer(pods('abc', 53), { slot: 2, affinity: true });
+  const homes = () => Array.from({ length: 30 }, (_, client) => picks(tcp, 1, client)).join('');
+  const before = homes();
+  const [a, , c] = pods('abc');
+  const [a53, , c53] = pods('abc', 53);
+  tcp.update([a, c]);
+  udp.update([a53, c53]);
+  const after = homes();
+  for (const [client, pod] of [...before].entries()) {
+    if (pod === 'b') t.match(after[client], /[ac]/);
+    else t.equal(after[client], pod);
+    t.equal(picks(udp, 1, client), after[client], 'the other port agrees');
+  }
+  tcp.update(pods('abc'));
+  t.equal(homes(), after, 'nobody moves back');
+});
+
+t.test('a port that the pinned pod does not serve has a pin of its own', async (t) => {
+  const stage = new Stage();
+  const web = stage.balancer(pods('abc'), { affinity: true });
+  const admin = stage.balancer(pods('xy', 81), { slot: 2, affinity: true });
+  t.equal(picks(web, 1, 7), 'a');
+  t.equal(picks(admin, 3, 7), 'xxx');
+  t.equal(picks(web, 1, 7), 'a', "the Service's pin stays");
+  t.equal(picks(admin, 1, 8) + picks(web, 1, 8) + picks(admin, 1, 8), 'yby', 'in either order');
+});
+
+t.test('a failed endpoint moves the pin once, however many connections notice', async (t) => {
+  const stage = new Stage();
+  const tcp = stage.balancer(pods('abc'), { affinity: true });
+  const udp = stage.balancer(pods('abc', 53), { slot: 2, affinity: true });
+  const [failedTcp, failedUdp] = [tcp.pick(7), udp.pick(7)] as Target[];
+  t.ok(tcp.unpin(7, failedTcp));
+  const moved = tcp.pickOther(7, new Set([failedTcp]));
+  t.not(idOf(moved), 'a');
+  t.notOk(udp.unpin(7, failedUdp), 'the pin is no longer one to the failed pod');
+  t.equal(idOf(udp.pickOther(7, new Set([failedUdp]))), idOf(moved), 'the flow follows');
+  t.equal(picks(tcp, 2, 7), `${moved?.id}${moved?.id}`);
+});
+
+t.test('a pin lives as long as it is used', async (t) => {
+  const stage = new Stage();
+  const balancer = stage.balancer(pods('abc'), { affinity: true });
+  t.equal(picks(balancer, 1, 7), 'a');
+  for (let i = 0; i < 3; i++) {
+    stage.now += TIMEOUT - 1;
+    t.equal(picks(balancer, 1, 7), 'a', 'a pick is use');
+    stage.now += TIMEOUT - 1;
+    balancer.refresh(7);
+  }
+  stage.now += TIMEOUT + 1;
+  t.equal(picks(balancer, 1, 7), 'b', 'the time-out frees it');
+});
+
+t.test('the pin table has a cap; the pin not used for longest goes', async (t) => {
+  const stage = new Stage(new Int32Array(8), 100);
+  const { pins } = stage.context;
+  const balancer = stage.balancer(pods('abc'), { affinity: true });
+  const home = picks(balancer, 1, -1);
+  for (let client = 0; client < 5000; client++) {
+    balancer.pick(client);
+    if (client % 50 === 0) t.equal(picks(balancer, 1, -1), home, 'a client that comes often stays');
+  }
+  t.equal(pins.size, 100);
+  t.equal(pins.get('default/web', 0), undefined);
+  t.ok(pins.get('default/web', 4999));
+});
+
+t.test('a Service knows its pods over all ports', async (t) => {
+  const services = new ServiceEndpoints();
+  services.add('s', ['a', 'b']);
+  services.add('s', ['b']);
+  services.remove('s', ['a', 'b']);
+  t.same([services.has('s', 'a'), services.has('s', 'b'), services.has('other', 'b')], [false, true, false]);
+});
+
+t.test('one client that is refused does not condemn an endpoint, a second one does', async (t) => {
+  const balancer = new Stage().balancer(pods('abc'));
+  const target = balancer.pick(null) as Target;
+  t.notOk(target.isRefusedAgain('one', 1000));
+  t.notOk(target.isRefusedAgain('one', 1001), 'the same client again');
+  t.ok(target.isRefusedAgain('two', 1002), 'another one');
+  t.notOk(target.isRefusedAgain('three', 7000), 'long after');
+  target.heardAt = 7001;
+  t.notOk(target.isRefusedAgain('four', 7002), 'it has answered meanwhile');
+});

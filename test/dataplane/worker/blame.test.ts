@@ -1,0 +1,37 @@
+import t from 'tap';
+import { Blame, blameForConnect, blameForSend } from '../../../lib/dataplane/worker/blame.js';
+import {
+  EACCES,
+  EADDRNOTAVAIL,
+  EAGAIN,
+  ECONNREFUSED,
+  EHOSTUNREACH,
+  EINVAL,
+  EMFILE,
+  EMSGSIZE,
+  ENFILE,
+  ENOBUFS,
+  ENOMEM,
+  EPERM,
+  errnoName,
+} from '../../../lib/sys/errno.js';
+
+t.test('an endpoint is blamed for what it said, and for the want of a way there', async (t) => {
+  for (const code of [ECONNREFUSED, EHOSTUNREACH, EACCES, EINVAL]) {
+    t.equal(blameForConnect(code), Blame.Endpoint, errnoName(code));
+    t.equal(blameForSend(code), Blame.Endpoint, errnoName(code));
+  }
+});
+
+t.test('it is not for what this node is short of', async (t) => {
+  for (const code of [EMFILE, ENFILE, ENOMEM, ENOBUFS, EADDRNOTAVAIL, EAGAIN]) {
+    t.equal(blameForConnect(code), Blame.Node, errnoName(code));
+    t.equal(blameForSend(code), Blame.Node, errnoName(code));
+  }
+});
+
+t.test('it is not for a datagram too long or filtered', async (t) => {
+  t.equal(blameForSend(EMSGSIZE), Blame.Datagram);
+  t.equal(blameForSend(EPERM), Blame.Node);
+  t.equal(blameForConnect(EPERM), Blame.Endpoint, 'a policy about one endpoint leaves the others');
+});

@@ -1,0 +1,72 @@
+import t from 'tap';
+import type { DataplaneEvent, UntoldEvents } from '../../../lib/dataplane/messages.js';
+import { EventLimiter } from '../../../lib/dataplane/worker/eventlimiter.js';
+
+const PERIOD = 1000;
+
+const failed = (endpoint: number | string, portal = 'default/web'): DataplaneEvent => ({
+  kind: 'endpointFailed',
+  portal,
+  endpoint: `${endpoint}`,
+  reason: 'ECONNREFUSED',
+});
+
+class Stage {
+  readonly untold: UntoldEvents[] = [];
+  readonly limiter = new EventLimiter(PERIOD, (untold) => this.untold.push(untold));
+
+  /** How many of these are told at once. */
+  told(events: readonly DataplaneEvent[], now: number): number {
+    return events.filter((event) => this.limiter.admit(event, now)).length;
+  }
+}
+
+t.test('the same event again is counted, and told again in the next period', async (t) => {
+  const { limiter, untold } = new Stage();
+  t.ok(limiter.admit(failed('a'), 0));
+  t.notOk(limiter.admit(failed('a'), 500));
+  t.ok(limiter.admit(failed('b'), 500), 'another is told');
+  t.equal(limiter.deadline, PERIOD);
+  limiter.expire(PERIOD - 1);
+  t.same(untold, []);
+  limiter.expire(PERIOD);
+  t.same(untold, [{ kind: 'endpointFailed', times: 1, endpoints: ['a'] }]);
+  t.equal(limiter.deadline, Number.POSITIVE_INFINITY);
+  t.ok(limiter.admit(failed('a'), PERIOD));
+  limiter.expire(2 * PERIOD);
+  t.equal(untold.length, 1, 'nothing is said where nothing was left out');
+});
+
+t.test('a storm of different events is told in part, and counted whole', async (t) => {
+  const stage = new Stage();
+  const storm = Array.from({ length: 30_000 }, (_, i) => failed(i % 3000));
+  t.equal(stage.told(storm, 0), 5);
+  t.ok(stage.limiter.admit({ kind: 'descriptorsOut' }, 1), 'events of other kinds are told');
+  stage.limiter.expire(PERIOD);
+  const [{ kind, times, endpoints }] = stage.untold;
+  t.same([kind, times], ['endpointFailed', 29_995]);
+  t.equal(endpoints.length, 1000, 'it remembers so many names and no more');
+  t.equal(stage.told(storm, PERIOD), 5, 'the next period is as short');
+});
+
+t.test('a portal does not silence the others, and all together are bounded', async (t) => {
+  const stage = new Stage();
+  const storm = (portal: number) => Array.from({ length: 100 }, (_, i) => failed(i, `default/${portal}`));
+  t.equal(stage.told(storm(1), 0), 5);
+  t.equal(stage.told(storm(2), 0), 5);
+  const many = Array.from({ length: 1000 }, (_, portal) => storm(portal)).flat();
+  t.equal(stage.told(many, 0), 10, 'twenty in all');
+});
+
+t.test('what several limiters counted is one number', async (t) => {
+  const main = new Stage();
+  for (const endpoints of [
+    ['a', 'b'],
+    ['b', 'c'],
+  ])
+    main.limiter.count({ kind: 'endpointFailed', times: 100, endpoints }, 0);
+  t.ok(main.limiter.admit(failed('d'), 1));
+  t.notOk(main.limiter.admit(failed('d'), 2), 'of another worker');
+  main.limiter.expire(PERIOD);
+  t.same(main.untold, [{ kind: 'endpointFailed', times: 201, endpoints: ['a', 'b', 'c', 'd'] }]);
+});

@@ -1,0 +1,130 @@
+import t from 'tap';
+import { DescriptorBudget } from '../../../../lib/dataplane/budget.js';
+import { type ClientSession, ClientTable } from '../../../../lib/dataplane/worker/tcp/clients.js';
+import { Door, Verdict, type Visitor } from '../../../../lib/dataplane/worker/tcp/door.js';
+
+const LIMIT = 130;
+const SECOND = 1000;
+
+/** A door with sessions behind it that hold two descriptors each, and one for each that waits. */
+class Stage {
+  now = 0;
+  readonly budget = new DescriptorBudget();
+  readonly clients = new ClientTable();
+  readonly limited: unknown[] = [];
+  readonly evicted: unknown[] = [];
+  readonly door = new Door<Visitor>(
+    this.budget,
+    this.clients,
+    () => this.now,
+    (client) => this.limited.push(client),
+  );
+
+  constructor() {
+    this.budget.limit = LIMIT;
+  }
+
+  /** A connection comes to the door. */
+  arrive(client: string): Verdict {
+    const verdict = this.door.judge(client);
+    if (verdict === Verdict.Serve) this.serve(client);
+    else if (verdict === Verdict.Wait) {
+      this.budget.take(1);
+      this.door.wait({ client });
+    }
+    return verdict;
+  }
+
+  serve(client: string): void {
+    this.budget.take(2);
+    const session: ClientSession = {
+      clientPrevious: null,
+      clientNext: null,
+      usedAt: 0,
+      evict: () => {
+        this.evicted.push(client);
+        this.budget.give(2);
+        this.clients.leave(owner, session);
+      },
+    };
+    const owner = this.clients.enter(client, session, this.now);
+  }
+
+  /** A client that has come until it had to wait. @returns how many of its connections are served */
+  fill(client: string): number {
+    let served = 0;
+    while (this.arrive(client) === Verdict.Serve) served++;
+    return served;
+  }
+}
+
+t.test('while there is room nobody is asked', async (t) => {
+  const stage = new Stage();
+  for (let i = 0; i < 61; i++) t.equal(stage.arrive('a'), Verdict.Serve);
+  t.same(stage.limited, []);
+});
+
+t.test('the last sixteenth is for those who have less than another', async (t) => {
+  const stage = new Stage();
+  t.equal(stage.fill('a'), 61);
+  t.same(stage.limited, ['a']);
+  t.equal(stage.arrive('b'), Verdict.Serve);
+  t.equal(stage.arrive('b'), Verdict.Serve);
+  t.same(stage.evicted, [], 'nobody is idle');
+});
+
+t.test('they take the place of the longest idle connection of the greediest', async (t) => {
+  const stage = new Stage();
+  stage.fill('a');
+  stage.now = 5 * SECOND;
+  const { used } = stage.budget;
+  for (let i = 0; i < 10; i++) t.equal(stage.arrive(`b${i}`), Verdict.Serve);
+  t.equal(stage.budget.used, used);
+  t.same(stage.evicted, new Array(10).fill('a'));
+  while (stage.arrive('c') === Verdict.Serve);
+  const [a, c] = ['a', 'c'].map((client) => stage.clients.sessionsOf(client));
+  t.ok(Math.abs(a - c) <= 1, `until shares are equal: ${a} and ${c}`);
+});
+
+t.test('one that waits comes in when there is room, or others have more', async (t) => {
+  const stage = new Stage();
+  stage.fill('a');
+  const waiting: string[] = [];
+  stage.door.admit((visitor) => {
+    waiting.push(String(visitor.client));
+    return stage.door.isWelcome(visitor);
+  });
+  t.same(waiting, ['a']);
+  t.notOk(stage.door.isEmpty, 'not yet');
+  stage.budget.give(40);
+  stage.door.admit((visitor) => stage.door.isWelcome(visitor));
+  t.ok(stage.door.isEmpty);
+});
+
+t.test('a client alone waits in the kernel, for a while', async (t) => {
+  const stage = new Stage();
+  stage.fill('a');
+  while (stage.door.mayOpen()) t.equal(stage.arrive('a'), Verdict.Wait);
+  stage.now = 14 * SECOND;
+  t.notOk(stage.door.mayOpen());
+  stage.now = 15 * SECOND;
+  t.ok(stage.door.mayOpen(), 'somebody may stand behind its connections');
+  t.equal(stage.arrive('a'), Verdict.Refuse);
+  stage.now = 44 * SECOND;
+  t.ok(stage.door.mayOpen());
+  stage.now = 45 * SECOND;
+  t.notOk(stage.door.mayOpen(), 'nobody did');
+});
+
+t.test(
+  'where others come and go, one with more than any of them is refused rather than in their way',
+  async (t) => {
+    const stage = new Stage();
+    stage.fill('a');
+    while (stage.door.mayOpen()) stage.arrive('a');
+    stage.arrive('b');
+    t.ok(stage.door.mayOpen());
+    t.equal(stage.arrive('a'), Verdict.Refuse);
+    t.equal(stage.arrive('c'), Verdict.Serve);
+  },
+);
