@@ -8,10 +8,10 @@ import { podsHere } from '../controlplane/podshere.js';
 import { ServiceProxy } from '../controlplane/proxy.js';
 import type { ProxyStatus } from '../controlplane/status.js';
 import { countChanges } from '../model/changes.js';
+import { buildDesiredState, type DesiredState } from '../model/desiredstate.js';
 import type { Node } from '../model/node.js';
 import type { ObjectSet } from '../model/objects.js';
 import { describeProblem, freshProblems } from '../model/problem.js';
-import { type Build, buildSnapshot } from '../model/snapshot.js';
 import { Commands } from '../redirect/command.js';
 import { createRedirectDriver } from '../redirect/create.js';
 import { Connections } from '../server/connections.js';
@@ -54,7 +54,7 @@ export class Daemon {
   readonly #healthChecks: HealthCheckPorts;
   readonly #registry = new Registry();
   readonly #syncMetrics = new SyncMetrics(this.#registry);
-  #build: Build | undefined;
+  #desired: DesiredState | undefined;
   #lastUpdated: Date | null = null;
 
   private constructor(
@@ -187,8 +187,8 @@ export class Daemon {
     // Stopped before there was a state.
     if (first === undefined) return;
     await first;
-    this.#readiness.await(this.#build?.snapshot.keys() ?? []);
-    this.#log.info({ portals: this.#build?.snapshot.size, redirect: this.#proxy.driver }, 'serving');
+    this.#readiness.await(this.#desired?.snapshot.keys() ?? []);
+    this.#log.info({ portals: this.#desired?.snapshot.size, redirect: this.#proxy.driver }, 'serving');
     setTimeout(() => forgetStart(this.#log), FORGET_AFTER).unref();
   }
 
@@ -204,22 +204,22 @@ export class Daemon {
   }
 
   /** No proxy port may have the number of one of these. */
-  #ownPorts({ healthChecks }: Build): number[] {
+  #ownPorts({ healthChecks }: DesiredState): number[] {
     return [...this.#servers, ...healthChecks].map(({ port }) => port);
   }
 
   async #apply(objects: ObjectSet): Promise<void> {
     const startedMs = Date.now();
     this.#syncMetrics.received(startedMs);
-    const build = buildSnapshot(objects, this.#node(), this.#build);
-    for (const problem of freshProblems(build.problems, this.#build?.problems ?? [])) {
+    const desired = buildDesiredState(objects, this.#node(), this.#desired);
+    for (const problem of freshProblems(desired.problems, this.#desired?.problems ?? [])) {
       this.#log.warn(describeProblem(problem));
       this.#source.warnOwner?.(problem, 'NotProxied');
     }
-    const changes = countChanges(this.#build?.objects ?? NO_OBJECTS, objects);
-    this.#build = build;
-    await this.#proxy.apply(build.snapshot, this.#ownPorts(build));
-    await this.#healthChecks.update(build.healthChecks);
+    const changes = countChanges(this.#desired?.objects ?? NO_OBJECTS, objects);
+    this.#desired = desired;
+    await this.#proxy.apply(desired.snapshot, this.#ownPorts(desired));
+    await this.#healthChecks.update(desired.healthChecks);
     this.#lastUpdated = new Date();
     this.#syncMetrics.observe({ ...changes, startedMs, finishedMs: this.#lastUpdated.getTime() });
   }

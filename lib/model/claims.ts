@@ -1,23 +1,23 @@
 import type { Change } from './changes.js';
+import { type Frontend, type Frontends, serviceFrontends } from './frontends.js';
 import { objectKey, type Service, type ServiceProtocol } from './objects.js';
-import { type Front, type Fronts, serviceFronts } from './ports.js';
 import type { Problem } from './problem.js';
 import { SharedMap } from './sharedmap.js';
 
 /** A Service with what it asks for. */
-interface Claimant extends Fronts {
+interface ServiceRequest extends Frontends {
   readonly service: Service;
 }
 
-/** A Service with the fronts that are really its own. */
-export interface Claimed extends Fronts {
-  readonly claimant: Claimant;
+/** A Service with the frontends that are really its own. */
+export interface ServiceGrant extends Frontends {
+  readonly request: ServiceRequest;
 }
 
 /** Which Service has what, and who waits for it. */
 export interface Claims {
   /** By `namespace/name` of the Service. */
-  readonly claimed: SharedMap<Claimed>;
+  readonly grants: SharedMap<ServiceGrant>;
   /** By claim: the Services that ask for the same thing on the node, the one that has it first. */
   readonly queues: SharedMap<Queue>;
 }
@@ -27,7 +27,7 @@ type Queue = readonly Service[];
 /** Lost claims with the Services that hold them. */
 type Losses = ReadonlyMap<string, Service>;
 
-export const NO_CLAIMS: Claims = { claimed: SharedMap.empty(), queues: SharedMap.empty() };
+export const NO_CLAIMS: Claims = { grants: SharedMap.empty(), queues: SharedMap.empty() };
 
 const NO_LOSSES: Losses = new Map();
 
@@ -42,38 +42,38 @@ export function settleClaims(
   podCidrs: readonly string[],
   before: Claims,
 ): Claims {
-  const claimants = new Map<string, Claimant | undefined>();
-  for (const { key, after } of changes) claimants.set(key, after && makeClaimant(after, podCidrs));
-  const requeued = requeue(claimants, before);
+  const requests = new Map<string, ServiceRequest | undefined>();
+  for (const { key, after } of changes) requests.set(key, after && makeRequest(after, podCidrs));
+  const requeued = requeue(requests, before);
   const queues = before.queues.with(requeued);
-  const settled = new Map<string, Claimed | undefined>();
-  for (const key of new Set([...claimants.keys(), ...inNewOrder(requeued, before.queues)])) {
-    const known = before.claimed.get(key);
-    const claimant = claimants.has(key) ? claimants.get(key) : known?.claimant;
-    settled.set(key, claimant && settle(claimant, queues, known));
+  const settled = new Map<string, ServiceGrant | undefined>();
+  for (const key of new Set([...requests.keys(), ...inNewOrder(requeued, before.queues)])) {
+    const known = before.grants.get(key);
+    const request = requests.has(key) ? requests.get(key) : known?.request;
+    settled.set(key, request && settle(request, queues, known));
   }
-  return { claimed: before.claimed.with(settled), queues };
+  return { grants: before.grants.with(settled), queues };
 }
 
-function makeClaimant(service: Service, podCidrs: readonly string[]): Claimant {
-  return { service, ...serviceFronts(service, podCidrs) };
+function makeRequest(service: Service, podCidrs: readonly string[]): ServiceRequest {
+  return { service, ...serviceFrontends(service, podCidrs) };
 }
 
-/** The queues that the new claimants join, and those that their earlier versions leave. */
+/** The queues that the new requests join, and those that their earlier versions leave. */
 function requeue(
-  claimants: ReadonlyMap<string, Claimant | undefined>,
-  { claimed, queues }: Claims,
+  requests: ReadonlyMap<string, ServiceRequest | undefined>,
+  { grants, queues }: Claims,
 ): ReadonlyMap<string, Queue | undefined> {
   const changed = new Map<string, Queue | undefined>();
   const queueOf = (claim: string) => (changed.has(claim) ? changed.get(claim) : queues.get(claim)) ?? [];
-  for (const [key, claimant] of claimants) {
-    const old = claimed.get(key)?.claimant;
+  for (const [key, request] of requests) {
+    const old = grants.get(key)?.request;
     for (const claim of claimsOf(old)) changed.set(claim, without(queueOf(claim), old!.service));
     // Hardly anything is asked for twice: one array will do for all that a Service has.
-    const alone = claimant && [claimant.service];
-    for (const claim of claimsOf(claimant)) {
+    const alone = request && [request.service];
+    for (const claim of claimsOf(request)) {
       const queue = queueOf(claim);
-      changed.set(claim, queue.length === 0 ? alone : queue.concat(claimant!.service).sort(compareClaimants));
+      changed.set(claim, queue.length === 0 ? alone : queue.concat(request!.service).sort(byAge));
     }
   }
   return changed;
@@ -96,33 +96,39 @@ function* inNewOrder(
   }
 }
 
-function settle(claimant: Claimant, queues: Claims['queues'], before: Claimed | undefined): Claimed {
-  const losses = findLosses(claimant, queues);
+function settle(
+  request: ServiceRequest,
+  queues: Claims['queues'],
+  before: ServiceGrant | undefined,
+): ServiceGrant {
+  const losses = findLosses(request, queues);
   if (losses.size > 0) {
-    const problems = [...claimant.problems, ...lossProblems(claimant.service, losses)];
-    return { claimant, fronts: keptFronts(claimant.fronts, losses), problems };
+    const problems = [...request.problems, ...lossProblems(request.service, losses)];
+    return { request, frontends: keptFrontends(request.frontends, losses), problems };
   }
-  if (before?.claimant === claimant && before.fronts === claimant.fronts) return before;
-  return { claimant, fronts: claimant.fronts, problems: claimant.problems };
+  if (before?.request === request && before.frontends === request.frontends) return before;
+  return { request, frontends: request.frontends, problems: request.problems };
 }
 
-function findLosses(claimant: Claimant, queues: Claims['queues']): Losses {
+function findLosses(request: ServiceRequest, queues: Claims['queues']): Losses {
   const ownerOf = (claim: string) => queues.get(claim)![0]!;
-  const lost = claimsOf(claimant).filter((claim) => ownerOf(claim) !== claimant.service);
+  const lost = claimsOf(request).filter((claim) => ownerOf(claim) !== request.service);
   return lost.length === 0 ? NO_LOSSES : new Map(lost.map((claim) => [claim, ownerOf(claim)]));
 }
 
-/** The fronts without what was lost; those with nothing left to listen for go. */
-function keptFronts(fronts: readonly Front[], lost: Losses): readonly Front[] {
-  const kept = fronts
-    .map((front) => ({
-      ...front,
-      vips: front.vips.filter((vip) => !lost.has(vipClaim(vip.address, vip.port, front.protocol))),
-      nodePort: nodePortClaims(front).some((claim) => lost.has(claim)) ? null : front.nodePort,
+/** The frontends without what was lost; those with nothing left to listen for go. */
+function keptFrontends(frontends: readonly Frontend[], lost: Losses): readonly Frontend[] {
+  const kept = frontends
+    .map((frontend) => ({
+      ...frontend,
+      vips: frontend.vips.filter((vip) => !lost.has(vipClaim(vip.address, vip.port, frontend.protocol))),
+      nodePort: nodePortClaims(frontend).some((claim) => lost.has(claim)) ? null : frontend.nodePort,
     }))
-    .filter((front) => front.vips.length > 0 || front.nodePort !== null);
+    .filter((frontend) => frontend.vips.length > 0 || frontend.nodePort !== null);
   const keys = new Set(kept.map(({ key }) => key));
-  return kept.map((front) => (keys.has(front.insiders?.key ?? '') ? front : { ...front, insiders: null }));
+  return kept.map((frontend) =>
+    keys.has(frontend.insiders?.key ?? '') ? frontend : { ...frontend, insiders: null },
+  );
 }
 
 /** One problem per lost claim, naming both Services. */
@@ -134,22 +140,25 @@ function lossProblems(service: Service, lost: Losses): Problem[] {
 }
 
 /** An unknown age counts as new: it must not beat a known one. */
-function compareClaimants(a: Service, b: Service): number {
+function byAge(a: Service, b: Service): number {
   const age = (a.createdMs ?? Number.MAX_VALUE) - (b.createdMs ?? Number.MAX_VALUE);
   return age || (objectKey(a) < objectKey(b) ? -1 : 1);
 }
 
 /** Everything on the node that a Service wants for itself alone, each once. */
-function claimsOf(claimant: Claimant | undefined): string[] {
-  const claims = claimant?.fronts.flatMap((front) => [...vipClaims(front), ...nodePortClaims(front)]);
+function claimsOf(request: ServiceRequest | undefined): string[] {
+  const claims = request?.frontends.flatMap((frontend) => [
+    ...vipClaims(frontend),
+    ...nodePortClaims(frontend),
+  ]);
   return [...new Set(claims)];
 }
 
-function vipClaims(front: Front): string[] {
-  return front.vips.map((vip) => vipClaim(vip.address, vip.port, front.protocol));
+function vipClaims(frontend: Frontend): string[] {
+  return frontend.vips.map((vip) => vipClaim(vip.address, vip.port, frontend.protocol));
 }
 
-function nodePortClaims({ nodePort, protocol }: Front): string[] {
+function nodePortClaims({ nodePort, protocol }: Frontend): string[] {
   return nodePort === null ? [] : [nodePortClaim(nodePort, protocol)];
 }
 

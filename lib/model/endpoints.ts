@@ -1,18 +1,18 @@
+import type { Frontend } from './frontends.js';
 import type { Node } from './node.js';
 import type { EndpointSlice, Service, SliceEndpoint } from './objects.js';
 import type { Endpoint, Portal } from './portal.js';
-import type { Front } from './ports.js';
 
 /** One address and port that a slice offers. */
 interface Candidate extends SliceEndpoint {
   readonly port: number;
 }
 
-/** What a front's clients meet. */
-export type Choice = Pick<Portal, 'endpoints' | 'unserved'>;
+/** What a frontend's clients meet. */
+export type ChosenEndpoints = Pick<Portal, 'endpoints' | 'unserved'>;
 
 /**
- * The endpoints that a front's clients are sent to, sorted by address and port.
+ * The endpoints that a frontend's clients are sent to, sorted by address and port.
  *
  * Ready ones; where there is none, those that still serve while they terminate (kube-proxy's
  * ProxyTerminatingEndpoints), so that the last pods of a rollout finish their work. Of the ready ones those that topology
@@ -20,13 +20,13 @@ export type Choice = Pick<Portal, 'endpoints' | 'unserved'>;
  */
 export function selectEndpoints(
   service: Service,
-  front: Front,
+  frontend: Frontend,
   slices: readonly EndpointSlice[],
   node: Node,
-): Choice {
-  const candidates = slices.flatMap((slice) => slicePortCandidates(slice, front));
+): ChosenEndpoints {
+  const candidates = slices.flatMap((slice) => slicePortCandidates(slice, frontend));
   const isReady = (one: Candidate) => one.ready || service.publishNotReadyAddresses;
-  const choose = front.policy === 'Local' ? chooseLocal : chooseInCluster;
+  const choose = frontend.policy === 'Local' ? chooseLocal : chooseInCluster;
   const eligible = choose(candidates, isReady, node);
   const ignores = eligible.length === 0 && candidates.some((one) => isReady(one) || isDraining(one));
   return {
@@ -72,10 +72,10 @@ function preferredByHints(ready: Candidate[], { name, zone }: Node): Candidate[]
 }
 
 /** A slice has its own number for a port name: pods of one Service may listen on different ports. */
-function slicePortCandidates(slice: EndpointSlice, front: Front): Candidate[] {
-  if (slice.addressType !== front.family || slice.excludedBy !== null) return [];
+function slicePortCandidates(slice: EndpointSlice, frontend: Frontend): Candidate[] {
+  if (slice.addressType !== frontend.family || slice.excludedBy !== null) return [];
   return slice.ports
-    .filter(({ name, protocol }) => name === front.portName && protocol === front.protocol)
+    .filter(({ name, protocol }) => name === frontend.portName && protocol === frontend.protocol)
     .flatMap(({ port }) => slice.endpoints.map((endpoint) => ({ ...endpoint, port })));
 }
 

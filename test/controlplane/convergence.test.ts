@@ -6,8 +6,8 @@ import pino from 'pino';
 import t from 'tap';
 import { NodeAddresses } from '../../lib/controlplane/nodeaddresses.js';
 import { ServiceProxy } from '../../lib/controlplane/proxy.js';
+import type { DesiredState } from '../../lib/model/desiredstate.js';
 import type { ObjectSet } from '../../lib/model/objects.js';
-import type { Build } from '../../lib/model/snapshot.js';
 import type { Redirect, RedirectChange, RedirectDriver } from '../../lib/redirect/driver.js';
 import { anyObjects } from '../model/arbitrary.js';
 import { buildHere, NODE, objectSet, service, slice } from '../model/fixtures.js';
@@ -53,10 +53,10 @@ async function outcomeOf(states: readonly ObjectSet[], capture: 'port' | 'addres
   };
   const proxy = await ServiceProxy.start(options, async () => driver);
   try {
-    let build: Build | undefined;
+    let desired: DesiredState | undefined;
     for (const state of states) {
-      build = buildHere(state, build);
-      await proxy.apply(build.snapshot);
+      desired = buildHere(state, desired);
+      await proxy.apply(desired.snapshot);
     }
     return [...portalsOf(proxy), ...redirectsOf(driver, proxy), ...listeners()].sort();
   } finally {

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import t from 'tap';
+import { buildDesiredState, type DesiredState } from '../../lib/model/desiredstate.js';
 import type { EndpointSlice, Service } from '../../lib/model/objects.js';
 import { describeProblem } from '../../lib/model/problem.js';
-import { type Build, buildSnapshot } from '../../lib/model/snapshot.js';
 import { anyObjects } from './arbitrary.js';
 import { buildHere, NODE, objectSet, service, slice } from './fixtures.js';
 
@@ -24,7 +24,7 @@ function sliceOf(name: string, addresses: readonly string[], port: number, proto
   );
 }
 
-function endpointsOf({ snapshot }: Build, name: string): string[] {
+function endpointsOf({ snapshot }: DesiredState, name: string): string[] {
   const portals = [...snapshot.values()].filter((portal) => portal.service === `default/${name}`);
   return portals.flatMap(({ endpoints }) => endpoints.map(({ address, port }) => `${address}:${port}`));
 }
@@ -123,7 +123,7 @@ t.test('an address that the node gets', async (t) => {
   const before = buildHere(objects);
   t.same(endpointsOf(before, 'a'), ['10.2.0.77:30080']);
   const node = { ...NODE, nodePortAddresses: ['10.2.0.77'] };
-  t.same(endpointsOf(buildSnapshot(objects, node, before), 'a'), []);
+  t.same(endpointsOf(buildDesiredState(objects, node, before), 'a'), []);
 });
 
 t.test('no portal has an endpoint where a portal is reached', async (t) => {

@@ -1,10 +1,10 @@
+import { buildDesiredState, type DesiredState } from '../../lib/model/desiredstate.js';
 import type { Node } from '../../lib/model/node.js';
 import type { EndpointSlice, ObjectSet, Service } from '../../lib/model/objects.js';
 import { objectKey } from '../../lib/model/objects.js';
 import type { Parsed } from '../../lib/model/parse.js';
 import { parseService } from '../../lib/model/parse-service.js';
 import { parseEndpointSlice } from '../../lib/model/parse-slice.js';
-import { type Build, buildSnapshot } from '../../lib/model/snapshot.js';
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -60,7 +60,7 @@ export const NODE: Node = {
   nodePortAddresses: ['10.2.0.1', 'fd00:2::1'],
 };
 
-/** {@link buildSnapshot} on {@link NODE}. */
-export function buildHere(objects: ObjectSet, previous?: Build): Build {
-  return buildSnapshot(objects, NODE, previous);
+/** {@link buildDesiredState} on {@link NODE}. */
+export function buildHere(objects: ObjectSet, previous?: DesiredState): DesiredState {
+  return buildDesiredState(objects, NODE, previous);
 }

@@ -1,7 +1,7 @@
 import t from 'tap';
+import { buildDesiredState } from '../../lib/model/desiredstate.js';
 import type { EndpointSlice, Service } from '../../lib/model/objects.js';
 import type { Portal } from '../../lib/model/portal.js';
-import { buildSnapshot } from '../../lib/model/snapshot.js';
 import { buildHere, NODE, objectSet, service, slice } from './fixtures.js';
 
 interface Place {
@@ -216,7 +216,7 @@ t.test('topology hints: all endpoints where none is for this zone', async (t) =>
 
 t.test('topology hints: all endpoints where the node has no zone', async (t) => {
   const objects = objectSet([service()], [sliceAt({ zones: ['zone-a'] }, { zones: [''] })]);
-  const { snapshot } = buildSnapshot(objects, { ...NODE, zone: null });
+  const { snapshot } = buildDesiredState(objects, { ...NODE, zone: null });
   t.equal(choice(snapshot.get('default/web:/TCP/IPv4')), '1,2');
 });
 
@@ -263,8 +263,8 @@ t.test('publishNotReadyAddresses: not ready counts as ready, for Local too', asy
 
 t.test('another node, another choice', async (t) => {
   const objects = objectSet([service({ internalTrafficPolicy: 'Local' })], [sliceAt(HERE, ELSEWHERE)]);
-  const here = buildSnapshot(objects, NODE);
-  const there = buildSnapshot(objects, { ...NODE, name: 'node-2' }, here);
+  const here = buildDesiredState(objects, NODE);
+  const there = buildDesiredState(objects, { ...NODE, name: 'node-2' }, here);
   t.equal(choice(here.snapshot.get('default/web:/TCP/IPv4')), '1');
   t.equal(choice(there.snapshot.get('default/web:/TCP/IPv4')), '2');
 });

@@ -1,19 +1,19 @@
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import t from 'tap';
+import type { DesiredState } from '../../lib/model/desiredstate.js';
 import { diffSnapshots } from '../../lib/model/diff.js';
 import type { EndpointSlice, ObjectSet, Service } from '../../lib/model/objects.js';
 import { describeProblem } from '../../lib/model/problem.js';
 import { SharedMap } from '../../lib/model/sharedmap.js';
-import type { Build } from '../../lib/model/snapshot.js';
 import { anyObjects } from './arbitrary.js';
 import { buildHere, objectSet, service, slice } from './fixtures.js';
 
-function problemsOf({ problems }: Build): string[] {
+function problemsOf({ problems }: DesiredState): string[] {
   return problems.map(describeProblem);
 }
 
-function vipsOf({ snapshot }: Build): Record<string, string[]> {
+function vipsOf({ snapshot }: DesiredState): Record<string, string[]> {
   return Object.fromEntries(
     [...snapshot].map(([key, { vips }]) => [key, vips.map(({ address }) => address)]),
   );
@@ -26,7 +26,7 @@ function endpointsOf(one: Service, ...slices: EndpointSlice[]): string[] {
 }
 
 /** Whether what was built step by step is what is built from nothing. */
-function isAsFresh(built: Build, objects: ObjectSet): boolean {
+function isAsFresh(built: DesiredState, objects: ObjectSet): boolean {
   const fresh = buildHere(objects);
   const parts = ['snapshot', 'problems', 'healthChecks', 'claims', 'groups'] as const;
   return parts.every((part) => isDeepStrictEqual(built[part], fresh[part]));
@@ -312,9 +312,9 @@ t.test('portals that did not change keep their identity', async (t) => {
 t.test('building on a previous state and from scratch give the same', async (t) => {
   fc.assert(
     fc.property(fc.array(anyObjects, { minLength: 1, maxLength: 4 }), (states) => {
-      let previous: Build | undefined;
+      let previous: DesiredState | undefined;
       for (const objects of states) {
-        const built: Build = buildHere(objects, previous);
+        const built: DesiredState = buildHere(objects, previous);
         if (!isAsFresh(built, objects)) return false;
         previous = built;
       }
@@ -406,9 +406,9 @@ t.test('a Service that comes and goes has no other looked at again', async (t) =
   const newcomer = service({ clusterIP: '10.96.1.1' }, { name: 'new' });
   const after = buildHere(objectSet([...others, loser, newcomer]), before);
   t.ok(after.snapshot.has('default/new:/TCP/IPv4'));
-  const unlike = (key: string) => after.claims.claimed.get(key) !== before.claims.claimed.get(key);
-  t.same([...after.claims.claimed.keys()].filter(unlike), ['default/new']);
-  t.equal(after.parts.get('default/z'), before.parts.get('default/z'));
+  const unlike = (key: string) => after.claims.grants.get(key) !== before.claims.grants.get(key);
+  t.same([...after.claims.grants.keys()].filter(unlike), ['default/new']);
+  t.equal(after.services.get('default/z'), before.services.get('default/z'));
 });
 
 t.test(

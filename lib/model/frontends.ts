@@ -5,33 +5,33 @@ import type { Family, Portal, Protocol, Vip } from './portal.js';
 import { type Problem, serviceProblem } from './problem.js';
 
 /** The client's side of a portal: everything but its endpoints. */
-export interface Front extends Omit<Portal, 'endpoints' | 'unserved'> {
+export interface Frontend extends Omit<Portal, 'endpoints' | 'unserved'> {
   /** Which endpoints its clients are sent to. */
   readonly policy: TrafficPolicy;
 }
 
 /** What one Service, seen alone, asks for. */
-export interface Fronts {
-  readonly fronts: readonly Front[];
+export interface Frontends {
+  readonly frontends: readonly Frontend[];
   readonly problems: readonly Problem[];
 }
 
-const NOTHING: Fronts = { fronts: NONE, problems: NONE };
+const NOTHING: Frontends = { frontends: NONE, problems: NONE };
 
 /**
  * Service ports by family. Headless and ExternalName Services and those labelled for another proxy have none;
  * SCTP ports have none and are a problem.
  */
-export function serviceFronts(service: Service, podCidrs: readonly string[]): Fronts {
+export function serviceFrontends(service: Service, podCidrs: readonly string[]): Frontends {
   if (service.headless || service.type === 'ExternalName' || service.excludedBy !== null) return NOTHING;
   const families = serviceFamilies(service);
   const scopes = serviceScopes(service);
   const proxied = service.ports.filter(isProxied);
-  const fronts = families.flatMap((family) =>
-    proxied.flatMap((port) => portFronts(service, port, family, scopes, podCidrs)),
+  const frontends = families.flatMap((family) =>
+    proxied.flatMap((port) => portFrontends(service, port, family, scopes, podCidrs)),
   );
   return {
-    fronts: compact(fronts),
+    frontends: compact(frontends),
     problems: compact([
       ...service.refused.map(({ field, message }) => serviceProblem(service, field, message)),
       ...sctpProblems(service),
@@ -83,26 +83,26 @@ function serviceScopes(service: Service): readonly Scope[] {
 }
 
 /** The portals of one port: one for each scope that has an address or a node port in this family. */
-function portFronts(
+function portFrontends(
   service: Service,
   port: ProxiedPort,
   family: Family,
   scopes: readonly Scope[],
   podCidrs: readonly string[],
-): Front[] {
+): Frontend[] {
   const ofFamily = (cidr: string) => familyOf(cidr) === family;
-  const fronts = scopes
-    .map((scope) => front(service, port, family, scope))
+  const frontends = scopes
+    .map((scope) => frontend(service, port, family, scope))
     .filter((one) => one.vips.length > 0 || one.nodePort !== null);
-  const inside = fronts.find((one) => one.key === portalKey(service, port, family, ''));
-  return fronts.map((one) =>
+  const inside = frontends.find((one) => one.key === portalKey(service, port, family, ''));
+  return frontends.map((one) =>
     inside?.policy === 'Cluster' && one.policy === 'Local'
       ? { ...one, insiders: { key: inside.key, sources: podCidrs.filter(ofFamily) } }
       : one,
   );
 }
 
-function front(service: Service, port: ProxiedPort, family: Family, scope: Scope): Front {
+function frontend(service: Service, port: ProxiedPort, family: Family, scope: Scope): Frontend {
   const timeoutSeconds = service.affinityTimeoutSeconds;
   const sources = scope.sources.filter((cidr) => familyOf(cidr) === family);
   return {

@@ -1,0 +1,148 @@
+import { type Change, changesBetween } from './changes.js';
+import { servicesAtChangedClaims } from './circles.js';
+import { type Claims, NO_CLAIMS, settleClaims } from './claims.js';
+import type { HealthCheck } from './healthcheck.js';
+import { type Node, sameNode } from './node.js';
+import type { EndpointSlice, ObjectSet } from './objects.js';
+import type { Portal } from './portal.js';
+import type { Problem } from './problem.js';
+import { makeServiceState, type ServiceState } from './servicestate.js';
+import { type Replacements, SharedMap } from './sharedmap.js';
+import { regroup, type SliceGroups } from './slicegroups.js';
+
+/** The desired state, and what is needed to make the next one from it quickly. */
+export interface DesiredState {
+  readonly snapshot: SharedMap<Portal>;
+  readonly problems: readonly Problem[];
+  /** What load balancers may ask for; the same array (`===`) as before where nothing changed. */
+  readonly healthChecks: readonly HealthCheck[];
+  readonly objects: ObjectSet;
+  readonly node: Node;
+  readonly claims: Claims;
+  /** The next two by `namespace/name` of the Service. */
+  readonly groups: SliceGroups;
+  readonly services: ServiceStates;
+}
+
+function nothing(node: Node): DesiredState {
+  return {
+    snapshot: SharedMap.empty(),
+    problems: [],
+    healthChecks: [],
+    objects: { services: new Map(), slices: new Map() },
+    node,
+    claims: NO_CLAIMS,
+    groups: SharedMap.empty(),
+    services: SharedMap.empty(),
+  };
+}
+
+/**
+ * Turns objects into portals, as one node serves them. Pure: the same objects give an equal result with any `previous` or none.
+ *
+ * `previous` makes it quick and stable: Services whose objects are the same (`===`) are not looked at again, and a
+ * portal that comes out equal is the same object as before. A change of the node makes everything anew.
+ */
+export function buildDesiredState(
+  objects: ObjectSet,
+  node: Node,
+  previous: DesiredState = nothing(node),
+): DesiredState {
+  if (!sameNode(node, previous.node)) return buildDesiredState(objects, node);
+  const serviceChanges = changesBetween(previous.objects.services, objects.services);
+  const claims = settleClaims(serviceChanges, node.podCidrs, previous.claims);
+  const sliceChanges = changesBetween(previous.objects.slices, objects.slices);
+  const groups = regroup(previous.groups, sliceChanges);
+  const dirty = new Set([
+    ...dirtyServices(sliceChanges, claims, previous.claims),
+    ...servicesAtChangedClaims(previous.claims.queues, claims.queues, previous.groups, node),
+  ]);
+  const services = previous.services.with(makeStates(dirty, claims, groups, node, previous.services));
+  return {
+    snapshot: replacePortals(previous.snapshot, dirty, previous.services, services),
+    problems: collectProblems(objects, services, dirty, previous),
+    healthChecks: collectHealthChecks(objects, services, dirty, previous),
+    objects,
+    node,
+    claims,
+    groups,
+    services,
+  };
+}
+
+type ServiceStates = SharedMap<ServiceState>;
+
+/** Keys of the Services of which something changed: themselves, what they may claim, or a slice. */
+function dirtyServices(
+  sliceChanges: readonly Change<EndpointSlice>[],
+  { grants }: Claims,
+  before: Claims,
+): string[] {
+  const slices = sliceChanges.flatMap((change) => [change.before, change.after]);
+  const services = changesBetween(before.grants, grants).map(({ key }) => key);
+  return [...slices.flatMap((slice) => slice?.service ?? []), ...services];
+}
+
+function makeStates(
+  dirty: ReadonlySet<string>,
+  claims: Claims,
+  groups: SliceGroups,
+  node: Node,
+  before: ServiceStates,
+): Replacements<ServiceState> {
+  const states = new Map<string, ServiceState | undefined>();
+  for (const key of dirty) {
+    const grant = claims.grants.get(key);
+    states.set(key, grant && makeServiceState(grant, groups.get(key) ?? [], claims, node, before.get(key)));
+  }
+  return states;
+}
+
+/** The snapshot with the new portals of the dirty Services, in the old places; itself where they came out the same. */
+function replacePortals(
+  snapshot: DesiredState['snapshot'],
+  dirty: ReadonlySet<string>,
+  before: ServiceStates,
+  after: ServiceStates,
+): DesiredState['snapshot'] {
+  const portals = new Map<string, Portal | undefined>();
+  for (const key of dirty) {
+    for (const portal of portalsOf(before, key)) portals.set(portal.key, undefined);
+    for (const portal of portalsOf(after, key)) portals.set(portal.key, portal);
+  }
+  return snapshot.with(portals);
+}
+
+function portalsOf(states: ServiceStates, key: string): readonly Portal[] {
+  return states.get(key)?.portals ?? [];
+}
+
+/** In the order of the Services; most changes concern no problem at all and need not look for them. */
+function collectProblems(
+  { services }: ObjectSet,
+  states: ServiceStates,
+  dirty: ReadonlySet<string>,
+  previous: DesiredState,
+): readonly Problem[] {
+  const troubled = (key: string) => hasProblems(states, key) || hasProblems(previous.services, key);
+  const sameOrder = previous.problems.length === 0 || services === previous.objects.services;
+  if (sameOrder && ![...dirty].some(troubled)) return previous.problems;
+  return [...services.keys()].flatMap((key) => states.get(key)!.problems);
+}
+
+function hasProblems(states: ServiceStates, key: string): boolean {
+  return (states.get(key)?.problems.length ?? 0) > 0;
+}
+
+function collectHealthChecks(
+  { services }: ObjectSet,
+  states: ServiceStates,
+  dirty: ReadonlySet<string>,
+  previous: DesiredState,
+): readonly HealthCheck[] {
+  const checkOf = (some: ServiceStates, key: string) => some.get(key)?.healthCheck ?? null;
+  if (![...dirty].some((key) => checkOf(states, key) !== checkOf(previous.services, key))) {
+    return previous.healthChecks;
+  }
+  return [...services.keys()].flatMap((key) => checkOf(states, key) ?? []);
+}

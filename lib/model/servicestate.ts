@@ -1,0 +1,76 @@
+import { isDeepStrictEqual } from 'node:util';
+import { leaveOutCircles } from './circles.js';
+import type { Claims, ServiceGrant } from './claims.js';
+import { compact } from './compact.js';
+import { type ChosenEndpoints, selectEndpoints } from './endpoints.js';
+import type { Frontend } from './frontends.js';
+import { type HealthCheck, serviceHealthCheck } from './healthcheck.js';
+import { mismatchProblems } from './mismatches.js';
+import type { Node } from './node.js';
+import { type EndpointSlice, objectKey } from './objects.js';
+import type { Portal } from './portal.js';
+import type { Problem } from './problem.js';
+
+/** What one Service came to. */
+export interface ServiceState {
+  readonly grant: ServiceGrant;
+  readonly portals: readonly Portal[];
+  readonly problems: readonly Problem[];
+  readonly healthCheck: HealthCheck | null;
+}
+
+/**
+ * What one Service comes to.
+ *
+ * @param group its slices
+ * @param before its earlier state: a portal that comes out equal is the same object (`===`) as before
+ */
+export function makeServiceState(
+  grant: ServiceGrant,
+  group: readonly EndpointSlice[],
+  claims: Claims,
+  node: Node,
+  before: ServiceState | undefined,
+): ServiceState {
+  const { service } = grant.request;
+  const { slices, problems } = leaveOutCircles(service, group, claims, node);
+  const portals = grant.frontends.map((frontend) => {
+    const portal = makePortal(frontend, selectEndpoints(service, frontend, slices, node));
+    return before?.portals.find((known) => isDeepStrictEqual(known, portal)) ?? portal;
+  });
+  const ofSlices =
+    portals.length > 0
+      ? [...nameProblems(slices), ...problems, ...mismatchProblems(service, portals, group)]
+      : [];
+  const healthCheck = serviceHealthCheck(service, slices, node, before?.healthCheck ?? null);
+  return { grant, portals, problems: compact([...grant.problems, ...ofSlices]), healthCheck };
+}
+
+/** Member by member: V8 gives every object that was put together from spreads a description of its own, 400 bytes of it. */
+function makePortal(frontend: Frontend, { endpoints, unserved }: ChosenEndpoints): Portal {
+  const { key, service, portName, protocol, family, vips, nodePort, affinity, sources, insiders } = frontend;
+  return {
+    key,
+    service,
+    portName,
+    protocol,
+    family,
+    vips,
+    nodePort,
+    affinity,
+    sources,
+    insiders,
+    endpoints,
+    unserved,
+  };
+}
+
+function nameProblems(slices: readonly EndpointSlice[]): Problem[] {
+  return slices
+    .filter(({ addressType }) => addressType === 'FQDN')
+    .map((slice) => ({
+      object: `EndpointSlice ${objectKey(slice)}`,
+      field: 'addressType',
+      message: 'FQDN endpoints are not proxied; give IPv4 or IPv6 addresses',
+    }));
+}
