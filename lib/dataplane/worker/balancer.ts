@@ -1,6 +1,8 @@
 import type { WorkerEndpoint } from '../messages.js';
-import type { ClientKey, PinTable, ServiceEndpoints } from './affinity.js';
 import { Avoidance } from './avoidance.js';
+import type { ClientKey } from './clientkey.js';
+import type { PinTable } from './pins.js';
+import type { ServiceEndpoints } from './serviceendpoints.js';
 import { Target, targetName } from './target.js';
 
 const NOTHING: ReadonlySet<Target> = new Set();

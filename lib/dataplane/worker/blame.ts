@@ -18,7 +18,7 @@ import {
   errnoName,
 } from '../../sys/errno.js';
 import type { DataplaneEvent } from '../messages.js';
-import type { PortalState } from './portal.js';
+import type { ServedPortal } from './servedportal.js';
 import type { Target } from './target.js';
 
 /** Whose fault it is that a connect or a send failed. */
@@ -67,7 +67,7 @@ export function blameForSend(code: number): Blame {
 }
 
 /** What to tell the operator of an error that is {@link Blame.Node}. */
-export function nodeFailure(portal: PortalState, target: Target, code: number): DataplaneEvent {
+export function nodeFailure(portal: ServedPortal, target: Target, code: number): DataplaneEvent {
   if (code === EMFILE) return { kind: 'descriptorsOut' };
   return { kind: 'nodeFailed', portal: portal.key, endpoint: target.name, reason: errnoName(code) };
 }

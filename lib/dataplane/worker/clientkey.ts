@@ -1,8 +1,10 @@
 import { AF_INET6 } from '../../sys/constants.js';
 import { addressText } from '../../sys/sockaddr.js';
-import type { ClientKey } from './affinity.js';
 
-/** The client address of a sockaddr that starts at word `at`, as an affinity key; the port does not count. */
+/** A client's address as a map key: an IPv4 address as a number, an IPv6 address as eight hexadecimal words. */
+export type ClientKey = number | string;
+
+/** The client of a sockaddr that starts at word `at`; the port does not count. */
 export function clientKey(words: Int32Array, at: number): ClientKey {
   if ((words[at] & 0xffff) !== AF_INET6) return words[at + 1];
   let key = '';

@@ -1,5 +1,5 @@
-import type { ClientKey } from './affinity.js';
-import type { PortalState } from './portal.js';
+import type { ClientKey } from './clientkey.js';
+import type { ServedPortal } from './servedportal.js';
 import type { Target } from './target.js';
 
 /**
@@ -15,13 +15,13 @@ const PATIENCE = 8000;
 
 /** The way of one client from an endpoint that failed to the next: each is tried once, and there is an end to it. */
 export class Failover {
-  readonly #portal: PortalState;
+  readonly #portal: ServedPortal;
   readonly #client: ClientKey | null;
   readonly #tried = new Set<Target>();
   readonly #end: number;
 
   /** @param now when the first endpoint failed, ms of the loop's clock */
-  constructor(portal: PortalState, client: ClientKey | null, now: number) {
+  constructor(portal: ServedPortal, client: ClientKey | null, now: number) {
     this.#portal = portal;
     this.#client = client;
     this.#end = now + PATIENCE;

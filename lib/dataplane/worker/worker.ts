@@ -14,11 +14,12 @@ import type {
   WorkerPortal,
   WorkerSetup,
 } from '../messages.js';
-import { PinTable, ServiceEndpoints } from './affinity.js';
 import type { BalancerContext } from './balancer.js';
 import { EventLimiter } from './eventlimiter.js';
 import { EventLoop } from './loop.js';
-import { PortalState } from './portal.js';
+import { PinTable } from './pins.js';
+import { ServedPortal } from './servedportal.js';
+import { ServiceEndpoints } from './serviceendpoints.js';
 import type { TcpListener } from './tcp/listener.js';
 import { TcpRelay } from './tcp/relay.js';
 import { portsToReuse } from './tcp/reusedports.js';
@@ -30,7 +31,7 @@ import { UdpListener, UdpRelay } from './udp/relay.js';
 const REPORT_PERIOD = 1000;
 
 interface Active {
-  readonly state: PortalState;
+  readonly state: ServedPortal;
   readonly protocol: WorkerPortal['protocol'];
   listeners: readonly (TcpListener | UdpListener)[];
 }
@@ -130,7 +131,7 @@ class DataplaneWorker {
   #setEndpoints(portal: WorkerPortal): Active {
     let active = this.#portals.get(portal.slot);
     if (active === undefined) {
-      const state = new PortalState(portal, this.#context, this.#cells);
+      const state = new ServedPortal(portal, this.#context, this.#cells);
       active = { state, protocol: portal.protocol, listeners: [] };
       this.#portals.set(portal.slot, active);
     }

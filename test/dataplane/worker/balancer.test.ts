@@ -1,7 +1,8 @@
 import t from 'tap';
 import type { WorkerEndpoint } from '../../../lib/dataplane/messages.js';
-import { PinTable, ServiceEndpoints } from '../../../lib/dataplane/worker/affinity.js';
 import { Balancer, type BalancerContext } from '../../../lib/dataplane/worker/balancer.js';
+import { PinTable } from '../../../lib/dataplane/worker/pins.js';
+import { ServiceEndpoints } from '../../../lib/dataplane/worker/serviceendpoints.js';
 import type { Target } from '../../../lib/dataplane/worker/target.js';
 
 const TIMEOUT = 10_000;

@@ -1,13 +1,14 @@
 import t from 'tap';
 import { createCounterMemory, workerCells } from '../../../lib/dataplane/counters.js';
-import { PinTable, ServiceEndpoints } from '../../../lib/dataplane/worker/affinity.js';
 import { Failover } from '../../../lib/dataplane/worker/failover.js';
-import { PortalState } from '../../../lib/dataplane/worker/portal.js';
+import { PinTable } from '../../../lib/dataplane/worker/pins.js';
+import { ServedPortal } from '../../../lib/dataplane/worker/servedportal.js';
+import { ServiceEndpoints } from '../../../lib/dataplane/worker/serviceendpoints.js';
 import type { Target } from '../../../lib/dataplane/worker/target.js';
 
 const CLIENT = 7;
 
-function portalWith(endpoints: number, affinityTimeout: number | null): PortalState {
+function portalWith(endpoints: number, affinityTimeout: number | null): ServedPortal {
   const now = () => 1;
   const context = {
     pins: new PinTable(10, now),
@@ -15,7 +16,7 @@ function portalWith(endpoints: number, affinityTimeout: number | null): PortalSt
     roundRobin: new Int32Array(2),
     now,
   };
-  const portal = new PortalState(
+  const portal = new ServedPortal(
     {
       slot: 1,
       key: 'default/web:/TCP/IPv4',
@@ -38,7 +39,7 @@ function portalWith(endpoints: number, affinityTimeout: number | null): PortalSt
 }
 
 /** Whom a client meets where everyone fails, a time between two failures. */
-function triedIn(portal: PortalState, interval = 0): Target[] {
+function triedIn(portal: ServedPortal, interval = 0): Target[] {
   const client = portal.balancer.affinityTimeout === null ? null : CLIENT;
   const failover = new Failover(portal, client, 0);
   const tried: Target[] = [];

@@ -1,4 +1,4 @@
-import type { ClientKey } from '../affinity.js';
+import type { ClientKey } from '../clientkey.js';
 
 /** Sessions move in their client's list at most so often, ms: the order is exact to this, and a packet costs no more than a look. */
 const RESOLUTION = 1000;

@@ -1,5 +1,5 @@
 import type { DescriptorBudget } from '../../budget.js';
-import type { ClientKey } from '../affinity.js';
+import type { ClientKey } from '../clientkey.js';
 import type { ClientTable } from './clients.js';
 
 /** A connection may be ended for the sake of other clients when it has been idle for so long, ms. */

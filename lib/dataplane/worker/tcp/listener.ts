@@ -12,7 +12,7 @@ import { FIELD } from '../../counters.js';
 import { clientKey } from '../clientkey.js';
 import { hopsOnward } from '../hops.js';
 import type { Watcher } from '../loop.js';
-import type { PortalState } from '../portal.js';
+import type { ServedPortal } from '../servedportal.js';
 import type { TcpRelay } from './relay.js';
 
 const ACCEPTS_PER_EVENT = 32;
@@ -28,7 +28,7 @@ export class TcpListener implements Watcher {
   constructor(
     readonly relay: TcpRelay,
     readonly fd: number,
-    readonly portal: PortalState,
+    readonly portal: ServedPortal,
     readonly redirectedPort: number | null,
   ) {}
 
@@ -72,7 +72,7 @@ export class TcpListener implements Watcher {
     return 0;
   }
 
-  #begin(fd: number, portal: PortalState): void {
+  #begin(fd: number, portal: ServedPortal): void {
     const peer = TcpListener.#peer;
     const hops = hopsOnward(receivedHops(fd, peer.family));
     if (hops === 0) {

@@ -3,11 +3,11 @@ import { closeSocket, resetOnClose, takeError } from '../../../sys/socket.js';
 import type { DescriptorBudget } from '../../budget.js';
 import { FIELD } from '../../counters.js';
 import type { DataplaneEvent } from '../../messages.js';
-import type { ClientKey } from '../affinity.js';
 import { nodeFailure } from '../blame.js';
+import type { ClientKey } from '../clientkey.js';
 import { clientAddress } from '../clientkey.js';
 import type { EventLoop, Task } from '../loop.js';
-import type { PortalState } from '../portal.js';
+import type { ServedPortal } from '../servedportal.js';
 import type { Target } from '../target.js';
 import { TimerList } from '../timers.js';
 import { ClientTable } from './clients.js';
@@ -31,7 +31,7 @@ const DESCRIPTORS_PER_SESSION = 2;
 /** A connection that was accepted. */
 export interface Arrival {
   readonly fd: number;
-  readonly portal: PortalState;
+  readonly portal: ServedPortal;
   readonly client: ClientKey;
   /** See hopsOnward. */
   readonly hops: number;
@@ -90,7 +90,7 @@ export class TcpRelay implements Task {
   }
 
   /** Opens a listener's door. @param redirectedPort see WorkerListener */
-  listen(fd: number, portal: PortalState, redirectedPort: number | null): TcpListener {
+  listen(fd: number, portal: ServedPortal, redirectedPort: number | null): TcpListener {
     const listener = new TcpListener(this, fd, portal, redirectedPort);
     this.loop.watchInput(fd, listener);
     return listener;
@@ -186,11 +186,11 @@ export class TcpRelay implements Task {
     else this.report({ kind: 'listenerWaits', portal: listener.portal.key, reason: errnoName(code) });
   }
 
-  reportFailure(portal: PortalState, target: Target, reason: string): void {
+  reportFailure(portal: ServedPortal, target: Target, reason: string): void {
     this.report({ kind: 'endpointFailed', portal: portal.key, endpoint: target.name, reason });
   }
 
-  reportNodeFailure(portal: PortalState, target: Target, code: number): void {
+  reportNodeFailure(portal: ServedPortal, target: Target, code: number): void {
     this.report(nodeFailure(portal, target, code));
   }
 

@@ -10,11 +10,11 @@ import {
 import { errno, errnoName } from '../../../sys/errno.js';
 import { closeSocket, resetOnClose, setKeepAlive, takeError } from '../../../sys/socket.js';
 import { FIELD } from '../../counters.js';
-import type { ClientKey } from '../affinity.js';
 import { Blame, blameForConnect } from '../blame.js';
+import type { ClientKey } from '../clientkey.js';
 import { Failover } from '../failover.js';
 import type { Watcher } from '../loop.js';
-import type { PortalState } from '../portal.js';
+import type { ServedPortal } from '../servedportal.js';
 import type { Target } from '../target.js';
 import type { TimerEntry, TimerList } from '../timers.js';
 import type { Client, ClientSession } from './clients.js';
@@ -58,7 +58,7 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
 
   constructor(
     readonly relay: TcpRelay,
-    readonly portal: PortalState,
+    readonly portal: ServedPortal,
     readonly clientFd: number,
     client: ClientKey,
     readonly hops: number,

@@ -1,6 +1,6 @@
-import type { ClientKey } from '../affinity.js';
+import type { ClientKey } from '../clientkey.js';
 import type { Failover } from '../failover.js';
-import type { PortalState } from '../portal.js';
+import type { ServedPortal } from '../servedportal.js';
 import type { Target } from '../target.js';
 import type { EndpointSocket } from './endpointsocket.js';
 import { type FlowIndex, NONE } from './flowtable.js';
@@ -40,7 +40,7 @@ export class UdpFlow {
     readonly index: FlowIndex,
     /** Descriptor of the listener that the client came through. */
     readonly listenerFd: number,
-    readonly portal: PortalState,
+    readonly portal: ServedPortal,
     /** Null where there is no affinity. */
     readonly client: ClientKey | null,
     public target: Target,

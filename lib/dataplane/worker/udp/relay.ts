@@ -11,7 +11,7 @@ import { Blame, blameForSend } from '../blame.js';
 import { clientAddress, clientKey } from '../clientkey.js';
 import { hopsOnward } from '../hops.js';
 import type { EventLoop, Task, Watcher } from '../loop.js';
-import type { PortalState } from '../portal.js';
+import type { ServedPortal } from '../servedportal.js';
 import type { EndpointSocket, SocketOwner } from './endpointsocket.js';
 import { UdpFlow } from './flow.js';
 import { FlowSockets } from './flowsockets.js';
@@ -90,7 +90,7 @@ export class UdpRelay implements Task, SocketOwner {
     return this.#flows[index] as UdpFlow;
   }
 
-  listen(fd: number, portal: PortalState): UdpListener {
+  listen(fd: number, portal: ServedPortal): UdpListener {
     const listener = new UdpListener(this, fd, portal);
     this.loop.watchInput(fd, listener);
     return listener;
@@ -285,7 +285,7 @@ export class UdpListener implements Watcher {
   constructor(
     readonly relay: UdpRelay,
     readonly fd: number,
-    readonly portal: PortalState,
+    readonly portal: ServedPortal,
   ) {}
 
   get owner(): string {

@@ -1,15 +1,15 @@
 import { isDeepStrictEqual } from 'node:util';
 import { base, DETACHED, FIELD } from '../counters.js';
 import type { Admission, WorkerPortal } from '../messages.js';
-import type { ClientKey } from './affinity.js';
 import { Balancer, type BalancerContext } from './balancer.js';
+import type { ClientKey } from './clientkey.js';
 import { AddressRanges } from './ranges.js';
 import type { Target } from './target.js';
 
 const EVERYONE: Admission = { sources: null, insiders: null };
 
 /** A portal inside a worker: its balancer and its counters. Connections keep it alive after its removal. */
-export class PortalState {
+export class ServedPortal {
   readonly slot: number;
   /** For log lines; a renamed port gets another. */
   key: string;
@@ -17,7 +17,7 @@ export class PortalState {
   readonly balancer: Balancer;
   #admission: Admission = EVERYONE;
   #sources: AddressRanges | null = null;
-  #insiders: { readonly ranges: AddressRanges; readonly portal: PortalState } | null = null;
+  #insiders: { readonly ranges: AddressRanges; readonly portal: ServedPortal } | null = null;
   readonly #cells: Float64Array;
   #base: number;
 
@@ -50,7 +50,7 @@ export class PortalState {
    * @param portalIn finds a portal by its slot
    * @returns whether that changed
    */
-  admit(admission: Admission, portalIn: (slot: number) => PortalState | undefined): boolean {
+  admit(admission: Admission, portalIn: (slot: number) => ServedPortal | undefined): boolean {
     const { sources, insiders } = admission;
     const portal = insiders === null ? undefined : portalIn(insiders.slot);
     if (isDeepStrictEqual(admission, this.#admission) && portal === this.#insiders?.portal) return false;
@@ -68,7 +68,7 @@ export class PortalState {
    * @param at the word of `sockaddr` where the client's address begins
    * @returns null where the client may not come here
    */
-  forClient(sockaddr: Int32Array, at: number): PortalState | null {
+  forClient(sockaddr: Int32Array, at: number): ServedPortal | null {
     if (this.#sources !== null && !this.#sources.has(sockaddr, at)) return null;
     return this.#insiders?.ranges.has(sockaddr, at) ? this.#insiders.portal : this;
   }

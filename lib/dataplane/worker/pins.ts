@@ -1,7 +1,5 @@
 import { LRUCache } from 'lru-cache';
-
-/** A client's address as a map key: an IPv4 address as a number, an IPv6 address as eight hexadecimal words. */
-export type ClientKey = number | string;
+import type { ClientKey } from './clientkey.js';
 
 /**
  * ClientIP pins of one worker. The kernel steers a client to the same worker on every port (lib/sys/steering.ts), so
@@ -48,35 +46,4 @@ export class PinTable {
       perf: { now: this.#now },
     });
   }
-}
-
-/** Which endpoint ids live in a Service, over all its portals: a pin to one that is nowhere is void. */
-export class ServiceEndpoints {
-  /** How many portals have an endpoint, by Service and id: one map, as most Services have one portal. */
-  readonly #counts = new Map<string, number>();
-
-  add(service: string, ids: Iterable<string>): void {
-    for (const id of ids) {
-      const key = keyOf(service, id);
-      this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
-    }
-  }
-
-  remove(service: string, ids: Iterable<string>): void {
-    for (const id of ids) {
-      const key = keyOf(service, id);
-      const left = (this.#counts.get(key) ?? 0) - 1;
-      if (left > 0) this.#counts.set(key, left);
-      else this.#counts.delete(key);
-    }
-  }
-
-  has(service: string, id: string): boolean {
-    return this.#counts.has(keyOf(service, id));
-  }
-}
-
-/** Names of Kubernetes have no spaces in them. */
-function keyOf(service: string, id: string): string {
-  return `${service} ${id}`;
 }
