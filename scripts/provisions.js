@@ -6,6 +6,8 @@
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
+import { readFileSync } from 'node:fs';
+import { dirname, join } from 'node:path';
 import process from 'node:process';
 import { createInterface } from 'node:readline';
 
@@ -17,14 +19,11 @@ class Provision {
   isSettled = false;
   #settling;
 
-  constructor({ folders, command, variable }) {
-    this.folders = folders;
+  /** @param isFor tells by its path below test/ whether a test file needs it */
+  constructor({ isFor, command, variable }) {
+    this.isFor = isFor;
     this.command = command;
     this.variable = variable;
-  }
-
-  isFor(file) {
-    return this.folders.some((folder) => file.startsWith(folder));
   }
 
   /** Starts to get it ready, at the first call. Resolves once that has succeeded or failed. */
@@ -52,12 +51,32 @@ class Provision {
   }
 }
 
-/** Folders are those of test/. */
+const isIn =
+  (...folders) =>
+  (file) =>
+    folders.some((folder) => file.startsWith(folder));
+
+export const packages = new Provision({ isFor: runsPrograms, command: ['scripts/packages.sh'] });
+
 export const provisions = [
+  packages,
   new Provision({
-    folders: ['apiserver/', 'image/'],
+    isFor: isIn('apiserver/', 'image/'),
     command: ['scripts/apiserver.sh'],
     variable: 'KUBEBUILDER_ASSETS',
   }),
-  new Provision({ folders: ['image/'], command: [process.execPath, 'dist/test/image/prepare.js'] }),
+  new Provision({ isFor: isIn('image/'), command: [process.execPath, 'dist/test/image/prepare.js'] }),
 ];
+
+/** Whether a test file, or what it imports from test/, starts other programs. */
+function runsPrograms(file, seen = new Set()) {
+  if (seen.has(file)) return false;
+  seen.add(file);
+  const text = readFileSync(join('test', file), 'utf8');
+  if (text.includes("from 'node:child_process'")) return true;
+  return Array.from(text.matchAll(/(?:from|import) '(\.[^']*)\.js'/g), ([, path]) =>
+    join(dirname(file), `${path}.ts`),
+  )
+    .filter((path) => !path.startsWith('..'))
+    .some((path) => runsPrograms(path, seen));
+}

@@ -7,9 +7,8 @@ install_debian_packages() {
     echo "Not a Debian machine; these programs should be there: $(packages_for "$1" | tr '\n' ' ')"
     return 0
   }
-  missing=$(packages_for "$1" | while read -r package; do is_installed "$package" || echo "$package"; done)
+  missing=$(missing_packages "$1")
   [ -n "$missing" ] || return 0
-  missing=$(echo "$missing" | tr '\n' ' ')
   if [ "$(id -u)" != 0 ]; then
     echo "Debian packages that are missing and that only root can install (going on without): $missing"
     return 0
@@ -19,6 +18,12 @@ install_debian_packages() {
   apt-get update -qq
   # shellcheck disable=SC2086 # one word per package
   apt-get install -qq -y --no-install-recommends $missing >/dev/null
+}
+
+# The packages with this word that are not installed, in one line; none where that cannot be told.
+missing_packages() {
+  command -v dpkg-query >/dev/null || return 0
+  packages_for "$1" | while read -r package; do is_installed "$package" || printf '%s ' "$package"; done
 }
 
 packages_for() {

@@ -11,6 +11,10 @@ npm run --silent build
 
 [ "$(id -u)" != 0 ] || exec node bin/kube-portal quickstart
 
+command -v ip >/dev/null || {
+  echo "error: without root this needs the program ip; install it (apt-get install iproute2), or run as root: sudo npm start" >&2
+  exit 1
+}
 unshare --user --map-root-user --net true || {
   echo "error: this kernel gives ordinary users no network namespace; run as root: sudo npm start" >&2
   exit 1

@@ -4,10 +4,15 @@ import t, { type Test } from 'tap';
 import { type Result, run } from '../lab/program.js';
 
 const SCRIPTS = ['run-tests.js', 'provisions.js', 'own-namespace.sh'];
+/** Begins a command that may make no namespaces. It keeps CAP_SETFCAP, which the kernel wants of root who maps root. */
+const POWERLESS = ['setpriv', '--bounding-set=-sys_admin', '--inh-caps=-sys_admin'];
 const PASSES = "import t from 'tap'; t.pass('fine');";
 
-/** A project with the test runner, some tests (JavaScript by path below test/) and a script that brings an API server. */
-function project(t: Test, tests: Readonly<Record<string, string>>, apiServer: string) {
+/**
+ * A project with the test runner, some tests (JavaScript by path below test/), a script that brings an API server and one that looks
+ * for Debian packages.
+ */
+function project(t: Test, tests: Readonly<Record<string, string>>, apiServer: string, packages = 'exit 0') {
   const directory = t.testdir({ 'package.json': '{ "type": "module" }', scripts: {} });
   const write = (path: string, text: string) => {
     mkdirSync(join(directory, dirname(path)), { recursive: true });
@@ -18,6 +23,7 @@ function project(t: Test, tests: Readonly<Record<string, string>>, apiServer: st
     write(`dist/test/${path}.test.js`, text);
   }
   write('scripts/apiserver.sh', `#!/bin/sh\n${apiServer}`);
+  write('scripts/packages.sh', `#!/bin/sh\n${packages}`);
   for (const script of SCRIPTS) copyFileSync(join('scripts', script), join(directory, 'scripts', script));
   const runner = join(directory, 'scripts/run-tests.js');
   return (args: readonly string[] = [], launcher: readonly string[] = []): Promise<Result> =>
@@ -37,6 +43,20 @@ t.test('tests are skipped where their API server cannot be had, and why is said 
   t.equal(stderr, 'building\nno Go here\n');
   t.match(stdout, /^skip {3}dist\/test\/apiserver\/b\.test\.js \(no Go here\)$/m);
   t.equal(lastLine(stdout), '1 passed, 0 failed, 1 skipped');
+});
+
+t.test('where Debian packages are missing, tests that run programs are skipped', async (t) => {
+  const tests = {
+    'model/a': PASSES,
+    'e2e/b': "import { execFileSync } from 'node:child_process'; execFileSync('ip');",
+    'e2e/c': "import '../e2e/b.test.js';",
+  };
+  const runTests = project(t, tests, 'exit 1', 'echo "packages are missing" >&2; exit 77');
+  const { code, stdout, stderr } = await runTests();
+  t.equal(code, 0);
+  t.equal(stderr, 'packages are missing\n', 'said once');
+  t.match(stdout, /^skip {3}dist\/test\/e2e\/b\.test\.js \(packages are missing\)$/m);
+  t.equal(lastLine(stdout), '1 passed, 0 failed, 2 skipped');
 });
 
 t.test('an API server is built while tests run that do without it', async (t) => {
@@ -78,8 +98,19 @@ t.test('who may make no network namespace gets a user namespace around each file
     t.equal(sh('id -u'), '0\\n');
     t.equal(sh('ls /run'), '', 'its own /run');
     sh('ip netns add pod && ip -n pod link set lo up');`;
-  // Not without CAP_SETFCAP, which the kernel wants of root who maps root.
-  const powerless = ['setpriv', '--bounding-set=-sys_admin', '--inh-caps=-sys_admin'];
-  const { stdout } = await project(t, { 'model/a': test }, 'exit 1')([], powerless);
+  const { stdout } = await project(t, { 'model/a': test }, 'exit 1')([], POWERLESS);
   t.equal(lastLine(stdout), '2 passed, 0 failed, 0 skipped', stdout);
+});
+
+t.test('without iproute2, who may make no network namespace runs what needs none', async (t) => {
+  const withoutIp = [
+    'unshare',
+    '--mount',
+    'sh',
+    '-c',
+    'mount --bind /dev/null "$(command -v ip)" && exec "$@"',
+  ];
+  const runTests = project(t, { 'model/a': PASSES }, 'exit 1');
+  const { stdout, stderr } = await runTests([], [...withoutIp, 'sh', ...POWERLESS]);
+  t.equal(lastLine(stdout), '1 passed, 0 failed, 0 skipped', stdout + stderr);
 });

@@ -1,0 +1,10 @@
+#!/bin/sh
+# Ends with status 77 where Debian packages that tests need are missing; test.sh has named them by then.
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/setup.sh
+
+[ -z "$(missing_packages test)" ] || {
+  echo 'Debian packages are missing, see above' >&2
+  exit 77
+}
