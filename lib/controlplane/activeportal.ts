@@ -6,13 +6,13 @@ import {
   setFilter,
   steer,
 } from '../dataplane/listeners.js';
-import type { Admission } from '../dataplane/messages.js';
 import type { DataplanePortal, PortalListener } from '../dataplane/pool.js';
 import { NONE } from '../model/compact.js';
 import type { Portal, Vip } from '../model/portal.js';
+import { type Admission, EVERYONE } from '../portal/admission.js';
 import type { Redirect, RedirectDriver } from '../redirect/driver.js';
 import { EADDRINUSE, SysError } from '../sys/errno.js';
-import { type NodeAdmission, nodeAdmission } from './admission.js';
+import { nodeAdmission } from './admission.js';
 import type { Capacity } from './capacity.js';
 import {
   areVipsTaken,
@@ -27,7 +27,7 @@ import {
 } from './listenfailure.js';
 import type { Placement, Placements } from './placement.js';
 import { PortRangeError, type ProxyPorts } from './proxyports.js';
-import type { PortalStatus } from './status.js';
+import { affinityStatus, type PortalStatus } from './status.js';
 import {
   type ListenerContext,
   listenersForNodePort,
@@ -59,8 +59,6 @@ interface OpenListener extends PortalListener {
   heard: string | null;
 }
 
-const EVERYONE: NodeAdmission = { sources: null, insiders: null };
-
 /** A portal that exists on this node: its sockets, its place in the data plane and what is wrong with it. */
 export class ActivePortal {
   /** What became of its redirect: the driver has not been given it, has another version of it, could not put it in place, or did. */
@@ -74,7 +72,7 @@ export class ActivePortal {
   #listeners: readonly OpenListener[] = NONE;
   #missing: readonly MissingListener[] = NONE;
   #said: readonly MissingListener[] = NONE;
-  #admission: NodeAdmission = EVERYONE;
+  #admission: Admission = EVERYONE;
 
   constructor(
     portal: Portal,
@@ -82,7 +80,7 @@ export class ActivePortal {
     readonly context: PortalContext,
   ) {
     this.#portal = portal;
-    this.#placement = context.placements.join(portal.service, portal.affinity !== null);
+    this.#placement = context.placements.join(portal.service, portal.policy.affinity !== null);
   }
 
   get portal(): Portal {
@@ -116,7 +114,7 @@ export class ActivePortal {
 
   /** Whether its listeners or clients depend on the addresses that the node has. */
   get followsNode(): boolean {
-    return this.#portal.nodePort !== null || this.#portal.insiders !== null;
+    return this.#portal.nodePort !== null || this.#portal.admission.insiders !== null;
   }
 
   /** Takes a new version of the portal. @returns whether its redirect must be made anew */
@@ -125,8 +123,8 @@ export class ActivePortal {
     const { placements } = this.context;
     this.#portal = portal;
     // Before it leaves: a Service's only portal would else forget where it was, and move with every update.
-    this.#placement = placements.join(portal.service, portal.affinity !== null);
-    placements.leave(before.service, before.affinity !== null);
+    this.#placement = placements.join(portal.service, portal.policy.affinity !== null);
+    placements.leave(before.service, before.policy.affinity !== null);
     if (before.key !== portal.key) this.context.ports.rename(before.key, portal.key);
     const isAnother = before.key !== portal.key || !sameVips(before.vips, portal.vips);
     if (isAnother) this.#outdate();
@@ -158,7 +156,7 @@ export class ActivePortal {
       changed = this.#open(listener) || changed;
     }
     if (!sameVips(served, this.#vipsServed)) this.#outdate();
-    if (this.#portal.affinity !== null) for (const { group } of this.#listeners) steer(group);
+    if (this.#portal.policy.affinity !== null) for (const { group } of this.#listeners) steer(group);
     changed = this.#admit() || changed;
     if (this.#isEmpty) this.#ignoreOutsiders();
     return changed;
@@ -198,12 +196,12 @@ export class ActivePortal {
   /** The portal is going: the data plane closes its sockets. */
   release(): void {
     this.#dropListeners(() => true);
-    this.context.placements.leave(this.#portal.service, this.#portal.affinity !== null);
+    this.context.placements.leave(this.#portal.service, this.#portal.policy.affinity !== null);
     this.context.ports.leave(this.#portal.key);
   }
 
   forDataplane(): DataplanePortal {
-    const { key, service, protocol, family, endpoints, affinity } = this.#portal;
+    const { key, service, protocol, family, endpoints, policy } = this.#portal;
     return {
       slot: this.slot,
       key,
@@ -211,20 +209,18 @@ export class ActivePortal {
       protocol,
       family,
       endpoints,
+      policy,
       listeners: this.#listeners,
       onlyWorker: this.#placement,
-      affinityTimeout: affinity === null ? null : affinity.timeoutSeconds * 1000,
-      admission: this.#resolvedAdmission(),
+      admission: this.#admissionInSlots(),
     };
   }
 
-  #resolvedAdmission(): Admission {
+  /** For workers, who know portals by their slots. The other portal may have got another key since the ranges were made. */
+  #admissionInSlots(): Admission<number> {
     const { sources, insiders } = this.#admission;
-    const slot = this.context.slotOf(this.#portal.insiders?.key ?? '');
-    return {
-      sources,
-      insiders: insiders === null || slot === undefined ? null : { slot, sources: insiders },
-    };
+    const portal = this.context.slotOf(this.#portal.admission.insiders?.portal ?? '');
+    return { sources, insiders: insiders === null || portal === undefined ? null : { ...insiders, portal } };
   }
 
   /** What it wants now, to be given to the driver. */
@@ -247,7 +243,7 @@ export class ActivePortal {
   }
 
   status(): PortalStatus {
-    const { key, service, portName, protocol, family, vips, nodePort, endpoints, affinity } = this.#portal;
+    const { key, service, portName, protocol, family, vips, nodePort, endpoints, policy } = this.#portal;
     return {
       key,
       service,
@@ -258,7 +254,7 @@ export class ActivePortal {
       nodePort,
       proxyPort: this.#proxyPort,
       endpoints: endpoints.map(({ address, port }) => hostPort(address, port)),
-      affinity,
+      affinity: affinityStatus(policy),
       state: this.state,
       problems: this.isSupported
         ? this.problems()
@@ -287,7 +283,7 @@ export class ActivePortal {
   }
 
   #ignoreOutsiders(): void {
-    const heard = this.#admission.insiders ?? [];
+    const heard = this.#admission.insiders?.sources ?? [];
     for (const listener of this.#listeners) {
       if (listener.heard === heard.join()) continue;
       listener.heard = heard.join();
@@ -375,7 +371,7 @@ export class ActivePortal {
   }
 
   #openGroup(listener: WantedListener): ListenerGroup {
-    const { protocol, family, affinity } = this.#portal;
+    const { protocol, family, policy } = this.#portal;
     const spec: ListenerSpec = {
       protocol,
       family,
@@ -383,7 +379,7 @@ export class ActivePortal {
       port: listener.port,
       neighbours: neighboursOf(listener, protocol, this.context),
       freeBind: listener.kind === 'vip',
-      steered: affinity !== null,
+      steered: policy.affinity !== null,
       onlyWorker: this.#placement,
     };
     return openListeners(spec, this.context.workers);

@@ -1,28 +1,15 @@
-import type { Family, Protocol } from '../model/portal.js';
+import type { Portal } from '../model/portal.js';
+import type { Admission } from '../portal/admission.js';
 
-/** A portal as a worker knows it: descriptors, plain addresses and numbers. */
-export interface WorkerPortal {
+/** A portal as a worker knows it. What the model says of it comes unchanged. */
+export interface WorkerPortal
+  extends Pick<Portal, 'key' | 'service' | 'protocol' | 'family' | 'policy' | 'endpoints'> {
   /** Index into the counters and the round robin; the portal's identity between the threads. */
   readonly slot: number;
-  /** For log lines. */
-  readonly key: string;
-  readonly service: string;
-  readonly protocol: Protocol;
-  readonly family: Family;
   /** This worker's own listeners; the worker closes those that a later message leaves out. */
   readonly listeners: readonly WorkerListener[];
-  readonly endpoints: readonly WorkerEndpoint[];
-  /** Milliseconds a ClientIP pin lives unused; null means round robin. */
-  readonly affinityTimeout: number | null;
-  readonly admission: Admission;
-}
-
-/** Who may use a portal, and who is served by another. Ranges are CIDRs or plain addresses of the portal's family. */
-export interface Admission {
-  /** Null lets everyone in. */
-  readonly sources: readonly string[] | null;
-  /** Clients that the portal in another slot serves; null where there are none. */
-  readonly insiders: { readonly slot: number; readonly sources: readonly string[] } | null;
+  /** As it reads on this node. */
+  readonly admission: Admission<number>;
 }
 
 export interface WorkerListener {
@@ -32,12 +19,6 @@ export interface WorkerListener {
    * Null where direct access is meant (NodePorts, VIPs bound as addresses).
    */
   readonly redirectedPort: number | null;
-}
-
-export interface WorkerEndpoint {
-  readonly id: string;
-  readonly address: string;
-  readonly port: number;
 }
 
 export type ToWorker =

@@ -1,5 +1,5 @@
 import type { Change } from './changes.js';
-import { type Frontend, type Frontends, serviceFrontends } from './frontends.js';
+import { type Frontend, type Frontends, serviceFrontends, withInsiders } from './frontends.js';
 import { objectKey, type Service, type ServiceProtocol } from './objects.js';
 import type { Problem } from './problem.js';
 import { SharedMap } from './sharedmap.js';
@@ -126,9 +126,10 @@ function keptFrontends(frontends: readonly Frontend[], lost: Losses): readonly F
     }))
     .filter((frontend) => frontend.vips.length > 0 || frontend.nodePort !== null);
   const keys = new Set(kept.map(({ key }) => key));
-  return kept.map((frontend) =>
-    keys.has(frontend.insiders?.key ?? '') ? frontend : { ...frontend, insiders: null },
-  );
+  return kept.map((frontend) => {
+    const { insiders } = frontend.admission;
+    return insiders === null || keys.has(insiders.portal) ? frontend : withInsiders(frontend, null);
+  });
 }
 
 /** One problem per lost claim, naming both Services. */

@@ -26,7 +26,7 @@ export function selectEndpoints(
 ): ChosenEndpoints {
   const candidates = slices.flatMap((slice) => slicePortCandidates(slice, frontend));
   const isReady = (one: Candidate) => one.ready || service.publishNotReadyAddresses;
-  const choose = frontend.policy === 'Local' ? chooseLocal : chooseInCluster;
+  const choose = frontend.trafficPolicy === 'Local' ? chooseLocal : chooseInCluster;
   const eligible = choose(candidates, isReady, node);
   const ignores = eligible.length === 0 && candidates.some((one) => isReady(one) || isDraining(one));
   return {

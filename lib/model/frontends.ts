@@ -1,3 +1,4 @@
+import { EVERYONE, type Insiders } from '../portal/admission.js';
 import { familyOf } from './address.js';
 import { compact, NONE } from './compact.js';
 import { objectKey, type Service, type ServicePort, type TrafficPolicy } from './objects.js';
@@ -7,7 +8,7 @@ import { type Problem, serviceProblem } from './problem.js';
 /** The client's side of a portal: everything but its endpoints. */
 export interface Frontend extends Omit<Portal, 'endpoints' | 'unserved'> {
   /** Which endpoints its clients are sent to. */
-  readonly policy: TrafficPolicy;
+  readonly trafficPolicy: TrafficPolicy;
 }
 
 /** What one Service, seen alone, asks for. */
@@ -51,7 +52,7 @@ function isProxied(port: ServicePort): port is ProxiedPort {
 interface Scope {
   /** Part of the portal's key; empty for the ClusterIPs and what goes with them. */
   readonly name: '' | 'external' | 'load-balancer';
-  readonly policy: TrafficPolicy;
+  readonly trafficPolicy: TrafficPolicy;
   readonly addresses: readonly string[];
   readonly hasNodePort: boolean;
   readonly sources: readonly string[];
@@ -68,9 +69,13 @@ function serviceScopes(service: Service): readonly Scope[] {
   const outside = [...externalIPs, ...ingressIPs].filter((address) => !clusterIPs.includes(address));
   const guarded = outside.filter((address) => sources.length > 0 && ingressIPs.includes(address));
   const open = outside.filter((address) => !guarded.includes(address));
-  const scope = (scopeName: Scope['name'], policy: TrafficPolicy, addresses: readonly string[]): Scope => ({
+  const scope = (
+    scopeName: Scope['name'],
+    trafficPolicy: TrafficPolicy,
+    addresses: readonly string[],
+  ): Scope => ({
     name: scopeName,
-    policy,
+    trafficPolicy,
     addresses: [...new Set(addresses)],
     hasNodePort: scopeName === name && hasNodePorts(service),
     sources: [],
@@ -96,14 +101,13 @@ function portFrontends(
     .filter((one) => one.vips.length > 0 || one.nodePort !== null);
   const inside = frontends.find((one) => one.key === portalKey(service, port, family, ''));
   return frontends.map((one) =>
-    inside?.policy === 'Cluster' && one.policy === 'Local'
-      ? { ...one, insiders: { key: inside.key, sources: podCidrs.filter(ofFamily) } }
+    inside?.trafficPolicy === 'Cluster' && one.trafficPolicy === 'Local'
+      ? withInsiders(one, { portal: inside.key, sources: podCidrs.filter(ofFamily) })
       : one,
   );
 }
 
 function frontend(service: Service, port: ProxiedPort, family: Family, scope: Scope): Frontend {
-  const timeoutSeconds = service.affinityTimeoutSeconds;
   const sources = scope.sources.filter((cidr) => familyOf(cidr) === family);
   return {
     key: portalKey(service, port, family, scope.name),
@@ -115,11 +119,15 @@ function frontend(service: Service, port: ProxiedPort, family: Family, scope: Sc
       .filter((address) => familyOf(address) === family)
       .map((address): Vip => ({ address, port: port.port })),
     nodePort: scope.hasNodePort ? port.nodePort : null,
-    affinity: timeoutSeconds === null ? null : { timeoutSeconds },
-    sources: sources.length > 0 ? sources : null,
-    insiders: null,
-    policy: scope.policy,
+    policy: service.policy,
+    admission: sources.length > 0 ? { sources, insiders: null } : EVERYONE,
+    trafficPolicy: scope.trafficPolicy,
   };
+}
+
+/** The frontend with other insiders, or with none. */
+export function withInsiders(frontend: Frontend, insiders: Insiders | null): Frontend {
+  return { ...frontend, admission: { ...frontend.admission, insiders } };
 }
 
 function portalKey(

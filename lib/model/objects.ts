@@ -3,6 +3,7 @@
  * resourceVersion) gives an equal value, so that it costs nothing downstream.
  */
 
+import type { ServicePolicy } from '../portal/policy.js';
 import type { Family } from './portal.js';
 import type { Refusal } from './problem.js';
 
@@ -33,8 +34,7 @@ export interface Service extends ObjectMeta {
   /** `status.loadBalancer.ingress[].ip` without those of ipMode Proxy, whose traffic must go through the load balancer. */
   readonly ingressIPs: readonly string[];
   readonly ports: readonly ServicePort[];
-  /** Null means no session affinity. */
-  readonly affinityTimeoutSeconds: number | null;
+  readonly policy: ServicePolicy;
   readonly publishNotReadyAddresses: boolean;
   /** For clients of the ClusterIPs. */
   readonly internalTrafficPolicy: TrafficPolicy;

@@ -1,3 +1,4 @@
+import { type Affinity, DEFAULT_POLICY, type ServicePolicy } from '../portal/policy.js';
 import { compact, NONE } from './compact.js';
 import { type Field, readGood } from './field.js';
 import type { Service, ServicePort, ServiceType, TrafficPolicy } from './objects.js';
@@ -5,7 +6,7 @@ import { type Parsed, parseObject } from './parse.js';
 import type { Family } from './portal.js';
 import type { Refusal } from './problem.js';
 
-/** Default of `sessionAffinityConfig.clientIP.timeoutSeconds` in the API. */
+/** Default of `sessionAffinityConfig.clientIP.timeoutSeconds` in the API, and the most that it allows. */
 const DEFAULT_AFFINITY_SECONDS = 10800;
 const MAX_AFFINITY_SECONDS = 86400;
 
@@ -30,12 +31,12 @@ export function parseService(raw: unknown): Parsed<Service> {
       externalIPs: readAddresses(spec.at('externalIPs').items(), refused),
       ingressIPs: readIngressIPs(object.at('status').at('loadBalancer').at('ingress'), refused),
       ports: readPorts(spec.at('ports'), withoutPorts),
-      affinityTimeoutSeconds: readAffinity(spec),
+      policy: readPolicy(spec),
       publishNotReadyAddresses: spec
         .at('publishNotReadyAddresses')
         .optional((field) => field.boolean(), false),
-      internalTrafficPolicy: readPolicy(spec.at('internalTrafficPolicy')),
-      externalTrafficPolicy: readPolicy(spec.at('externalTrafficPolicy')),
+      internalTrafficPolicy: readTrafficPolicy(spec.at('internalTrafficPolicy')),
+      externalTrafficPolicy: readTrafficPolicy(spec.at('externalTrafficPolicy')),
       loadBalancerSourceRanges: readSourceRanges(spec, type, refused),
       healthCheckNodePort: spec.at('healthCheckNodePort').optional(readOptionalPort, null),
       refused: compact(refused),
@@ -44,7 +45,7 @@ export function parseService(raw: unknown): Parsed<Service> {
 }
 
 /** An empty string is what older API servers and clients write for "not set". */
-function readPolicy(policy: Field): TrafficPolicy {
+function readTrafficPolicy(policy: Field): TrafficPolicy {
   const read = (field: Field) => (field.string() === '' ? 'Cluster' : field.oneOf('Cluster', 'Local'));
   return policy.optional(read, 'Cluster');
 }
@@ -95,10 +96,16 @@ function readIngressIPs(ingress: Field, refused: Refusal[]): readonly string[] {
   return readAddresses(fields.flat(), refused);
 }
 
-function readAffinity(spec: Field): number | null {
+/** Services that ask for nothing share one record. */
+function readPolicy(spec: Field): ServicePolicy {
+  const affinity = readAffinity(spec);
+  return affinity === null ? DEFAULT_POLICY : { affinity };
+}
+
+function readAffinity(spec: Field): Affinity | null {
   const kind = spec.at('sessionAffinity').optional((field) => field.oneOf('None', 'ClientIP'), 'None');
   if (kind === 'None') return null;
-  return spec
+  const seconds = spec
     .at('sessionAffinityConfig')
     .at('clientIP')
     .at('timeoutSeconds')
@@ -106,6 +113,7 @@ function readAffinity(spec: Field): number | null {
       (field) => field.integer(1, MAX_AFFINITY_SECONDS, 'a number of seconds'),
       DEFAULT_AFFINITY_SECONDS,
     );
+  return { by: 'client-ip', timeoutMs: seconds * 1000 };
 }
 
 function readPorts(list: Field, mayBeEmpty: boolean): ServicePort[] {

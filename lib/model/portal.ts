@@ -3,6 +3,9 @@
  * Plain values, no Kubernetes objects, so that every source ends in the same language.
  */
 
+import type { Admission } from '../portal/admission.js';
+import type { ServicePolicy } from '../portal/policy.js';
+
 export type Protocol = 'TCP' | 'UDP';
 export type Family = 'IPv4' | 'IPv6';
 
@@ -21,14 +24,6 @@ export interface Endpoint {
   readonly id: string;
   readonly address: string;
   readonly port: number;
-}
-
-/** Clients that another portal serves, though they came to this one's addresses. */
-export interface Insiders {
-  /** The other portal's key. */
-  readonly key: string;
-  /** CIDRs of their addresses; the node's own addresses are meant too. */
-  readonly sources: readonly string[];
 }
 
 /**
@@ -52,12 +47,10 @@ export interface Portal {
   readonly vips: readonly Vip[];
   /** Port bound on the node's own addresses, or null. */
   readonly nodePort: number | null;
-  /** ClientIP session affinity; null means round robin. */
-  readonly affinity: { readonly timeoutSeconds: number } | null;
-  /** CIDRs of the clients that are let in; null means all. Others get a reset, their datagrams are dropped. */
-  readonly sources: readonly string[] | null;
-  /** Null where all clients are served alike. */
-  readonly insiders: Insiders | null;
+  /** The Service's own record: the same on all its portals. */
+  readonly policy: ServicePolicy;
+  /** The node's own addresses are among the insiders too, which the model does not know. */
+  readonly admission: Admission;
   /** Eligible endpoints in a stable order (sorted). */
   readonly endpoints: readonly Endpoint[];
   /**

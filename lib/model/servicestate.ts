@@ -48,7 +48,7 @@ export function makeServiceState(
 
 /** Member by member: V8 gives every object that was put together from spreads a description of its own, 400 bytes of it. */
 function makePortal(frontend: Frontend, { endpoints, unserved }: ChosenEndpoints): Portal {
-  const { key, service, portName, protocol, family, vips, nodePort, affinity, sources, insiders } = frontend;
+  const { key, service, portName, protocol, family, vips, nodePort, policy, admission } = frontend;
   return {
     key,
     service,
@@ -57,9 +57,8 @@ function makePortal(frontend: Frontend, { endpoints, unserved }: ChosenEndpoints
     family,
     vips,
     nodePort,
-    affinity,
-    sources,
-    insiders,
+    policy,
+    admission,
     endpoints,
     unserved,
   };

@@ -3,7 +3,7 @@ import { portalTable } from '../../lib/cli/portal-table.js';
 import { portalCounters, portalStatus } from '../server/fixtures.js';
 
 t.test('a row tells all about a portal', (t) => {
-  const text = portalTable([portalStatus({ affinity: { timeoutSeconds: 10_800 } })]);
+  const text = portalTable([portalStatus({ affinity: { by: 'client-ip', timeoutSeconds: 10_800 } })]);
   t.equal(
     text,
     [

@@ -6,6 +6,8 @@ import { Placements } from '../../lib/controlplane/placement.js';
 import { ProxyPorts } from '../../lib/controlplane/proxyports.js';
 import { PublicPorts } from '../../lib/controlplane/publicports.js';
 import type { Portal } from '../../lib/model/portal.js';
+import { EVERYONE } from '../../lib/portal/admission.js';
+import { DEFAULT_POLICY } from '../../lib/portal/policy.js';
 import { closeSocket, listenStream, localAddress, startListening } from '../../lib/sys/socket.js';
 
 /** A listener of somebody else's on a free port of the loopback address. */
@@ -24,10 +26,9 @@ const PORTAL: Portal = {
   family: 'IPv4',
   vips: [{ address: '10.96.0.10', port: 80 }],
   nodePort: null,
-  affinity: null,
+  policy: DEFAULT_POLICY,
+  admission: EVERYONE,
   endpoints: [{ id: 'a', address: '10.244.0.2', port: 8080 }],
-  sources: null,
-  insiders: null,
   unserved: 'refuse',
 };
 

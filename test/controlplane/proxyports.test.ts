@@ -1,6 +1,8 @@
 import t from 'tap';
 import { ProxyPorts } from '../../lib/controlplane/proxyports.js';
 import type { Portal, Protocol } from '../../lib/model/portal.js';
+import { EVERYONE } from '../../lib/portal/admission.js';
+import { DEFAULT_POLICY } from '../../lib/portal/policy.js';
 
 const RANGE = { first: 20_000, last: 20_003 };
 
@@ -13,10 +15,9 @@ function portal(name: string, protocol: Protocol = 'TCP', vipPort = 80): Portal 
     family: 'IPv4',
     vips: [{ address: '10.96.0.10', port: vipPort }],
     nodePort: null,
-    affinity: null,
+    policy: DEFAULT_POLICY,
+    admission: EVERYONE,
     endpoints: [],
-    sources: null,
-    insiders: null,
     unserved: 'refuse',
   };
 }

@@ -1,5 +1,7 @@
 import type { ListenerGroup, ListenerSpec } from '../../lib/dataplane/listeners.js';
 import type { DataplanePortal } from '../../lib/dataplane/pool.js';
+import { EVERYONE } from '../../lib/portal/admission.js';
+import { DEFAULT_POLICY } from '../../lib/portal/policy.js';
 
 /** Where the portals of these tests listen: any port of this machine. */
 export const LISTENER: ListenerSpec = {
@@ -27,8 +29,8 @@ export function tcpPortal(
     family: 'IPv4',
     listeners: [{ group, redirectedPort: null }],
     endpoints,
-    affinityTimeout: null,
+    policy: DEFAULT_POLICY,
     onlyWorker: null,
-    admission: { sources: null, insiders: null },
+    admission: EVERYONE,
   };
 }

@@ -111,12 +111,15 @@ t.test('addresses and ports that only an API server would allocate are a problem
 
 t.test('ClientIP affinity lasts three hours unless told otherwise', async (t) => {
   const affinity = (spec: Record<string, unknown>) =>
-    [...buildHere(objectSet([service(spec)])).snapshot.values()][0]!.affinity;
+    [...buildHere(objectSet([service(spec)])).snapshot.values()][0]!.policy.affinity;
   const sessionAffinityConfig = { clientIP: { timeoutSeconds: 5 } };
   t.equal(affinity({}), null);
   t.equal(affinity({ sessionAffinity: 'None', sessionAffinityConfig }), null);
-  t.same(affinity({ sessionAffinity: 'ClientIP' }), { timeoutSeconds: 10800 });
-  t.same(affinity({ sessionAffinity: 'ClientIP', sessionAffinityConfig }), { timeoutSeconds: 5 });
+  t.same(affinity({ sessionAffinity: 'ClientIP' }), { by: 'client-ip', timeoutMs: 10_800_000 });
+  t.same(affinity({ sessionAffinity: 'ClientIP', sessionAffinityConfig }), {
+    by: 'client-ip',
+    timeoutMs: 5000,
+  });
 });
 
 t.test('SCTP is not proxied, and said', async (t) => {
@@ -426,7 +429,8 @@ t.test(
           const free = claims.every(([claim, owner]) => (owners.get(claim) ?? owner) === owner);
           for (const [claim, owner] of claims) owners.set(claim, owner);
           const ids = new Set(portal.endpoints.map(({ id }) => id));
-          if (portal.insiders !== null && !snapshot.has(portal.insiders.key)) return false;
+          const { insiders } = portal.admission;
+          if (insiders !== null && !snapshot.has(insiders.portal)) return false;
           return free && ids.size === portal.endpoints.length && claims.length > 0;
         });
       }),

@@ -81,7 +81,7 @@ t.test('externalTrafficPolicy Local: external addresses are a portal of their ow
   t.match(portals.get('default/web:/TCP/IPv4'), {
     vips: [{ address: '10.96.0.10', port: 80 }],
     nodePort: null,
-    insiders: null,
+    admission: { insiders: null },
   });
   t.match(portals.get('default/web:/external/TCP/IPv4'), {
     service: 'default/web',
@@ -111,8 +111,8 @@ t.test('externalTrafficPolicy Local: pods and the node itself get what the Clust
   const insiders = (spec: object) =>
     portalsOf(loadBalancer({ externalTrafficPolicy: 'Local', ...spec }), sliceAt(HERE)).get(
       'default/web:/external/TCP/IPv4',
-    )?.insiders;
-  t.same(insiders({}), { key: 'default/web:/TCP/IPv4', sources: ['10.1.0.0/16'] });
+    )?.admission.insiders;
+  t.same(insiders({}), { portal: 'default/web:/TCP/IPv4', sources: ['10.1.0.0/16'] });
   t.equal(insiders({ clusterIP: null }), null, 'there is no ClusterIP');
 });
 
@@ -122,7 +122,7 @@ t.test('both policies Local: one portal, and no exception', async (t) => {
     sliceAt(HERE, ELSEWHERE),
   );
   t.same([...portals.keys()], ['default/web:/TCP/IPv4']);
-  t.match(portals.get('default/web:/TCP/IPv4'), { nodePort: 30080, insiders: null });
+  t.match(portals.get('default/web:/TCP/IPv4'), { nodePort: 30080, admission: { insiders: null } });
   t.equal(choice(portals.get('default/web:/TCP/IPv4')), '1');
 });
 
@@ -130,7 +130,7 @@ t.test('internal Local with external Cluster: external clients get all', async (
   const portals = portalsOf(loadBalancer({ internalTrafficPolicy: 'Local' }), sliceAt(HERE, ELSEWHERE));
   t.equal(choice(portals.get('default/web:/TCP/IPv4')), '1');
   t.equal(choice(portals.get('default/web:/external/TCP/IPv4')), '1,2');
-  t.equal(portals.get('default/web:/external/TCP/IPv4')?.insiders, null);
+  t.equal(portals.get('default/web:/external/TCP/IPv4')?.admission.insiders, null);
 });
 
 t.test('loadBalancerSourceRanges: for the ingress IPs only', async (t) => {
@@ -141,13 +141,12 @@ t.test('loadBalancerSourceRanges: for the ingress IPs only', async (t) => {
   t.match(portals.get('default/web:/TCP/IPv4'), {
     vips: [{ address: '10.96.0.10' }, { address: '192.0.2.1' }],
     nodePort: 30080,
-    sources: null,
+    admission: { sources: null },
   });
   t.match(portals.get('default/web:/load-balancer/TCP/IPv4'), {
     vips: [{ address: '192.0.2.2' }],
     nodePort: null,
-    sources: ['203.0.113.0/24'],
-    insiders: null,
+    admission: { sources: ['203.0.113.0/24'], insiders: null },
   });
   t.equal(choice(portals.get('default/web:/load-balancer/TCP/IPv4')), '1,2');
 });
@@ -159,15 +158,17 @@ t.test('loadBalancerSourceRanges: with externalTrafficPolicy Local both rules ho
   );
   t.equal(choice(portals.get('default/web:/load-balancer/TCP/IPv4')), '1');
   t.match(portals.get('default/web:/load-balancer/TCP/IPv4'), {
-    sources: ['203.0.113.0/24'],
-    insiders: { key: 'default/web:/TCP/IPv4' },
+    admission: { sources: ['203.0.113.0/24'], insiders: { portal: 'default/web:/TCP/IPv4' } },
   });
-  t.match(portals.get('default/web:/external/TCP/IPv4'), { vips: [{ address: '192.0.2.1' }], sources: null });
+  t.match(portals.get('default/web:/external/TCP/IPv4'), {
+    vips: [{ address: '192.0.2.1' }],
+    admission: { sources: null },
+  });
 });
 
 t.test('loadBalancerSourceRanges of the other family restrict nothing, as in kube-proxy', async (t) => {
   const portals = portalsOf(loadBalancer({ loadBalancerSourceRanges: ['fd00::/8'] }), sliceAt(HERE));
-  t.equal(portals.get('default/web:/load-balancer/TCP/IPv4')?.sources, null);
+  t.equal(portals.get('default/web:/load-balancer/TCP/IPv4')?.admission.sources, null);
 });
 
 t.test('an address that is named twice has one portal', async (t) => {

@@ -1,6 +1,7 @@
-import type { WorkerEndpoint } from '../messages.js';
+import type { Portal } from '../../model/portal.js';
+import type { Affinity } from '../../portal/policy.js';
 import { Avoidance } from './avoidance.js';
-import type { ClientKey } from './clientkey.js';
+import { type FirstDatagram, type PinKey, pinKey } from './pinkey.js';
 import type { PinTable } from './pins.js';
 import type { ServiceEndpoints } from './serviceendpoints.js';
 import { Target, targetName } from './target.js';
@@ -26,7 +27,7 @@ export class Balancer {
   #byId: Map<string, Target> | null = null;
   /** Null while no endpoint is avoided. */
   #avoidance: Avoidance | null = null;
-  affinityTimeout: number | null = null;
+  #affinity: Affinity | null = null;
 
   constructor(
     readonly slot: number,
@@ -39,8 +40,9 @@ export class Balancer {
     return this.#targets.length;
   }
 
-  /** Takes a new endpoint list; targets that stay keep what is known about them, the others are marked. */
-  update(endpoints: readonly WorkerEndpoint[]): void {
+  /** Takes new endpoints; targets that stay keep what is known about them, the others are marked. */
+  update({ endpoints, policy }: Pick<Portal, 'endpoints' | 'policy'>): void {
+    this.#affinity = policy.affinity;
     const known = new Map(this.#targets.map((target) => [`${target.id} ${target.name}`, target]));
     const { services } = this.context;
     services.remove(this.service, this.#ids());
@@ -60,10 +62,23 @@ export class Balancer {
     return new Set(this.#targets.map((target) => target.id));
   }
 
+  /**
+   * The key of a client's pin, for all that asks for one; see {@link pinKey}.
+   * @returns null where clients are not pinned
+   */
+  keyOf(sockaddr: Int32Array, at: number, first: FirstDatagram | null): PinKey | null {
+    return this.#affinity && pinKey(this.#affinity, sockaddr, at, first);
+  }
+
+  /** How soon, ms, who goes on without a new pick has to {@link refresh} its pin. */
+  get refreshPeriod(): number {
+    return (this.#affinity?.timeoutMs ?? 0) / 4;
+  }
+
   /** @returns null where there is no endpoint at all */
-  pick(client: ClientKey | null): Target | null {
-    if (client === null || this.affinityTimeout === null) return this.#next(NOTHING);
-    return this.#pinned(client) ?? this.#pin(client, this.#next(NOTHING));
+  pick(key: PinKey | null): Target | null {
+    if (key === null || this.#affinity === null) return this.#next(NOTHING);
+    return this.#pinned(key) ?? this.#pin(key, this.#next(NOTHING), this.#affinity);
   }
 
   /**
@@ -72,17 +87,17 @@ export class Balancer {
    * @param tried what failed already
    * @returns null where every endpoint has been tried
    */
-  pickOther(client: ClientKey | null, tried: ReadonlySet<Target>): Target | null {
-    if (client === null || this.affinityTimeout === null) return this.#next(tried);
-    const pinned = this.#pinned(client);
+  pickOther(key: PinKey | null, tried: ReadonlySet<Target>): Target | null {
+    if (key === null || this.#affinity === null) return this.#next(tried);
+    const pinned = this.#pinned(key);
     if (pinned !== null && !tried.has(pinned)) return pinned;
-    return this.#pin(client, this.#next(tried));
+    return this.#pin(key, this.#next(tried), this.#affinity);
   }
 
-  /** A client that is being served without a new pick keeps its pins alive. */
-  refresh(client: ClientKey): void {
-    this.context.pins.get(this.service, client);
-    this.context.pins.get(this.key, client);
+  /** What is being served without a new pick keeps its pins alive. */
+  refresh(key: PinKey): void {
+    this.context.pins.get(this.service, key);
+    this.context.pins.get(this.key, key);
   }
 
   /** New clients stay away from it for a while. */
@@ -94,32 +109,32 @@ export class Balancer {
     else this.#avoidance.add(target);
   }
 
-  /** Drops a client's pins to a failed endpoint. @returns whether there was one */
-  unpin(client: ClientKey, target: Target): boolean {
+  /** Drops the pins of a key to a failed endpoint. @returns whether there was one */
+  unpin(key: PinKey, target: Target): boolean {
     let found = false;
     for (const scope of [this.service, this.key]) {
-      if (this.context.pins.get(scope, client) !== target.id) continue;
-      this.context.pins.delete(scope, client);
+      if (this.context.pins.get(scope, key) !== target.id) continue;
+      this.context.pins.delete(scope, key);
       found = true;
     }
     return found;
   }
 
-  #pinned(client: ClientKey): Target | null {
+  #pinned(key: PinKey): Target | null {
     const { pins } = this.context;
-    const byService = pins.get(this.service, client);
+    const byService = pins.get(this.service, key);
     const target = this.#find(byService);
     if (target !== null) return target;
     // A pin to a pod that serves other ports only leaves room for one of this port's own.
-    return this.#isAlive(byService) ? this.#find(pins.get(this.key, client)) : null;
+    return this.#isAlive(byService) ? this.#find(pins.get(this.key, key)) : null;
   }
 
-  #pin(client: ClientKey, target: Target | null): Target | null {
-    if (target === null || this.affinityTimeout === null) return target;
+  #pin(key: PinKey, target: Target | null, { timeoutMs }: Affinity): Target | null {
+    if (target === null) return null;
     const { pins } = this.context;
-    const byService = pins.get(this.service, client);
+    const byService = pins.get(this.service, key);
     const scope = this.#isAlive(byService) && this.#find(byService) === null ? this.key : this.service;
-    pins.set(scope, client, target.id, this.affinityTimeout);
+    pins.set(scope, key, target.id, timeoutMs);
     return target;
   }
 

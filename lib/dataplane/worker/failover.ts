@@ -1,4 +1,4 @@
-import type { ClientKey } from './clientkey.js';
+import type { PinKey } from './pinkey.js';
 import type { ServedPortal } from './servedportal.js';
 import type { Target } from './target.js';
 
@@ -16,14 +16,14 @@ const PATIENCE = 8000;
 /** The way of one client from an endpoint that failed to the next: each is tried once, and there is an end to it. */
 export class Failover {
   readonly #portal: ServedPortal;
-  readonly #client: ClientKey | null;
+  readonly #key: PinKey | null;
   readonly #tried = new Set<Target>();
   readonly #end: number;
 
   /** @param now when the first endpoint failed, ms of the loop's clock */
-  constructor(portal: ServedPortal, client: ClientKey | null, now: number) {
+  constructor(portal: ServedPortal, key: PinKey | null, now: number) {
     this.#portal = portal;
-    this.#client = client;
+    this.#key = key;
     this.#end = now + PATIENCE;
   }
 
@@ -31,6 +31,6 @@ export class Failover {
   next(failed: Target, now: number): Target | null {
     this.#tried.add(failed);
     if (this.#tried.size >= MAX_TRIES || now >= this.#end) return null;
-    return this.#portal.balancer.pickOther(this.#client, this.#tried);
+    return this.#portal.balancer.pickOther(this.#key, this.#tried);
   }
 }

@@ -1,8 +1,8 @@
 import { LRUCache } from 'lru-cache';
-import type { ClientKey } from './clientkey.js';
+import type { PinKey } from './pinkey.js';
 
 /**
- * ClientIP pins of one worker. The kernel steers a client to the same worker on every port (lib/sys/steering.ts), so
+ * Pins of one worker. The kernel steers a client to the same worker on every port (lib/sys/steering.ts), so
  * workers share nothing. The cap is over all Services; the least recently used pin goes first.
  */
 export class PinTable {
@@ -22,18 +22,18 @@ export class PinTable {
   }
 
   /** The pinned endpoint id; using a pin starts its time again. */
-  get(scope: string, client: ClientKey): string | undefined {
-    return this.#pins?.get(`${client} ${scope}`);
+  get(scope: string, key: PinKey): string | undefined {
+    return this.#pins?.get(`${key} ${scope}`);
   }
 
   /** @param timeout milliseconds without use after which the pin is gone */
-  set(scope: string, client: ClientKey, endpointId: string, timeout: number): void {
+  set(scope: string, key: PinKey, endpointId: string, timeout: number): void {
     this.#pins ??= this.#open();
-    this.#pins.set(`${client} ${scope}`, endpointId, { ttl: timeout });
+    this.#pins.set(`${key} ${scope}`, endpointId, { ttl: timeout });
   }
 
-  delete(scope: string, client: ClientKey): void {
-    this.#pins?.delete(`${client} ${scope}`);
+  delete(scope: string, key: PinKey): void {
+    this.#pins?.delete(`${key} ${scope}`);
   }
 
   #open(): LRUCache<string, string> {

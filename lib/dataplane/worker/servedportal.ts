@@ -1,12 +1,12 @@
 import { isDeepStrictEqual } from 'node:util';
+import { type Admission, EVERYONE } from '../../portal/admission.js';
+import { DEFAULT_POLICY } from '../../portal/policy.js';
 import { base, DETACHED, FIELD } from '../counters.js';
-import type { Admission, WorkerPortal } from '../messages.js';
+import type { WorkerPortal } from '../messages.js';
 import { Balancer, type BalancerContext } from './balancer.js';
-import type { ClientKey } from './clientkey.js';
+import type { PinKey } from './pinkey.js';
 import { AddressRanges } from './ranges.js';
 import type { Target } from './target.js';
-
-const EVERYONE: Admission = { sources: null, insiders: null };
 
 /** A portal inside a worker: its balancer and its counters. Connections keep it alive after its removal. */
 export class ServedPortal {
@@ -15,7 +15,7 @@ export class ServedPortal {
   key: string;
   readonly isV6: boolean;
   readonly balancer: Balancer;
-  #admission: Admission = EVERYONE;
+  #admission: Admission<number> = EVERYONE;
   #sources: AddressRanges | null = null;
   #insiders: { readonly ranges: AddressRanges; readonly portal: ServedPortal } | null = null;
   readonly #cells: Float64Array;
@@ -30,19 +30,25 @@ export class ServedPortal {
     this.#base = base(portal.slot);
   }
 
+  /** Takes a new version. Who may come is told by {@link admit}, once all portals of a change are there. */
+  update(portal: WorkerPortal): void {
+    this.key = portal.key;
+    this.balancer.update(portal);
+  }
+
   /** Adds to one of the counters, a value of {@link FIELD}. */
   count(field: number, amount: number): void {
     this.#cells[this.#base + field] += amount;
   }
 
   /**
-   * Counts an endpoint's failure: the pins to it of the client who met it go.
+   * Counts an endpoint's failure: the pins to it go that have the key of who met it.
    * @param isForAll whether it would meet all others too: new clients then avoid the endpoint for a while
    */
-  blame(target: Target, client: ClientKey | null, isForAll = true): void {
+  blame(target: Target, key: PinKey | null, isForAll = true): void {
     this.count(FIELD.connectFailures, 1);
     if (isForAll) this.balancer.avoid(target);
-    if (client !== null && this.balancer.unpin(client, target)) this.count(FIELD.pinsMoved, 1);
+    if (key !== null && this.balancer.unpin(key, target)) this.count(FIELD.pinsMoved, 1);
   }
 
   /**
@@ -50,9 +56,9 @@ export class ServedPortal {
    * @param portalIn finds a portal by its slot
    * @returns whether that changed
    */
-  admit(admission: Admission, portalIn: (slot: number) => ServedPortal | undefined): boolean {
+  admit(admission: Admission<number>, portalIn: (slot: number) => ServedPortal | undefined): boolean {
     const { sources, insiders } = admission;
-    const portal = insiders === null ? undefined : portalIn(insiders.slot);
+    const portal = insiders === null ? undefined : portalIn(insiders.portal);
     if (isDeepStrictEqual(admission, this.#admission) && portal === this.#insiders?.portal) return false;
     this.#admission = admission;
     this.#sources = sources === null ? null : new AddressRanges(sources, this.isV6);
@@ -79,6 +85,6 @@ export class ServedPortal {
     const active = FIELD.connectionsActive;
     this.#cells[detached + active] += this.#cells[this.#base + active];
     this.#base = detached;
-    this.balancer.update([]);
+    this.balancer.update({ endpoints: [], policy: DEFAULT_POLICY });
   }
 }

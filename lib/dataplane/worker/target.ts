@@ -1,5 +1,5 @@
+import type { Endpoint } from '../../model/portal.js';
 import { SocketAddress } from '../../sys/sockaddr.js';
-import type { WorkerEndpoint } from '../messages.js';
 
 /** How long, ms, it is remembered that a client was told that an endpoint is not there. */
 const MEMORY_MS = 5000;
@@ -17,7 +17,7 @@ export class Target {
   #refusedAt = Number.NEGATIVE_INFINITY;
   #address: SocketAddress | null = null;
 
-  constructor(readonly endpoint: WorkerEndpoint) {}
+  constructor(readonly endpoint: Endpoint) {}
 
   get id(): string {
     return this.endpoint.id;
@@ -49,6 +49,6 @@ export class Target {
   }
 }
 
-export function targetName({ address, port }: WorkerEndpoint): string {
+export function targetName({ address, port }: Endpoint): string {
   return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }

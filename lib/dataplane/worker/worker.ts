@@ -1,4 +1,5 @@
 import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_threads';
+import type { Admission } from '../../portal/admission.js';
 import { EPOLLIN } from '../../sys/constants.js';
 import { checked } from '../../sys/errno.js';
 import { localPorts } from '../../sys/portrange.js';
@@ -6,7 +7,6 @@ import { Wakeup } from '../../sys/wakeup.js';
 import { DescriptorBudget } from '../budget.js';
 import { workerCells } from '../counters.js';
 import type {
-  Admission,
   DataplaneEvent,
   FromWorker,
   ToWorker,
@@ -113,14 +113,14 @@ class DataplaneWorker {
   /** All portals are there before the first is told who may use it: that may name another portal. */
   #apply(set: readonly WorkerPortal[], remove: readonly number[]): void {
     for (const slot of remove) this.#remove(slot);
-    const changed = set.map((portal) => this.#setEndpoints(portal));
+    const changed = set.map((portal) => this.#update(portal));
     for (const [index, active] of changed.entries()) {
       this.#setListeners(active, set[index].listeners);
       this.#setAdmission(active, set[index].admission);
     }
   }
 
-  #setAdmission(active: Active, admission: Admission): void {
+  #setAdmission(active: Active, admission: Admission<number>): void {
     const changed = active.state.admit(admission, (slot) => this.#portals.get(slot)?.state);
     if (!changed) return;
     for (const listener of active.listeners) {
@@ -128,16 +128,14 @@ class DataplaneWorker {
     }
   }
 
-  #setEndpoints(portal: WorkerPortal): Active {
+  #update(portal: WorkerPortal): Active {
     let active = this.#portals.get(portal.slot);
     if (active === undefined) {
       const state = new ServedPortal(portal, this.#context, this.#cells);
       active = { state, protocol: portal.protocol, listeners: [] };
       this.#portals.set(portal.slot, active);
     }
-    active.state.key = portal.key;
-    active.state.balancer.affinityTimeout = portal.affinityTimeout;
-    active.state.balancer.update(portal.endpoints);
+    active.state.update(portal);
     return active;
   }
 

@@ -1,13 +1,15 @@
 import t from 'tap';
-import type { WorkerEndpoint } from '../../../lib/dataplane/messages.js';
 import { Balancer, type BalancerContext } from '../../../lib/dataplane/worker/balancer.js';
 import { PinTable } from '../../../lib/dataplane/worker/pins.js';
 import { ServiceEndpoints } from '../../../lib/dataplane/worker/serviceendpoints.js';
 import type { Target } from '../../../lib/dataplane/worker/target.js';
+import type { Endpoint } from '../../../lib/model/portal.js';
+import { DEFAULT_POLICY, type ServicePolicy } from '../../../lib/portal/policy.js';
 
 const TIMEOUT = 10_000;
+const PINNING: ServicePolicy = { affinity: { by: 'client-ip', timeoutMs: TIMEOUT } };
 
-const pods = (names: string, port = 80): WorkerEndpoint[] =>
+const pods = (names: string, port = 80): Endpoint[] =>
   [...names].map((id, i) => ({ id, address: `10.0.0.${i + 1}`, port }));
 
 /** One worker with a clock that the test moves. */
@@ -21,10 +23,9 @@ class Stage {
     this.context = { pins, services: new ServiceEndpoints(), roundRobin, now };
   }
 
-  balancer(endpoints: readonly WorkerEndpoint[], { slot = 1, affinity = false } = {}): Balancer {
+  balancer(endpoints: readonly Endpoint[], { slot = 1, affinity = false } = {}): Balancer {
     const balancer = new Balancer(slot, `default/web:port${slot}`, 'default/web', this.context);
-    balancer.update(endpoints);
-    if (affinity) balancer.affinityTimeout = TIMEOUT;
+    balancer.update({ endpoints, policy: affinity ? PINNING : DEFAULT_POLICY });
     return balancer;
   }
 }
@@ -107,7 +108,7 @@ t.test('all others share what an avoided endpoint would have got', async (t) => 
   const balancer = stage.balancer(pods('abc'));
   balancer.avoid(balancer.pick(null) as Target);
   t.same([...picks(balancer, 6)].sort().join(''), 'bbbccc');
-  balancer.update(pods('abcd'));
+  balancer.update({ endpoints: pods('abcd'), policy: DEFAULT_POLICY });
   t.same([...picks(balancer, 6)].sort().join(''), 'bbccdd', 'also after an update');
   stage.now += 5000;
   t.same([...picks(balancer, 8)].sort().join(''), 'aabbccdd', 'and then all are equal again');
@@ -116,7 +117,8 @@ t.test('all others share what an avoided endpoint would have got', async (t) => 
 t.test('targets that stay are kept over an update', async (t) => {
   const balancer = new Stage().balancer(pods('ab'));
   const [a, b] = [balancer.pick(null), balancer.pick(null)] as Target[];
-  balancer.update([a.endpoint, { id: 'b', address: '10.0.0.9', port: 80 }]);
+  const elsewhere = { id: 'b', address: '10.0.0.9', port: 80 };
+  balancer.update({ endpoints: [a.endpoint, elsewhere], policy: DEFAULT_POLICY });
   t.ok(b.removed, 'the same pod at another address is another target');
   t.notOk(a.removed);
   t.ok([balancer.pick(null), balancer.pick(null)].includes(a));
@@ -139,15 +141,15 @@ t.test('a removed pod loses its clients and nobody else does', async (t) => {
   const before = homes();
   const [a, , c] = pods('abc');
   const [a53, , c53] = pods('abc', 53);
-  tcp.update([a, c]);
-  udp.update([a53, c53]);
+  tcp.update({ endpoints: [a, c], policy: PINNING });
+  udp.update({ endpoints: [a53, c53], policy: PINNING });
   const after = homes();
   for (const [client, pod] of [...before].entries()) {
     if (pod === 'b') t.match(after[client], /[ac]/);
     else t.equal(after[client], pod);
     t.equal(picks(udp, 1, client), after[client], 'the other port agrees');
   }
-  tcp.update(pods('abc'));
+  tcp.update({ endpoints: pods('abc'), policy: PINNING });
   t.equal(homes(), after, 'nobody moves back');
 });
 

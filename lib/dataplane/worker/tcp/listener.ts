@@ -80,8 +80,10 @@ export class TcpListener implements Watcher {
       this.#refuse(fd);
       return;
     }
-    const client = clientKey(peer.memory.words, 0);
-    if (!this.relay.receive({ fd, portal, client, hops })) this.#refuse(fd);
+    const { words } = peer.memory;
+    const client = clientKey(words, 0);
+    const pinKey = portal.balancer.keyOf(words, 0, null);
+    if (!this.relay.receive({ fd, portal, client, pinKey, hops })) this.#refuse(fd);
   }
 
   /** Whether the client connected to the proxy port itself: conntrack then knows no other destination. */

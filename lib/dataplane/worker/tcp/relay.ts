@@ -7,6 +7,7 @@ import { nodeFailure } from '../blame.js';
 import type { ClientKey } from '../clientkey.js';
 import { clientAddress } from '../clientkey.js';
 import type { EventLoop, Task } from '../loop.js';
+import type { PinKey } from '../pinkey.js';
 import type { ServedPortal } from '../servedportal.js';
 import type { Target } from '../target.js';
 import { TimerList } from '../timers.js';
@@ -33,6 +34,8 @@ export interface Arrival {
   readonly fd: number;
   readonly portal: ServedPortal;
   readonly client: ClientKey;
+  /** Null where clients are not pinned. */
+  readonly pinKey: PinKey | null;
   /** See hopsOnward. */
   readonly hops: number;
 }
@@ -125,10 +128,10 @@ export class TcpRelay implements Task {
     return verdict !== Verdict.Refuse;
   }
 
-  #begin({ fd, portal, client, hops }: Arrival): void {
+  #begin({ fd, portal, client, pinKey, hops }: Arrival): void {
     portal.count(FIELD.connectionsTotal, 1);
     portal.count(FIELD.connectionsActive, 1);
-    const session = new TcpSession(this, portal, fd, client, hops);
+    const session = new TcpSession(this, portal, fd, client, pinKey, hops);
     this.#sessions.add(session);
     session.start();
   }

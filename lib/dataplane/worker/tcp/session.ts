@@ -14,6 +14,7 @@ import { Blame, blameForConnect } from '../blame.js';
 import type { ClientKey } from '../clientkey.js';
 import { Failover } from '../failover.js';
 import type { Watcher } from '../loop.js';
+import type { PinKey } from '../pinkey.js';
 import type { ServedPortal } from '../servedportal.js';
 import type { Target } from '../target.js';
 import type { TimerEntry, TimerList } from '../timers.js';
@@ -61,6 +62,7 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
     readonly portal: ServedPortal,
     readonly clientFd: number,
     client: ClientKey,
+    readonly pinKey: PinKey | null,
     readonly hops: number,
   ) {
     this.origin = relay.clients.enter(client, this, relay.loop.now);
@@ -68,7 +70,7 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
 
   /** Starts to connect to an endpoint. */
   start(): void {
-    this.#connect(this.portal.balancer.pick(this.origin.key));
+    this.#connect(this.portal.balancer.pick(this.pinKey));
   }
 
   get owner(): string {
@@ -186,13 +188,12 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
   }
 
   #endpointFailed(target: Target, reason: string): Target | null {
-    const { portal, relay } = this;
-    const client = this.origin.key;
+    const { portal, pinKey, relay } = this;
     const { now } = relay.loop;
     this.#closeEndpoint();
-    portal.blame(target, client);
+    portal.blame(target, pinKey);
     relay.reportFailure(portal, target, reason);
-    this.#failover ??= new Failover(portal, client, now);
+    this.#failover ??= new Failover(portal, pinKey, now);
     return this.#failover.next(target, now);
   }
 

@@ -1,5 +1,5 @@
-import type { ClientKey } from '../clientkey.js';
 import type { Failover } from '../failover.js';
+import type { PinKey } from '../pinkey.js';
 import type { ServedPortal } from '../servedportal.js';
 import type { Target } from '../target.js';
 import type { EndpointSocket } from './endpointsocket.js';
@@ -41,8 +41,8 @@ export class UdpFlow {
     /** Descriptor of the listener that the client came through. */
     readonly listenerFd: number,
     readonly portal: ServedPortal,
-    /** Null where there is no affinity. */
-    readonly client: ClientKey | null,
+    /** Null where clients are not pinned. */
+    readonly pinKey: PinKey | null,
     public target: Target,
     /** How many hops its datagrams have onward, see hops.ts; the fewest of the batch in hand. */
     public hops: number,

@@ -1,5 +1,6 @@
 import { CONTROL_WORDS, DatagramRing, NAME_WORDS } from '../../../sys/datagrams.js';
 import type { DatagramSender } from '../../../sys/datagramsender.js';
+import type { FirstDatagram } from '../pinkey.js';
 import type { UdpFlow } from './flow.js';
 import { type DatagramHead, NONE } from './flowtable.js';
 
@@ -12,6 +13,32 @@ const RESEND_WINDOW = 200;
 /** Bytes of a datagram that must be quoted, if it has so many, for a quote to prove anything: the first few are often known. */
 const PROOF = 256;
 
+/** One datagram in the ring. There is one object for all of them, as every datagram is looked at. */
+export class ReceivedDatagram implements DatagramHead, FirstDatagram {
+  readonly names: Int32Array;
+  readonly controls: Int32Array;
+  readonly #ring: DatagramRing;
+  slot = 0;
+
+  constructor(ring: DatagramRing) {
+    this.#ring = ring;
+    this.names = ring.nameWords;
+    this.controls = ring.controlWords;
+  }
+
+  get nameAt(): number {
+    return this.slot * NAME_WORDS;
+  }
+
+  get controlAt(): number {
+    return this.slot * CONTROL_WORDS;
+  }
+
+  get payload(): Uint8Array {
+    return this.#ring.payload(this.slot);
+  }
+}
+
 /**
  * What clients sent last, over all flows of a worker: received in batches into a ring, sorted by flow, and kept for as long as the
  * ring has room, so that what an endpoint refuses can go to another one without ever having been copied.
@@ -20,12 +47,7 @@ export class Inbox {
   /** The flows of the batch in hand, each once. */
   readonly flows: UdpFlow[] = [];
   readonly #ring = new DatagramRing(RING_SLOTS, true);
-  readonly #head: DatagramHead & { nameAt: number; controlAt: number } = {
-    names: this.#ring.nameWords,
-    nameAt: 0,
-    controls: this.#ring.controlWords,
-    controlAt: 0,
-  };
+  readonly #head = new ReceivedDatagram(this.#ring);
   /** Per slot: whose datagram it is, its number, when it came, and the next slot of the same flow in the batch. */
   readonly #flow: (UdpFlow | null)[] = new Array(RING_SLOTS).fill(null);
   readonly #number = new Float64Array(RING_SLOTS);
@@ -64,10 +86,9 @@ export class Inbox {
     return this.#count < this.#room;
   }
 
-  /** Sender and destination of a slot's datagram; valid until the next call. */
-  head(slot: number): DatagramHead {
-    this.#head.nameAt = slot * NAME_WORDS;
-    this.#head.controlAt = slot * CONTROL_WORDS;
+  /** A slot's datagram: sender, destination, payload. Valid until the next call. */
+  head(slot: number): ReceivedDatagram {
+    this.#head.slot = slot;
     return this.#head;
   }
 

@@ -117,13 +117,13 @@ export class FlowMover {
 
   /** @returns the endpoint to try next, or null */
   #afterError(flow: UdpFlow, code: number, isForAll: boolean): Target | null {
-    const { portal, target, client } = flow;
+    const { portal, target, pinKey } = flow;
     if (blameForConnect(code) !== Blame.Endpoint) {
       this.report(nodeFailure(portal, target, code));
       return null;
     }
     const { now } = this.sockets.loop;
-    portal.blame(target, client, target.isRefusedAgain(flow.socket?.port, now) || isForAll);
+    portal.blame(target, pinKey, target.isRefusedAgain(flow.socket?.port, now) || isForAll);
     this.report({
       kind: 'endpointFailed',
       portal: portal.key,
@@ -131,7 +131,7 @@ export class FlowMover {
       reason: errnoName(code),
     });
     if (now - flow.refusedAt >= REFUSAL_WINDOW) flow.failover = null;
-    flow.failover ??= new Failover(portal, client, now);
+    flow.failover ??= new Failover(portal, pinKey, now);
     flow.refusedAt = now;
     return flow.failover.next(target, now);
   }
@@ -143,7 +143,7 @@ export class FlowMover {
    */
   #leave(flow: UdpFlow): boolean {
     flow.answeredUpTo = this.inbox.firstNumberOf(flow) - 1;
-    const other = flow.portal.balancer.pick(flow.client);
+    const other = flow.portal.balancer.pick(flow.pinKey);
     if (other !== null) this.sockets.leave(flow);
     return this.#move(flow, other);
   }
@@ -156,7 +156,7 @@ export class FlowMover {
   #leaveFailed(flow: UdpFlow): boolean {
     this.#failed.clear();
     this.#failed.add(flow.target);
-    const other = flow.portal.balancer.pickOther(flow.client, this.#failed);
+    const other = flow.portal.balancer.pickOther(flow.pinKey, this.#failed);
     return other === null || this.#move(flow, other);
   }
 

@@ -15,8 +15,8 @@ import type { ServedPortal } from '../servedportal.js';
 import type { EndpointSocket, SocketOwner } from './endpointsocket.js';
 import { UdpFlow } from './flow.js';
 import { FlowSockets } from './flowsockets.js';
-import { type DatagramHead, FlowTable, NONE, STAGES, Stage } from './flowtable.js';
-import { Inbox, RING_SLOTS } from './inbox.js';
+import { FlowTable, NONE, STAGES, Stage } from './flowtable.js';
+import { Inbox, type ReceivedDatagram, RING_SLOTS } from './inbox.js';
 import type { LocalPorts } from './localports.js';
 import { FlowMover } from './mover.js';
 import { Replies } from './replies.js';
@@ -166,7 +166,7 @@ export class UdpRelay implements Task, SocketOwner {
   }
 
   /** @returns null for a datagram that goes no further */
-  #flowOf(listener: UdpListener, head: DatagramHead): UdpFlow | null {
+  #flowOf(listener: UdpListener, head: ReceivedDatagram): UdpFlow | null {
     const { portal } = listener;
     const hops = hopsOnward(receivedHopsOf(head.controls, head.controlAt, portal.isV6));
     if (hops < 1) {
@@ -230,27 +230,27 @@ export class UdpRelay implements Task, SocketOwner {
     flow.failover = null;
   }
 
-  /** Long flows never pick again, so they keep their client's pin alive themselves. */
+  /** Long flows never pick again, so they keep their pin alive themselves. */
   #keepPin(flow: UdpFlow): void {
-    if (flow.client === null || this.loop.now < flow.pinRefreshAt) return;
+    if (flow.pinKey === null || this.loop.now < flow.pinRefreshAt) return;
     const { balancer } = flow.portal;
-    balancer.refresh(flow.client);
-    flow.pinRefreshAt = this.loop.now + (balancer.affinityTimeout ?? 0) / 4;
+    balancer.refresh(flow.pinKey);
+    flow.pinRefreshAt = this.loop.now + balancer.refreshPeriod;
   }
 
-  #open(listener: UdpListener, head: DatagramHead, hops: number): UdpFlow | null {
+  #open(listener: UdpListener, head: ReceivedDatagram, hops: number): UdpFlow | null {
     const portal = listener.portal.forClient(head.names, head.nameAt);
     if (portal === null) return null;
     const { balancer } = portal;
-    const client = balancer.affinityTimeout === null ? null : clientKey(head.names, head.nameAt);
-    const target = balancer.pick(client);
+    const pinKey = balancer.keyOf(head.names, head.nameAt, head);
+    const target = balancer.pick(pinKey);
     if (target === null) return null;
     if (this.#table.isFull) this.#evict(this.#flowAt(this.#table.victim()));
     const index = this.#table.add(listener.fd, head, portal.isV6, this.loop.now);
-    const flow = new UdpFlow(index, listener.fd, portal, client, target, hops);
+    const flow = new UdpFlow(index, listener.fd, portal, pinKey, target, hops);
     this.#flows[index] = flow;
     flow.answeredUpTo = this.#inbox.received;
-    flow.pinRefreshAt = this.loop.now + (balancer.affinityTimeout ?? 0) / 4;
+    flow.pinRefreshAt = this.loop.now + balancer.refreshPeriod;
     portal.count(FIELD.flowsTotal, 1);
     portal.count(FIELD.flowsActive, 1);
     return this.#mover.settle(flow) ? flow : null;

@@ -1,0 +1,56 @@
+import t from 'tap';
+import { Balancer } from '../../../lib/dataplane/worker/balancer.js';
+import { clientKey } from '../../../lib/dataplane/worker/clientkey.js';
+import { type FirstDatagram, pinKey } from '../../../lib/dataplane/worker/pinkey.js';
+import { PinTable } from '../../../lib/dataplane/worker/pins.js';
+import { ServiceEndpoints } from '../../../lib/dataplane/worker/serviceendpoints.js';
+import { type Affinity, DEFAULT_POLICY } from '../../../lib/portal/policy.js';
+import { SocketAddress } from '../../../lib/sys/sockaddr.js';
+
+const BY_CLIENT_IP: Affinity = { by: 'client-ip', timeoutMs: 10_000 };
+
+/** A datagram that nobody needs to look into. */
+const SEALED: FirstDatagram = {
+  get payload(): never {
+    throw new Error('its payload was read');
+  },
+};
+
+const sockaddr = (address: string, port: number) => SocketAddress.of(address, port).memory.words;
+
+function balancerWith(affinity: Affinity | null): Balancer {
+  const now = () => 1;
+  const pins = new PinTable(10, now);
+  const context = { pins, services: new ServiceEndpoints(), roundRobin: new Int32Array(2), now };
+  const balancer = new Balancer(1, 'default/web:/UDP/IPv4', 'default/web', context);
+  const endpoints = ['a', 'b'].map((id, i) => ({ id, address: `10.0.0.${i + 1}`, port: 80 }));
+  balancer.update({ endpoints, policy: { ...DEFAULT_POLICY, affinity } });
+  return balancer;
+}
+
+t.test('client-ip: connections and flows of one address have one key, whatever their ports', async (t) => {
+  for (const address of ['10.0.0.1', 'fd00:96::10']) {
+    const tcp = pinKey(BY_CLIENT_IP, sockaddr(address, 1), 0, null);
+    const udp = pinKey(BY_CLIENT_IP, sockaddr(address, 65535), 0, SEALED);
+    t.equal(tcp, clientKey(sockaddr(address, 1), 0));
+    t.equal(udp, tcp);
+  }
+  const [one, other] = ['10.0.0.1', '10.0.0.2'].map((address) =>
+    pinKey(BY_CLIENT_IP, sockaddr(address, 1), 0, null),
+  );
+  t.not(one, other);
+});
+
+t.test('a Service without affinity makes no key, and looks into no datagram', async (t) => {
+  const balancer = balancerWith(null);
+  const key = balancer.keyOf(sockaddr('10.0.0.1', 1), 0, SEALED);
+  t.equal(key, null);
+  t.not(balancer.pick(key)?.id, balancer.pick(key)?.id, 'it picks in turn');
+});
+
+t.test('a Service with affinity pins what has the same key', async (t) => {
+  const balancer = balancerWith(BY_CLIENT_IP);
+  const home = balancer.pick(balancer.keyOf(sockaddr('10.0.0.1', 1), 0, null));
+  t.equal(balancer.pick(balancer.keyOf(sockaddr('10.0.0.1', 2), 0, SEALED)), home);
+  t.equal(balancer.refreshPeriod, 2500, 'a quarter of the time-out');
+});
