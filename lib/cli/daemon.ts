@@ -6,7 +6,7 @@ import { NodeAddresses, WILDCARD } from '../controlplane/nodeaddresses.js';
 import type { ProxyOptions } from '../controlplane/options.js';
 import { podsHere } from '../controlplane/podshere.js';
 import { ServiceProxy } from '../controlplane/proxy.js';
-import type { ProxyStatus } from '../controlplane/status.js';
+import type { ProxyStatus } from '../controlplane/proxystatus.js';
 import { countChanges } from '../model/changes.js';
 import { buildDesiredState, type DesiredState } from '../model/desiredstate.js';
 import type { Node } from '../model/node.js';
@@ -24,6 +24,7 @@ import { Readiness } from '../server/readiness.js';
 import { SyncMetrics } from '../server/sync-metrics.js';
 import type { Source } from '../sources/source.js';
 import { forgetStartupCode } from '../sys/startup-code.js';
+import { createSource } from './create-source.js';
 import { CLEARING_MS, HURRIED_CLEARING_MS } from './ending.js';
 import type { LineOutput } from './line-output.js';
 import type { Log } from './log.js';
@@ -34,7 +35,6 @@ import { proxyConfiguration } from './proxy-configuration.js';
 import type { RunFlags } from './run-flags.js';
 import type { Orders } from './signals.js';
 import { collectStartupGarbage } from './small-heap.js';
-import { createSource } from './source.js';
 
 /** One kube-portal at work: the source, the proxy and the servers, wired together. */
 export class Daemon {

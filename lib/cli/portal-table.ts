@@ -1,4 +1,4 @@
-import type { PortalCounters, PortalStatus } from '../controlplane/status.js';
+import type { PortalCounters, PortalStatus } from '../controlplane/proxystatus.js';
 import { table } from './table.js';
 
 const MOST_ENDPOINTS_SHOWN = 4;

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { DataplanePortal, PortalListener } from '../dataplane/dataplane.js';
 import {
   type ListenerGroup,
   type ListenerSpec,
@@ -6,7 +7,6 @@ import {
   setFilter,
   steer,
 } from '../dataplane/listeners.js';
-import type { DataplanePortal, PortalListener } from '../dataplane/pool.js';
 import { NONE } from '../model/compact.js';
 import type { Portal, Vip } from '../model/portal.js';
 import { type Admission, EVERYONE } from '../portal/admission.js';
@@ -27,7 +27,7 @@ import {
 } from './listenfailure.js';
 import type { Placement, Placements } from './placement.js';
 import { PortRangeError, type ProxyPorts } from './proxyports.js';
-import { affinityStatus, type PortalStatus } from './status.js';
+import { affinityStatus, type PortalStatus } from './proxystatus.js';
 import {
   type ListenerContext,
   listenersForNodePort,

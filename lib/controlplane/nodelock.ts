@@ -1,4 +1,4 @@
-import { takeNodeLock } from '../sys/nodelock.js';
+import { takeAbstractName } from '../sys/abstractname.js';
 import { closeSocket } from '../sys/socket.js';
 
 const NAME = 'kube-portal';
@@ -9,7 +9,7 @@ export class NodeLock {
 
   /** @throws Error if another instance has it */
   static take(): NodeLock {
-    const fd = takeNodeLock(NAME);
+    const fd = takeAbstractName(NAME);
     if (fd !== null) return new NodeLock(fd);
     throw new Error(
       `another kube-portal serves this node already (the abstract socket @${NAME} is held; ss -xlp shows by whom); stop it first`,

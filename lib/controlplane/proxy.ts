@@ -1,6 +1,6 @@
 import { EventEmitter } from 'node:events';
+import { Dataplane, type DataplaneOptions } from '../dataplane/dataplane.js';
 import { probeSteering } from '../dataplane/listeners.js';
-import { Dataplane, type DataplaneOptions } from '../dataplane/pool.js';
 import { NONE } from '../model/compact.js';
 import { diffSnapshots } from '../model/diff.js';
 import type { Family, Portal, Protocol, Snapshot, Vip } from '../model/portal.js';
@@ -18,8 +18,8 @@ import { NodeLock } from './nodelock.js';
 import type { ProxyOptions } from './options.js';
 import { Placements } from './placement.js';
 import { ProxyPorts } from './proxyports.js';
+import type { PortalCounters, PortalStatus, ProxyStatus } from './proxystatus.js';
 import { PublicPorts } from './publicports.js';
-import type { PortalCounters, PortalStatus, ProxyStatus } from './status.js';
 import { Turns } from './turns.js';
 
 /** How often, ms, a listener that could not be had is tried again. */

@@ -1,4 +1,4 @@
-import type { PortalCounters } from '../controlplane/status.js';
+import type { PortalCounters } from '../controlplane/proxystatus.js';
 import { COUNTER_FIELDS, type CounterField } from '../dataplane/counters.js';
 
 interface PortalMetric {

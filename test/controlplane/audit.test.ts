@@ -6,7 +6,7 @@ import pino from 'pino';
 import t, { type Test } from 'tap';
 import { NodeAddresses } from '../../lib/controlplane/nodeaddresses.js';
 import { ServiceProxy } from '../../lib/controlplane/proxy.js';
-import { Dataplane } from '../../lib/dataplane/pool.js';
+import { Dataplane } from '../../lib/dataplane/dataplane.js';
 import {
   type RedirectChange,
   type RedirectDriver,

@@ -1,5 +1,5 @@
+import type { DataplanePortal } from '../../lib/dataplane/dataplane.js';
 import type { ListenerGroup, ListenerSpec } from '../../lib/dataplane/listeners.js';
-import type { DataplanePortal } from '../../lib/dataplane/pool.js';
 import { EVERYONE } from '../../lib/portal/admission.js';
 import { DEFAULT_POLICY } from '../../lib/portal/policy.js';
 

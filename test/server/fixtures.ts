@@ -1,4 +1,4 @@
-import type { PortalCounters, PortalStatus } from '../../lib/controlplane/status.js';
+import type { PortalCounters, PortalStatus } from '../../lib/controlplane/proxystatus.js';
 import { COUNTER_FIELDS, type CounterValues } from '../../lib/dataplane/counters.js';
 import type { Routes } from '../../lib/server/http.js';
 

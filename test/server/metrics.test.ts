@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { PortalCounters, PortalStatus } from '../../lib/controlplane/status.js';
+import type { PortalCounters, PortalStatus } from '../../lib/controlplane/proxystatus.js';
 import { metricsRoutes, type StatusReport } from '../../lib/server/metrics.js';
 import { bodyOf, portalCounters, portalStatus } from './fixtures.js';
 

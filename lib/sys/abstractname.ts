@@ -8,7 +8,7 @@ import { Memory } from './memory.js';
  * gives it back when the process ends, however it ends, so there is no stale lock after a SIGKILL.
  * @returns the descriptor to close for release, or null if another process holds the name
  */
-export function takeNodeLock(name: string): number | null {
+export function takeAbstractName(name: string): number | null {
   const path = Buffer.from(`\0${name}`);
   const address = new Memory(2 + path.length);
   address.view.setUint16(0, AF_UNIX, true);

@@ -1,6 +1,6 @@
 import { once } from 'node:events';
 import t from 'tap';
-import { Dataplane } from '../../lib/dataplane/pool.js';
+import { Dataplane } from '../../lib/dataplane/dataplane.js';
 import { LISTENER, tcpPortal } from './fixtures.js';
 
 /** No process has so many descriptors open, so that a worker that is told to listen on it breaks. */

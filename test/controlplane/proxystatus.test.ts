@@ -1,5 +1,5 @@
 import t from 'tap';
-import { affinityStatus } from '../../lib/controlplane/status.js';
+import { affinityStatus } from '../../lib/controlplane/proxystatus.js';
 import { DEFAULT_POLICY } from '../../lib/portal/policy.js';
 
 t.test('affinity is told in seconds, as a Service has it', async (t) => {
