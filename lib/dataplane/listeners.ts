@@ -11,7 +11,7 @@ import {
   startListening,
 } from '../sys/socket.js';
 import { steerByClientAddress } from '../sys/steering.js';
-import { UDP_BUFFER_SIZE } from './worker/udp/endpointsocket.js';
+import { UDP_BUFFER_SIZE } from './worker/udp/sockets/endpointsocket.js';
 
 /** One address and port a portal listens on. */
 export interface ListenerSpec {

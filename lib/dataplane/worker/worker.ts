@@ -23,9 +23,9 @@ import { ServiceEndpoints } from './serviceendpoints.js';
 import type { TcpListener } from './tcp/listener.js';
 import { TcpRelay } from './tcp/relay.js';
 import { portsToReuse } from './tcp/reusedports.js';
-import type { EndpointSocket } from './udp/endpointsocket.js';
-import { LocalPorts } from './udp/localports.js';
 import { UdpListener, UdpRelay } from './udp/relay.js';
+import type { EndpointSocket } from './udp/sockets/endpointsocket.js';
+import { LocalPorts } from './udp/sockets/localports.js';
 
 /** A storm of events is told to the main thread once in this time, ms. */
 const REPORT_PERIOD = 1000;

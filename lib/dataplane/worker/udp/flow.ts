@@ -2,8 +2,8 @@ import type { Failover } from '../failover.js';
 import type { PinKey } from '../pinkey.js';
 import type { ServedPortal } from '../servedportal.js';
 import type { Target } from '../target.js';
-import type { EndpointSocket } from './endpointsocket.js';
 import { type FlowIndex, NONE } from './flowtable.js';
+import type { EndpointSocket } from './sockets/endpointsocket.js';
 
 /** How long, ms, a path that refused a segmented run is sent whole datagrams only: its MTU may be another one later. */
 const SEGMENTS_PAUSE = 60_000;

@@ -5,12 +5,12 @@ import type { DataplaneEvent } from '../../messages.js';
 import { Blame, blameForConnect, nodeFailure } from '../blame.js';
 import { Failover } from '../failover.js';
 import type { Target } from '../target.js';
-import { Complaints, Verdict } from './complaints.js';
-import type { EndpointSocket } from './endpointsocket.js';
 import type { UdpFlow } from './flow.js';
-import type { FlowSockets } from './flowsockets.js';
 import { type Inbox, RING_SLOTS } from './inbox.js';
-import type { Replies } from './replies.js';
+import { Complaints, Verdict } from './sockets/complaints.js';
+import type { EndpointSocket } from './sockets/endpointsocket.js';
+import type { FlowSockets } from './sockets/flowsockets.js';
+import type { Replies } from './sockets/replies.js';
 
 /** Endpoints that refuse a flow within this time, ms, refused the same datagrams; later ones are another story. */
 const REFUSAL_WINDOW = 1000;

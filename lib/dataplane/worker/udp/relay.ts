@@ -12,14 +12,14 @@ import { clientAddress, clientKey } from '../clientkey.js';
 import { hopsOnward } from '../hops.js';
 import type { EventLoop, Task, Watcher } from '../loop.js';
 import type { ServedPortal } from '../servedportal.js';
-import type { EndpointSocket, SocketOwner } from './endpointsocket.js';
 import { UdpFlow } from './flow.js';
-import { FlowSockets } from './flowsockets.js';
 import { FlowTable, NONE, STAGES, Stage } from './flowtable.js';
 import { Inbox, type ReceivedDatagram, RING_SLOTS } from './inbox.js';
-import type { LocalPorts } from './localports.js';
 import { FlowMover } from './mover.js';
-import { Replies } from './replies.js';
+import type { EndpointSocket, SocketOwner } from './sockets/endpointsocket.js';
+import { FlowSockets } from './sockets/flowsockets.js';
+import type { LocalPorts } from './sockets/localports.js';
+import { Replies } from './sockets/replies.js';
 
 /** Batches one listener may take before the others get their turn. */
 const BATCHES_PER_EVENT = 4;

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { LocalPorts } from '../../../../lib/dataplane/worker/udp/localports.js';
+import { LocalPorts } from '../../../../../lib/dataplane/worker/udp/sockets/localports.js';
 
 const range = (count: number) => Array.from({ length: count }, (_, index) => 40_000 + index);
 

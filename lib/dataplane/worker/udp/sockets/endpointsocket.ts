@@ -1,5 +1,5 @@
-import { EADDRINUSE, EADDRNOTAVAIL, errno } from '../../../sys/errno.js';
-import { keepErrors } from '../../../sys/errorqueue.js';
+import { EADDRINUSE, EADDRNOTAVAIL, errno } from '../../../../sys/errno.js';
+import { keepErrors } from '../../../../sys/errorqueue.js';
 import {
   bindShared,
   closeSocket,
@@ -8,10 +8,10 @@ import {
   setHops,
   setReceiveBuffer,
   setSendBuffer,
-} from '../../../sys/socket.js';
-import type { Watcher } from '../loop.js';
-import type { Target } from '../target.js';
-import type { UdpFlow } from './flow.js';
+} from '../../../../sys/socket.js';
+import type { Watcher } from '../../loop.js';
+import type { Target } from '../../target.js';
+import type { UdpFlow } from '../flow.js';
 import type { EndpointPorts, LocalPorts } from './localports.js';
 
 /** Bytes; Cyclone DDS sends bursts of 64 KiB samples. */

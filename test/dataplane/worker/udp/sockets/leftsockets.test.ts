@@ -1,5 +1,5 @@
 import t from 'tap';
-import { LeftSockets } from '../../../../lib/dataplane/worker/udp/leftsockets.js';
+import { LeftSockets } from '../../../../../lib/dataplane/worker/udp/sockets/leftsockets.js';
 
 t.test('a left socket stays for five seconds', async (t) => {
   const left = new LeftSockets<string>();

@@ -1,11 +1,11 @@
-import { AF_INET } from '../../../sys/constants.js';
-import { DatagramSender } from '../../../sys/datagramsender.js';
-import { ECONNREFUSED, EMSGSIZE } from '../../../sys/errno.js';
-import { ErrorQueue } from '../../../sys/errorqueue.js';
-import { localAddress } from '../../../sys/socket.js';
-import { Blame, blameForConnect } from '../blame.js';
+import { AF_INET } from '../../../../sys/constants.js';
+import { DatagramSender } from '../../../../sys/datagramsender.js';
+import { ECONNREFUSED, EMSGSIZE } from '../../../../sys/errno.js';
+import { ErrorQueue } from '../../../../sys/errorqueue.js';
+import { localAddress } from '../../../../sys/socket.js';
+import { Blame, blameForConnect } from '../../blame.js';
+import { type Inbox, RING_SLOTS } from '../inbox.js';
 import type { EndpointSocket } from './endpointsocket.js';
-import { type Inbox, RING_SLOTS } from './inbox.js';
 
 /** What to make of the errors that came back for what a flow has sent. In ascending order of weight. */
 export enum Verdict {

@@ -1,11 +1,11 @@
-import { EPOLLIN } from '../../../sys/constants.js';
-import { EMFILE, errno } from '../../../sys/errno.js';
-import type { DescriptorBudget } from '../../budget.js';
-import type { DataplaneEvent } from '../../messages.js';
-import type { EventLoop } from '../loop.js';
-import type { Target } from '../target.js';
+import { EPOLLIN } from '../../../../sys/constants.js';
+import { EMFILE, errno } from '../../../../sys/errno.js';
+import type { DescriptorBudget } from '../../../budget.js';
+import type { DataplaneEvent } from '../../../messages.js';
+import type { EventLoop } from '../../loop.js';
+import type { Target } from '../../target.js';
+import type { UdpFlow } from '../flow.js';
 import { EndpointSocket, type SocketOwner } from './endpointsocket.js';
-import type { UdpFlow } from './flow.js';
 import { LeftSockets } from './leftsockets.js';
 
 /** Of the local ports towards an endpoint, this share in use is worth a line in the log. */
