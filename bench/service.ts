@@ -1,4 +1,4 @@
-import type { Protocol } from '../lib/model/portal.js';
+import type { Protocol } from '../lib/net/protocol.js';
 import { DDS_PORTS } from '../test/lab/ddsperf.js';
 import { SERVER_PORTS } from './load/plan.js';
 

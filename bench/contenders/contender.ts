@@ -1,4 +1,4 @@
-import type { Protocol } from '../../lib/model/portal.js';
+import type { Protocol } from '../../lib/net/protocol.js';
 import type { Stage } from '../stage.js';
 import type { ApiServer } from './api-server.js';
 

@@ -1,4 +1,4 @@
-import type { Protocol } from '../../lib/model/portal.js';
+import type { Protocol } from '../../lib/net/protocol.js';
 import { cpuOf } from '../cpu.js';
 import { SERVER_PORTS, type Work } from '../load/plan.js';
 import { cpuPerMillion, type Figure, lost, p50, p99, rate, type Values } from './figure.js';

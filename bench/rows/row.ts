@@ -1,4 +1,4 @@
-import type { Protocol } from '../../lib/model/portal.js';
+import type { Protocol } from '../../lib/net/protocol.js';
 import type { Contender } from '../contenders/contender.js';
 import type { Turn } from '../turn.js';
 import type { Figure, Values } from './figure.js';

@@ -1,6 +1,7 @@
 import { isIPv6 } from 'node:net';
 import { InvalidArgumentError } from 'commander';
 import { parse } from 'yaml';
+import { hostPort } from '../net/hostport.js';
 import {
   integerBetween,
   parseBindAddress,
@@ -97,5 +98,5 @@ function read(path: string, text: string): Partial<RunFlags> {
 /** As in kube-proxy, an address alone has the usual port. */
 function withPort(text: string, port: number): string {
   if (/^\[.*\]$/.test(text) || !text.includes(':')) return `${text}:${port}`;
-  return /^[^[]*:[^:]*:/.test(text) ? `[${text}]:${port}` : text;
+  return /^[^[]*:[^:]*:/.test(text) ? hostPort(text, port) : text;
 }

@@ -1,6 +1,6 @@
-import { type NodeAddresses, ownAddresses, WILDCARD } from '../controlplane/nodeaddresses.js';
-import { familyOf } from '../model/address.js';
+import { type NodeAddresses, ownAddresses } from '../controlplane/nodeaddresses.js';
 import type { NodeState } from '../model/node.js';
+import { familyOf, WILDCARD } from '../net/address.js';
 
 const LOOPBACK = ['127.0.0.1', '::1'];
 

@@ -1,6 +1,9 @@
-import { BlockList, isIP } from 'node:net';
+import { isIP } from 'node:net';
 import { InvalidArgumentError } from 'commander';
-import { NODE_PORT_KEYWORDS, WILDCARD } from '../controlplane/nodeaddresses.js';
+import { NODE_PORT_KEYWORDS } from '../controlplane/nodeaddresses.js';
+import { WILDCARD } from '../net/address.js';
+import { canonicalCidr } from '../net/cidr.js';
+import { parseHostPort } from '../net/hostport.js';
 
 /** A listening address of one of the node's small HTTP servers, or `off` where the user gave an empty value. */
 export type BindTarget = { readonly host: string; readonly port: number } | 'off';
@@ -64,10 +67,8 @@ export function parsePortRange(text: string): PortRange {
 /** Reads `address:port` or `[v6]:port`. An empty text switches the server off. */
 export function parseBindTarget(text: string): BindTarget {
   if (text === '') return 'off';
-  const [, v6, v4, portText] = /^(?:\[([^\]]+)\]|([^:]+)):(\d+)$/.exec(text) ?? [];
-  const host = v6 ?? v4 ?? '';
-  const port = Number(portText);
-  if (isIP(host) === (v6 === undefined ? 4 : 6) && port <= 65_535) return { host, port };
+  const { host = '', isBracketed = false, port = null } = parseHostPort(text) ?? {};
+  if (isIP(host) === (isBracketed ? 6 : 4) && port !== null && port <= 65_535) return { host, port };
   throw new InvalidArgumentError(
     'Give address:port, such as 127.0.0.1:10249 or [::1]:10249, or an empty value for none.',
   );
@@ -93,30 +94,22 @@ export function parseBindAddress(text: string, previous: BindAddresses = WILDCAR
 
 /** Reads a list of CIDRs, separated by commas; for a flag that may be repeated. */
 export function parseCidrs(text: string, previous: readonly string[] = []): readonly string[] {
-  const cidrs = text.split(',').map((cidr) => cidr.trim());
-  if (cidrs.every(isCidr)) return [...previous, ...cidrs];
+  const cidrs = text.split(',').map(canonicalCidr);
+  if (cidrs.every((cidr) => cidr !== null)) return [...previous, ...cidrs];
   throw new InvalidArgumentError('Give CIDRs separated by commas, such as 192.168.0.0/16,fd00::/8.');
 }
 
 /** As {@link parseCidrs}, with kube-proxy's keywords too. */
 export function parseNodePortAddresses(text: string, previous: readonly string[] = []): readonly string[] {
-  const items = text.split(',').map((item) => item.trim());
-  if (items.every((item) => isCidr(item) || NODE_PORT_KEYWORDS.some((keyword) => keyword === item)))
-    return [...previous, ...items];
+  const items = text.split(',').map((item) => nodePortKeyword(item.trim()) ?? canonicalCidr(item));
+  if (items.every((item) => item !== null)) return [...previous, ...items];
   throw new InvalidArgumentError(
     `Give CIDRs or ${NODE_PORT_KEYWORDS.join(', ')}, separated by commas, such as 192.168.0.0/16,localhost.`,
   );
 }
 
-function isCidr(text: string): boolean {
-  const [address = '', prefix = '', ...rest] = text.split('/');
-  if (isIP(address) === 0 || !/^\d+$/.test(prefix) || rest.length > 0) return false;
-  try {
-    new BlockList().addSubnet(address, Number(prefix), isIP(address) === 4 ? 'ipv4' : 'ipv6');
-    return true;
-  } catch {
-    return false;
-  }
+function nodePortKeyword(text: string): string | undefined {
+  return NODE_PORT_KEYWORDS.find((keyword) => keyword === text);
 }
 
 /** Collects the paths of a flag that may be repeated; `-` is standard input, as for kubectl. */

@@ -1,4 +1,5 @@
 import type { PortalCounters, PortalStatus } from '../controlplane/proxystatus.js';
+import { hostPort } from '../net/hostport.js';
 import { table } from './table.js';
 
 const MOST_ENDPOINTS_SHOWN = 4;
@@ -9,7 +10,7 @@ export function portalTable(unsorted: readonly PortalStatus[], counters?: readon
   const titles = ['SERVICE', 'VIP:PORT', 'PROTOCOL', 'ENDPOINTS', 'AFFINITY', 'STATE'];
   const rows = portals.map((portal) => [
     portal.portName === '' ? portal.service : `${portal.service}:${portal.portName}`,
-    [...portal.vips.map(vipText), ...nodePortText(portal)].join('\n'),
+    [...portal.vips.map(({ address, port }) => hostPort(address, port)), ...nodePortText(portal)].join('\n'),
     portal.protocol,
     endpointsText(portal.endpoints),
     portal.affinity === null ? 'none' : `ClientIP ${portal.affinity.timeoutSeconds}s`,
@@ -23,10 +24,6 @@ export function portalTable(unsorted: readonly PortalStatus[], counters?: readon
     [...titles, 'OPEN'],
     rows.map((row, index) => [...row, String(open.get(portals[index]!.key) ?? 0)]),
   );
-}
-
-function vipText({ address, port }: { readonly address: string; readonly port: number }): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 function nodePortText({ nodePort }: PortalStatus): string[] {

@@ -1,6 +1,5 @@
-import { WILDCARD } from '../controlplane/nodeaddresses.js';
-import { familyOf } from '../model/address.js';
 import type { NodeState } from '../model/node.js';
+import { familyOf, WILDCARD } from '../net/address.js';
 import type { BindAddresses } from './parse.js';
 
 /**

@@ -1,3 +1,4 @@
+import { hostPort } from '../net/hostport.js';
 import type { BindTarget } from './parse.js';
 import type { RunFlags } from './run-flags.js';
 
@@ -21,8 +22,7 @@ export function proxyConfiguration(flags: RunFlags): object {
 }
 
 function targetText(target: BindTarget): string {
-  if (target === 'off') return '';
-  return target.host.includes(':') ? `[${target.host}]:${target.port}` : `${target.host}:${target.port}`;
+  return target === 'off' ? '' : hostPort(target.host, target.port);
 }
 
 function durationText(milliseconds: number): string {

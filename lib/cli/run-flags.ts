@@ -1,6 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
-import { WILDCARD } from '../controlplane/nodeaddresses.js';
+import { WILDCARD } from '../net/address.js';
 import { addForeignFlags } from './foreign-flags.js';
 import {
   type BindAddresses,

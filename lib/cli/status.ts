@@ -1,4 +1,5 @@
 import { Command, Option } from 'commander';
+import { hostPort } from '../net/hostport.js';
 import type { StatusReport } from '../server/metrics.js';
 import { type BindTarget, parseBindTarget } from './parse.js';
 import { portalTable } from './portal-table.js';
@@ -34,7 +35,7 @@ async function printStatus({ output, metricsBindAddress }: StatusFlags): Promise
 }
 
 async function fetchStatus({ host, port }: Exclude<BindTarget, 'off'>): Promise<StatusReport> {
-  const authority = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
+  const authority = hostPort(host, port);
   try {
     const response = await fetch(`http://${authority}/status`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
     if (!response.ok) throw new Error(`it answered ${response.status}`);

@@ -9,6 +9,7 @@ import {
 } from '../dataplane/listeners.js';
 import { NONE } from '../model/compact.js';
 import type { Portal, Vip } from '../model/portal.js';
+import { hostPort } from '../net/hostport.js';
 import { type Admission, EVERYONE } from '../portal/admission.js';
 import type { Redirect, RedirectDriver } from '../redirect/driver.js';
 import { EADDRINUSE, SysError } from '../sys/errno.js';
@@ -19,7 +20,6 @@ import {
   explainOwnServer,
   explainProxyPort,
   explainRefusal,
-  hostPort,
   isAmong,
   type MissingListener,
   toBeSaid,

@@ -1,6 +1,7 @@
 import type { Portal } from '../model/portal.js';
+import { CidrSet } from '../net/cidr.js';
 import type { Admission } from '../portal/admission.js';
-import { ownAddresses, rangesOf } from './nodeaddresses.js';
+import { ownAddresses } from './nodeaddresses.js';
 
 const LOOPBACK = { IPv4: '127.0.0.0/8', IPv6: '::1/128' } as const;
 
@@ -24,6 +25,6 @@ export function nodeAdmission({ admission, family, vips }: Portal, capture: 'por
 }
 
 function isAnyIn(addresses: readonly string[], cidrs: readonly string[]): boolean {
-  const ranges = rangesOf(cidrs);
-  return addresses.some((address) => ranges.check(address, address.includes(':') ? 'ipv6' : 'ipv4'));
+  const ranges = new CidrSet(cidrs);
+  return addresses.some((address) => ranges.has(address));
 }

@@ -1,4 +1,6 @@
-import type { Protocol, Vip } from '../model/portal.js';
+import type { Vip } from '../model/portal.js';
+import { hostPort } from '../net/hostport.js';
+import type { Protocol } from '../net/protocol.js';
 import { EACCES, EADDRINUSE, EADDRNOTAVAIL, type SysError } from '../sys/errno.js';
 import { samePlace, type WantedListener } from './wantedlisteners.js';
 
@@ -45,11 +47,6 @@ export function explainProxyPort(wanted: WantedListener, protocol: Protocol, own
 
 function placeOf({ address, port }: WantedListener, protocol: Protocol): string {
   return `${hostPort(address, port)}/${protocol}`;
-}
-
-/** `10.96.0.10:80`, `[fd00::10]:80`. */
-export function hostPort(address: string, port: number): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
 }
 
 /** The VIPs whose listeners are there. */

@@ -1,8 +1,6 @@
-import { BlockList, isIPv6 } from 'node:net';
 import { networkInterfaces } from 'node:os';
-import type { Family } from '../model/portal.js';
-
-export const WILDCARD = { IPv4: '0.0.0.0', IPv6: '::' } as const;
+import { type Family, familyOf, WILDCARD } from '../net/address.js';
+import { CidrSet } from '../net/cidr.js';
 
 /** What kube-proxy's --nodeport-addresses takes beside CIDRs. `primary` is what the API server knows the node by. */
 export const NODE_PORT_KEYWORDS = ['primary', 'localhost', 'all'] as const;
@@ -24,7 +22,9 @@ export class NodeAddresses {
   /** The addresses of a family to bind now; the wildcard where all are wanted. */
   of(family: Family): string[] {
     const primary = this.#wanted.includes('primary') ? this.#primary() : null;
-    const cidrs = this.#wanted.flatMap((item) => expand(item, primary ?? [])).filter(isOf(family));
+    const cidrs = this.#wanted
+      .flatMap((item) => expand(item, primary ?? []))
+      .filter((cidr) => familyOf(cidr) === family);
     // As long as the node is not known, what is meant for few addresses must not be open on all.
     if (cidrs.length === 0) return primary?.length === 0 ? [] : [WILDCARD[family]];
     return cidrs.includes(ALL[family]) ? [WILDCARD[family]] : addressesIn(cidrs, family);
@@ -36,7 +36,7 @@ const ALL = { IPv4: '0.0.0.0/0', IPv6: '::/0' } as const;
 function expand(item: string, primary: readonly string[]): readonly string[] {
   switch (item) {
     case 'primary':
-      return primary.map((address) => `${address}/${isIPv6(address) ? 128 : 32}`);
+      return primary.map((address) => `${address}/${familyOf(address) === 'IPv6' ? 128 : 32}`);
     case 'localhost':
       return ['127.0.0.0/8', '::1/128'];
     case 'all':
@@ -46,21 +46,13 @@ function expand(item: string, primary: readonly string[]): readonly string[] {
   }
 }
 
-function isOf(family: Family): (cidr: string) => boolean {
-  return (cidr) => cidr.includes(':') === (family === 'IPv6');
-}
-
 function addressesIn(cidrs: readonly string[], family: Family): string[] {
-  const ranges = rangesOf(cidrs);
+  const ranges = new CidrSet(cidrs);
   return Object.values(networkInterfaces())
     .flatMap((addresses) => addresses ?? [])
-    .filter((entry) => entry.family === family && ranges.check(entry.address, typeOf(family)))
+    .filter((entry) => entry.family === family && ranges.has(entry.address))
     .filter((entry) => !entry.address.startsWith('fe80:'))
     .map((entry) => entry.address);
-}
-
-function typeOf(family: Family): 'ipv4' | 'ipv6' {
-  return family === 'IPv6' ? 'ipv6' : 'ipv4';
 }
 
 /** Every address of a family that other hosts may know this node by. */
@@ -69,14 +61,4 @@ export function ownAddresses(family: Family): string[] {
     .flatMap((entries) => entries ?? [])
     .filter((entry) => entry.family === family && !entry.internal)
     .map((entry) => entry.address);
-}
-
-/** A set of CIDRs, of either family, to look addresses up in. */
-export function rangesOf(cidrs: readonly string[]): BlockList {
-  const ranges = new BlockList();
-  for (const cidr of cidrs) {
-    const [network, prefix] = cidr.split('/');
-    ranges.addSubnet(network, Number(prefix), isIPv6(network) ? 'ipv6' : 'ipv4');
-  }
-  return ranges;
 }

@@ -1,6 +1,6 @@
-import { familyOf } from '../model/address.js';
+import { familyOf } from '../net/address.js';
+import { cidrContains } from '../net/cidr.js';
 import { rangesOnLink } from '../sys/routes.js';
-import { rangesOf } from './nodeaddresses.js';
 
 /**
  * Where this node's own pods have their addresses, as CIDRs. The cluster's ranges tell who is a pod, not whose: its pods are in
@@ -18,18 +18,11 @@ export function podsHere(
   if (clusterCidrs.length === 0) return podCidrs;
   const here = [
     ...podCidrs,
-    ...onLink().filter((range) => clusterCidrs.some((cidr) => isWithin(range, cidr))),
+    ...onLink().filter((range) => clusterCidrs.some((cidr) => cidrContains(cidr, range))),
   ];
   return (['IPv4', 'IPv6'] as const).flatMap((family) => {
     const isOfFamily = (cidr: string) => familyOf(cidr) === family;
     const known = [...new Set(here.filter(isOfFamily))];
     return known.length > 0 ? known : clusterCidrs.filter(isOfFamily);
   });
-}
-
-function isWithin(range: string, cidr: string): boolean {
-  const [address = '', bits] = range.split('/');
-  const [, most] = cidr.split('/');
-  if (familyOf(range) !== familyOf(cidr) || Number(bits) < Number(most)) return false;
-  return rangesOf([cidr]).check(address, familyOf(range) === 'IPv6' ? 'ipv6' : 'ipv4');
 }

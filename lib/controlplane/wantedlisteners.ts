@@ -1,6 +1,8 @@
 import type { Neighbours } from '../dataplane/listeners.js';
-import type { Portal, Protocol, Vip } from '../model/portal.js';
-import { type NodeAddresses, WILDCARD } from './nodeaddresses.js';
+import type { Portal, Vip } from '../model/portal.js';
+import { WILDCARD } from '../net/address.js';
+import type { Protocol } from '../net/protocol.js';
+import type { NodeAddresses } from './nodeaddresses.js';
 import type { PublicPorts } from './publicports.js';
 
 /** A place that a portal wants to listen on. */

@@ -1,4 +1,5 @@
-import type { Family, Protocol } from '../model/portal.js';
+import type { Family } from '../net/address.js';
+import type { Protocol } from '../net/protocol.js';
 import { AF_INET, AF_INET6 } from '../sys/constants.js';
 import { EADDRINUSE, SysError } from '../sys/errno.js';
 import { ignoreAllBut, ignoreNobody } from '../sys/filter.js';

@@ -1,3 +1,4 @@
+import { bracketed } from '../net/hostport.js';
 import type { Change } from './changes.js';
 import { type Frontend, type Frontends, serviceFrontends, withInsiders } from './frontends.js';
 import { objectKey, type Service, type ServiceProtocol } from './objects.js';
@@ -170,5 +171,5 @@ export function nodePortClaim(port: number, protocol: ServiceProtocol): string {
 
 /** The claim to one port of an address. */
 export function vipClaim(address: string, port: number, protocol: ServiceProtocol): string {
-  return [address.includes(':') ? `[${address}]` : address, ':', port, '/', protocol].join('');
+  return [bracketed(address), ':', port, '/', protocol].join('');
 }

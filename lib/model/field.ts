@@ -1,5 +1,6 @@
 import { inspect } from 'node:util';
-import { canonicalAddress, canonicalCidr } from './address.js';
+import { canonicalAddress } from '../net/address.js';
+import { canonicalCidr } from '../net/cidr.js';
 import { compact, NONE } from './compact.js';
 import { printable } from './printable.js';
 import type { Refusal } from './problem.js';

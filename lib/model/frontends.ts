@@ -1,8 +1,9 @@
+import { type Family, familyOf } from '../net/address.js';
+import type { Protocol } from '../net/protocol.js';
 import { EVERYONE, type Insiders } from '../portal/admission.js';
-import { familyOf } from './address.js';
 import { compact, NONE } from './compact.js';
 import { objectKey, type Service, type ServicePort, type TrafficPolicy } from './objects.js';
-import type { Family, Portal, Protocol, Vip } from './portal.js';
+import type { Portal, Vip } from './portal.js';
 import { type Problem, serviceProblem } from './problem.js';
 
 /** The client's side of a portal: everything but its endpoints. */

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { Family } from '../net/address.js';
 import type { Node } from './node.js';
 import type { EndpointSlice, Service } from './objects.js';
-import type { Family } from './portal.js';
 
 /** A port where load balancers ask whether a Service has endpoints on this node. */
 export interface HealthCheck {

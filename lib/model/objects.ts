@@ -3,12 +3,12 @@
  * resourceVersion) gives an equal value, so that it costs nothing downstream.
  */
 
+import type { Family } from '../net/address.js';
 import type { ServicePolicy } from '../portal/policy.js';
-import type { Family } from './portal.js';
 import type { Refusal } from './problem.js';
 
 export type ServiceType = 'ClusterIP' | 'NodePort' | 'LoadBalancer' | 'ExternalName';
-/** Protocols the API knows; {@link import('./portal.js').Protocol} are those that are proxied. */
+/** Protocols the API knows; {@link import('../net/protocol.js').Protocol} are those that are proxied. */
 export type ServiceProtocol = 'TCP' | 'UDP' | 'SCTP';
 /** Local sends clients to endpoints of this node only. */
 export type TrafficPolicy = 'Cluster' | 'Local';

@@ -1,9 +1,8 @@
-import { familyOf } from './address.js';
+import { type Family, familyOf } from '../net/address.js';
 import type { Field } from './field.js';
 import { type EndpointSlice, type ObjectMeta, objectKey, type SliceEndpoint } from './objects.js';
 import { type Parsed, parseObject } from './parse.js';
 import { readSlicePorts, readTarget, readTriggerTime } from './parse-slice.js';
-import type { Family } from './portal.js';
 
 const FAMILIES: readonly Family[] = ['IPv4', 'IPv6'];
 

@@ -1,4 +1,4 @@
-import { canonicalAddress, familyOf } from './address.js';
+import { canonicalAddress, familyOf } from '../net/address.js';
 import type { Field } from './field.js';
 import type { NodeState } from './node.js';
 import { type Parsed, parseObject } from './parse.js';

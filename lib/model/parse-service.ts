@@ -1,9 +1,9 @@
+import type { Family } from '../net/address.js';
 import { type Affinity, DEFAULT_POLICY, type ServicePolicy } from '../portal/policy.js';
 import { compact, NONE } from './compact.js';
 import { type Field, readGood } from './field.js';
 import type { Service, ServicePort, ServiceType, TrafficPolicy } from './objects.js';
 import { type Parsed, parseObject } from './parse.js';
-import type { Family } from './portal.js';
 import type { Refusal } from './problem.js';
 
 /** Default of `sessionAffinityConfig.clientIP.timeoutSeconds` in the API, and the most that it allows. */

@@ -1,4 +1,4 @@
-import { familyOf } from './address.js';
+import { familyOf } from '../net/address.js';
 import type { Field } from './field.js';
 import {
   type EndpointSlice,

@@ -3,11 +3,10 @@
  * Plain values, no Kubernetes objects, so that every source ends in the same language.
  */
 
+import type { Family } from '../net/address.js';
+import type { Protocol } from '../net/protocol.js';
 import type { Admission } from '../portal/admission.js';
 import type { ServicePolicy } from '../portal/policy.js';
-
-export type Protocol = 'TCP' | 'UDP';
-export type Family = 'IPv4' | 'IPv6';
 
 /** An address that clients use: a ClusterIP, an external IP or a load-balancer ingress IP, with the service port. */
 export interface Vip {

@@ -1,10 +1,9 @@
 import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
-import type { Family } from '../model/portal.js';
+import { addressBytes, addressText, type Family } from '../net/address.js';
 import { ADDRESSES_FILE, StateFile, type StateMemory } from '../state/statefile.js';
 import { EADDRNOTAVAIL, EEXIST, errnoName } from '../sys/errno.js';
 import { type AddressFailure, type DeviceAddress, RouteSocket } from '../sys/netlink/rtnetlink.js';
-import { addressBytes, addressText } from '../sys/sockaddr.js';
 import { addressMemory, recordedAddresses } from './addressrecord.js';
 import {
   type Redirect,

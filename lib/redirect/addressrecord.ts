@@ -1,7 +1,6 @@
 import type { Logger } from 'pino';
-import { canonicalAddress } from '../model/address.js';
+import { canonicalAddress } from '../net/address.js';
 import { ADDRESSES_FILE, mappingOf, StateFile, StateMemory } from '../state/statefile.js';
-import { addressBytes, addressText } from '../sys/sockaddr.js';
 
 /** `<stateDir>/addresses.json`: for kernels that cannot tell which addresses of the loopback device are ours. */
 export function addressMemory(stateDir: string, log: Logger): StateMemory {
@@ -18,9 +17,8 @@ export function recordedAddresses(value: unknown): Set<string> {
   return new Set(addresses.map(addressOf));
 }
 
-/** In the kernel's spelling. */
 function addressOf(value: unknown): string {
   const address = typeof value === 'string' ? canonicalAddress(value) : null;
   if (address === null) throw new Error('addresses has something in it that is not the address of a host');
-  return addressText(addressBytes(address));
+  return address;
 }

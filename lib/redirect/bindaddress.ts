@@ -1,5 +1,5 @@
+import { addressBytes } from '../net/address.js';
 import { EADDRNOTAVAIL, SysError } from '../sys/errno.js';
-import { addressBytes } from '../sys/sockaddr.js';
 import { closeSocket, listenDatagram } from '../sys/socket.js';
 import { RedirectError } from './driver.js';
 

@@ -1,5 +1,5 @@
 import { NONE } from '../model/compact.js';
-import type { Family } from '../model/portal.js';
+import type { Family } from '../net/address.js';
 import { ChainTree, type Entry } from './chains.js';
 import { ProgramHung } from './command.js';
 import { type Redirect, RedirectError } from './driver.js';

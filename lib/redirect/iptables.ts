@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Family } from '../model/portal.js';
+import type { Family } from '../net/address.js';
 import { requireReachable } from './bindaddress.js';
 import { ProgramHung, type RunCommand } from './command.js';
 import { DisturbanceWatch } from './disturbance.js';

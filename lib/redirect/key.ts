@@ -1,6 +1,6 @@
 import { createHash } from 'node:crypto';
-import type { Family, Protocol } from '../model/portal.js';
-import { addressBytes, addressText } from '../sys/sockaddr.js';
+import { addressBytes, addressText, type Family } from '../net/address.js';
+import type { Protocol } from '../net/protocol.js';
 
 /**
  * Keys of the rule tree. A key is what a packet shows to netfilter, most significant part first, written with

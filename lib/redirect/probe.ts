@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
-import type { Family } from '../model/portal.js';
+import type { Family } from '../net/address.js';
 import { ProgramHung } from './command.js';
 import { RedirectError } from './driver.js';
 import { type Features, GUARD_TOP, guardRule, PROBE_CHAIN, targetRule } from './rules.js';

@@ -1,5 +1,6 @@
-import type { Family, Vip } from '../model/portal.js';
-import { addressBytes, addressText } from '../sys/sockaddr.js';
+import type { Vip } from '../model/portal.js';
+import { addressBytes, addressText, type Family } from '../net/address.js';
+import { hostPort } from '../net/hostport.js';
 import type { Redirect } from './driver.js';
 
 /**
@@ -43,8 +44,7 @@ export interface Features {
 export function targetRule(bindAddress: string, port: number): string {
   const bytes = addressBytes(bindAddress);
   if (bytes.every((byte) => byte === 0)) return `-j REDIRECT --to-ports ${port}`;
-  const address = addressText(bytes);
-  return `-j DNAT --to-destination ${bytes.length === 16 ? `[${address}]` : address}:${port}`;
+  return `-j DNAT --to-destination ${hostPort(addressText(bytes), port)}`;
 }
 
 /** `-d 10.96.0.10/32 -p tcp -m tcp --dport 80 -m comment --comment "default/web:http" -j REDIRECT --to-ports 41000` */

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Family } from '../model/portal.js';
+import type { Family } from '../net/address.js';
 import { ConntrackSocket, type TrackedFlow } from '../sys/netlink/conntrack.js';
 import { keyOfBytes } from './key.js';
 

@@ -1,4 +1,4 @@
-import type { Family } from '../model/portal.js';
+import type { Family } from '../net/address.js';
 import { ProgramHung, type RunCommand } from './command.js';
 import { RedirectError } from './driver.js';
 import { countKubeProxyChains } from './kubeproxy.js';

@@ -1,5 +1,6 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
+import { hostPort } from '../net/hostport.js';
 import type { Connections } from './connections.js';
 import type { OwnNames } from './own-names.js';
 import { SlicedAnswers } from './slices.js';
@@ -143,7 +144,8 @@ function explain(error: NodeJS.ErrnoException, options: HttpOptions): Error {
     EADDRNOTAVAIL: 'this node has no such address',
     EACCES: 'this user may not listen on that port',
   };
-  const where = host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
   const reason = reasons[error.code ?? ''] ?? error.message;
-  return new Error(`${flag}: cannot listen on ${where}: ${reason}; ${advice}`, { cause: error });
+  return new Error(`${flag}: cannot listen on ${hostPort(host, port)}: ${reason}; ${advice}`, {
+    cause: error,
+  });
 }

@@ -1,4 +1,5 @@
 import { isIP } from 'node:net';
+import { parseHostPort } from '../net/hostport.js';
 
 /**
  * What a node may be called in a request. A web page somewhere can give its own name the address of this node (DNS rebinding), and
@@ -16,8 +17,7 @@ export class OwnNames {
   /** Whether a Host header means this node. Old clients send none, browsers always do. */
   include(host: string | undefined): boolean {
     if (host === undefined || host === '') return true;
-    const name = /^(?:\[(?<v6>[^\]]*)\]|(?<name>[^:]*))(?::\d*)?$/.exec(host)?.groups;
-    if (name?.v6 !== undefined) return isIP(name.v6) === 6;
-    return name?.name !== undefined && (isIP(name.name) === 4 || this.#names.has(name.name.toLowerCase()));
+    const { host: name = '', isBracketed = false } = parseHostPort(host) ?? {};
+    return isBracketed ? isIP(name) === 6 : isIP(name) === 4 || this.#names.has(name.toLowerCase());
   }
 }

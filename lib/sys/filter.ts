@@ -1,3 +1,4 @@
+import { parseCidr } from '../net/cidr.js';
 import {
   attachProgram,
   BPF_AND_K,
@@ -8,7 +9,6 @@ import {
   NET_HEADER,
 } from './bpf.js';
 import { SO_ATTACH_FILTER, SO_DETACH_FILTER, SOL_SOCKET } from './constants.js';
-import { addressBytes } from './sockaddr.js';
 import { setOption } from './socket.js';
 
 /** Offsets of the source address, by its size in bytes. */
@@ -37,9 +37,7 @@ export function ignoreNobody(fd: number): void {
 
 /** One comparison for each word that the prefix reaches into; the first that fails skips to the next range. */
 function passRange(cidr: string): Instruction[] {
-  const [address, prefix] = cidr.split('/');
-  const bytes = addressBytes(address);
-  const bits = prefix === undefined ? bytes.length * 8 : Number(prefix);
+  const { bytes, prefix: bits } = parseCidr(cidr);
   const view = new DataView(Uint8Array.from(bytes).buffer);
   const words = Math.ceil(bits / 32);
   return Array.from({ length: words }, (_, word) => {

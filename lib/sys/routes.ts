@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { addressText } from './sockaddr.js';
+import { addressText } from '../net/address.js';
 
 /** Flag of a route that leads to a router (route(8), flag G). */
 const RTF_GATEWAY = 0x2;

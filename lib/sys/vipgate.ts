@@ -1,7 +1,7 @@
+import { addressBytes } from '../net/address.js';
 import { AF_INET6, IPPROTO_TCP, IPPROTO_UDP } from './constants.js';
 import { attachLookup, type Instruction, KernelSet } from './ebpf.js';
 import * as libc from './libc.js';
-import { addressBytes } from './sockaddr.js';
 
 /** Addresses and places together; more than 30,000 Services no node has. */
 const CAPACITY = 65_536;

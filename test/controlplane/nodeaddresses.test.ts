@@ -1,6 +1,7 @@
 import t from 'tap';
 import { primaryAddresses } from '../../lib/cli/primary-addresses.js';
-import { NodeAddresses, WILDCARD } from '../../lib/controlplane/nodeaddresses.js';
+import { NodeAddresses } from '../../lib/controlplane/nodeaddresses.js';
+import { WILDCARD } from '../../lib/net/address.js';
 
 const LOCALHOST = { IPv4: ['127.0.0.1'], IPv6: ['::1'] };
 const EVERYWHERE = { IPv4: ['0.0.0.0'], IPv6: ['::'] };

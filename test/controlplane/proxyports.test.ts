@@ -1,6 +1,7 @@
 import t from 'tap';
 import { ProxyPorts } from '../../lib/controlplane/proxyports.js';
-import type { Portal, Protocol } from '../../lib/model/portal.js';
+import type { Portal } from '../../lib/model/portal.js';
+import type { Protocol } from '../../lib/net/protocol.js';
 import { EVERYONE } from '../../lib/portal/admission.js';
 import { DEFAULT_POLICY } from '../../lib/portal/policy.js';
 

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap';
-import type { Family } from '../../lib/model/portal.js';
+import type { Family } from '../../lib/net/address.js';
 import { startBackend } from '../lab/backend.js';
 import { askTcp, askUdp, HeldConnections } from '../lab/client.js';
 import { KubePortal } from '../lab/kubeportal.js';

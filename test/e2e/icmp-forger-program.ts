@@ -2,12 +2,14 @@
  * The program behind `forge`: as anybody with CAP_NET_RAW can, it sends the node "port unreachable" for datagrams that the node
  * may have sent to an endpoint, one for each local port of a range. Its argument is a Forgery as JSON.
  */
+
 import { isIPv6 } from 'node:net';
+import { addressBytes } from '../../lib/net/address.js';
 import { AF_INET, AF_INET6, SOCK_RAW } from '../../lib/sys/constants.js';
 import { checked } from '../../lib/sys/errno.js';
 import * as libc from '../../lib/sys/libc.js';
 import { Memory } from '../../lib/sys/memory.js';
-import { addressBytes, SocketAddress } from '../../lib/sys/sockaddr.js';
+import { SocketAddress } from '../../lib/sys/sockaddr.js';
 import { connect } from '../../lib/sys/socket.js';
 import type { Forgery } from './icmp-forger.js';
 

@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap';
-import type { Family, Protocol } from '../../lib/model/portal.js';
+import type { Family } from '../../lib/net/address.js';
+import type { Protocol } from '../../lib/net/protocol.js';
 import { startBackend } from '../lab/backend.js';
 import type { Host } from '../lab/host.js';
 import { KubePortal } from '../lab/kubeportal.js';

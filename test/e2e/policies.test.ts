@@ -1,5 +1,5 @@
 import t from 'tap';
-import type { Family } from '../../lib/model/portal.js';
+import type { Family } from '../../lib/net/address.js';
 import { startBackend } from '../lab/backend.js';
 import { askEach, askTcp, askUdp, HeldConnections, type TcpReply, type UdpReply } from '../lab/client.js';
 import type { Host } from '../lab/host.js';

@@ -2,7 +2,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
-import type { Protocol } from '../../lib/model/portal.js';
+import type { Protocol } from '../../lib/net/protocol.js';
 import { startBackend } from '../lab/backend.js';
 import { HeldConnections } from '../lab/client.js';
 import type { Host } from '../lab/host.js';

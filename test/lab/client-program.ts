@@ -1,10 +1,11 @@
 /** The program behind `client.ts`. Its argument is a Request as JSON, its output the reply. */
+
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect, isIPv6, type Socket } from 'node:net';
 import { createInterface } from 'node:readline';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { addressBytes, addressText } from '../../lib/sys/sockaddr.js';
+import { addressBytes, addressText } from '../../lib/net/address.js';
 import type {
   Conversation,
   FloodReply,

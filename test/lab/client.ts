@@ -1,6 +1,7 @@
 /** Clients for what curl and its kind cannot do. They run in a pod and answer in JSON. */
+
 import { fileURLToPath } from 'node:url';
-import type { Protocol } from '../../lib/model/portal.js';
+import type { Protocol } from '../../lib/net/protocol.js';
 import type { Host } from './host.js';
 import type { Program } from './program.js';
 

@@ -1,5 +1,6 @@
 /** Kubernetes objects as a cluster would print them, made from what a test wants to say. */
-import type { Family, Protocol } from '../../lib/model/portal.js';
+import type { Family } from '../../lib/net/address.js';
+import type { Protocol } from '../../lib/net/protocol.js';
 import type { Place } from './host.js';
 
 export interface KubernetesObject {

@@ -1,5 +1,5 @@
 /** Who answered how often: a service is asked many times, and the backends' names are counted. */
-import type { Protocol } from '../../lib/model/portal.js';
+import type { Protocol } from '../../lib/net/protocol.js';
 import { askEach, type Conversation, type Target, type TcpReply, type UdpReply } from './client.js';
 import type { Host } from './host.js';
 

@@ -1,6 +1,5 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { canonicalAddress } from '../../lib/model/address.js';
 import type { Parsed } from '../../lib/model/parse.js';
 import { parseEndpoints } from '../../lib/model/parse-endpoints.js';
 import { parseNode } from '../../lib/model/parse-node.js';
@@ -236,24 +235,6 @@ t.test('a source range that cannot be used lets nobody in, and never everybody',
     ],
   });
   t.same(ranges('10.0.0.0/33').ranges, ['0.0.0.0/32', '::/128']);
-});
-
-t.test('addresses are read as kube-proxy reads them', async (t) => {
-  const table: [string, string | null][] = [
-    ['010.096.000.001', '10.96.0.1'],
-    ['10.96.0.0', '10.96.0.0'],
-    ['10.96.0.0256', null],
-    ['0x0a.1.2.3', null],
-    ['::ffff:192.0.2.1', '192.0.2.1'],
-    ['::FFFF:c000:201', '192.0.2.1'],
-    ['::ffff:192.000.2.01', '192.0.2.1'],
-    ['::ffff:0.0.0.0', null],
-    ['00fd00:0096::00010', 'fd00:96::10'],
-    ['fd00::0', 'fd00::'],
-    ['::', null],
-    ['00.0.0.0', null],
-  ];
-  for (const [text, address] of table) t.equal(canonicalAddress(text), address, text);
 });
 
 t.test('a slice without a Service is none of ours, and no problem', async (t) => {

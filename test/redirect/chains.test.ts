@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
-import type { Family } from '../../lib/model/portal.js';
+import type { Family } from '../../lib/net/address.js';
 import { ChainTree, type Entry } from '../../lib/redirect/chains.js';
 import { keyOf, portKeyOf, portKeyspace, vipKeyspace } from '../../lib/redirect/key.js';
 import { difference, type Ruleset } from '../../lib/redirect/ruleset.js';

@@ -1,6 +1,6 @@
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
-import type { Family } from '../../lib/model/portal.js';
+import type { Family } from '../../lib/net/address.js';
 import type { Redirect } from '../../lib/redirect/driver.js';
 import { FamilyRules } from '../../lib/redirect/familyrules.js';
 import { keyOf } from '../../lib/redirect/key.js';

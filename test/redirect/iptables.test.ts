@@ -1,7 +1,8 @@
 import { setImmediate as otherWork } from 'node:timers/promises';
 import { pino } from 'pino';
 import t from 'tap';
-import type { Family, Protocol } from '../../lib/model/portal.js';
+import type { Family } from '../../lib/net/address.js';
+import type { Protocol } from '../../lib/net/protocol.js';
 import { clearAll } from '../../lib/redirect/clear.js';
 import { type RunCommand, runCommand } from '../../lib/redirect/command.js';
 import type { Redirect, RedirectError } from '../../lib/redirect/driver.js';

@@ -5,7 +5,7 @@ import { connect, createServer, isIPv4 } from 'node:net';
 import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
-import type { Protocol } from '../../lib/model/portal.js';
+import type { Protocol } from '../../lib/net/protocol.js';
 
 export interface Target {
   readonly protocol: Protocol;

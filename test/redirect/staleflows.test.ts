@@ -1,10 +1,11 @@
+import type { Family } from '../../lib/net/address.js';
+import type { Protocol } from '../../lib/net/protocol.js';
 import './namespace.js';
 import { createSocket, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { type AddressInfo, connect, createServer, isIPv4, type Socket } from 'node:net';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
-import type { Family, Protocol } from '../../lib/model/portal.js';
 import { runCommand } from '../../lib/redirect/command.js';
 import type { Redirect, RedirectDriver } from '../../lib/redirect/driver.js';
 import { IptablesDriver } from '../../lib/redirect/iptables.js';

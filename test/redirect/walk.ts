@@ -1,5 +1,6 @@
 import { BlockList } from 'node:net';
-import type { Family, Protocol } from '../../lib/model/portal.js';
+import type { Family } from '../../lib/net/address.js';
+import type { Protocol } from '../../lib/net/protocol.js';
 import type { ChainTree } from '../../lib/redirect/chains.js';
 
 export interface Packet {

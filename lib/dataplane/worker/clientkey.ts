@@ -1,5 +1,5 @@
+import { addressText } from '../../net/address.js';
 import { AF_INET6 } from '../../sys/constants.js';
-import { addressText } from '../../sys/sockaddr.js';
 
 /** A client's address as a map key: an IPv4 address as a number, an IPv6 address as eight hexadecimal words. */
 export type ClientKey = number | string;

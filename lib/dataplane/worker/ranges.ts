@@ -1,5 +1,5 @@
+import { parseCidr } from '../../net/cidr.js';
 import { AF_INET, AF_INET6 } from '../../sys/constants.js';
-import { SocketAddress } from '../../sys/sockaddr.js';
 
 /** Where the address begins in a sockaddr, in words, and how many words it has. */
 const PLACE = {
@@ -20,16 +20,16 @@ export class AddressRanges {
   /** @param cidrs a plain address counts as a range of one */
   constructor(cidrs: readonly string[], isV6: boolean) {
     this.#family = isV6 ? AF_INET6 : AF_INET;
-    const { at, words } = PLACE[this.#family];
+    const { words } = PLACE[this.#family];
     this.#masks = new Int32Array(cidrs.length * words);
     this.#values = new Int32Array(cidrs.length * words);
     for (const [index, cidr] of cidrs.entries()) {
-      const [address, prefix = words * 32] = cidr.split('/');
-      const network = SocketAddress.of(address, 0).memory.words;
+      const { bytes, prefix } = parseCidr(cidr);
+      const network = new Int32Array(Uint8Array.from(bytes).buffer);
       for (let word = 0; word < words; word++) {
-        const mask = networkMask(Number(prefix) - word * 32);
+        const mask = networkMask(prefix - word * 32);
         this.#masks[index * words + word] = mask;
-        this.#values[index * words + word] = network[at + word] & mask;
+        this.#values[index * words + word] = network[word] & mask;
       }
     }
   }

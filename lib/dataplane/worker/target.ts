@@ -1,4 +1,5 @@
 import type { Endpoint } from '../../model/portal.js';
+import { hostPort } from '../../net/hostport.js';
 import { SocketAddress } from '../../sys/sockaddr.js';
 
 /** How long, ms, it is remembered that a client was told that an endpoint is not there. */
@@ -50,5 +51,5 @@ export class Target {
 }
 
 export function targetName({ address, port }: Endpoint): string {
-  return address.includes(':') ? `[${address}]:${port}` : `${address}:${port}`;
+  return hostPort(address, port);
 }

@@ -8,6 +8,7 @@ import {
   type User,
 } from '@kubernetes/client-node/dist/config_types.js';
 import { LineCounter, parseDocument } from 'yaml';
+import { hostPort } from '../../net/hostport.js';
 import { readSmallFileSync } from '../../sys/readfile.js';
 import type { PluginCommand } from './plugin-run.js';
 
@@ -79,7 +80,7 @@ function inCluster({
     );
   }
   const host = env.KUBERNETES_SERVICE_HOST as string;
-  const server = `https://${host.includes(':') ? `[${host}]` : host}:${env.KUBERNETES_SERVICE_PORT}`;
+  const server = `https://${hostPort(host, env.KUBERNETES_SERVICE_PORT as string)}`;
   return {
     cluster: { name: 'in-cluster', server, caFile: `${serviceAccountDir}/ca.crt`, skipTLSVerify: false },
     user: { name: 'service-account', tokenFile: `${serviceAccountDir}/token` },

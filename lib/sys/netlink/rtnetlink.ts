@@ -1,5 +1,5 @@
+import { addressBytes, addressText } from '../../net/address.js';
 import { AF_INET, AF_INET6 } from '../constants.js';
-import { addressBytes, addressText } from '../sockaddr.js';
 import {
   attribute,
   findAttribute,

@@ -1,0 +1,2 @@
+/** The protocols that are proxied. */
+export type Protocol = 'TCP' | 'UDP';

@@ -1,0 +1,35 @@
+import t from 'tap';
+import { bracketed, hostPort, parseHostPort } from '../../lib/net/hostport.js';
+
+t.test('IPv6 addresses stand in brackets before a port, other hosts as they are', async (t) => {
+  t.equal(hostPort('10.96.0.10', 80), '10.96.0.10:80');
+  t.equal(hostPort('fd00::10', 80), '[fd00::10]:80');
+  t.equal(hostPort('node-1', '80'), 'node-1:80');
+  t.equal(bracketed('::'), '[::]');
+});
+
+t.test('the parts of a host and port', async (t) => {
+  const table: [string, unknown][] = [
+    ['10.96.0.10:80', { host: '10.96.0.10', isBracketed: false, port: 80 }],
+    ['[fd00::10]:80', { host: 'fd00::10', isBracketed: true, port: 80 }],
+    ['node-1', { host: 'node-1', isBracketed: false, port: null }],
+    ['[::1]', { host: '::1', isBracketed: true, port: null }],
+    ['node-1:', { host: 'node-1', isBracketed: false, port: Number.NaN }],
+    [':80', { host: '', isBracketed: false, port: 80 }],
+    ['::1', null],
+    ['::1:80', null],
+    ['[::1', null],
+    ['[::1]80', null],
+    ['[[::1]]:80', null],
+    ['host:port', null],
+  ];
+  for (const [text, parts] of table) t.same(parseHostPort(text), parts, text);
+});
+
+t.test('what is formatted is read back', async (t) => {
+  for (const [host, port] of [
+    ['192.0.2.1', 0],
+    ['fd00::1', 65_535],
+  ] as const)
+    t.match(parseHostPort(hostPort(host, port)), { host, port });
+});
