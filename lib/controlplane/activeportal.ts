@@ -8,9 +8,9 @@ import {
   steer,
 } from '../dataplane/listeners.js';
 import { NONE } from '../model/compact.js';
-import type { Portal, Vip } from '../model/portal.js';
 import { hostPort } from '../net/hostport.js';
 import { type Admission, EVERYONE } from '../portal/admission.js';
+import type { Portal, Vip } from '../portal/portal.js';
 import type { Redirect, RedirectDriver } from '../redirect/driver.js';
 import { EADDRINUSE, SysError } from '../sys/errno.js';
 import { nodeAdmission } from './admission.js';

@@ -1,6 +1,6 @@
-import type { Portal } from '../model/portal.js';
 import { CidrSet } from '../net/cidr.js';
 import type { Admission } from '../portal/admission.js';
+import type { Portal } from '../portal/portal.js';
 import { ownAddresses } from './nodeaddresses.js';
 
 const LOOPBACK = { IPv4: '127.0.0.0/8', IPv6: '::1/128' } as const;

@@ -1,6 +1,6 @@
-import type { Vip } from '../model/portal.js';
 import { hostPort } from '../net/hostport.js';
 import type { Protocol } from '../net/protocol.js';
+import type { Vip } from '../portal/portal.js';
 import { EACCES, EADDRINUSE, EADDRNOTAVAIL, type SysError } from '../sys/errno.js';
 import { samePlace, type WantedListener } from './wantedlisteners.js';
 

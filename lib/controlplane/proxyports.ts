@@ -1,6 +1,6 @@
-import type { Portal } from '../model/portal.js';
 import type { Family } from '../net/address.js';
 import type { Protocol } from '../net/protocol.js';
+import type { Portal } from '../portal/portal.js';
 import type { PublicPorts } from './publicports.js';
 
 /** More portals than ports. */

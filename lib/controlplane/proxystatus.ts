@@ -1,6 +1,6 @@
 import type { CounterValues } from '../dataplane/counters.js';
-import type { Portal } from '../model/portal.js';
 import type { Affinity, ServicePolicy } from '../portal/policy.js';
+import type { Portal } from '../portal/portal.js';
 
 /** What a portal's status and its counters name it by. */
 type PortalName = Pick<Portal, 'key' | 'service' | 'portName' | 'protocol' | 'family'>;

@@ -1,6 +1,6 @@
 import type { SnapshotDiff } from '../model/diff.js';
-import type { Portal } from '../model/portal.js';
 import type { Protocol } from '../net/protocol.js';
+import type { Portal } from '../portal/portal.js';
 
 /**
  * The port numbers that clients of this node know: NodePorts, the Services' own ports, and those that the program answers on

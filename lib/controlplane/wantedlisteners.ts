@@ -1,7 +1,7 @@
 import type { Neighbours } from '../dataplane/listeners.js';
-import type { Portal, Vip } from '../model/portal.js';
 import { WILDCARD } from '../net/address.js';
 import type { Protocol } from '../net/protocol.js';
+import type { Portal, Vip } from '../portal/portal.js';
 import type { NodeAddresses } from './nodeaddresses.js';
 import type { PublicPorts } from './publicports.js';
 

@@ -1,10 +1,10 @@
+import type { Portal } from '../portal/portal.js';
 import { type Change, changesBetween } from './changes.js';
 import { servicesAtChangedClaims } from './circles.js';
 import { type Claims, NO_CLAIMS, settleClaims } from './claims.js';
 import type { HealthCheck } from './healthcheck.js';
 import { type Node, sameNode } from './node.js';
 import type { EndpointSlice, ObjectSet } from './objects.js';
-import type { Portal } from './portal.js';
 import type { Problem } from './problem.js';
 import { makeServiceState, type ServiceState } from './servicestate.js';
 import { type Replacements, SharedMap } from './sharedmap.js';

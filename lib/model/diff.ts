@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { Portal, Snapshot } from '../portal/portal.js';
 import { changesBetween } from './changes.js';
-import type { Portal, Snapshot } from './portal.js';
 
 /** What must happen to get from one snapshot to another. */
 export interface SnapshotDiff {

@@ -1,7 +1,7 @@
+import type { Endpoint, Portal } from '../portal/portal.js';
 import type { Frontend } from './frontends.js';
 import type { Node } from './node.js';
 import type { EndpointSlice, Service, SliceEndpoint } from './objects.js';
-import type { Endpoint, Portal } from './portal.js';
 
 /** One address and port that a slice offers. */
 interface Candidate extends SliceEndpoint {

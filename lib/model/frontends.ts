@@ -1,9 +1,9 @@
 import { type Family, familyOf } from '../net/address.js';
 import type { Protocol } from '../net/protocol.js';
 import { EVERYONE, type Insiders } from '../portal/admission.js';
+import type { Portal, Vip } from '../portal/portal.js';
 import { compact, NONE } from './compact.js';
 import { objectKey, type Service, type ServicePort, type TrafficPolicy } from './objects.js';
-import type { Portal, Vip } from './portal.js';
 import { type Problem, serviceProblem } from './problem.js';
 
 /** The client's side of a portal: everything but its endpoints. */

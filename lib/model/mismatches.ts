@@ -1,5 +1,5 @@
+import type { Portal } from '../portal/portal.js';
 import { type EndpointSlice, objectKey, type Service } from './objects.js';
-import type { Portal } from './portal.js';
 import { type Problem, serviceProblem } from './problem.js';
 
 /** One port of a Service in one family. */

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { Portal } from '../portal/portal.js';
 import { leaveOutCircles } from './circles.js';
 import type { Claims, ServiceGrant } from './claims.js';
 import { compact } from './compact.js';
@@ -8,7 +9,6 @@ import { type HealthCheck, serviceHealthCheck } from './healthcheck.js';
 import { mismatchProblems } from './mismatches.js';
 import type { Node } from './node.js';
 import { type EndpointSlice, objectKey } from './objects.js';
-import type { Portal } from './portal.js';
 import type { Problem } from './problem.js';
 
 /** What one Service came to. */

@@ -1,6 +1,6 @@
-import type { Vip } from '../model/portal.js';
 import type { Family } from '../net/address.js';
 import type { Protocol } from '../net/protocol.js';
+import type { Vip } from '../portal/portal.js';
 import type { PortGate } from './portgate.js';
 
 /** Traffic that must reach a proxy port on this node. */

@@ -1,6 +1,6 @@
-import type { Vip } from '../model/portal.js';
 import { addressBytes, addressText, type Family } from '../net/address.js';
 import { hostPort } from '../net/hostport.js';
+import type { Vip } from '../portal/portal.js';
 import type { Redirect } from './driver.js';
 
 /**

@@ -5,9 +5,9 @@ import { NodeAddresses } from '../../lib/controlplane/nodeaddresses.js';
 import { Placements } from '../../lib/controlplane/placement.js';
 import { ProxyPorts } from '../../lib/controlplane/proxyports.js';
 import { PublicPorts } from '../../lib/controlplane/publicports.js';
-import type { Portal } from '../../lib/model/portal.js';
 import { EVERYONE } from '../../lib/portal/admission.js';
 import { DEFAULT_POLICY } from '../../lib/portal/policy.js';
+import type { Portal } from '../../lib/portal/portal.js';
 import { closeSocket, listenStream, localAddress, startListening } from '../../lib/sys/socket.js';
 
 /** A listener of somebody else's on a free port of the loopback address. */

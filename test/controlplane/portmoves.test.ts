@@ -6,7 +6,7 @@ import pino from 'pino';
 import t, { type Test } from 'tap';
 import { NodeAddresses } from '../../lib/controlplane/nodeaddresses.js';
 import { ServiceProxy } from '../../lib/controlplane/proxy.js';
-import type { Snapshot } from '../../lib/model/portal.js';
+import type { Snapshot } from '../../lib/portal/portal.js';
 import { type RedirectChange, type RedirectDriver, RedirectError } from '../../lib/redirect/driver.js';
 import { buildHere, objectSet, service, slice } from '../model/fixtures.js';
 import { sh } from '../redirect/namespace.js';

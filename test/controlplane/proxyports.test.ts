@@ -1,9 +1,9 @@
 import t from 'tap';
 import { ProxyPorts } from '../../lib/controlplane/proxyports.js';
-import type { Portal } from '../../lib/model/portal.js';
 import type { Protocol } from '../../lib/net/protocol.js';
 import { EVERYONE } from '../../lib/portal/admission.js';
 import { DEFAULT_POLICY } from '../../lib/portal/policy.js';
+import type { Portal } from '../../lib/portal/portal.js';
 
 const RANGE = { first: 20_000, last: 20_003 };
 

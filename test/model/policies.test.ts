@@ -1,7 +1,7 @@
 import t from 'tap';
 import { buildDesiredState } from '../../lib/model/desiredstate.js';
 import type { EndpointSlice, Service } from '../../lib/model/objects.js';
-import type { Portal } from '../../lib/model/portal.js';
+import type { Portal } from '../../lib/portal/portal.js';
 import { buildHere, NODE, objectSet, service, slice } from './fixtures.js';
 
 interface Place {

@@ -1,5 +1,5 @@
-import type { Portal } from '../../model/portal.js';
 import type { Affinity } from '../../portal/policy.js';
+import type { Portal } from '../../portal/portal.js';
 import { Avoidance } from './avoidance.js';
 import { type FirstDatagram, type PinKey, pinKey } from './pinkey.js';
 import type { PinTable } from './pins.js';

@@ -1,5 +1,5 @@
-import type { Endpoint } from '../../model/portal.js';
 import { hostPort } from '../../net/hostport.js';
+import type { Endpoint } from '../../portal/portal.js';
 import { SocketAddress } from '../../sys/sockaddr.js';
 
 /** How long, ms, it is remembered that a client was told that an endpoint is not there. */

@@ -3,8 +3,8 @@ import { Balancer, type BalancerContext } from '../../../lib/dataplane/worker/ba
 import { PinTable } from '../../../lib/dataplane/worker/pins.js';
 import { ServiceEndpoints } from '../../../lib/dataplane/worker/serviceendpoints.js';
 import type { Target } from '../../../lib/dataplane/worker/target.js';
-import type { Endpoint } from '../../../lib/model/portal.js';
 import { DEFAULT_POLICY, type ServicePolicy } from '../../../lib/portal/policy.js';
+import type { Endpoint } from '../../../lib/portal/portal.js';
 
 const TIMEOUT = 10_000;
 const PINNING: ServicePolicy = { affinity: { by: 'client-ip', timeoutMs: TIMEOUT } };

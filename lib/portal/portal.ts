@@ -1,12 +1,12 @@
 /**
- * The desired state: what the control plane wants the data plane and the redirect driver to do.
- * Plain values, no Kubernetes objects, so that every source ends in the same language.
+ * What the control plane wants the data plane and the redirect driver to do. Plain values, no Kubernetes objects, so that every
+ * source ends in the same language.
  */
 
 import type { Family } from '../net/address.js';
 import type { Protocol } from '../net/protocol.js';
-import type { Admission } from '../portal/admission.js';
-import type { ServicePolicy } from '../portal/policy.js';
+import type { Admission } from './admission.js';
+import type { ServicePolicy } from './policy.js';
 
 /** An address that clients use: a ClusterIP, an external IP or a load-balancer ingress IP, with the service port. */
 export interface Vip {
