@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
-import type { DataplaneEvent, UntoldEvents } from '../dataplane/messages.js';
-import { EventLimiter, MAX_NAMES } from '../dataplane/worker/eventlimiter.js';
+import { EventLimiter, MAX_NAMES } from '../dataplane/shared/eventlimiter.js';
+import type { DataplaneEvent, UntoldEvents } from '../dataplane/shared/messages.js';
 
 /** How long, ms, the same event of several workers, or again, is not worth another line. */
 const PERIOD = 5000;

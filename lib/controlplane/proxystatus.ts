@@ -1,4 +1,4 @@
-import type { CounterValues } from '../dataplane/counters.js';
+import type { CounterValues } from '../dataplane/shared/counters.js';
 import type { Affinity, ServicePolicy } from '../portal/policy.js';
 import type { Portal } from '../portal/portal.js';
 

@@ -2,7 +2,8 @@ import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { Wakeup } from '../sys/wakeup.js';
-import { DescriptorBudget } from './budget.js';
+import type { ListenerGroup } from './listeners.js';
+import { DescriptorBudget } from './shared/budget.js';
 import {
   base,
   type CounterValues,
@@ -13,8 +14,7 @@ import {
   sumCounters,
   workerCells,
   zeroSlot,
-} from './counters.js';
-import type { ListenerGroup } from './listeners.js';
+} from './shared/counters.js';
 import type {
   DataplaneEvent,
   FromWorker,
@@ -22,7 +22,7 @@ import type {
   UntoldEvents,
   WorkerPortal,
   WorkerSetup,
-} from './messages.js';
+} from './shared/messages.js';
 
 /** Pins over all workers; kube-proxy's kernel modes have no cap, the userspace mode had none either. */
 const MAX_PINS = 65536;

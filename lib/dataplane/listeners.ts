@@ -12,7 +12,7 @@ import {
   startListening,
 } from '../sys/socket.js';
 import { steerByClientAddress } from '../sys/steering.js';
-import { UDP_BUFFER_SIZE } from './worker/udp/sockets/endpointsocket.js';
+import { UDP_BUFFER_SIZE } from './shared/udpbuffer.js';
 
 /** One address and port a portal listens on. */
 export interface ListenerSpec {

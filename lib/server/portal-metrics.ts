@@ -1,5 +1,5 @@
 import type { PortalCounters } from '../controlplane/proxystatus.js';
-import { COUNTER_FIELDS, type CounterField } from '../dataplane/counters.js';
+import { COUNTER_FIELDS, type CounterField } from '../dataplane/shared/counters.js';
 
 interface PortalMetric {
   readonly name: string;

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap';
-import type { CounterValues } from '../../lib/dataplane/counters.js';
+import type { CounterValues } from '../../lib/dataplane/shared/counters.js';
 import { askUdp, HeldConnections } from '../lab/client.js';
 import type { Host } from '../lab/host.js';
 import { KubePortal } from '../lab/kubeportal.js';

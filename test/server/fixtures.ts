@@ -1,5 +1,5 @@
 import type { PortalCounters, PortalStatus } from '../../lib/controlplane/proxystatus.js';
-import { COUNTER_FIELDS, type CounterValues } from '../../lib/dataplane/counters.js';
+import { COUNTER_FIELDS, type CounterValues } from '../../lib/dataplane/shared/counters.js';
 import type { Routes } from '../../lib/server/http.js';
 
 /** What a path answers, whole. */

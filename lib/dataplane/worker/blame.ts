@@ -17,7 +17,7 @@ import {
   ETIMEDOUT,
   errnoName,
 } from '../../sys/errno.js';
-import type { DataplaneEvent } from '../messages.js';
+import type { DataplaneEvent } from '../shared/messages.js';
 import type { ServedPortal } from './servedportal.js';
 import type { Target } from './target.js';
 

@@ -1,6 +1,6 @@
 import { EPOLLIN } from '../../sys/constants.js';
 import { errno, errnoName } from '../../sys/errno.js';
-import type { DataplaneEvent } from '../messages.js';
+import type { DataplaneEvent } from '../shared/messages.js';
 import type { EventLoop, Task, Watcher } from './loop.js';
 
 /** How often, ms, a descriptor is tried again. */

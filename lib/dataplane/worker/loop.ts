@@ -1,5 +1,5 @@
 import { Epoll } from '../../sys/epoll.js';
-import type { DataplaneEvent } from '../messages.js';
+import type { DataplaneEvent } from '../shared/messages.js';
 import { LoopClock } from './clock.js';
 import { LateWatches } from './latewatches.js';
 

@@ -1,8 +1,8 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Admission, EVERYONE } from '../../portal/admission.js';
 import { DEFAULT_POLICY } from '../../portal/policy.js';
-import { base, DETACHED, FIELD } from '../counters.js';
-import type { WorkerPortal } from '../messages.js';
+import { base, DETACHED, FIELD } from '../shared/counters.js';
+import type { WorkerPortal } from '../shared/messages.js';
 import { Balancer, type BalancerContext } from './balancer.js';
 import type { PinKey } from './pinkey.js';
 import { AddressRanges } from './ranges.js';

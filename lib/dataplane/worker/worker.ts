@@ -4,8 +4,9 @@ import { EPOLLIN } from '../../sys/constants.js';
 import { checked } from '../../sys/errno.js';
 import { localPorts } from '../../sys/portrange.js';
 import { Wakeup } from '../../sys/wakeup.js';
-import { DescriptorBudget } from '../budget.js';
-import { workerCells } from '../counters.js';
+import { DescriptorBudget } from '../shared/budget.js';
+import { workerCells } from '../shared/counters.js';
+import { EventLimiter } from '../shared/eventlimiter.js';
 import type {
   DataplaneEvent,
   FromWorker,
@@ -13,9 +14,8 @@ import type {
   WorkerListener,
   WorkerPortal,
   WorkerSetup,
-} from '../messages.js';
+} from '../shared/messages.js';
 import type { BalancerContext } from './balancer.js';
-import { EventLimiter } from './eventlimiter.js';
 import { EventLoop } from './loop.js';
 import { PinTable } from './pins.js';
 import { ServedPortal } from './servedportal.js';

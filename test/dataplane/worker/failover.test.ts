@@ -1,6 +1,6 @@
 import t from 'tap';
-import { createCounterMemory, workerCells } from '../../../lib/dataplane/counters.js';
-import type { WorkerPortal } from '../../../lib/dataplane/messages.js';
+import { createCounterMemory, workerCells } from '../../../lib/dataplane/shared/counters.js';
+import type { WorkerPortal } from '../../../lib/dataplane/shared/messages.js';
 import { Failover } from '../../../lib/dataplane/worker/failover.js';
 import { PinTable } from '../../../lib/dataplane/worker/pins.js';
 import { ServedPortal } from '../../../lib/dataplane/worker/servedportal.js';

@@ -1,7 +1,7 @@
 import { spawn } from 'node:child_process';
 import { closeSync } from 'node:fs';
 import t from 'tap';
-import type { DataplaneEvent } from '../../../lib/dataplane/messages.js';
+import type { DataplaneEvent } from '../../../lib/dataplane/shared/messages.js';
 import { EventLoop } from '../../../lib/dataplane/worker/loop.js';
 import { EPOLLIN } from '../../../lib/sys/constants.js';
 import { EIO } from '../../../lib/sys/errno.js';

@@ -1,4 +1,4 @@
-import type { DescriptorBudget } from '../../budget.js';
+import type { DescriptorBudget } from '../../shared/budget.js';
 import type { ClientKey } from '../clientkey.js';
 import type { ClientTable } from './clients.js';
 

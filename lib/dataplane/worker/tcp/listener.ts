@@ -8,7 +8,7 @@ import {
   receivedHops,
   resetOnClose,
 } from '../../../sys/socket.js';
-import { FIELD } from '../../counters.js';
+import { FIELD } from '../../shared/counters.js';
 import { clientKey } from '../clientkey.js';
 import { hopsOnward } from '../hops.js';
 import type { Watcher } from '../loop.js';

@@ -1,5 +1,5 @@
 import { Pipe } from '../../../sys/pipe.js';
-import type { DescriptorBudget } from '../../budget.js';
+import type { DescriptorBudget } from '../../shared/budget.js';
 
 /**
  * Bytes. Enough for one socket buffer's worth of pages; more gains nothing and counts against

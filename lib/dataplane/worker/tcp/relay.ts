@@ -1,8 +1,8 @@
 import { EMFILE, errnoName } from '../../../sys/errno.js';
 import { closeSocket, resetOnClose, takeError } from '../../../sys/socket.js';
-import type { DescriptorBudget } from '../../budget.js';
-import { FIELD } from '../../counters.js';
-import type { DataplaneEvent } from '../../messages.js';
+import type { DescriptorBudget } from '../../shared/budget.js';
+import { FIELD } from '../../shared/counters.js';
+import type { DataplaneEvent } from '../../shared/messages.js';
 import { nodeFailure } from '../blame.js';
 import type { ClientKey } from '../clientkey.js';
 import { clientAddress } from '../clientkey.js';

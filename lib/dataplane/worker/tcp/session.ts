@@ -9,7 +9,7 @@ import {
 } from '../../../sys/constants.js';
 import { errno, errnoName } from '../../../sys/errno.js';
 import { closeSocket, resetOnClose, setKeepAlive, takeError } from '../../../sys/socket.js';
-import { FIELD } from '../../counters.js';
+import { FIELD } from '../../shared/counters.js';
 import { Blame, blameForConnect } from '../blame.js';
 import type { ClientKey } from '../clientkey.js';
 import { Failover } from '../failover.js';

@@ -1,7 +1,7 @@
 import { DatagramSender } from '../../../sys/datagramsender.js';
 import { EAGAIN, errno, errnoName } from '../../../sys/errno.js';
-import { FIELD } from '../../counters.js';
-import type { DataplaneEvent } from '../../messages.js';
+import { FIELD } from '../../shared/counters.js';
+import type { DataplaneEvent } from '../../shared/messages.js';
 import { Blame, blameForConnect, nodeFailure } from '../blame.js';
 import { Failover } from '../failover.js';
 import type { Target } from '../target.js';

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { DescriptorBudget } from '../../../../lib/dataplane/budget.js';
+import { DescriptorBudget } from '../../../../lib/dataplane/shared/budget.js';
 import { type ClientSession, ClientTable } from '../../../../lib/dataplane/worker/tcp/clients.js';
 import { Door, Verdict, type Visitor } from '../../../../lib/dataplane/worker/tcp/door.js';
 

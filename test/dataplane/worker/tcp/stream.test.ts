@@ -1,6 +1,6 @@
 import { execFileSync } from 'node:child_process';
 import t, { type Test } from 'tap';
-import { DescriptorBudget } from '../../../../lib/dataplane/budget.js';
+import { DescriptorBudget } from '../../../../lib/dataplane/shared/budget.js';
 import { PipePool } from '../../../../lib/dataplane/worker/tcp/pipepool.js';
 import { Flow, Stream, StreamResources } from '../../../../lib/dataplane/worker/tcp/stream.js';
 import { AF_INET, EPOLLIN, EPOLLRDHUP } from '../../../../lib/sys/constants.js';

@@ -9,13 +9,12 @@ import {
   setReceiveBuffer,
   setSendBuffer,
 } from '../../../../sys/socket.js';
+import { UDP_BUFFER_SIZE } from '../../../shared/udpbuffer.js';
 import type { Watcher } from '../../loop.js';
 import type { Target } from '../../target.js';
 import type { UdpFlow } from '../flow.js';
 import type { EndpointPorts, LocalPorts } from './localports.js';
 
-/** Bytes; Cyclone DDS sends bursts of 64 KiB samples. */
-export const UDP_BUFFER_SIZE = 4 * 1024 * 1024;
 /** So many ports are looked at for one that is free or can be had. */
 const PORT_TRIES = 128;
 

@@ -1,7 +1,7 @@
 import { EPOLLIN } from '../../../../sys/constants.js';
 import { EMFILE, errno } from '../../../../sys/errno.js';
-import type { DescriptorBudget } from '../../../budget.js';
-import type { DataplaneEvent } from '../../../messages.js';
+import type { DescriptorBudget } from '../../../shared/budget.js';
+import type { DataplaneEvent } from '../../../shared/messages.js';
 import type { EventLoop } from '../../loop.js';
 import type { Target } from '../../target.js';
 import type { UdpFlow } from '../flow.js';

@@ -1,7 +1,7 @@
 import { CONTROL_SIZE, DatagramRing } from '../../../../sys/datagrams.js';
 import { DatagramSender } from '../../../../sys/datagramsender.js';
 import { SOCKADDR_IN_SIZE, SOCKADDR_IN6_SIZE, SOCKADDR_SIZE } from '../../../../sys/sockaddr.js';
-import { FIELD } from '../../../counters.js';
+import { FIELD } from '../../../shared/counters.js';
 import type { FlowTable } from '../flowtable.js';
 import { BATCH } from '../inbox.js';
 import type { EndpointSocket } from './endpointsocket.js';

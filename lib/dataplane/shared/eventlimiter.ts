@@ -1,5 +1,4 @@
-import type { DataplaneEvent, UntoldEvents } from '../messages.js';
-import type { Task } from './loop.js';
+import type { DataplaneEvent, UntoldEvents } from './messages.js';
 
 /** So many different events of one kind are told in a period. */
 const TOLD = 20;
@@ -43,7 +42,7 @@ class Period {
  * Keeps a storm of events short: in each period the first few different ones of a kind are told, the others counted. As there
  * are few kinds, this bounds both what is told and what is remembered. Times are milliseconds of one clock.
  */
-export class EventLimiter implements Task {
+export class EventLimiter {
   readonly #length: number;
   readonly #tell: (untold: UntoldEvents) => void;
   readonly #periods = new Map<DataplaneEvent['kind'], Period>();

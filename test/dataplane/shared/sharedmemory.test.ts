@@ -1,5 +1,5 @@
 import t from 'tap';
-import { DescriptorBudget } from '../../lib/dataplane/budget.js';
+import { DescriptorBudget } from '../../../lib/dataplane/shared/budget.js';
 import {
   base,
   createCounterMemory,
@@ -7,7 +7,7 @@ import {
   sumCounters,
   workerCells,
   zeroSlot,
-} from '../../lib/dataplane/counters.js';
+} from '../../../lib/dataplane/shared/counters.js';
 
 t.test('a budget gives what it has, to all who share its memory', async (t) => {
   const main = new DescriptorBudget();

@@ -1,5 +1,5 @@
-import type { Admission } from '../portal/admission.js';
-import type { Portal } from '../portal/portal.js';
+import type { Admission } from '../../portal/admission.js';
+import type { Portal } from '../../portal/portal.js';
 
 /** A portal as a worker knows it. What the model says of it comes unchanged. */
 export interface WorkerPortal

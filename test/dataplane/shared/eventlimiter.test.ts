@@ -1,6 +1,6 @@
 import t from 'tap';
-import type { DataplaneEvent, UntoldEvents } from '../../../lib/dataplane/messages.js';
-import { EventLimiter } from '../../../lib/dataplane/worker/eventlimiter.js';
+import { EventLimiter } from '../../../lib/dataplane/shared/eventlimiter.js';
+import type { DataplaneEvent, UntoldEvents } from '../../../lib/dataplane/shared/messages.js';
 
 const PERIOD = 1000;
 
