@@ -1,6 +1,7 @@
 import { IPPROTO_UDP, MSG_DONTWAIT, MSG_NOSIGNAL, UDP_SEGMENT } from './constants.js';
 import {
   CONTROL_LENGTH_WORD,
+  type DatagramRing,
   HEADER_WORDS,
   IOVEC_LENGTH_WORD,
   IOVEC_WORDS,
@@ -14,6 +15,7 @@ import { layout, storePointer } from './layout.js';
 import * as libc from './libc.js';
 import { Memory } from './memory.js';
 import { doSegmentsArrive } from './segments.js';
+import { SOCKADDR_IN_SIZE, SOCKADDR_IN6_SIZE } from './sockaddr.js';
 
 const FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL;
 
@@ -70,7 +72,17 @@ export class DatagramSender {
     this.#uniform = true;
   }
 
-  push(address: number, length: number): void {
+  /** Collects what a slot of a ring has received; it must not receive again before it is sent. */
+  pushSlot(ring: DatagramRing, slot: number): void {
+    this.#push(ring.payloadAddress(slot), ring.length(slot));
+  }
+
+  /** Collects `length` bytes from byte `at` on. The memory must live until they are sent. */
+  push(payload: Memory, at: number, length: number): void {
+    this.#push(payload.address + at, length);
+  }
+
+  #push(address: number, length: number): void {
     const vector = this.count * IOVEC_WORDS;
     storePointer(this.#vectors.words, vector, address);
     this.#vectors.words[vector + IOVEC_LENGTH_WORD] = length;
@@ -128,19 +140,21 @@ export class DatagramSender {
 
   /**
    * Sends what was collected to one client from an unconnected socket.
-   * @param name address of the client's sockaddr
+   * @param names memory with the client's sockaddr at byte `nameOffset`
    * @param control memory with a block of writeReplyControl at byte `controlOffset`
    * @returns as sendConnected
    */
   sendTo(
     fd: number,
-    name: number,
-    nameLength: number,
+    names: Memory,
+    nameOffset: number,
     control: Memory,
     controlOffset: number,
     isV6: boolean,
   ): number {
     this.#pendingErrors = 0;
+    const name = names.address + nameOffset;
+    const nameLength = isV6 ? SOCKADDR_IN6_SIZE : SOCKADDR_IN_SIZE;
     const infoSpace = isV6 ? PACKET_INFO_SPACE.v6 : PACKET_INFO_SPACE.v4;
     const controlAddress = control.address + controlOffset;
     if (this.#canSegment()) {

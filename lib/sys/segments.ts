@@ -37,8 +37,8 @@ export function doSegmentsArrive(sender: DatagramSender): boolean {
 /** @param fd a socket that is connected to itself */
 function doArriveAt(fd: number, sender: DatagramSender): boolean {
   const run = new Memory(2 * SEGMENT);
-  sender.push(run.address, SEGMENT);
-  sender.push(run.address + SEGMENT, SEGMENT);
+  sender.push(run, 0, SEGMENT);
+  sender.push(run, SEGMENT, SEGMENT);
   sender.sendConnected(fd);
   return sender.segments === 'sent' && lengthOfNext(fd, run) === SEGMENT;
 }

@@ -13,7 +13,7 @@ for (const address of process.argv.slice(2)) {
   const fd = checked('socket', openDatagram(to.family));
   checked('connect', connect(fd, to));
   sender.clear();
-  for (let i = 0; i < 4; i++) sender.push(payload.address, SIZE);
+  for (let i = 0; i < 4; i++) sender.push(payload, 0, SIZE);
   const sent = sender.sendConnected(fd);
   process.stdout.write(`${sender.segments} ${sent}\n`);
 }

@@ -1,9 +1,8 @@
 import { MSG_MORE, MSG_NOSIGNAL } from '../../../sys/constants.js';
 import { EACCES, EAGAIN, EINVAL, ENOSYS, EOPNOTSUPP, EPERM, errno } from '../../../sys/errno.js';
-import * as libc from '../../../sys/libc.js';
-import { Memory } from '../../../sys/memory.js';
 import type { Pipe } from '../../../sys/pipe.js';
 import { shutdownWrite } from '../../../sys/socket.js';
+import { StreamBuffer } from '../../../sys/streambuffer.js';
 import type { PipePool } from './pipepool.js';
 
 /** One read takes at most this much, bytes; two full ones in a row mean bulk. */
@@ -30,7 +29,7 @@ export enum Flow {
 
 /** What the streams of one worker share: the read buffer and the pipes. */
 export class StreamResources {
-  readonly buffer = new Memory(READ_SIZE);
+  readonly buffer = new StreamBuffer(READ_SIZE);
 
   constructor(readonly pipes: PipePool) {}
 }
@@ -114,8 +113,7 @@ export class Stream {
   }
 
   #copy(): boolean {
-    const { buffer } = this.resources;
-    const length = libc.read(this.source, buffer.address, READ_SIZE);
+    const length = this.resources.buffer.read(this.source);
     if (length <= 0) return this.#endOrError(length);
     this.#fullReads = length === READ_SIZE ? this.#fullReads + 1 : 0;
     if (length < READ_SIZE && !this.hasUrgent) this.#noteEmpty();
@@ -133,7 +131,7 @@ export class Stream {
     if (this.writes < 2) this.writes++;
     // The end that follows at once then travels in the same packet: one less through the stack, and one wake-up less.
     const flags = this.ended ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
-    const written = libc.send(this.target, buffer.address, length, flags);
+    const written = buffer.send(this.target, length, flags);
     if (written === length) {
       this.moved += length;
       return true;
@@ -142,7 +140,7 @@ export class Stream {
     const taken = Math.max(written, 0);
     this.moved += taken;
     this.writable = false;
-    this.#pending = Buffer.from(buffer.bytes.subarray(taken, length));
+    this.#pending = buffer.copy(taken, length);
     return true;
   }
 
@@ -153,9 +151,7 @@ export class Stream {
   }
 
   #flushPending(pending: Buffer): boolean {
-    const { buffer } = this.resources;
-    buffer.bytes.set(pending);
-    const written = libc.write(this.target, buffer.address, pending.length);
+    const written = this.resources.buffer.write(this.target, pending);
     if (written < 0) return this.#blockedOnTarget();
     this.moved += written;
     this.writable = written === pending.length;

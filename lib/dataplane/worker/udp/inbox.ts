@@ -177,6 +177,6 @@ export class Inbox {
   }
 
   #push(slot: number, sender: DatagramSender): void {
-    sender.push(this.#ring.payloadAddress(slot), this.#ring.length(slot));
+    sender.pushSlot(this.#ring, slot);
   }
 }

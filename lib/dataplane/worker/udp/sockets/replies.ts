@@ -1,6 +1,6 @@
 import { CONTROL_SIZE, DatagramRing } from '../../../../sys/datagrams.js';
 import { DatagramSender } from '../../../../sys/datagramsender.js';
-import { SOCKADDR_IN_SIZE, SOCKADDR_IN6_SIZE, SOCKADDR_SIZE } from '../../../../sys/sockaddr.js';
+import { SOCKADDR_SIZE } from '../../../../sys/sockaddr.js';
 import { FIELD } from '../../../shared/counters.js';
 import type { FlowTable } from '../flowtable.js';
 import { BATCH } from '../inbox.js';
@@ -21,15 +21,15 @@ export class Replies {
     const sender = this.#sender;
     sender.clear();
     for (let slot = this.#ring.first; slot < this.#ring.first + count; slot++) {
-      sender.push(this.#ring.payloadAddress(slot), this.#ring.length(slot));
+      sender.pushSlot(this.#ring, slot);
     }
     portal.count(FIELD.datagramsOut, count);
     portal.count(FIELD.bytesOut, sender.bytes);
     sender.maySegment = flow.maySegment(now);
     const sent = sender.sendTo(
       flow.listenerFd,
-      this.table.names.address + index * SOCKADDR_SIZE,
-      portal.isV6 ? SOCKADDR_IN6_SIZE : SOCKADDR_IN_SIZE,
+      this.table.names,
+      index * SOCKADDR_SIZE,
       this.table.controls,
       index * CONTROL_SIZE,
       portal.isV6,
