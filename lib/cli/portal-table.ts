@@ -1,5 +1,6 @@
-import type { PortalCounters, PortalStatus } from '../controlplane/proxystatus.js';
+import type { PortalCounters } from '../dataplane/shared/counters.js';
 import { hostPort } from '../net/hostport.js';
+import type { PortalStatus } from '../portal/status.js';
 import { table } from './table.js';
 
 const MOST_ENDPOINTS_SHOWN = 4;

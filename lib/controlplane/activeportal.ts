@@ -11,6 +11,7 @@ import { NONE } from '../model/compact.js';
 import { hostPort } from '../net/hostport.js';
 import { type Admission, EVERYONE } from '../portal/admission.js';
 import type { Portal, Vip } from '../portal/portal.js';
+import { affinityStatus, type PortalStatus } from '../portal/status.js';
 import type { Redirect, RedirectDriver } from '../redirect/driver.js';
 import { EADDRINUSE, SysError } from '../sys/errno.js';
 import { nodeAdmission } from './admission.js';
@@ -27,7 +28,6 @@ import {
 } from './listenfailure.js';
 import type { Placement, Placements } from './placement.js';
 import { PortRangeError, type ProxyPorts } from './proxyports.js';
-import { affinityStatus, type PortalStatus } from './proxystatus.js';
 import {
   type ListenerContext,
   listenersForNodePort,

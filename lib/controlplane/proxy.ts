@@ -1,12 +1,14 @@
 import { EventEmitter } from 'node:events';
 import { Dataplane, type DataplaneOptions } from '../dataplane/dataplane.js';
 import { probeSteering } from '../dataplane/listeners.js';
+import type { PortalCounters } from '../dataplane/shared/counters.js';
 import { NONE } from '../model/compact.js';
 import { diffSnapshots } from '../model/diff.js';
 import type { Problem } from '../model/problem.js';
 import type { Family } from '../net/address.js';
 import type { Protocol } from '../net/protocol.js';
 import type { Portal, Snapshot, Vip } from '../portal/portal.js';
+import type { PortalStatus, ProxyStatus } from '../portal/status.js';
 import { type RedirectDriver, RedirectError, RedirectsRefused } from '../redirect/driver.js';
 import { StateDir } from '../state/statedir.js';
 import { mappingOf, PORTS_FILE, StateFile, StateMemory } from '../state/statefile.js';
@@ -20,7 +22,6 @@ import { NodeLock } from './nodelock.js';
 import type { ProxyOptions } from './options.js';
 import { Placements } from './placement.js';
 import { ProxyPorts } from './proxyports.js';
-import type { PortalCounters, PortalStatus, ProxyStatus } from './proxystatus.js';
 import { PublicPorts } from './publicports.js';
 import { Turns } from './turns.js';
 

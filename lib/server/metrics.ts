@@ -1,5 +1,6 @@
 import { Gauge, Registry } from 'prom-client';
-import type { PortalCounters, PortalStatus, ProxyStatus } from '../controlplane/proxystatus.js';
+import type { PortalCounters } from '../dataplane/shared/counters.js';
+import type { PortalStatus, ProxyStatus } from '../portal/status.js';
 import { type Answer, json, jsonText, type Routes, text } from './http.js';
 import { portalMetricsText } from './portal-metrics.js';
 import { processMetrics } from './process-metrics.js';

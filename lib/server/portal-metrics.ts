@@ -1,4 +1,4 @@
-import type { PortalCounters } from '../controlplane/proxystatus.js';
+import type { PortalCounters } from '../dataplane/shared/counters.js';
 import { COUNTER_FIELDS, type CounterField } from '../dataplane/shared/counters.js';
 
 interface PortalMetric {

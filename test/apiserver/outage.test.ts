@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
-import type { PortalStatus } from '../../lib/controlplane/proxystatus.js';
+import type { PortalStatus } from '../../lib/portal/status.js';
 import { startBackend } from '../lab/backend.js';
 import { askEach, HeldConnections } from '../lab/client.js';
 import { KubePortal } from '../lab/kubeportal.js';

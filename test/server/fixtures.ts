@@ -1,5 +1,6 @@
-import type { PortalCounters, PortalStatus } from '../../lib/controlplane/proxystatus.js';
+import type { PortalCounters } from '../../lib/dataplane/shared/counters.js';
 import { COUNTER_FIELDS, type CounterValues } from '../../lib/dataplane/shared/counters.js';
+import type { PortalStatus } from '../../lib/portal/status.js';
 import type { Routes } from '../../lib/server/http.js';
 
 /** What a path answers, whole. */

@@ -1,5 +1,6 @@
 import t from 'tap';
-import type { PortalCounters, PortalStatus } from '../../lib/controlplane/proxystatus.js';
+import type { PortalCounters } from '../../lib/dataplane/shared/counters.js';
+import type { PortalStatus } from '../../lib/portal/status.js';
 import { metricsRoutes, type StatusReport } from '../../lib/server/metrics.js';
 import { bodyOf, portalCounters, portalStatus } from './fixtures.js';
 

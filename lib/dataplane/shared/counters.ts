@@ -1,3 +1,5 @@
+import type { PortalName } from '../../portal/status.js';
+
 /**
  * Counters in shared memory: each worker writes its own cells without locks, the main thread adds them up when
  * somebody asks. Cells are doubles, exact to 2^53.
@@ -25,6 +27,9 @@ export const COUNTER_FIELDS = [
 
 export type CounterField = (typeof COUNTER_FIELDS)[number];
 export type CounterValues = Record<CounterField, number>;
+
+/** What one portal has carried since it was made. */
+export interface PortalCounters extends Readonly<CounterValues>, PortalName {}
 
 /** Offset of each field from a portal's base cell. */
 export const FIELD = Object.fromEntries(COUNTER_FIELDS.map((name, index) => [name, index])) as Readonly<

@@ -1,9 +1,8 @@
-import type { CounterValues } from '../dataplane/shared/counters.js';
-import type { Affinity, ServicePolicy } from '../portal/policy.js';
-import type { Portal } from '../portal/portal.js';
+import type { Affinity, ServicePolicy } from './policy.js';
+import type { Portal } from './portal.js';
 
 /** What a portal's status and its counters name it by. */
-type PortalName = Pick<Portal, 'key' | 'service' | 'portName' | 'protocol' | 'family'>;
+export type PortalName = Pick<Portal, 'key' | 'service' | 'portName' | 'protocol' | 'family'>;
 
 /** One portal as people see it. */
 export interface PortalStatus extends PortalName, Pick<Portal, 'vips' | 'nodePort'> {
@@ -38,6 +37,3 @@ export interface ProxyStatus {
   readonly problems: readonly string[];
   readonly portals: readonly PortalStatus[];
 }
-
-/** What one portal has carried since it was made. */
-export interface PortalCounters extends Readonly<CounterValues>, PortalName {}

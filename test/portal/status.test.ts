@@ -1,6 +1,6 @@
 import t from 'tap';
-import { affinityStatus } from '../../lib/controlplane/proxystatus.js';
 import { DEFAULT_POLICY } from '../../lib/portal/policy.js';
+import { affinityStatus } from '../../lib/portal/status.js';
 
 t.test('affinity is told in seconds, as a Service has it', async (t) => {
   t.equal(affinityStatus(DEFAULT_POLICY), null);
