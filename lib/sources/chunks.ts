@@ -1,10 +1,10 @@
 import { createHash } from 'node:crypto';
 import { type Document, parseJson, parseYaml, type SyntaxProblem } from './documents.js';
-import { type Finding, readObjects } from './manifest-objects.js';
+import { type ReadItem, readObjects } from './manifest-objects.js';
 import { splitDocuments } from './splitting.js';
 
 /** A document before its place in the file is known. */
-export type ReadDocument = { readonly findings: readonly Finding[] } | { readonly error: SyntaxProblem };
+export type ReadDocument = { readonly items: readonly ReadItem[] } | { readonly error: SyntaxProblem };
 
 /** What a chunk of a file came to. */
 export interface ReadChunk {
@@ -51,5 +51,5 @@ export function* readChunks(
 }
 
 function read(document: Document): ReadDocument {
-  return 'error' in document ? document : { findings: readObjects(document.value) };
+  return 'error' in document ? document : { items: readObjects(document.value) };
 }

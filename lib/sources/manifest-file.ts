@@ -1,5 +1,5 @@
 import { type ReadChunk, type ReadDocument, readChunks } from './chunks.js';
-import type { Finding, ManifestObject } from './manifest-objects.js';
+import type { ManifestObject, ReadItem } from './manifest-objects.js';
 import type { ManifestProblem, Place } from './manifest-problem.js';
 
 /** An object and where it stands. */
@@ -38,20 +38,20 @@ export function stateOf(file: string, chunks: readonly ReadChunk[], before?: Fil
   if (chunks.length === 0) return holdFile(file, 'the file is empty', before);
   const known = knownChunks(before);
   const parsed = new Map<string, readonly ReadDocument[]>();
-  const found: (Finding & { readonly place: Place })[] = [];
+  const found: (ReadItem & { readonly place: Place })[] = [];
   let document = 0;
   for (const { hash, linesBefore, documents: read } of chunks) {
     const documents = read ?? parsed.get(hash) ?? known.get(hash) ?? [];
     parsed.set(hash, documents);
     for (const one of documents) {
       document += 1;
-      for (const finding of findingsOf(one, linesBefore)) {
-        const { item } = finding;
-        found.push({ ...finding, place: { file, document, ...(item && { item }) } });
+      for (const entry of itemsOf(one, linesBefore)) {
+        const { item } = entry;
+        found.push({ ...entry, place: { file, document, ...(item && { item }) } });
       }
     }
   }
-  return { ...sortFindings(found, before), parsed };
+  return { ...sortItems(found, before), parsed };
 }
 
 /** For a file that cannot be used as a whole: all it gave before stays. */
@@ -66,8 +66,8 @@ export function holdFile(file: string, reason: string, before?: FileState): File
   };
 }
 
-function findingsOf(document: ReadDocument, linesBefore: number): readonly Finding[] {
-  if ('findings' in document) return document.findings;
+function itemsOf(document: ReadDocument, linesBefore: number): readonly ReadItem[] {
+  if ('items' in document) return document.items;
   const { message, position } = document.error;
   const column = position?.column === undefined ? '' : `, column ${position.column}`;
   const where = position ? ` (line ${linesBefore + position.line}${column})` : '';
@@ -75,8 +75,8 @@ function findingsOf(document: ReadDocument, linesBefore: number): readonly Findi
   return [{ result: { kind: 'problem', id: null, problem } }];
 }
 
-function sortFindings(
-  found: readonly (Finding & { readonly place: Place })[],
+function sortItems(
+  found: readonly (ReadItem & { readonly place: Place })[],
   before: FileState | undefined,
 ): Omit<FileState, 'parsed'> {
   const objects: PlacedObject[] = [];

@@ -14,8 +14,8 @@ export interface ManifestObject {
   readonly slices: readonly EndpointSlice[];
 }
 
-/** What one object of a document came to. */
-export interface Finding {
+/** One object of a document, as it was read. */
+export interface ReadItem {
   /** Position in a `List`, from 1. */
   readonly item?: number;
   readonly result:
@@ -25,7 +25,7 @@ export interface Finding {
     | { readonly kind: 'ignored'; readonly what: string };
 }
 
-type Result = Finding['result'];
+type Result = ReadItem['result'];
 
 /** The kinds that are read, by apiVersion and kind. */
 const READERS = new Map<string, (raw: unknown) => Result>([
@@ -45,7 +45,7 @@ const LISTS = new Map<string, string | null>([
 ]);
 
 /** Finds the objects of a parsed document: itself, or the items of a list. Empty documents hold none. */
-export function readObjects(value: unknown): Finding[] {
+export function readObjects(value: unknown): ReadItem[] {
   if (value === null || value === undefined) return [];
   const type = typeOf(value);
   const itemType = type === null ? undefined : LISTS.get(type);

@@ -3,8 +3,8 @@ import { textOf } from '../sys/filetext.js';
 import { readRegularFile } from '../sys/readfile.js';
 import { readPipe } from '../sys/readpipe.js';
 import { type KnownChunks, type ReadChunk, readChunks, SlowText } from './chunks.js';
+import { Assembly, type Fragment } from './fragments.js';
 import { type FileState, knownChunks, stateOf } from './manifest-file.js';
-import { Assembly, type Part } from './parts.js';
 
 /** V8 has no longer strings than twice this. */
 const LIMITS = { maxBytes: 256 << 20 };
@@ -92,9 +92,9 @@ async function readInThread(task: Task, signal: AbortSignal): Promise<ReadChunk[
 function answerOf(thread: Worker): Promise<ReadChunk[]> {
   return new Promise((resolve, reject) => {
     const assembly = new Assembly();
-    thread.on('message', (batch: readonly Part[] | null) => {
+    thread.on('message', (batch: readonly Fragment[] | null) => {
       if (batch === null) return resolve(assembly.chunks);
-      for (const part of batch) assembly.add(part);
+      for (const fragment of batch) assembly.add(fragment);
       thread.postMessage('next');
     });
     thread.on('error', (error: NodeJS.ErrnoException) =>

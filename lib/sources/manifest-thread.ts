@@ -1,8 +1,8 @@
 import { parentPort, workerData } from 'node:worker_threads';
 import { textOf } from '../sys/filetext.js';
 import { readChunks } from './chunks.js';
+import { batchesOf } from './fragments.js';
 import type { Task } from './manifest-reading.js';
-import { batchesOf } from './parts.js';
 
 /*
  * A thread that reads one large manifest. It sends a batch when it is asked for one, so that whoever takes them in can do

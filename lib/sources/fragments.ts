@@ -1,0 +1,61 @@
+import type { ReadChunk, ReadDocument } from './chunks.js';
+import type { ReadItem } from './manifest-objects.js';
+
+/** So many documents or items at a time are some milliseconds' work to take in. */
+const BATCH = 1000;
+
+/** A piece of what a file came to, small enough to be sent while others wait. */
+export type Fragment =
+  | { readonly chunk: Omit<ReadChunk, 'documents'>; readonly isKnown: boolean }
+  | { readonly document: ReadDocument }
+  /** More items of the document before. */
+  | { readonly more: readonly ReadItem[] };
+
+/** Cuts what a file came to into batches of fragments. */
+export function* batchesOf(chunks: Iterable<ReadChunk>): Generator<readonly Fragment[]> {
+  let batch: Fragment[] = [];
+  let size = 0;
+  for (const fragment of fragmentsOf(chunks)) {
+    batch.push(fragment);
+    size += 'more' in fragment ? fragment.more.length : 1;
+    if (size < BATCH) continue;
+    yield batch;
+    batch = [];
+    size = 0;
+  }
+  yield batch;
+}
+
+function* fragmentsOf(chunks: Iterable<ReadChunk>): Generator<Fragment> {
+  for (const { documents, ...chunk } of chunks) {
+    yield { chunk, isKnown: documents === null };
+    for (const document of documents ?? []) {
+      if ('error' in document) {
+        yield { document };
+        continue;
+      }
+      yield { document: { items: [] } };
+      const { items } = document;
+      for (let at = 0; at < items.length; at += BATCH) yield { more: items.slice(at, at + BATCH) };
+    }
+  }
+}
+
+/** Puts fragments together again. */
+export class Assembly {
+  readonly chunks: ReadChunk[] = [];
+  #documents: ReadDocument[] = [];
+  #items: ReadItem[] = [];
+
+  add(fragment: Fragment): void {
+    if ('more' in fragment) {
+      this.#items.push(...fragment.more);
+    } else if ('document' in fragment) {
+      this.#items = [];
+      this.#documents.push('error' in fragment.document ? fragment.document : { items: this.#items });
+    } else {
+      this.#documents = [];
+      this.chunks.push({ ...fragment.chunk, documents: fragment.isKnown ? null : this.#documents });
+    }
+  }
+}
