@@ -57,7 +57,8 @@ export function settleClaims(
 }
 
 function makeRequest(service: Service, podCidrs: readonly string[]): ServiceRequest {
-  return { service, ...serviceFrontends(service, podCidrs) };
+  const { frontends, problems } = serviceFrontends(service, podCidrs);
+  return { service, frontends, problems };
 }
 
 /** The queues that the new requests join, and those that their earlier versions leave. */

@@ -4,11 +4,12 @@
  */
 
 import type { Family } from '../net/address.js';
+import type { Protocol } from '../net/protocol.js';
 import type { ServicePolicy } from '../portal/policy.js';
 import type { Refusal } from './problem.js';
 
 export type ServiceType = 'ClusterIP' | 'NodePort' | 'LoadBalancer' | 'ExternalName';
-/** Protocols the API knows; {@link import('../net/protocol.js').Protocol} are those that are proxied. */
+/** Protocols the API knows; {@link Protocol} are those that are proxied. */
 export type ServiceProtocol = 'TCP' | 'UDP' | 'SCTP';
 /** Local sends clients to endpoints of this node only. */
 export type TrafficPolicy = 'Cluster' | 'Local';
@@ -54,6 +55,18 @@ export interface ServicePort {
   readonly protocol: ServiceProtocol;
   readonly port: number;
   readonly nodePort: number | null;
+}
+
+/** A port that kube-portal can serve. */
+export type ProxiedPort = ServicePort & { readonly protocol: Protocol };
+
+export function isProxied(port: ServicePort): port is ProxiedPort {
+  return port.protocol !== 'SCTP';
+}
+
+/** Other types may have kept node ports from before: they mean nothing. */
+export function hasNodePorts({ type }: Service): boolean {
+  return type === 'NodePort' || type === 'LoadBalancer';
 }
 
 /** discovery.k8s.io/v1 EndpointSlice, or one part of a v1 Endpoints object. */
