@@ -1,28 +1,13 @@
 import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
-import { Wakeup } from '../sys/wakeup.js';
 import type { ListenerGroup } from './listeners.js';
 import { DescriptorBudget } from './shared/budget.js';
-import {
-  base,
-  type CounterValues,
-  createCounterMemory,
-  DETACHED,
-  FIELD,
-  MAX_PORTALS,
-  sumCounters,
-  workerCells,
-  zeroSlot,
-} from './shared/counters.js';
-import type {
-  DataplaneEvent,
-  FromWorker,
-  ToWorker,
-  UntoldEvents,
-  WorkerPortal,
-  WorkerSetup,
-} from './shared/messages.js';
+import type { CounterValues } from './shared/counters.js';
+import type { WorkerPortal } from './shared/messages.js';
+import type { Answer, Question, Topic } from './shared/questions.js';
+import { FIRST_PAGE, type PageStart, type SessionFilter, type SessionsPage } from './shared/sessions.js';
+import { Slots } from './slots.js';
+import { WorkerThread, type WorkerThreadEvents } from './workerthread.js';
 
 /** Pins over all workers; kube-proxy's kernel modes have no cap, the userspace mode had none either. */
 const MAX_PINS = 65536;
@@ -53,178 +38,96 @@ export interface DataplaneOptions {
   readonly udpTimeout: number | null;
 }
 
-/** Of a change: how many workers have yet to say that they applied it, and who waits for them. */
-interface Acknowledgement {
-  waiting: number;
-  readonly done: () => void;
-  readonly failed: (error: Error) => void;
-}
-
-interface Thread {
-  readonly worker: Worker;
-  readonly port: MessagePort;
-  readonly wakeup: Wakeup;
-  /** Slots of the portals that it was told of. */
-  readonly slots: Set<number>;
-  /** Resolves at the end of the thread, also one that came unasked long before {@link Dataplane.stop}. */
-  readonly exited: Promise<unknown>;
-}
-
-interface DataplaneEvents {
-  event: [DataplaneEvent];
-  untold: [UntoldEvents];
-  /** A worker ended by itself, which it never should. */
-  failed: [Error];
-}
-
 /** The worker threads, seen from the main thread. */
-export class Dataplane extends EventEmitter<DataplaneEvents> {
-  readonly workers: number;
+export class Dataplane extends EventEmitter<WorkerThreadEvents> {
   readonly budget = new DescriptorBudget();
-  readonly #cells: Float64Array[];
-  readonly #roundRobin: Int32Array;
-  readonly #threads: Thread[] = [];
-  readonly #acknowledgements = new Map<number, Acknowledgement>();
-  readonly #freeSlots: number[] = [];
-  #nextSlot = DETACHED + 1;
-  #sequence = 0;
-  #failure: Error | null = null;
-  #stopping = false;
+  readonly #slots: Slots;
+  readonly #threads: readonly WorkerThread[];
+  /** By worker: the slots of the portals that it was told of. */
+  readonly #told: readonly Set<number>[];
+  #hasFailed = false;
 
-  private constructor(options: DataplaneOptions) {
+  private constructor({ workers, descriptors, maxFlows, udpTimeout }: DataplaneOptions) {
     super();
-    this.workers = options.workers;
-    this.budget.limit = options.descriptors;
-    const counters = createCounterMemory(options.workers);
-    const roundRobin = new SharedArrayBuffer(MAX_PORTALS * 4);
-    this.#cells = Array.from({ length: options.workers }, (_, index) => workerCells(counters, index));
-    this.#roundRobin = new Int32Array(roundRobin);
-    for (let index = 0; index < options.workers; index++) {
-      const wakeup = Wakeup.open();
-      this.#threads.push(
-        this.#startThread(wakeup, {
-          index,
-          workers: options.workers,
-          wakeupFd: wakeup.fd,
-          counters,
-          roundRobin,
-          budget: this.budget.memory,
-          maxFlows: Math.max(1, Math.floor(options.maxFlows / options.workers)),
-          maxPins: Math.floor(MAX_PINS / options.workers),
-          udpTimeout: options.udpTimeout,
-        }),
-      );
-    }
+    this.budget.limit = descriptors;
+    this.#slots = new Slots(workers);
+    this.#threads = Array.from({ length: workers }, (_, index) =>
+      this.#startThread({
+        index,
+        workers,
+        counters: this.#slots.counterMemory,
+        roundRobin: this.#slots.roundRobinMemory,
+        budget: this.budget.memory,
+        maxFlows: Math.max(1, Math.floor(maxFlows / workers)),
+        maxPins: Math.floor(MAX_PINS / workers),
+        udpTimeout,
+      }),
+    );
+    this.#told = this.#threads.map(() => new Set());
   }
 
   /** Starts the workers and waits until their loops run. */
   static async start(options: DataplaneOptions): Promise<Dataplane> {
     const dataplane = new Dataplane(options);
-    await dataplane.#whenReady();
+    await dataplane.apply([], []);
     return dataplane;
   }
 
-  #startThread(wakeup: Wakeup, setup: WorkerSetup): Thread {
-    const { port1, port2 } = new MessageChannel();
-    const worker = new Worker(new URL('./worker/worker.js', import.meta.url), {
-      name: `relay-${setup.index}`,
-      workerData: { setup, port: port2 },
-      transferList: [port2],
-    });
-    const exited = new Promise((resolve) => worker.once('exit', resolve));
-    const thread = { worker, port: port1, wakeup, slots: new Set<number>(), exited };
-    port1.on('message', (message: FromWorker) => this.#receive(message));
-    worker.on('error', (error) => this.#fail(error));
-    worker.on('exit', (code) => {
-      if (!this.#stopping) this.#fail(new Error(`relay worker ${setup.index} ended with code ${code}`));
+  #startThread(setup: ConstructorParameters<typeof WorkerThread>[0]): WorkerThread {
+    const thread = new WorkerThread(setup);
+    thread.on('event', (event) => this.emit('event', event));
+    thread.on('untold', (untold) => this.emit('untold', untold));
+    thread.on('failed', (error) => {
+      this.#hasFailed = true;
+      this.emit('failed', error);
     });
     return thread;
   }
 
-  /** Nobody waits any longer for a worker that is gone. */
-  #fail(error: Error): void {
-    this.#failure ??= error;
-    for (const { failed } of this.#acknowledgements.values()) failed(error);
-    this.#acknowledgements.clear();
-    this.emit('failed', error);
-  }
-
-  async #whenReady(): Promise<void> {
-    await Promise.all(
-      this.#threads.map(
-        ({ port, worker }) =>
-          new Promise<void>((resolve, reject) => {
-            port.once('message', () => resolve());
-            worker.once('error', reject);
-          }),
-      ),
-    );
-  }
-
-  #receive(message: FromWorker): void {
-    switch (message.type) {
-      case 'applied':
-        this.#acknowledge(message.sequence);
-        break;
-      case 'event':
-        this.emit('event', message.event);
-        break;
-      case 'untold':
-        this.emit('untold', message.untold);
-        break;
-    }
-  }
-
-  #acknowledge(sequence: number): void {
-    const entry = this.#acknowledgements.get(sequence);
-    if (entry === undefined || --entry.waiting > 0) return;
-    this.#acknowledgements.delete(sequence);
-    entry.done();
-  }
-
-  #send(thread: Thread, message: ToWorker): void {
-    thread.port.postMessage(message);
-    thread.wakeup.signal();
-  }
-
-  /** A number for a new portal, its counters at zero. @throws Error when 65,535 portals exist */
+  /** A slot for a new portal, see {@link Slots.take}. */
   takeSlot(): number {
-    const slot = this.#freeSlots.pop() ?? this.#nextSlot++;
-    if (slot >= MAX_PORTALS) throw new Error(`more than ${MAX_PORTALS - 1} portals`);
-    zeroSlot(this.#cells, slot);
-    Atomics.store(this.#roundRobin, slot, 0);
-    return slot;
+    return this.#slots.take();
   }
 
   /**
    * Applies one change in all workers; resolves when every worker has. From then on the workers own the listeners'
    * descriptors: a listener that a later `set` of its portal leaves out is closed by them. Rejects once a worker is gone.
    */
-  apply(set: readonly DataplanePortal[], remove: readonly number[]): Promise<void> {
-    if (this.#failure !== null) return Promise.reject(this.#failure);
-    const sequence = ++this.#sequence;
-    return new Promise((resolve, failed) => {
-      const done = () => {
-        this.#freeSlots.push(...remove);
-        resolve();
-      };
-      this.#acknowledgements.set(sequence, { waiting: this.workers, done, failed });
-      for (const [index, thread] of this.#threads.entries()) {
-        const own = set.filter((portal) => concerns(portal, thread, index));
-        for (const slot of remove) thread.slots.delete(slot);
-        for (const { slot } of own) thread.slots.add(slot);
-        this.#send(thread, {
-          type: 'apply',
-          sequence,
-          set: own.map((portal) => forWorker(portal, index)),
-          remove,
-        });
-      }
+  async apply(set: readonly DataplanePortal[], remove: readonly number[]): Promise<void> {
+    await this.#askAll('apply', (worker) => {
+      const told = this.#told[worker];
+      const own = set.filter((portal) => concerns(portal, told, worker));
+      for (const slot of remove) told.delete(slot);
+      for (const { slot } of own) told.add(slot);
+      return { set: own.map((portal) => forWorker(portal, worker)), remove };
     });
+    this.#slots.giveBack(remove);
+  }
+
+  /** Asks every worker. @param questionFor the question for the worker with this index @returns their answers, in this order */
+  #askAll<T extends Topic>(topic: T, questionFor: (worker: number) => Question<T>): Promise<Answer<T>[]> {
+    return Promise.all(this.#threads.map((thread, worker) => thread.ask(topic, questionFor(worker))));
+  }
+
+  /**
+   * The open sessions of all workers, page by page: the next page is asked for when it is taken.
+   * @param mostListed how many sessions all pages together list; further ones are counted only
+   * @throws Error once a worker is gone
+   */
+  async *sessions(filter: SessionFilter, mostListed: number): AsyncGenerator<SessionsPage> {
+    let most = mostListed;
+    for (const thread of this.#threads) {
+      for (let from: PageStart | null = FIRST_PAGE; from !== null; ) {
+        const page: SessionsPage = await thread.ask('sessions', { ...filter, from, most });
+        yield page;
+        most -= page.sessions.length;
+        from = page.next;
+      }
+    }
   }
 
   counters(slot: number): CounterValues {
-    return sumCounters(this.#cells, slot);
+    return this.#slots.counters(slot);
   }
 
   /**
@@ -237,33 +140,19 @@ export class Dataplane extends EventEmitter<DataplaneEvents> {
     hurry?.then(() => {
       isHurried = true;
     });
-    const isOver = () => isHurried || this.#failure !== null || performance.now() - started >= timeout;
-    while (!isOver() && this.#hasConnections()) await sleep(DRAIN_LOOK_MS);
-  }
-
-  #hasConnections(): boolean {
-    for (let slot = DETACHED; slot < this.#nextSlot; slot++) {
-      const active = base(slot) + FIELD.connectionsActive;
-      if (this.#cells.some((cells) => cells[active] !== 0)) return true;
-    }
-    return false;
+    const isOver = () => isHurried || this.#hasFailed || performance.now() - started >= timeout;
+    while (!isOver() && this.#slots.hasConnections) await sleep(DRAIN_LOOK_MS);
   }
 
   /** Closes all listeners, resets the connections that are still open and ends the threads. */
   async stop(): Promise<void> {
-    this.#stopping = true;
-    for (const thread of this.#threads) this.#send(thread, { type: 'stop' });
-    await Promise.all(this.#threads.map(({ exited }) => exited));
-    for (const { port, wakeup } of this.#threads) {
-      port.close();
-      wakeup.close();
-    }
+    await Promise.all(this.#threads.map((thread) => thread.stop()));
   }
 }
 
 /** A worker that a portal has left must hear so: it has connections of it, and listeners to close. */
-function concerns({ onlyWorker, slot }: DataplanePortal, { slots }: Thread, worker: number): boolean {
-  return onlyWorker === null || onlyWorker === worker || slots.has(slot);
+function concerns({ onlyWorker, slot }: DataplanePortal, told: ReadonlySet<number>, worker: number): boolean {
+  return onlyWorker === null || onlyWorker === worker || told.has(slot);
 }
 
 function forWorker(portal: DataplanePortal, worker: number): WorkerPortal {

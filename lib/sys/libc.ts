@@ -47,6 +47,9 @@ export const shutdown = bind<[fd: Fd, how: number]>('int shutdown(int, int)');
 export const getsockname = bind<[fd: Fd, address: Address, length: Address]>(
   'int getsockname(int, uintptr_t, uintptr_t)',
 );
+export const getpeername = bind<[fd: Fd, address: Address, length: Address]>(
+  'int getpeername(int, uintptr_t, uintptr_t)',
+);
 export const getsockopt = bind<[fd: Fd, level: number, option: number, value: Address, length: Address]>(
   'int getsockopt(int, int, int, uintptr_t, uintptr_t)',
 );

@@ -202,6 +202,13 @@ export function localAddress(fd: number): SocketAddress {
   return local;
 }
 
+/** The port of the other end of a connection; 0 where the other end has gone. */
+export function peerPort(fd: number): number {
+  const peer = new SocketAddress();
+  lengthCell.words[0] = SOCKADDR_SIZE;
+  return libc.getpeername(fd, peer.memory.address, lengthCell.address) === 0 ? peer.port : 0;
+}
+
 export interface ListenOptions {
   readonly address: string;
   readonly port: number;

@@ -1,5 +1,6 @@
 import type { Admission } from '../../portal/admission.js';
 import type { Portal } from '../../portal/portal.js';
+import type { Answered, Asked } from './questions.js';
 
 /** A portal as a worker knows it. What the model says of it comes unchanged. */
 export interface WorkerPortal
@@ -22,19 +23,12 @@ export interface WorkerListener {
 }
 
 export type ToWorker =
-  /** All portals of one change at once: affinity must never see a Service half updated. */
-  | {
-      readonly type: 'apply';
-      readonly sequence: number;
-      readonly set: readonly WorkerPortal[];
-      readonly remove: readonly number[];
-    }
-  /** Close all listeners, reset what is still open, and end. */
+  | Asked
+  /** Close all listeners, reset what is still open, and end. The end of the thread is the answer. */
   | { readonly type: 'stop' };
 
 export type FromWorker =
-  | { readonly type: 'ready' }
-  | { readonly type: 'applied'; readonly sequence: number }
+  | Answered
   | { readonly type: 'event'; readonly event: DataplaneEvent }
   | { readonly type: 'untold'; readonly untold: UntoldEvents };
 

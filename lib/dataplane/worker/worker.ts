@@ -15,11 +15,13 @@ import type {
   WorkerPortal,
   WorkerSetup,
 } from '../shared/messages.js';
+import type { Answerers, Asked, PortalChange, Topic } from '../shared/questions.js';
 import type { BalancerContext } from './balancer.js';
 import { EventLoop } from './loop.js';
 import { PinTable } from './pins.js';
 import { ServedPortal } from './servedportal.js';
 import { ServiceEndpoints } from './serviceendpoints.js';
+import { SessionListing } from './sessionlisting.js';
 import type { TcpListener } from './tcp/listener.js';
 import { TcpRelay } from './tcp/relay.js';
 import { portsToReuse } from './tcp/reusedports.js';
@@ -45,7 +47,12 @@ class DataplaneWorker {
   readonly #context: BalancerContext;
   readonly #tcp: TcpRelay;
   readonly #udp: UdpRelay;
+  readonly #listing: SessionListing;
   readonly #portals = new Map<number, Active>();
+  readonly #answerers: Answerers = {
+    apply: (change) => this.#apply(change),
+    sessions: (question) => this.#listing.page(question),
+  };
   readonly #limiter = new EventLimiter(REPORT_PERIOD, (untold) => this.#send({ type: 'untold', untold }));
 
   constructor(setup: WorkerSetup, port: MessagePort) {
@@ -69,6 +76,7 @@ class DataplaneWorker {
       report,
       () => portsToReuse(localPorts(), setup.index, setup.workers),
     );
+    this.#listing = new SessionListing(this.#tcp, this.#udp, now);
     this.#loop.addTask(this.#limiter);
     this.#wakeup = Wakeup.from(setup.wakeupFd);
     const messages = { owner: 'control plane', onReady: () => this.#readMessages() };
@@ -77,7 +85,6 @@ class DataplaneWorker {
   }
 
   run(): void {
-    this.#send({ type: 'ready' });
     this.#loop.run();
     this.#port.close();
   }
@@ -98,9 +105,8 @@ class DataplaneWorker {
 
   #handle(message: ToWorker): void {
     switch (message.type) {
-      case 'apply':
-        this.#apply(message.set, message.remove);
-        this.#send({ type: 'applied', sequence: message.sequence });
+      case 'ask':
+        this.#send(this.#answer(message));
         break;
       case 'stop':
         for (const active of this.#portals.values()) this.#closeListeners(active, []);
@@ -110,14 +116,25 @@ class DataplaneWorker {
     }
   }
 
+  /** @throws Error of a change that was made in part: the worker must not go on with it */
+  #answer<T extends Topic>({ id, topic, question }: Asked<T>): FromWorker {
+    try {
+      return { type: 'answer', id, answer: this.#answerers[topic](question) };
+    } catch (error) {
+      if (topic === 'apply') throw error;
+      return { type: 'noAnswer', id, reason: (error as Error).message };
+    }
+  }
+
   /** All portals are there before the first is told who may use it: that may name another portal. */
-  #apply(set: readonly WorkerPortal[], remove: readonly number[]): void {
+  #apply({ set, remove }: PortalChange): null {
     for (const slot of remove) this.#remove(slot);
     const changed = set.map((portal) => this.#update(portal));
     for (const [index, active] of changed.entries()) {
       this.#setListeners(active, set[index].listeners);
       this.#setAdmission(active, set[index].admission);
     }
+    return null;
   }
 
   #setAdmission(active: Active, admission: Admission<number>): void {

@@ -52,7 +52,8 @@ export class TcpRelay implements Task {
   readonly #timerLists = [...this.#connectTimers, this.#keepAliveTimers, this.#waitTimers];
   readonly #paused = new Set<TcpListener>();
   #unfinished: TcpSession[] = [];
-  readonly #sessions = new Set<TcpSession>();
+  /** By the client's descriptor. */
+  readonly #sessions: (TcpSession | undefined)[] = [];
   #resumeAt = 0;
 
   /**
@@ -132,7 +133,7 @@ export class TcpRelay implements Task {
     portal.count(FIELD.connectionsTotal, 1);
     portal.count(FIELD.connectionsActive, 1);
     const session = new TcpSession(this, portal, fd, client, pinKey, hops);
-    this.#sessions.add(session);
+    this.#sessions[fd] = session;
     session.start();
   }
 
@@ -162,15 +163,23 @@ export class TcpRelay implements Task {
   }
 
   sessionClosed(session: TcpSession): void {
-    this.#sessions.delete(session);
+    this.#sessions[session.clientFd] = undefined;
     this.clients.leave(session.origin, session);
     session.portal.count(FIELD.connectionsActive, -1);
     this.unreserve();
   }
 
+  /** The open sessions, in the order of their clients' descriptors. @param fd the first descriptor to look at */
+  *sessionsFrom(fd: number): Iterable<TcpSession> {
+    for (let at = fd; at < this.#sessions.length; at++) {
+      const session = this.#sessions[at];
+      if (session !== undefined) yield session;
+    }
+  }
+
   /** Ends what is still open, so that both sides learn of it at once. */
   resetAll(): void {
-    for (const session of this.#sessions) session.reset();
+    for (const session of this.sessionsFrom(0)) session.reset();
     this.door.admit((arrival) => {
       this.#turnAway(arrival);
       return true;

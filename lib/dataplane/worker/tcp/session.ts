@@ -8,7 +8,7 @@ import {
   EPOLLRDHUP,
 } from '../../../sys/constants.js';
 import { errno, errnoName } from '../../../sys/errno.js';
-import { closeSocket, resetOnClose, setKeepAlive, takeError } from '../../../sys/socket.js';
+import { closeSocket, peerPort, resetOnClose, setKeepAlive, takeError } from '../../../sys/socket.js';
 import { FIELD } from '../../shared/counters.js';
 import { Blame, blameForConnect } from '../blame.js';
 import type { ClientKey } from '../clientkey.js';
@@ -16,6 +16,7 @@ import { Failover } from '../failover.js';
 import type { Watcher } from '../loop.js';
 import type { PinKey } from '../pinkey.js';
 import type { ServedPortal } from '../servedportal.js';
+import type { OpenSession } from '../sessionlisting.js';
 import type { Target } from '../target.js';
 import type { TimerEntry, TimerList } from '../timers.js';
 import type { Client, ClientSession } from './clients.js';
@@ -32,7 +33,7 @@ const MOST_WAITS = 80;
  * One client connection and its connection to an endpoint. While no endpoint has answered, failing ones are
  * changed behind the client's back; afterwards a {@link Duplex} carries the data.
  */
-export class TcpSession implements Watcher, TimerEntry, ClientSession {
+export class TcpSession implements Watcher, TimerEntry, ClientSession, OpenSession {
   timerPrevious: TimerEntry | null = null;
   timerNext: TimerEntry | null = null;
   timerDeadline = 0;
@@ -71,6 +72,26 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession {
   /** Starts to connect to an endpoint. */
   start(): void {
     this.#connect(this.portal.balancer.pick(this.pinKey));
+  }
+
+  get at(): number {
+    return this.clientFd;
+  }
+
+  get target(): Target | null {
+    return this.#target;
+  }
+
+  get state(): 'connecting' | 'open' {
+    return this.#duplex === null ? 'connecting' : 'open';
+  }
+
+  get client(): ClientKey {
+    return this.origin.key;
+  }
+
+  get clientPort(): number {
+    return peerPort(this.clientFd);
   }
 
   get owner(): string {

@@ -1,8 +1,8 @@
 import { EPOLLERR } from '../../../sys/constants.js';
-import { receivedHopsOf } from '../../../sys/datagrams.js';
+import { NAME_WORDS, receivedHopsOf } from '../../../sys/datagrams.js';
 import { DatagramSender } from '../../../sys/datagramsender.js';
 import { errno } from '../../../sys/errno.js';
-import { SOCKADDR_SIZE } from '../../../sys/sockaddr.js';
+import { portIn } from '../../../sys/sockaddr.js';
 import { closeSocket } from '../../../sys/socket.js';
 import type { DescriptorBudget } from '../../shared/budget.js';
 import { FIELD } from '../../shared/counters.js';
@@ -12,6 +12,7 @@ import { clientAddress, clientKey } from '../clientkey.js';
 import { hopsOnward } from '../hops.js';
 import type { EventLoop, Task, Watcher } from '../loop.js';
 import type { ServedPortal } from '../servedportal.js';
+import type { OpenSession } from '../sessionlisting.js';
 import { UdpFlow } from './flow.js';
 import { FlowTable, NONE, STAGES, Stage } from './flowtable.js';
 import { Inbox, type ReceivedDatagram, RING_SLOTS } from './inbox.js';
@@ -32,6 +33,9 @@ const SPARE_AFTER = 1000;
  * who still waits for one gets a while, and a stream is left alone.
  */
 const PORT_SPARE_AFTER = [1000, 1, 30_000];
+
+/** How listings call the stages. */
+const STATES = ['unreplied', 'answered', 'stream'] as const;
 
 /** The UDP portals of one worker: clients' datagrams to endpoints through one connected socket a flow, and back. */
 export class UdpRelay implements Task, SocketOwner {
@@ -108,9 +112,28 @@ export class UdpRelay implements Task, SocketOwner {
     const { words } = this.#table.names;
     this.#table.forEachOf(listener.fd, (index) => {
       const flow = this.#flowAt(index);
-      const portal = listener.portal.forClient(words, (index * SOCKADDR_SIZE) / 4);
+      const portal = listener.portal.forClient(words, index * NAME_WORDS);
       if (portal !== flow.portal) this.#remove(flow);
     });
+  }
+
+  /** The flows in the order of their indices. @param index the first one to look at */
+  *sessionsFrom(index: number): Iterable<OpenSession> {
+    const { words } = this.#table.names;
+    for (let at = index; at < this.#flows.length; at++) {
+      const flow = this.#flows[at];
+      if (flow === null) continue;
+      const { portal, target } = flow;
+      yield {
+        at,
+        portal,
+        target,
+        state: STATES[this.#table.stageOf(at)],
+        usedAt: this.#table.lastUsed[at],
+        client: clientKey(words, at * NAME_WORDS),
+        clientPort: portIn(words[at * NAME_WORDS]),
+      };
+    }
   }
 
   /** Gives up idle flows for TCP connections that need descriptors. @returns how many went */

@@ -1,0 +1,59 @@
+import {
+  base,
+  type CounterValues,
+  createCounterMemory,
+  DETACHED,
+  FIELD,
+  MAX_PORTALS,
+  sumCounters,
+  workerCells,
+  zeroSlot,
+} from './shared/counters.js';
+
+/**
+ * The portals' places in the memory that the main thread shares with the workers. A slot is the index of a portal's counters and of
+ * its turn in the round robin.
+ */
+export class Slots {
+  readonly counterMemory: SharedArrayBuffer;
+  /** One number for each slot: whose turn it is. */
+  readonly roundRobinMemory = new SharedArrayBuffer(MAX_PORTALS * Int32Array.BYTES_PER_ELEMENT);
+  readonly #roundRobin = new Int32Array(this.roundRobinMemory);
+  readonly #cells: readonly Float64Array[];
+  readonly #free: number[] = [];
+  #next = DETACHED + 1;
+
+  constructor(workers: number) {
+    const memory = createCounterMemory(workers);
+    this.counterMemory = memory;
+    this.#cells = Array.from({ length: workers }, (_, index) => workerCells(memory, index));
+  }
+
+  /** A slot for a new portal, its counters at zero. @throws Error when 65,535 portals exist */
+  take(): number {
+    const slot = this.#free.pop() ?? this.#next++;
+    if (slot >= MAX_PORTALS) throw new Error(`more than ${MAX_PORTALS - 1} portals`);
+    zeroSlot(this.#cells, slot);
+    Atomics.store(this.#roundRobin, slot, 0);
+    return slot;
+  }
+
+  /** Takes back slots that no worker counts in any more. */
+  giveBack(slots: readonly number[]): void {
+    for (const slot of slots) this.#free.push(slot);
+  }
+
+  /** What a portal has carried in all workers together. */
+  counters(slot: number): CounterValues {
+    return sumCounters(this.#cells, slot);
+  }
+
+  /** Whether a TCP connection is open, also one of a portal that was removed. */
+  get hasConnections(): boolean {
+    for (let slot = DETACHED; slot < this.#next; slot++) {
+      const active = base(slot) + FIELD.connectionsActive;
+      if (this.#cells.some((cells) => cells[active] !== 0)) return true;
+    }
+    return false;
+  }
+}

@@ -1,0 +1,88 @@
+import { once } from 'node:events';
+import t, { type Test } from 'tap';
+import { DescriptorBudget } from '../../lib/dataplane/shared/budget.js';
+import { FIRST_PAGE, type SessionsQuestion } from '../../lib/dataplane/shared/sessions.js';
+import { Slots } from '../../lib/dataplane/slots.js';
+import { WorkerThread } from '../../lib/dataplane/workerthread.js';
+import { EVERYONE } from '../../lib/portal/admission.js';
+import { DEFAULT_POLICY } from '../../lib/portal/policy.js';
+
+const ALL: SessionsQuestion = { from: FIRST_PAGE, most: 10, service: null, client: null };
+/** No process has so many descriptors open, so that a worker that is told to listen on it breaks. */
+const NOT_OPEN = 1_000_000;
+
+function startThread(t: Test): WorkerThread {
+  const slots = new Slots(1);
+  const thread = new WorkerThread({
+    index: 0,
+    workers: 1,
+    counters: slots.counterMemory,
+    roundRobin: slots.roundRobinMemory,
+    budget: new DescriptorBudget().memory,
+    maxFlows: 10,
+    maxPins: 10,
+    udpTimeout: null,
+  });
+  t.teardown(() => thread.stop());
+  return thread;
+}
+
+t.test('many questions at once get their own answers, in the order of the questions', async (t) => {
+  const thread = startThread(t);
+  const answered: string[] = [];
+  const note = (name: string) => () => answered.push(name);
+  const asked = [
+    thread.ask('apply', { set: [], remove: [] }).then(note('change')),
+    thread.ask('sessions', ALL).then(note('first page')),
+    thread.ask('sessions', { ...ALL, client: 'nobody' }).catch(note('no answer')),
+    thread.ask('sessions', { ...ALL, from: { protocol: 'UDP', at: 0 } }).then(note('last page')),
+  ];
+  await Promise.all(asked);
+  t.same(answered, ['change', 'first page', 'no answer', 'last page']);
+});
+
+t.test('a question without an answer is told why, and the worker goes on', async (t) => {
+  const thread = startThread(t);
+  thread.on('failed', (error) => t.fail(error.message));
+  await t.rejects(thread.ask('sessions', { ...ALL, client: 'nobody' }), {
+    message: 'not an IP address: nobody',
+  });
+  t.same(await thread.ask('sessions', ALL), { sessions: [], loads: [], next: { protocol: 'UDP', at: 0 } });
+});
+
+t.test('a worker that is gone has no answer for anybody', async (t) => {
+  const thread = startThread(t);
+  const failed = once(thread, 'failed');
+  const change = thread.ask('apply', {
+    set: [
+      {
+        slot: 1,
+        key: 'default/web:/TCP/IPv4',
+        service: 'default/web',
+        protocol: 'TCP',
+        family: 'IPv4',
+        listeners: [{ fd: NOT_OPEN, redirectedPort: null }],
+        endpoints: [],
+        policy: DEFAULT_POLICY,
+        admission: EVERYONE,
+      },
+    ],
+    remove: [],
+  });
+  const behind = thread.ask('sessions', ALL);
+  await t.rejects(change, /EBADF/, 'the question that it ended with');
+  await t.rejects(behind, /EBADF/, 'the one that waited behind');
+  t.match(await failed, [/EBADF/]);
+  await t.rejects(thread.ask('sessions', ALL), /EBADF/, 'a later one');
+});
+
+t.test('a worker that was stopped has no answer either, and that is no failure', async (t) => {
+  const thread = startThread(t);
+  thread.on('failed', (error) => t.fail(error.message));
+  await thread.ask('apply', { set: [], remove: [] });
+  const stopped = thread.stop();
+  await thread.ask('sessions', ALL).catch(() => null);
+  t.pass('who asks while it stops does not wait for ever');
+  await stopped;
+  await t.rejects(thread.ask('sessions', ALL), /relay worker 0 ended/, 'asked afterwards');
+});
