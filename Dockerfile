@@ -7,12 +7,12 @@ USER build
 WORKDIR /build
 COPY --chown=build package.json package-lock.json ./
 RUN npm ci --no-audit --no-fund && rm -rf ~/.npm
-COPY --chown=build tsconfig.json ./
+COPY --chown=build tsconfig*.json ./
 COPY --chown=build bin bin
 COPY --chown=build lib lib
 COPY --chown=build examples examples
 # Two modules of the Kubernetes client are in use (lib/sources/kubernetes); the others are half of node_modules.
-RUN npx tsc -p tsconfig.json \
+RUN npx tsc -b \
     && npm prune --omit=dev --no-audit --no-fund \
     && find node_modules \( -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' -o -name '*.map' \
        -o -path '*/client-node/dist/*.js' ! -name config_types.js ! -name exec_auth.js \) -delete

@@ -64,7 +64,7 @@ export function sumCounters(workers: readonly Float64Array[], slot: number): Cou
   const sums = {} as CounterValues;
   for (const name of COUNTER_FIELDS) {
     sums[name] = 0;
-    for (const cells of workers) sums[name] += cells[at + FIELD[name]];
+    for (const cells of workers) sums[name] += cells[at + FIELD[name]] ?? 0;
   }
   return sums;
 }
