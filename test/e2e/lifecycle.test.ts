@@ -191,8 +191,11 @@ for (const [driver, { sample, damage }] of Object.entries(DRIVERS)) {
     await t.test('what others flush is put back within a sync period', async (t) => {
       const kubePortal = await start(t);
       const before = await tracesIn(lab.node);
+      // Stopped, it cannot repair before the damage has been seen.
+      process.kill(kubePortal.program.pid, 'SIGSTOP');
       await lab.node.must('sh', ['-c', damage]);
       t.not((await tracesIn(lab.node)).length, before.length);
+      process.kill(kubePortal.program.pid, 'SIGCONT');
       await kubePortal.waitForLog(({ msg, repaired }) => /put back/.test(msg) && Number(repaired) > 0);
       const isWhole = async () => (await tracesIn(lab.node)).sort().join() === before.sort().join();
       await kubePortal.until(isWhole, 'all is as before');
