@@ -2,6 +2,7 @@ import { isIPv6 } from 'node:net';
 import { InvalidArgumentError } from 'commander';
 import { parse } from 'yaml';
 import { hostPort } from '../net/hostport.js';
+import { CONNTRACK_FIELDS } from './conntrack-flags.js';
 import {
   integerBetween,
   parseBindAddress,
@@ -29,6 +30,7 @@ const READERS: Readonly<Record<string, Reader>> = {
   bindAddress: (text) => ({ bindAddress: parseBindAddress(text) }),
   'clientConnection.kubeconfig': (kubeconfig) => ({ kubeconfig }),
   clusterCIDR: (text) => ({ clusterCidr: parseCidrs(text) }),
+  ...Object.fromEntries(Object.entries(CONNTRACK_FIELDS).map(([name, read]) => [`conntrack.${name}`, read])),
   healthzBindAddress: (text) => ({ healthzBindAddress: parseBindTarget(withPort(text, 10_256)) }),
   hostnameOverride: (hostnameOverride) => ({ hostnameOverride }),
   'iptables.syncPeriod': (text) => ({ iptablesSyncPeriod: parseDuration(text) }),
@@ -41,6 +43,8 @@ const READERS: Readonly<Record<string, Reader>> = {
 
 /** What Go writes for "not set": kubeadm's files have every field. */
 const UNSET = new Set<unknown>([undefined, null, '', 0, '0', '0s', false]);
+/** Pointers in Go's type: null is what is not set, and 0 is a value. */
+const NULLABLE = new Set(['conntrack.maxPerCore', 'conntrack.min', 'oomScoreAdj']);
 
 /**
  * Reads a kube-proxy configuration file, YAML or JSON. Fields that are not set have their default.
@@ -55,7 +59,7 @@ export function parseConfigFile(text: string): ConfigFile {
     if (fields.get(field) !== wanted) throw new Error(`${field} is not ${wanted}`);
     fields.delete(field);
   }
-  const set = [...fields].filter(([, value]) => !UNSET.has(value));
+  const set = [...fields].filter(([path, value]) => isSet(path, value));
   const known = set.filter(([path]) => Object.hasOwn(READERS, path));
   return {
     flags: Object.assign(
@@ -66,7 +70,12 @@ export function parseConfigFile(text: string): ConfigFile {
   };
 }
 
-/** Where kube-proxy's servers listen if the file does not say it: on addresses of the family of `bindAddress` (getDefaultAddresses). */
+function isSet(path: string, value: unknown): boolean {
+  if (NULLABLE.has(path)) return value !== null && value !== undefined;
+  return !UNSET.has(value);
+}
+
+/** Where kube-proxy's servers listen unless the file says it: in the family of `bindAddress` (getDefaultAddresses). */
 function serversBeside(bindAddress: unknown): Partial<RunFlags> {
   if (!isIPv6(String(bindAddress))) return {};
   return {

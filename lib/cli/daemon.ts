@@ -25,6 +25,7 @@ import { Readiness } from '../server/readiness.js';
 import { SyncMetrics } from '../server/sync-metrics.js';
 import type { Source } from '../sources/source.js';
 import { forgetStartupCode } from '../sys/startup-code.js';
+import { applyConntrack } from './conntrack.js';
 import { createSource } from './create-source.js';
 import { CLEARING_MS, HURRIED_CLEARING_MS } from './ending.js';
 import type { LineOutput } from './line-output.js';
@@ -114,6 +115,8 @@ export class Daemon {
     const proxy = await ServiceProxy.start(options, () =>
       createRedirectDriver(flags.redirect, { ...options, run: commands.run }),
     );
+    // Not before there are rules: they load the module. Addresses have no tracking on their path.
+    if (proxy.driver === 'iptables') applyConntrack(flags, log);
     const daemon = new Daemon(flags, log, output, source, proxy, commands, nodeAddresses, orders.hurry);
     try {
       await daemon.#listen();

@@ -9,6 +9,13 @@ import { UsageError } from './usage-error.js';
 const REPLACED: readonly (keyof RunFlags)[] = [
   'bindAddress',
   'clusterCidr',
+  'conntrackMaxPerCore',
+  'conntrackMin',
+  'conntrackTcpBeLiberal',
+  'conntrackTcpTimeoutCloseWait',
+  'conntrackTcpTimeoutEstablished',
+  'conntrackUdpTimeout',
+  'conntrackUdpTimeoutStream',
   'healthzBindAddress',
   'iptablesSyncPeriod',
   'kubeconfig',

@@ -7,13 +7,6 @@ import { type Command, Option } from 'commander';
 const FOREIGN: Readonly<Record<string, boolean>> = {
   'bind-address-hard-fail': true,
   'config-sync-period': false,
-  'conntrack-max-per-core': false,
-  'conntrack-min': false,
-  'conntrack-tcp-be-liberal': true,
-  'conntrack-tcp-timeout-close-wait': false,
-  'conntrack-tcp-timeout-established': false,
-  'conntrack-udp-timeout': false,
-  'conntrack-udp-timeout-stream': false,
   'detect-local-mode': false,
   'feature-gates': false,
   'healthz-port': false,

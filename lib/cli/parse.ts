@@ -53,6 +53,13 @@ export function integerBetween(minimum: number, maximum: number): (text: string)
   };
 }
 
+/** As Go's strconv.ParseBool, in whose language kube-proxy's flags are written. */
+export function parseBoolean(text: string): boolean {
+  if (/^(?:1|t|T|true|TRUE|True)$/.test(text)) return true;
+  if (/^(?:0|f|F|false|FALSE|False)$/.test(text)) return false;
+  throw new InvalidArgumentError('Give true or false.');
+}
+
 /** Reads `first-last` or `first+offset`, the two forms of kube-proxy's --proxy-port-range. */
 export function parsePortRange(text: string): PortRange {
   const [, firstText, sign, secondText] = /^(\d+)([-+])(\d+)$/.exec(text) ?? [];

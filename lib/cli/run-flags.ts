@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
 import { WILDCARD } from '../net/address.js';
+import { type ConntrackFlags, conntrackFlags } from './conntrack-flags.js';
 import { addForeignFlags } from './foreign-flags.js';
 import {
   type BindAddresses,
@@ -23,7 +24,7 @@ const MOST_DEFAULT_WORKERS = 4;
 export type RedirectChoice = (typeof REDIRECT_MODES)[number];
 
 /** Everything that `kube-portal run` can be told. Times are milliseconds. */
-export interface RunFlags {
+export interface RunFlags extends ConntrackFlags {
   readonly config?: string;
   readonly oomScoreAdj?: number;
   readonly manifest: readonly string[];
@@ -66,6 +67,7 @@ function groups(): [string, Option[]][] {
     ['What to serve:', sourceFlags()],
     ['How traffic gets here:', redirectFlags()],
     ['How traffic is relayed:', relayFlags()],
+    ['Connection tracking of the kernel, with iptables; what is not given stays as it is:', conntrackFlags()],
     ['What can be watched:', watchFlags()],
     ['Start and stop:', lifecycleFlags()],
   ];

@@ -79,6 +79,14 @@ t.test('every field that means something', async (t) => {
   const { flags, ignored } = parseConfigFile(`${HEAD}
 bindAddress: 192.0.2.1
 clusterCIDR: 10.244.0.0/16,fd00:244::/64
+conntrack:
+  maxPerCore: 0
+  min: 0
+  tcpEstablishedTimeout: 24h
+  tcpCloseWaitTimeout: 1h0m0s
+  tcpBeLiberal: true
+  udpTimeout: 10s
+  udpStreamTimeout: 1m
 healthzBindAddress: 127.0.0.1
 hostnameOverride: robot-7
 iptables: { syncPeriod: 1m }
@@ -93,6 +101,13 @@ udpIdleTimeout: 250ms
   t.same(flags, {
     bindAddress: { IPv4: '192.0.2.1', IPv6: '::' },
     clusterCidr: ['10.244.0.0/16', 'fd00:244::/64'],
+    conntrackMaxPerCore: 0,
+    conntrackMin: 0,
+    conntrackTcpTimeoutEstablished: 86_400_000,
+    conntrackTcpTimeoutCloseWait: 3_600_000,
+    conntrackTcpBeLiberal: true,
+    conntrackUdpTimeout: 10_000,
+    conntrackUdpTimeoutStream: 60_000,
     healthzBindAddress: { host: '127.0.0.1', port: 10256 },
     hostnameOverride: 'robot-7',
     iptablesSyncPeriod: 60_000,
@@ -139,14 +154,29 @@ t.test('a file that cannot be used is refused with field and reason', async (t) 
   t.throws(() => parseConfigFile(`${HEAD}iptables: { syncPeriod: often }`), {
     message: /^iptables\.syncPeriod: 'often' is not understood\. Give a duration/,
   });
+  const conntrack = (fields: string) => () => parseConfigFile(`${HEAD}conntrack: { ${fields} }`);
+  t.throws(conntrack('min: -1'), {
+    message: /^conntrack\.min: '-1' is not understood\. Give a whole number/,
+  });
+  t.throws(conntrack('udpTimeout: 10ms'), { message: /^conntrack\.udpTimeout: '10ms' .* at least 1s/ });
+  t.throws(conntrack('tcpBeLiberal: yes'), {
+    message: /^conntrack\.tcpBeLiberal: 'yes' .* Give true or false/,
+  });
   t.throws(() => parseConfigFile('{'));
   t.throws(() => effective(t, [], 'kind: Pod'), { message: /^--config .*config\.conf: apiVersion is not/ });
   t.throws(() => effective(t, ['--config', '/nowhere']), { message: /^--config \/nowhere: ENOENT/ });
 });
 
 t.test('the file replaces flags that it has a field for, and says so', async (t) => {
-  const args = ['--metrics-bind-address=127.0.0.1:1', '--hostname-override=mine', '--workers=1', '-v', '4'];
-  const { flags, notes } = effective(t, args, `${HEAD}hostnameOverride: theirs\nmode: iptables\n`);
+  const args = [
+    '--metrics-bind-address=127.0.0.1:1',
+    '--conntrack-udp-timeout=5s',
+    '--hostname-override=mine',
+    '--workers=1',
+    '-v',
+    '4',
+  ];
+  const { flags, notes } = effective(t, args, `${HEAD}hostnameOverride: theirs\nmode: ipvs\n`);
   t.match(flags, {
     metricsBindAddress: { host: '127.0.0.1', port: 10249 },
     hostnameOverride: 'mine',
@@ -154,9 +184,10 @@ t.test('the file replaces flags that it has a field for, and says so', async (t)
     v: 4,
   });
   t.same(notes, [
-    '--config replaces these flags: --metrics-bind-address',
+    '--config replaces these flags: --conntrack-udp-timeout --metrics-bind-address',
     'fields of FILE without a meaning here: mode',
   ]);
+  t.equal(flags.conntrackUdpTimeout, undefined);
   t.equal(effective(t, [], `${HEAD}hostnameOverride: theirs`).flags.hostnameOverride, 'theirs');
 });
 
@@ -179,7 +210,6 @@ t.test("kube-proxy's other flags are accepted, with one line that says so", asyn
     '--feature-gates=A=true,B=false',
     '--ipvs-scheduler',
     'rr',
-    '--conntrack-max-per-core=0',
     '--kube-api-qps=5',
     '--logging-format=json',
     '--v=2',
@@ -187,7 +217,30 @@ t.test("kube-proxy's other flags are accepted, with one line that says so", asyn
   const { flags, notes } = effective(t, args);
   t.equal(flags.v, 2);
   t.same(notes, [
-    'flags of kube-proxy without a meaning here: --conntrack-max-per-core --feature-gates --ipvs-scheduler ' +
+    'flags of kube-proxy without a meaning here: --feature-gates --ipvs-scheduler ' +
       '--kube-api-qps --logging-format --masquerade-all --profiling --proxy-mode',
   ]);
+});
+
+t.test("kube-proxy's flags for connection tracking mean the same here", async (t) => {
+  const { flags, notes } = effective(t, [
+    '--conntrack-max-per-core=0',
+    '--conntrack-min=65536',
+    '--conntrack-tcp-timeout-established=24h',
+    '--conntrack-tcp-timeout-close-wait=0s',
+    '--conntrack-tcp-be-liberal',
+    '--conntrack-udp-timeout=5s',
+    '--conntrack-udp-timeout-stream=1m',
+  ]);
+  t.match(flags, {
+    conntrackMaxPerCore: 0,
+    conntrackMin: 65_536,
+    conntrackTcpTimeoutEstablished: 86_400_000,
+    conntrackTcpTimeoutCloseWait: 0,
+    conntrackTcpBeLiberal: true,
+    conntrackUdpTimeout: 5000,
+    conntrackUdpTimeoutStream: 60_000,
+  });
+  t.same(notes, []);
+  t.equal(effective(t, ['--conntrack-tcp-be-liberal=false']).flags.conntrackTcpBeLiberal, false);
 });
