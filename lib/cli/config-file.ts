@@ -72,7 +72,8 @@ export function parseConfigFile(text: string): ConfigFile {
 
 function isSet(path: string, value: unknown): boolean {
   if (NULLABLE.has(path)) return value !== null && value !== undefined;
-  return !UNSET.has(value);
+  // kubeadm writes the default out. It says nothing of the node's iptables.
+  return !UNSET.has(value) && !(path === 'mode' && value === 'iptables');
 }
 
 /** Where kube-proxy's servers listen unless the file says it: in the family of `bindAddress` (getDefaultAddresses). */

@@ -1,53 +1,19 @@
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { Command } from 'commander';
 import t from 'tap';
+import { parse } from 'yaml';
 import { parseConfigFile } from '../../lib/cli/config-file.js';
 import { effectiveFlags } from '../../lib/cli/effective-flags.js';
 import { addRunFlags, runFlagsOf } from '../../lib/cli/run-flags.js';
 
 const HEAD = 'apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n';
 
-/** As kubeadm writes it into the ConfigMap kube-proxy: every field, most of them empty. */
-const KUBEADM = `${HEAD}
-bindAddress: 0.0.0.0
-bindAddressHardFail: false
-clientConnection:
-  acceptContentTypes: ""
-  burst: 0
-  contentType: ""
-  kubeconfig: /var/lib/kube-proxy/kubeconfig.conf
-  qps: 0
-clusterCIDR: 10.244.0.0/16
-configSyncPeriod: 0s
-conntrack:
-  maxPerCore: null
-  min: null
-  tcpEstablishedTimeout: null
-detectLocalMode: ""
-enableProfiling: false
-healthzBindAddress: ""
-hostnameOverride: ""
-iptables:
-  localhostNodePorts: null
-  masqueradeAll: false
-  masqueradeBit: null
-  minSyncPeriod: 0s
-  syncPeriod: 0s
-ipvs:
-  excludeCIDRs: null
-  scheduler: ""
-logging:
-  flushFrequency: 0
-  verbosity: 0
-metricsBindAddress: ""
-mode: ""
-nodePortAddresses: null
-oomScoreAdj: null
-portRange: ""
-showHiddenMetricsForVersion: ""
-`;
+/** As kubeadm writes it: every field, most of them empty. */
+const KUBEADM = (
+  parse(readFileSync('test/deploy/kubeadm-configmap.yaml', 'utf8')) as { data: Record<string, string> }
+).data['config.conf']!;
 
 function effective(
   t: { teardown(run: () => void): unknown },
