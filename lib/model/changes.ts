@@ -15,7 +15,7 @@ export interface ObjectChanges {
   /** Objects added, removed and changed. */
   readonly services: number;
   readonly slices: number;
-  /** See {@link import('./objects.js').EndpointSlice.triggeredMs}; of the slices added and changed, where it is known. */
+  /** See `triggeredMs` of EndpointSlice: of the slices that were added or changed, where it is known. */
   readonly triggeredMs: readonly number[];
 }
 
@@ -38,8 +38,9 @@ export function changesBetween<T>(
 }
 
 /**
- * Where two maps may differ: parts of the one, each with the part of the other that has the same keys. Of two versions of a
- * {@link SharedMap} only what they do not share is there: this runs for every change of one object among many thousands.
+ * Where two maps may differ: parts of the one, each with the part of the other that has the same keys. Two
+ * versions of a {@link SharedMap} share most of their parts; the shared ones are left out. This runs for each
+ * change of one object among many thousands.
  */
 export function partsUnlike<T>(
   before: ReadonlyMap<string, T>,

@@ -23,9 +23,10 @@ interface Straight {
 }
 
 /**
- * Leaves out the endpoints that are a VIP or a NodePort of a Service themselves: the proxy would connect to itself, without
- * an end where the way leads back. Kubernetes forbids ClusterIPs as endpoints, and kube-proxy's clients reach nobody there.
- * The node's own addresses with other ports stay: these are pods of the host network.
+ * Leaves out the endpoints that are a VIP or a NodePort of a Service. The proxy would connect to itself, and
+ * without an end if that Service leads back here. Kubernetes forbids ClusterIPs as endpoints; with kube-proxy
+ * such clients reach nobody. The node's own addresses with other ports stay: pods of the host network are
+ * there.
  */
 export function leaveOutCircles(
   service: Service,
@@ -47,7 +48,10 @@ export function leaveOutCircles(
   return problems.length === 0 ? { slices, problems: NONE } : { slices: straight, problems };
 }
 
-/** Keys of the Services with endpoints at the addresses of what was claimed or given up between two states. */
+/**
+ * Keys of the Services with endpoints at an address of something that was claimed or given up between two
+ * states.
+ */
 export function servicesAtChangedClaims(
   before: Queues,
   after: Queues,

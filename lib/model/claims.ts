@@ -33,10 +33,12 @@ export const NO_CLAIMS: Claims = { grants: SharedMap.empty(), queues: SharedMap.
 const NO_LOSSES: Losses = new Map();
 
 /**
- * Settles which Service gets each VIP and port, and each node port: the oldest, and among Services of one age the first by
- * name, so that a newcomer never takes traffic from a Service that works. The loser's problem names both.
+ * Settles which Service gets each VIP and port, and each node port: the oldest one. Among Services of one age
+ * it is the first by name. So a new Service never takes traffic from one that works. The loser's problem
+ * names both.
  *
- * Only what the changed Services ask for, or asked for, is looked at; all else is taken from `before`, by identity.
+ * This looks only at what the changed Services ask for, or asked for before. All else is taken from `before`,
+ * by identity.
  */
 export function settleClaims(
   changes: readonly Change<Service>[],
@@ -81,7 +83,7 @@ function requeue(
   return changed;
 }
 
-/** No queue is kept where nobody is left. */
+/** The queue without a Service; undefined where nobody is left, since empty queues are not kept. */
 function without(queue: Queue, service: Service): Queue | undefined {
   const others = queue.filter((one) => one !== service);
   return others.length === 0 ? undefined : others;

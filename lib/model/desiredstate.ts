@@ -38,10 +38,11 @@ function nothing(node: Node): DesiredState {
 }
 
 /**
- * Turns objects into portals, as one node serves them. Pure: the same objects give an equal result with any `previous` or none.
+ * Turns objects into portals, as one node serves them. Pure: the same objects give an equal result with any
+ * `previous` or none.
  *
- * `previous` makes it quick and stable: Services whose objects are the same (`===`) are not looked at again, and a
- * portal that comes out equal is the same object as before. A change of the node makes everything anew.
+ * `previous` makes it fast: a Service whose objects are the same (`===`) is not looked at again, and a portal
+ * that comes out equal is the same object as before. When the node changes, everything is made anew.
  */
 export function buildDesiredState(
   objects: ObjectSet,
@@ -98,7 +99,10 @@ function makeStates(
   return states;
 }
 
-/** The snapshot with the new portals of the dirty Services, in the old places; itself where they came out the same. */
+/**
+ * The snapshot with the new portals of the dirty Services, in their old places. Itself (`===`) if they came
+ * out the same.
+ */
 function replacePortals(
   snapshot: DesiredState['snapshot'],
   dirty: ReadonlySet<string>,
@@ -117,7 +121,9 @@ function portalsOf(states: ServiceStates, key: string): readonly Portal[] {
   return states.get(key)?.portals ?? [];
 }
 
-/** In the order of the Services; most changes concern no problem at all and need not look for them. */
+/**
+ * In the order of the Services. Most changes touch no Service with a problem; then the earlier list stays.
+ */
 function collectProblems(
   { services }: ObjectSet,
   states: ServiceStates,

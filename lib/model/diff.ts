@@ -16,9 +16,10 @@ export interface PortalChange {
 }
 
 /**
- * Compares two snapshots by key and content; what they share (`===`) costs next to nothing.
+ * Compares two snapshots by key and content. What both share (`===`) costs next to nothing.
  *
- * A portal that only got another key is a change, so that a renamed port keeps its sockets, its flows and its proxy port.
+ * If a portal only got another key, that is a change and not a new portal. So a renamed port keeps its
+ * sockets, its flows and its proxy port.
  */
 export function diffSnapshots(from: Snapshot, to: Snapshot): SnapshotDiff {
   const added: Portal[] = [];
@@ -46,7 +47,9 @@ function pairRenamed(removed: readonly Portal[], added: readonly Portal[]): Port
   });
 }
 
-/** What a renamed portal keeps, and no other portal has: its Service and the place where its clients come to. */
+/**
+ * What a renamed portal keeps and no other portal has: its Service, and a place where its clients come in.
+ */
 function identityOf({ service, protocol, family, vips, nodePort }: Portal): string {
   const [vip] = vips;
   const place = vip === undefined ? `node port ${nodePort}` : `${vip.address} ${vip.port}`;

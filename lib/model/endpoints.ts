@@ -8,15 +8,15 @@ interface Candidate extends SliceEndpoint {
   readonly port: number;
 }
 
-/** What a frontend's clients meet. */
+/** Where a frontend's clients go: to endpoints, or, without endpoints, how they are sent away. */
 export type ChosenEndpoints = Pick<Portal, 'endpoints' | 'unserved'>;
 
 /**
  * The endpoints that a frontend's clients are sent to, sorted by address and port.
  *
- * Ready ones; where there is none, those that still serve while they terminate (kube-proxy's
- * ProxyTerminatingEndpoints), so that the last pods of a rollout finish their work. Of the ready ones those that topology
- * hints or a Local policy leave.
+ * These are the ready ones, as far as topology hints or a Local policy allow. If no endpoint is ready, they
+ * are those that still serve while they terminate (kube-proxy's ProxyTerminatingEndpoints), so that the last
+ * pods of a rollout finish their work.
  */
 export function selectEndpoints(
   service: Service,
@@ -41,7 +41,7 @@ function isDraining({ serving, terminating }: Candidate): boolean {
   return serving && terminating;
 }
 
-/** Hints are only looked at among ready endpoints: with none of those, any that still serves will do. */
+/** Hints count only among ready endpoints. Where none is ready, any endpoint that still serves will do. */
 function chooseInCluster(candidates: readonly Candidate[], isReady: Readiness, node: Node): Candidate[] {
   const ready = candidates.filter(isReady);
   return ready.length > 0 ? preferredByHints(ready, node) : candidates.filter(isDraining);
@@ -55,9 +55,10 @@ function chooseLocal(candidates: readonly Candidate[], isReady: Readiness, node:
 }
 
 /**
- * The endpoints that are meant for this node, else those for its zone, else all. As in kube-proxy, a kind of hint counts
- * only where every ready endpoint has it: else those without would get no traffic from anywhere. A Service's
- * trafficDistribution is not looked at, since what it asks for comes as hints.
+ * The endpoints with a hint for this node, else those with a hint for its zone, else all. As in kube-proxy, a
+ * kind of hint counts only if every ready endpoint has it: endpoints without one would else get no traffic
+ * from any node. A Service's trafficDistribution is not read, because the endpoints' controller turns it into
+ * hints.
  */
 function preferredByHints(ready: Candidate[], { name, zone }: Node): Candidate[] {
   const forNode = ready.filter(({ hints }) => hints?.nodes.includes(name));
@@ -79,7 +80,7 @@ function slicePortCandidates(slice: EndpointSlice, frontend: Frontend): Candidat
     .flatMap(({ port }) => slice.endpoints.map((endpoint) => ({ ...endpoint, port })));
 }
 
-/** While endpoints move between slices, they stand in both. */
+/** While an endpoint moves between slices, it is in both. */
 function distinctPlaces(candidates: readonly Candidate[]): Candidate[] {
   const sorted = candidates.toSorted(byPlace);
   return sorted.filter((one, index) => {
@@ -104,8 +105,8 @@ function toEndpoint({ target, address, port }: Candidate): Endpoint {
 }
 
 /**
- * Ids are unique within a portal. One pod at several addresses is told apart by address first: that suffix is the same
- * on every port of the Service, so that affinity over ports keeps working.
+ * Ids are unique within a portal. If a pod has several addresses, its ids get the address as a suffix first:
+ * that suffix is the same on every port of the Service, so affinity over ports keeps working.
  */
 function distinctIds(endpoints: readonly Endpoint[]): readonly Endpoint[] {
   const byAddress = suffixShared(endpoints, ({ address }) => `@${address}`);

@@ -22,9 +22,9 @@ const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const DNS_SUBDOMAIN = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 
 /**
- * A value inside an untrusted object together with its path. Reading goes down with {@link at} and {@link items}
- * and ends in one of the typed readers, which return a valid value or throw {@link FieldError}.
- * As in the Kubernetes API, null means absent.
+ * A value inside an untrusted object, with its path. Reading goes down with {@link at} and {@link items} and
+ * ends in one of the typed readers, which return a valid value or throw {@link FieldError}. As in the
+ * Kubernetes API, null means absent.
  */
 export class Field {
   constructor(

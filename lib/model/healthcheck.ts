@@ -32,8 +32,8 @@ export function serviceHealthCheck(
 }
 
 /**
- * Ready pods of this node. As in kube-proxy those that terminate do not count, though they serve where there is no other: new
- * clients should go elsewhere. A dual-stack pod counts once.
+ * Ready pods of this node. As in kube-proxy, pods that terminate do not count, even where they still serve
+ * because there is no other: new clients should go elsewhere. A dual-stack pod counts once.
  */
 function countLocal(service: Service, slices: readonly EndpointSlice[], node: Node): number {
   const countOf = (family: Family) =>

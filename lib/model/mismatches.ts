@@ -6,8 +6,9 @@ import { type Problem, serviceProblem } from './problem.js';
 type Port = Pick<Portal, 'portName' | 'protocol' | 'family'>;
 
 /**
- * Ports of a Service that have no endpoints although slices of the Service do: those do not have the port's name and protocol, or
- * are of another family. Nothing is said of the second family of a dual-stack Service whose pods have one.
+ * Ports of a Service that have no endpoints although its slices have some: the slices lack the port's name
+ * and protocol, or are of another family. If only one family of a dual-stack Service has endpoints, there is
+ * no problem: its pods may have one family.
  */
 export function mismatchProblems(
   service: Service,

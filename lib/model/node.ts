@@ -8,8 +8,9 @@ export interface Node {
   /** Its `topology.kubernetes.io/zone`; null where it has none or is not known. */
   readonly zone: string | null;
   /**
-   * CIDRs of this node's own pods, as far as they are known. Their traffic to a Service's external addresses is traffic inside
-   * the cluster. A pod of another node that comes here came by way of an external address, as clients outside do.
+   * CIDRs of this node's own pods, as far as they are known. If these pods use a Service's external
+   * addresses, that is traffic inside the cluster. A pod of another node that comes here came by an external
+   * address, as clients outside do.
    */
   readonly podCidrs: readonly string[];
   /** Addresses that NodePorts are served on, as far as they are known. */
@@ -18,11 +19,11 @@ export interface Node {
 
 /** What the API server says about the own Node. */
 export interface NodeState extends ObjectMeta, Omit<Node, 'nodePortAddresses'> {
-  /** What it is known by, as kubelet and kube-proxy choose: at most one address of a family, the first one first. */
+  /** Its addresses as kubelet and kube-proxy choose them: at most one of each family, the first one first. */
   readonly addresses: readonly string[];
   /**
-   * False once the node is about to be deleted: load balancers should look elsewhere (kube-proxy's KEP-3836), while
-   * everything here works on.
+   * False once the node is about to be deleted. Load balancers should then send new clients elsewhere
+   * (kube-proxy's KEP-3836); everything here works on.
    */
   readonly eligible: boolean;
 }

@@ -1,6 +1,6 @@
 /**
- * Kubernetes objects cut down to what a Service proxy reads. An update that touches nothing here (annotations,
- * resourceVersion) gives an equal value, so that it costs nothing downstream.
+ * Kubernetes objects, cut down to what a Service proxy reads. An update of anything else (annotations,
+ * resourceVersion) gives an equal value and costs nothing downstream.
  */
 
 import type { Family } from '../net/address.js';
@@ -32,7 +32,10 @@ export interface Service extends ObjectMeta {
   readonly clusterIPs: readonly string[];
   readonly ipFamilies: readonly Family[];
   readonly externalIPs: readonly string[];
-  /** `status.loadBalancer.ingress[].ip` without those of ipMode Proxy, whose traffic must go through the load balancer. */
+  /**
+   * `status.loadBalancer.ingress[].ip`. Those of ipMode Proxy are left out: their traffic must go through the
+   * load balancer.
+   */
   readonly ingressIPs: readonly string[];
   readonly ports: readonly ServicePort[];
   readonly policy: ServicePolicy;
@@ -76,7 +79,10 @@ export interface EndpointSlice extends ObjectMeta {
   readonly addressType: Family | 'FQDN';
   readonly ports: readonly SlicePort[];
   readonly endpoints: readonly SliceEndpoint[];
-  /** What changed the slice happened then, ms since the epoch, as the endpoints' controller notes it; null if it does not. */
+  /**
+   * When the change happened that led to this version, ms since the epoch, as the endpoints' controller notes
+   * it; null if it does not.
+   */
   readonly triggeredMs: number | null;
 }
 
@@ -110,7 +116,10 @@ export interface ObjectSet {
   readonly slices: ReadonlyMap<string, EndpointSlice>;
 }
 
-/** The key of an object in an {@link ObjectSet}. Joined to be one flat string: a template leaves a chain of its parts. */
+/**
+ * The key of an object in an {@link ObjectSet}. It is joined, because that makes one flat string: a template
+ * string stays a chain of its parts.
+ */
 export function objectKey({
   namespace,
   name,

@@ -37,7 +37,7 @@ function readAddresses(status: Field): string[] {
   return all.filter((address, i) => all.findIndex((other) => familyOf(other) === familyOf(address)) === i);
 }
 
-/** `podCIDR` stands in where `podCIDRs` is missing; allocators other than the cluster's own leave both out. */
+/** `podCIDR` is read where `podCIDRs` is missing. Allocators other than the cluster's own set neither. */
 function readPodCidrs(spec: Field): string[] {
   const both = spec.at('podCIDRs').items();
   const fields = both.length > 0 ? both : [spec.at('podCIDR')];

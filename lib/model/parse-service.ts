@@ -31,7 +31,7 @@ export function parseService(raw: unknown): Parsed<Service> {
       externalIPs: readAddresses(spec.at('externalIPs').items(), refused),
       ingressIPs: readIngressIPs(object.at('status').at('loadBalancer').at('ingress'), refused),
       ports: readPorts(spec.at('ports'), withoutPorts),
-      policy: readPolicy(spec),
+      policy: readPolicy(object),
       publishNotReadyAddresses: spec
         .at('publishNotReadyAddresses')
         .optional((field) => field.boolean(), false),
@@ -54,8 +54,8 @@ function readTrafficPolicy(policy: Field): TrafficPolicy {
 const NOBODY = ['0.0.0.0/32', '::/128'];
 
 /**
- * The API lets only load balancers have them; what another type has kept means nothing. Where all are refused, nobody is let in
- * instead of everybody.
+ * Only load balancers may have them; what another type has kept from before means nothing. If all ranges are
+ * refused, nobody is let in, and not everybody.
  */
 function readSourceRanges(spec: Field, type: ServiceType, refused: Refusal[]): readonly string[] {
   if (type !== 'LoadBalancer') return NONE;
@@ -96,9 +96,9 @@ function readIngressIPs(ingress: Field, refused: Refusal[]): readonly string[] {
   return readAddresses(fields.flat(), refused);
 }
 
-/** Services that ask for nothing share one record. */
-function readPolicy(spec: Field): ServicePolicy {
-  const affinity = readAffinity(spec);
+/** All that the policy says is read here, from fields and annotations. */
+function readPolicy(service: Field): ServicePolicy {
+  const affinity = readAffinity(service.at('spec'));
   return affinity === null ? DEFAULT_POLICY : { affinity };
 }
 

@@ -16,8 +16,8 @@ export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
 const TRIGGER_TIME_ANNOTATION = 'endpoints.kubernetes.io/last-change-trigger-time';
 
 /**
- * Reads a discovery.k8s.io/v1 EndpointSlice as the API server or a manifest gives it. Null stands for one that is no Service's,
- * which is legal: others use slices for purposes of their own.
+ * Reads a discovery.k8s.io/v1 EndpointSlice as the API server or a manifest gives it. Null stands for a slice
+ * of no Service, which is legal: others use slices for purposes of their own.
  */
 export function parseEndpointSlice(raw: unknown): Parsed<EndpointSlice | null> {
   return parseObject('EndpointSlice', raw, (object, meta) => {
@@ -37,7 +37,10 @@ export function parseEndpointSlice(raw: unknown): Parsed<EndpointSlice | null> {
   });
 }
 
-/** Ports without a number mean "all ports" in the API; a Service port cannot be sent there, kube-proxy leaves them out too. */
+/**
+ * Ports without a number mean "all ports" in the API. A Service port cannot be sent there; kube-proxy leaves
+ * them out too.
+ */
 export function readSlicePorts(ports: Field): SlicePort[] {
   return ports
     .items()

@@ -2,14 +2,14 @@
 const LINE_BYTES = 4096;
 
 /**
- * What a terminal or a log viewer would act upon instead of showing it: control characters, line separators, marks that
- * turn the direction of the text, and halves of surrogate pairs.
+ * What a terminal or a log viewer acts upon and does not show: control characters, line separators, marks
+ * that turn the direction of the text, and halves of surrogate pairs.
  */
 const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu;
 
 /**
- * Makes text from outside fit for one line that people read: what cannot be shown is escaped as in JSON, and what is
- * too long is cut, with a mark that tells how much is missing.
+ * Makes text from outside fit for one line that people read. What cannot be shown is escaped as in JSON. What
+ * is too long is cut, with a mark that tells how much is missing.
  *
  * @param maxBytes of the result in UTF-8, the mark included; at least 64
  */

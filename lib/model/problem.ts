@@ -1,10 +1,15 @@
 import { objectKey, type Service } from './objects.js';
 
-/** Something about one object that the user has to know or mend; the other objects are served all the same. */
+/**
+ * Something about one object that the user has to know or mend. The other objects are served all the same.
+ */
 export interface Problem {
   /** Kind and `namespace/name`, for example `Service default/web`. */
   readonly object: string;
-  /** Path of the field inside the object, for example `spec.ports[1].port`; absent when the whole object is meant. */
+  /**
+   * Path of the field inside the object, for example `spec.ports[1].port`; absent if the whole object is
+   * meant.
+   */
   readonly field?: string;
   readonly message: string;
 }
@@ -17,7 +22,9 @@ export function describeProblem({ object, field, message }: Problem): string {
   return field === undefined ? `${object}: ${message}` : `${object}: ${field}: ${message}`;
 }
 
-/** The problems of `now` that were not there `before`, so that each is said once; `describe` tells them apart. */
+/**
+ * The problems of `now` that were not there `before`, so that each is told once. `describe` tells them apart.
+ */
 export function freshProblems<P extends Problem>(
   now: readonly P[],
   before: readonly P[],

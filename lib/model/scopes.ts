@@ -11,8 +11,8 @@ export interface Scope {
 }
 
 /**
- * External addresses share the ClusterIPs' portal as long as both policies are the same, so that most Services have one
- * portal per port. Source ranges concern the ingress IPs only, as in kube-proxy.
+ * External addresses share the ClusterIPs' portal as long as both traffic policies are the same, so most
+ * Services have one portal per port. Source ranges concern the ingress IPs only, as in kube-proxy.
  */
 export function serviceScopes(service: Service): readonly Scope[] {
   const { clusterIPs, externalIPs, ingressIPs, loadBalancerSourceRanges: sources } = service;

@@ -46,7 +46,10 @@ export function makeServiceState(
   return { grant, portals, problems: compact([...grant.problems, ...ofSlices]), healthCheck };
 }
 
-/** Member by member: V8 gives every object that was put together from spreads a description of its own, 400 bytes of it. */
+/**
+ * Made member by member: V8 gives each object that was put together from spreads a description of its own,
+ * which takes 400 bytes.
+ */
 function makePortal(frontend: Frontend, { endpoints, unserved }: ChosenEndpoints): Portal {
   const { key, service, portName, protocol, family, vips, nodePort, policy, admission } = frontend;
   return {

@@ -1,8 +1,9 @@
 /** With so many entries or fewer, a map is one shard, which keeps the order in which they came. */
 const SMALL = 64;
 /**
- * A large map's shards. At 10,000 entries one is about as long as the list of them, both of which a change copies. A prime:
- * with a power of two, the hashes of names that differ in a number fill some shards and leave others empty.
+ * The number of shards of a large map. A change copies one shard and the list of shards, which are about
+ * equally long at 10,000 entries. It is a prime: with a power of two, the hashes of names that differ in a
+ * number fill some shards and leave others empty.
  */
 const SHARDS = 127;
 
@@ -10,10 +11,11 @@ const SHARDS = 127;
 export type Replacements<T> = ReadonlyMap<string, T | undefined>;
 
 /**
- * A map that never changes. What {@link with} makes of it shares all but a few shards, so that a change among many thousand
- * entries neither copies them nor has to be looked for among them.
+ * A map that never changes. What {@link with} makes of it shares all but a few shards with it. So a change
+ * among many thousand entries neither copies them nor has to be searched for among them.
  *
- * Which shards there are depends on the entries alone: two maps with equal entries are equal, however each was made.
+ * Which shards there are depends on the entries alone: two maps with equal entries are equal, however each
+ * was made.
  */
 export class SharedMap<T> implements ReadonlyMap<string, T> {
   readonly size: number;
@@ -32,7 +34,10 @@ export class SharedMap<T> implements ReadonlyMap<string, T> {
     return shards === this.shards ? this : new SharedMap(fitted(shards));
   }
 
-  /** Where the two maps may differ: parts of this one, each with the part of the other that would have its keys. */
+  /**
+   * Where the two maps may differ: parts of this one, each with the part of the other that would hold its
+   * keys.
+   */
   partsUnlike(other: SharedMap<T>): [ReadonlyMap<string, T>, ReadonlyMap<string, T>][] {
     if (this.shards.length !== other.shards.length) return [[this, other]];
     const indices = [...this.shards.keys()].filter((index) => this.shards[index] !== other.shards[index]);

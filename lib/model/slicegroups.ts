@@ -2,7 +2,10 @@ import type { Change } from './changes.js';
 import type { EndpointSlice } from './objects.js';
 import type { SharedMap } from './sharedmap.js';
 
-/** Slices by `namespace/name` of their Service, sorted by their names, so that a group does not tell how it came about. */
+/**
+ * Slices by `namespace/name` of their Service, sorted by name: equal sets of slices give equal groups, in
+ * whatever order they came.
+ */
 export type SliceGroups = SharedMap<readonly EndpointSlice[]>;
 
 /** The groups after some slices changed. */
@@ -24,7 +27,10 @@ function without(
   return group.length === 1 ? undefined : group.toSpliced(group.indexOf(slice), 1);
 }
 
-/** By toSpliced, whose array has no room for more as that of a spread has: there is one for every Service. */
+/**
+ * Made by toSpliced: its array has no spare room, which an array made by a spread has. There is one for each
+ * Service.
+ */
 function including(group: readonly EndpointSlice[], slice: EndpointSlice): readonly EndpointSlice[] {
   const next = group.findIndex(({ name }) => name > slice.name);
   return group.toSpliced(next < 0 ? group.length : next, 0, slice);

@@ -1,12 +1,15 @@
 /**
- * Who may use a portal, and who of them is served by another one.
+ * Who may use a portal, and which of them another portal serves.
  *
  * @template Name how the other portal is named: by its key, or in a worker by its slot
  */
 export interface Admission<Name = string> {
-  /** CIDRs of the clients that are let in; null lets everyone in. Others get a reset, their datagrams are dropped. */
+  /**
+   * CIDRs of the clients that are let in; null lets everyone in. Other clients get a reset, and their
+   * datagrams are dropped.
+   */
   readonly sources: readonly string[] | null;
-  /** Clients that another portal serves, though they came to this one's addresses; null where there are none. */
+  /** Clients of this portal's addresses that another portal serves; null where there are none. */
   readonly insiders: Insiders<Name> | null;
 }
 
@@ -17,5 +20,5 @@ export interface Insiders<Name = string> {
   readonly sources: readonly string[];
 }
 
-/** The admission of most portals: shared, as there may be many thousands of them. */
+/** The admission of most portals. They share this record, as there may be many thousands of them. */
 export const EVERYONE: Admission<never> = { sources: null, insiders: null };

@@ -18,8 +18,8 @@ export interface BalancerContext {
 }
 
 /**
- * Picks endpoints for one portal: round robin, or ClientIP affinity per Service over all its ports and protocols.
- * Where the Service's pinned pod does not serve this port, the client gets a pin of the port's own.
+ * Picks endpoints for one portal: in turn, or by pins. Pins belong to the Service, over all its ports and
+ * protocols. If the pinned pod does not serve this port, the key gets a pin of the port's own.
  */
 export class Balancer {
   #targets: Target[] = [];
@@ -63,14 +63,17 @@ export class Balancer {
   }
 
   /**
-   * The key of a client's pin, for all that asks for one; see {@link pinKey}.
+   * The key by which a client is pinned, for all methods that take one; see {@link pinKey}.
    * @returns null where clients are not pinned
    */
   keyOf(sockaddr: Int32Array, at: number, first: FirstDatagram | null): PinKey | null {
     return this.#affinity && pinKey(this.#affinity, sockaddr, at, first);
   }
 
-  /** How soon, ms, who goes on without a new pick has to {@link refresh} its pin. */
+  /**
+   * A quarter of the affinity's time-out, ms: what goes on without a new pick has to {@link refresh} its pin
+   * that often.
+   */
   get refreshPeriod(): number {
     return (this.#affinity?.timeoutMs ?? 0) / 4;
   }
@@ -82,8 +85,8 @@ export class Balancer {
   }
 
   /**
-   * Picks again after endpoints failed. A pin that another connection of the client has moved already is followed,
-   * or the client's connections would push it back and forth.
+   * Picks again after endpoints failed. If something else with the same key has moved the pin already, this
+   * follows it: connections of one client would else push the pin back and forth.
    * @param tried what failed already
    * @returns null where every endpoint has been tried
    */

@@ -1,7 +1,7 @@
 import { addressText } from '../../net/address.js';
 import { AF_INET6 } from '../../sys/constants.js';
 
-/** A client's address as a map key: an IPv4 address as a number, an IPv6 address as eight hexadecimal words. */
+/** A client as a map key: its IPv4 address as a number, its IPv6 address as eight hexadecimal words. */
 export type ClientKey = number | string;
 
 /** The client of a sockaddr that starts at word `at`; the port does not count. */

@@ -3,12 +3,12 @@ import type { PinKey } from './pinkey.js';
 
 /**
  * Pins of one worker. The kernel steers a client to the same worker on every port (lib/sys/steering.ts), so
- * workers share nothing. The cap is over all Services; the least recently used pin goes first.
+ * workers share nothing. The cap is over all Services; beyond it, the pin that was not used for longest goes.
  */
 export class PinTable {
   readonly #capacity: number;
   readonly #now: () => number;
-  /** Null until the first pin: its tables have all their places from the start, and most nodes have no affinity. */
+  /** Null until the first pin. It has all its places from the start, and most nodes have no affinity. */
   #pins: LRUCache<string, string> | null = null;
 
   /** @param now clock in milliseconds; the loop's, so that a look-up costs no system call */

@@ -42,7 +42,7 @@ export class ServedPortal {
   }
 
   /**
-   * Counts an endpoint's failure: the pins to it go that have the key of who met it.
+   * Counts an endpoint's failure, and drops the pins to it that have this key.
    * @param isForAll whether it would meet all others too: new clients then avoid the endpoint for a while
    */
   blame(target: Target, key: PinKey | null, isForAll = true): void {
