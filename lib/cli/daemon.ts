@@ -18,10 +18,12 @@ import { createRedirectDriver } from '../redirect/create.js';
 import { Connections } from '../server/connections.js';
 import { healthRoutes } from '../server/health.js';
 import { HealthCheckPorts } from '../server/health-check-ports.js';
-import { HttpServer, type Routes } from '../server/http.js';
+import { HttpServer } from '../server/http.js';
 import { metricsRoutes } from '../server/metrics.js';
 import { OwnNames } from '../server/own-names.js';
 import { Readiness } from '../server/readiness.js';
+import type { Routes } from '../server/route.js';
+import { sessionsRoute } from '../server/sessions.js';
 import { SyncMetrics } from '../server/sync-metrics.js';
 import type { Source } from '../sources/source.js';
 import { forgetStartupCode } from '../sys/startup-code.js';
@@ -167,7 +169,7 @@ export class Daemon {
       droppedLogLines: () => this.#output.dropped,
       configuration: () => proxyConfiguration(this.#flags),
     };
-    return metricsRoutes(source, this.#registry);
+    return { ...metricsRoutes(source, this.#registry), '/sessions': sessionsRoute(this.#proxy) };
   }
 
   async #serve(target: BindTarget, flag: string, routes: Routes): Promise<void> {

@@ -2,6 +2,7 @@ import { EventEmitter } from 'node:events';
 import { Dataplane, type DataplaneOptions } from '../dataplane/dataplane.js';
 import { probeSteering } from '../dataplane/listeners.js';
 import type { PortalCounters } from '../dataplane/shared/counters.js';
+import type { SessionFilter, SessionsPage } from '../dataplane/shared/sessions.js';
 import { NONE } from '../model/compact.js';
 import { diffSnapshots } from '../model/diff.js';
 import type { Problem } from '../model/problem.js';
@@ -205,6 +206,11 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
       const { key, service, portName, protocol, family } = portal;
       yield { key, service, portName, protocol, family, ...this.#dataplane.counters(slot) };
     }
+  }
+
+  /** The open TCP connections and UDP flows, see {@link Dataplane.sessions}. */
+  sessions(filter: SessionFilter, mostListed: number): AsyncIterable<SessionsPage> {
+    return this.#dataplane.sessions(filter, mostListed);
   }
 
   /** The portals of this moment, except those that have gone, with their slots, when their turn comes. */

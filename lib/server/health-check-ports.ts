@@ -1,8 +1,9 @@
 import type { HealthCheck } from '../model/healthcheck.js';
 import { objectKey } from '../model/objects.js';
 import type { Problem } from '../model/problem.js';
+import { type Answer, json } from './answer.js';
 import type { Connections } from './connections.js';
-import { type Answer, HttpServer, json } from './http.js';
+import { HttpServer } from './http.js';
 
 /** How often, ms, a port that could not be had is tried again. */
 const RETRY_PERIOD = 5000;

@@ -1,4 +1,5 @@
-import { type Answer, json, type Routes } from './http.js';
+import { type Answer, json } from './answer.js';
+import type { Routes } from './route.js';
 
 /** What the health checks ask. */
 export interface HealthSource {

@@ -1,21 +1,13 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo } from 'node:net';
 import { hostPort } from '../net/hostport.js';
+import { type Answer, text } from './answer.js';
 import type { Connections } from './connections.js';
 import type { OwnNames } from './own-names.js';
+import { BadQuery } from './query.js';
+import type { Routes } from './route.js';
+import { sendStream } from './sending.js';
 import { SlicedAnswers } from './slices.js';
-
-/** What a path answers. */
-export interface Answer {
-  readonly status: number;
-  readonly contentType: string;
-  /** A long one comes in pieces, which are made as the client takes them. */
-  readonly body: string | Iterable<string>;
-  readonly headers?: Readonly<Record<string, string>>;
-}
-
-/** Answers by exact path, made anew for every request; `*` answers every other path. */
-export type Routes = Readonly<Record<string, () => Answer | Promise<Answer>>>;
 
 export interface HttpOptions {
   /** All addresses of the node unless given. */
@@ -69,21 +61,6 @@ export class HttpServer {
   }
 }
 
-/** An answer of plain text. */
-export function text(body: Answer['body'], status = 200): Answer {
-  return { status, contentType: 'text/plain; charset=utf-8', body };
-}
-
-/** An answer of JSON. */
-export function json(value: unknown, status = 200): Answer {
-  return jsonText(`${JSON.stringify(value)}\n`, status);
-}
-
-/** An answer of what is JSON already. */
-export function jsonText(body: Answer['body'], status = 200): Answer {
-  return { status, contentType: 'application/json', body };
-}
-
 function createLimitedServer(options: HttpOptions): Server {
   const { connections } = options;
   const { idleMs } = connections.limits;
@@ -110,30 +87,38 @@ async function respond(
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
-  const answer = await answerTo(options, request);
-  response.writeHead(answer.status, {
-    'content-type': answer.contentType,
+  const gone = new AbortController();
+  response.once('close', () => gone.abort());
+  const { status, contentType, headers, body } = await answerTo(options, request, gone.signal);
+  response.writeHead(status, {
+    'content-type': contentType,
     'x-content-type-options': 'nosniff',
-    ...answer.headers,
+    ...headers,
   });
   if (request.method === 'HEAD') response.end();
-  else if (typeof answer.body === 'string') response.end(answer.body);
-  else await sliced.send(response, answer.body);
+  else if (typeof body === 'string') response.end(body);
+  else if (Symbol.iterator in body) await sliced.send(response, body, gone.signal);
+  else await sendStream(response, body, gone.signal, options.connections.limits.idleMs);
 }
 
-async function answerTo({ routes, names }: HttpOptions, request: IncomingMessage): Promise<Answer> {
-  const { host } = request.headers;
-  if (names?.include(host) === false) {
-    return text(`this node is not called ${host}: ask by its address, its name, or localhost\n`, 421);
+async function answerTo(
+  { routes, names }: HttpOptions,
+  request: IncomingMessage,
+  signal: AbortSignal,
+): Promise<Answer> {
+  const { method, headers, url = '/' } = request;
+  if (names?.include(headers.host) === false) {
+    return text(`this node is not called ${headers.host}: ask by its address, its name, or localhost\n`, 421);
   }
-  if (request.method !== 'GET' && request.method !== 'HEAD') return text('only GET is answered here\n', 405);
-  const path = (request.url ?? '/').split('?', 1)[0]!;
+  if (method !== 'GET' && method !== 'HEAD') return text('only GET is answered here\n', 405);
+  const [path = '', ...query] = url.split('?');
   const route = Object.hasOwn(routes, path) ? routes[path] : routes['*'];
   if (route === undefined) return text(`try one of: ${Object.keys(routes).join(' ')}\n`, 404);
   try {
-    return await route();
+    return await route({ method, path, query: new URLSearchParams(query.join('?')), signal });
   } catch (error) {
-    return text(`${error instanceof Error ? error.message : String(error)}\n`, 500);
+    const message = error instanceof Error ? error.message : String(error);
+    return text(`${message}\n`, error instanceof BadQuery ? 400 : 500);
   }
 }
 

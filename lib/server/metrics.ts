@@ -1,9 +1,10 @@
 import { Gauge, Registry } from 'prom-client';
 import type { PortalCounters } from '../dataplane/shared/counters.js';
 import type { PortalStatus, ProxyStatus } from '../portal/status.js';
-import { type Answer, json, jsonText, type Routes, text } from './http.js';
+import { type Answer, json, jsonText, text } from './answer.js';
 import { portalMetricsText } from './portal-metrics.js';
 import { processMetrics } from './process-metrics.js';
+import type { Routes } from './route.js';
 
 /** What the metrics server reads, at the moment of a request. */
 export interface MetricsSource {

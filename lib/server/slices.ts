@@ -1,6 +1,6 @@
-import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 import { setImmediate as otherWork } from 'node:timers/promises';
+import { write } from './sending.js';
 
 /** So many pieces are made without a pause: some milliseconds on a slow board. */
 const SLICE = 500;
@@ -21,13 +21,13 @@ export class SlicedAnswers {
     this.#patienceMs = patienceMs;
   }
 
-  /** Resolves once all was sent or the client has gone. */
-  async send(response: ServerResponse, pieces: Iterable<string>): Promise<void> {
+  /** Resolves once all was sent or the client has gone. @param signal aborts when the client has gone */
+  async send(response: ServerResponse, pieces: Iterable<string>, signal: AbortSignal): Promise<void> {
     if (this.#underWay === MOST) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     else this.#underWay++;
     const timer = setTimeout(() => response.destroy(), this.#patienceMs);
     try {
-      await sendAll(response, pieces);
+      await sendAll(response, pieces, signal);
     } finally {
       clearTimeout(timer);
       const next = this.#waiting.shift();
@@ -37,12 +37,14 @@ export class SlicedAnswers {
   }
 }
 
-async function sendAll(response: ServerResponse, pieces: Iterable<string>): Promise<void> {
-  const gone = new AbortController();
-  response.once('close', () => gone.abort());
+async function sendAll(
+  response: ServerResponse,
+  pieces: Iterable<string>,
+  signal: AbortSignal,
+): Promise<void> {
   for (const slice of slicesOf(pieces)) {
     if (response.destroyed) return;
-    if (!response.write(slice)) await once(response, 'drain', { signal: gone.signal }).catch(() => undefined);
+    await write(response, slice, signal);
     // A client that takes everything at once leaves no pause by itself.
     await otherWork();
   }

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { StatusReport } from '../../lib/server/metrics.js';
+import type { SessionsReport } from '../../lib/server/sessions.js';
 import type { Host } from './host.js';
 import { type KubernetesObject, listOf } from './manifest.js';
 import { PATIENCE_MS, type Program } from './program.js';
@@ -119,6 +120,11 @@ export class KubePortal {
   /** What `kube-portal status -o json` is made of. */
   async status(): Promise<StatusReport> {
     return JSON.parse(await this.#get('http://127.0.0.1:10249/status')) as StatusReport;
+  }
+
+  /** What `/sessions` answers. @param query without its question mark */
+  async sessions(query = ''): Promise<SessionsReport> {
+    return JSON.parse(await this.#get(`http://127.0.0.1:10249/sessions?${query}`)) as SessionsReport;
   }
 
   /** Prometheus text. */

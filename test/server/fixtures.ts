@@ -1,12 +1,28 @@
 import type { PortalCounters } from '../../lib/dataplane/shared/counters.js';
 import { COUNTER_FIELDS, type CounterValues } from '../../lib/dataplane/shared/counters.js';
 import type { PortalStatus } from '../../lib/portal/status.js';
-import type { Routes } from '../../lib/server/http.js';
+import type { Answer } from '../../lib/server/answer.js';
+import type { RouteRequest, Routes } from '../../lib/server/route.js';
 
-/** What a path answers, whole. */
-export async function bodyOf(routes: Routes, path: string): Promise<string> {
-  const { body } = await routes[path]!();
-  return typeof body === 'string' ? body : [...body].join('');
+/** A request whose client stays. @param url path and query */
+export function requestFor(url: string): RouteRequest {
+  const { pathname, searchParams } = new URL(url, 'http://localhost');
+  return { method: 'GET', path: pathname, query: searchParams, signal: new AbortController().signal };
+}
+
+/** What a path answers. */
+export async function answerOf(routes: Routes, url: string): Promise<Answer> {
+  const request = requestFor(url);
+  return await routes[request.path]!(request);
+}
+
+/** The body of what a path answers, whole. */
+export async function bodyOf(routes: Routes, url: string): Promise<string> {
+  const { body } = await answerOf(routes, url);
+  if (typeof body === 'string') return body;
+  let whole = '';
+  for await (const piece of body) whole += piece;
+  return whole;
 }
 
 /** A portal in service; `over` says what is different. */

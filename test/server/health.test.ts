@@ -1,10 +1,11 @@
 import t from 'tap';
 import { type HealthSource, healthRoutes } from '../../lib/server/health.js';
 import { Readiness } from '../../lib/server/readiness.js';
+import { answerOf } from './fixtures.js';
 
 async function ask(path: '/healthz' | '/livez', over: Partial<HealthSource>) {
   const source = { isReady: () => true, isNodeEligible: () => true, lastUpdated: () => null, ...over };
-  const answer = await healthRoutes(source)[path]!();
+  const answer = await answerOf(healthRoutes(source), path);
   return { status: answer.status, body: JSON.parse(String(answer.body)) as Record<string, unknown> };
 }
 

@@ -3,8 +3,9 @@ import { request } from 'node:http';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
+import { json, text } from '../../lib/server/answer.js';
 import { type ConnectionLimits, Connections } from '../../lib/server/connections.js';
-import { HttpServer, json, text } from '../../lib/server/http.js';
+import { HttpServer } from '../../lib/server/http.js';
 import { OwnNames } from '../../lib/server/own-names.js';
 
 /** Longer than any test takes, ms. */

@@ -2,7 +2,7 @@ import t from 'tap';
 import type { PortalCounters } from '../../lib/dataplane/shared/counters.js';
 import type { PortalStatus } from '../../lib/portal/status.js';
 import { metricsRoutes, type StatusReport } from '../../lib/server/metrics.js';
-import { bodyOf, portalCounters, portalStatus } from './fixtures.js';
+import { answerOf, bodyOf, portalCounters, portalStatus } from './fixtures.js';
 
 function routesOf(portals: Iterable<PortalStatus>, counters: Iterable<PortalCounters>) {
   return metricsRoutes({
@@ -40,7 +40,7 @@ t.test('/metrics has what each portal carried', async (t) => {
     }),
   ];
   const routes = routesOf([], counters);
-  t.match((await routes['/metrics']!()).contentType, 'text/plain');
+  t.match((await answerOf(routes, '/metrics')).contentType, 'text/plain');
   const found = series(await bodyOf(routes, '/metrics'));
   t.equal(found.get(`kubeportal_connections_total{${WEB}}`), 7);
   t.equal(found.get(`kubeportal_connections_active{${WEB}}`), 2);

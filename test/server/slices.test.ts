@@ -2,9 +2,11 @@ import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
+import { text } from '../../lib/server/answer.js';
 import { Connections } from '../../lib/server/connections.js';
-import { HttpServer, type Routes, text } from '../../lib/server/http.js';
+import { HttpServer } from '../../lib/server/http.js';
 import { metricsRoutes } from '../../lib/server/metrics.js';
+import type { Routes } from '../../lib/server/route.js';
 import { portalCounters, portalStatus } from './fixtures.js';
 
 /** Longer than any test takes, ms. */

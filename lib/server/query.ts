@@ -1,0 +1,40 @@
+/** A query that a route cannot answer. The message names the field and says what is allowed. */
+export class BadQuery extends Error {
+  override readonly name = 'BadQuery';
+}
+
+export interface QueryField<Value> {
+  /** What may be given, for messages: `a number from 0 to 10`. */
+  readonly allowed: string;
+  /** What it is where the query does not have it. */
+  readonly absent: Value;
+  /** @returns undefined for what is not allowed */
+  parse(text: string): Value | undefined;
+}
+
+/**
+ * Reads the query of a request. Each field may be given once.
+ * @throws BadQuery for a field that is not among `fields`, comes twice or has a value that is not allowed
+ */
+export function readQuery<Values extends object>(
+  query: URLSearchParams,
+  fields: { readonly [Name in keyof Values]: QueryField<Values[Name]> },
+): Values {
+  const names = Object.keys(fields) as (keyof Values & string)[];
+  for (const name of query.keys()) {
+    if (!Object.hasOwn(fields, name))
+      throw new BadQuery(`${name}: no such field; there are: ${names.join(' ')}`);
+  }
+  const read = (name: keyof Values & string) =>
+    [name, readField(query.getAll(name), name, fields[name])] as const;
+  return Object.fromEntries(names.map(read)) as Values;
+}
+
+function readField<Value>(given: readonly string[], name: string, field: QueryField<Value>): Value {
+  const [text] = given;
+  if (text === undefined) return field.absent;
+  if (given.length > 1) throw new BadQuery(`${name}: given ${given.length} times; give it once`);
+  const value = field.parse(text);
+  if (value === undefined) throw new BadQuery(`${name}: ${JSON.stringify(text)} is not ${field.allowed}`);
+  return value;
+}
