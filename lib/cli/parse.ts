@@ -28,7 +28,7 @@ const DURATION_PART = /(\d+(?:\.\d+)?)(ms|h|m|s)/g;
 export function parseDuration(text: string): number {
   const total = DURATION.test(text)
     ? [...text.matchAll(DURATION_PART)].reduce(
-        (sum, [, count, unit]) => sum + Number(count) * MILLISECONDS[unit]!,
+        (sum, [, count, unit = '']) => sum + Number(count) * (MILLISECONDS[unit] ?? Number.NaN),
         0,
       )
     : 0;

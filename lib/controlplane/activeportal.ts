@@ -419,5 +419,6 @@ function countOf(group: ListenerGroup): number {
 }
 
 function sameVips(a: readonly Vip[], b: readonly Vip[]): boolean {
-  return a === b || (a.length === b.length && a.every((vip, index) => samePlace(vip, b[index])));
+  if (a.length !== b.length) return false;
+  return a === b || b.every((vip, index) => a[index] !== undefined && samePlace(a[index], vip));
 }

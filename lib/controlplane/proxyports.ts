@@ -73,15 +73,16 @@ export class ProxyPorts {
 
   /** Keys of the portals whose ports have become known to clients of the node. Looks at all. */
   exposed(): string[] {
-    const isExposed = (key: string) => this.publicPorts.isNodes(protocolOfKey(key), this.#ports[key]);
-    return Object.keys(this.#ports).filter(isExposed);
+    return Object.entries(this.#ports)
+      .filter(([key, port]) => this.publicPorts.isNodes(protocolOfKey(key), port))
+      .map(([key]) => key);
   }
 
   /** Gives the portal another port; it keeps the one before until {@link letGo}. @throws as take */
   move(portal: Portal): number {
     const left = this.#ports[portal.key];
     const next = this.#next(portal);
-    this.#left = this.#left.concat({ key: portal.key, port: left });
+    if (left !== undefined) this.#left = this.#left.concat({ key: portal.key, port: left });
     return next;
   }
 

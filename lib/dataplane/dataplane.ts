@@ -42,16 +42,15 @@ export interface DataplaneOptions {
 export class Dataplane extends EventEmitter<WorkerThreadEvents> {
   readonly budget = new DescriptorBudget();
   readonly #slots: Slots;
-  readonly #threads: readonly WorkerThread[];
-  /** By worker: the slots of the portals that it was told of. */
-  readonly #told: readonly Set<number>[];
+  /** By worker, in their order: the slots of the portals that it was told of. */
+  readonly #threads: ReadonlyMap<WorkerThread, Set<number>>;
   #hasFailed = false;
 
   private constructor({ workers, descriptors, maxFlows, udpTimeout }: DataplaneOptions) {
     super();
     this.budget.limit = descriptors;
     this.#slots = new Slots(workers);
-    this.#threads = Array.from({ length: workers }, (_, index) =>
+    const threads = Array.from({ length: workers }, (_, index) =>
       this.#startThread({
         index,
         workers,
@@ -63,7 +62,7 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
         udpTimeout,
       }),
     );
-    this.#told = this.#threads.map(() => new Set());
+    this.#threads = new Map(threads.map((thread) => [thread, new Set()]));
   }
 
   /** Starts the workers and waits until their loops run. */
@@ -94,8 +93,7 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
    * descriptors: a listener that a later `set` of its portal leaves out is closed by them. Rejects once a worker is gone.
    */
   async apply(set: readonly DataplanePortal[], remove: readonly number[]): Promise<void> {
-    await this.#askAll('apply', (worker) => {
-      const told = this.#told[worker];
+    await this.#askAll('apply', (worker, told) => {
       const own = set.filter((portal) => concerns(portal, told, worker));
       for (const slot of remove) told.delete(slot);
       for (const { slot } of own) told.add(slot);
@@ -104,9 +102,18 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
     this.#slots.giveBack(remove);
   }
 
-  /** Asks every worker. @param questionFor the question for the worker with this index @returns their answers, in this order */
-  #askAll<T extends Topic>(topic: T, questionFor: (worker: number) => Question<T>): Promise<Answer<T>[]> {
-    return Promise.all(this.#threads.map((thread, worker) => thread.ask(topic, questionFor(worker))));
+  /**
+   * Asks every worker.
+   * @param questionFor the question for the worker with this index, which was told of the portals in these slots
+   * @returns their answers, in the workers' order
+   */
+  #askAll<T extends Topic>(
+    topic: T,
+    questionFor: (worker: number, told: Set<number>) => Question<T>,
+  ): Promise<Answer<T>[]> {
+    return Promise.all(
+      Array.from(this.#threads, ([thread, told], worker) => thread.ask(topic, questionFor(worker, told))),
+    );
   }
 
   /**
@@ -116,7 +123,7 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
    */
   async *sessions(filter: SessionFilter, mostListed: number): AsyncGenerator<SessionsPage> {
     let most = mostListed;
-    for (const thread of this.#threads) {
+    for (const thread of this.#threads.keys()) {
       for (let from: PageStart | null = FIRST_PAGE; from !== null; ) {
         const page: SessionsPage = await thread.ask('sessions', { ...filter, from, most });
         yield page;
@@ -146,7 +153,7 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
 
   /** Closes all listeners, resets the connections that are still open and ends the threads. */
   async stop(): Promise<void> {
-    await Promise.all(this.#threads.map((thread) => thread.stop()));
+    await Promise.all(Array.from(this.#threads.keys(), (thread) => thread.stop()));
   }
 }
 
@@ -160,7 +167,7 @@ function forWorker(portal: DataplanePortal, worker: number): WorkerPortal {
   return {
     ...rest,
     listeners: listeners.flatMap(({ group, redirectedPort }) => {
-      const fd = group.fds[worker];
+      const fd = group.fds[worker] ?? null;
       return fd === null ? [] : [{ fd, redirectedPort }];
     }),
   };

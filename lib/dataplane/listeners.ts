@@ -43,7 +43,7 @@ export type Neighbours = 'none' | 'own' | 'any';
 type Sharing = ListenOptions['sharing'];
 
 /** Tried in turn. What belongs to the user stands beside other programs' listeners; what belongs to the program is safe from them. */
-const SHARING: Readonly<Record<Neighbours, readonly Sharing[]>> = {
+const SHARING: Readonly<Record<Neighbours, readonly [Sharing, Sharing?]>> = {
   none: ['program'],
   own: ['program', 'user'],
   any: ['user', 'program'],
@@ -96,9 +96,9 @@ function possible(sharing: Sharing, spec: ListenerSpec): Sharing {
 
 /** Makes the workers' sockets of a group be chosen by client address; one alone needs no choice. */
 export function steer({ spec, fds }: ListenerGroup): void {
-  const open = fds.filter((fd) => fd !== null);
-  if (open.length > 1)
-    steerByClientAddress(open[0], spec.family === 'IPv6' ? AF_INET6 : AF_INET, open.length);
+  const [first, ...others] = fds.filter((fd) => fd !== null);
+  if (first === undefined || others.length === 0) return;
+  steerByClientAddress(first, spec.family === 'IPv6' ? AF_INET6 : AF_INET, 1 + others.length);
 }
 
 /** Makes the group's sockets deaf but for some clients, see {@link ignoreAllBut}; with null they hear everyone again. */

@@ -139,12 +139,13 @@ export class AddressDriver implements RedirectDriver {
       this.log.info({ address }, 'the address appeared by itself; it is used and will not be removed');
       return false;
     });
-    if (real.length === 0) return;
-    const [{ address, code }] = real;
-    const more = real.length > 1 ? ` and ${real.length - 1} more` : '';
-    const [{ label }] = this.redirectsTo(new Set([address]));
+    const [first, ...others] = real;
+    if (first === undefined) return;
+    const { address, code } = first;
+    const more = others.length > 0 ? ` and ${others.length} more` : '';
+    const labels = this.redirectsTo(new Set([address])).map(({ label }) => label);
     throw new RedirectsRefused(
-      `cannot add ${address} for ${label}${more} to the loopback device: ${errnoName(code)}; ${advice(address)}`,
+      `cannot add ${address} for ${labels.slice(0, 1).join()}${more} to the loopback device: ${errnoName(code)}; ${advice(address)}`,
       this.redirectsTo(new Set(real.map((failure) => failure.address))).map(({ id }) => id),
     );
   }

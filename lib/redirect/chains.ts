@@ -70,7 +70,7 @@ export class ChainTree {
   /** Of entries with this key the one that a packet meets. */
   find(key: string): Entry | undefined {
     let node = this.root;
-    while (node !== null && 'children' in node) node = node.children[childIndex(node, key)] ?? null;
+    while (node !== null && 'children' in node) node = childFor(node, key) ?? null;
     return node?.entries.find((entry) => entry.key === key);
   }
 
@@ -105,13 +105,14 @@ export class ChainTree {
   }
 }
 
-/** @param entries sorted, at least one */
+/** @param entries sorted */
 function build(entries: readonly Entry[]): Node {
-  const prefix = commonPrefix(entries[0].key, entries[entries.length - 1].key);
-  if (entries.length <= LONGEST_CHAIN || prefix.length === entries[0].key.length) return { prefix, entries };
+  const first = entries.at(0)?.key ?? '';
+  const prefix = commonPrefix(first, entries.at(-1)?.key ?? '');
+  if (entries.length <= LONGEST_CHAIN || prefix.length === first.length) return { prefix, entries };
   const groups = new Map<string, Entry[]>();
   for (const entry of entries) {
-    const digit = entry.key[prefix.length];
+    const digit = entry.key.charAt(prefix.length);
     const group = groups.get(digit);
     if (group === undefined) groups.set(digit, [entry]);
     else group.push(entry);
@@ -126,11 +127,10 @@ function insert(node: Node, entry: Entry): Node {
   if (prefix.length < node.prefix.length) {
     return { prefix, size, children: [node, build([entry])].sort(compareNodes) };
   }
-  const children = [...node.children];
-  const index = childIndex(node, entry.key);
-  if (index >= 0) children[index] = insert(children[index], entry);
-  else children.push(build([entry]));
-  return { prefix, size, children: children.sort(compareNodes) };
+  const next = childFor(node, entry.key);
+  const others = node.children.filter((child) => child !== next);
+  const child = next === undefined ? build([entry]) : insert(next, entry);
+  return { prefix, size, children: [...others, child].sort(compareNodes) };
 }
 
 function remove(node: Node, entry: Entry): Node | null {
@@ -138,20 +138,22 @@ function remove(node: Node, entry: Entry): Node | null {
     const entries = node.entries.filter((other) => compareEntries(other, entry) !== 0);
     return entries.length === 0 ? null : build(entries);
   }
-  const index = childIndex(node, entry.key);
-  if (index < 0) return node;
-  const child = remove(node.children[index], entry);
-  const children = node.children.flatMap((other, i) => (i === index ? (child ?? []) : other));
-  if (children.length === 1) return children[0];
+  const next = childFor(node, entry.key);
+  if (next === undefined) return node;
+  const rest = remove(next, entry);
+  const children = node.children.flatMap((child) => (child === next ? (rest ?? []) : child));
+  const [only, ...others] = children;
+  if (only !== undefined && others.length === 0) return only;
   const size = children.reduce((sum, other) => sum + sizeOf(other), 0);
   const branch = { prefix: node.prefix, size, children };
   return size <= LONGEST_CHAIN ? build(entriesOf(branch)) : branch;
 }
 
-function childIndex(node: Branch, key: string): number {
-  if (!key.startsWith(node.prefix)) return -1;
+/** The child below which an entry with this key is, if there is one. */
+function childFor(node: Branch, key: string): Node | undefined {
+  if (!key.startsWith(node.prefix)) return undefined;
   const at = node.prefix.length;
-  return node.children.findIndex((child) => child.prefix[at] === key[at]);
+  return node.children.find((child) => child.prefix[at] === key[at]);
 }
 
 /**

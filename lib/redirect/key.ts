@@ -24,9 +24,9 @@ export function keyOf(address: string, protocol: Protocol, port: number): string
 }
 
 /** As {@link keyOf}, for 4 or 16 address bytes. */
-export function keyOfBytes(address: ArrayLike<number>, protocol: Protocol, port: number): string {
+export function keyOfBytes(address: Iterable<number>, protocol: Protocol, port: number): string {
   let digits = '';
-  for (let i = 0; i < address.length; i++) digits += DIGITS_OF_BYTE[address[i]];
+  for (const byte of address) digits += digitsOf(byte);
   return digits + PROTOCOL_DIGIT[protocol] + portKeyOf(port);
 }
 
@@ -53,7 +53,13 @@ export const portKeyspace: Keyspace = {
 };
 
 export function portKeyOf(port: number): string {
-  return DIGITS_OF_BYTE[port >> 8] + DIGITS_OF_BYTE[port & 255];
+  return digitsOf(port >> 8) + digitsOf(port & 255);
+}
+
+function digitsOf(byte: number): string {
+  const digits = DIGITS_OF_BYTE[byte];
+  if (digits === undefined) throw new RangeError(`not a byte: ${byte}`);
+  return digits;
 }
 
 function vipMatch(family: Family, prefix: string): string {

@@ -51,7 +51,7 @@ class SaveReader {
       const name = line.slice(1, line.indexOf(' '));
       (isOwnChain(name) ? this.chains : this.others).set(name, []);
     } else if (line.startsWith('-A ')) {
-      const [name] = line.slice(3).split(' ', 1);
+      const [name = ''] = line.slice(3).split(' ', 1);
       (this.chains.get(name) ?? this.others.get(name))?.push(line.slice(name.length + 4));
     } else if (line === 'COMMIT') {
       keepHooks(this.others);
@@ -141,7 +141,7 @@ function addChainDifference(lines: Lines, actual: Table['chains'], wanted: Table
 
 function sameRules(a: readonly string[] | undefined, b: readonly string[]): boolean {
   if (a === b) return true;
-  return a?.length === b.length && b.every((rule, i) => a[i] === rule || plain(a[i]) === plain(rule));
+  return a?.length === b.length && b.every((rule, i) => a[i] === rule || plain(a[i] ?? '') === plain(rule));
 }
 
 /** Levels what versions of iptables print in different ways: quotes, the names of loaded matches, full-length masks. */

@@ -26,7 +26,7 @@ export async function wildcardPorts(): Promise<string> {
 function portsIn(text: string, wanted: string): number[] {
   return text.split('\n').flatMap((line) => {
     const [, local = '', , state, , , , owner] = line.trim().split(/\s+/);
-    const [address, port] = local.split(':');
+    const [address = '', port = ''] = local.split(':');
     const isWildcard = state === wanted && /^0+$/.test(address);
     return isWildcard && owner !== String(PORT_OWNER) ? Number.parseInt(port, 16) : [];
   });
