@@ -30,7 +30,7 @@ export const FIRST_PAGE: PageStart = { protocol: 'TCP', at: 0 };
  * How many sessions a worker looks at for one page. It relays nothing meanwhile, so a page must take a few milliseconds at most, on
  * a slow board too.
  */
-export const PAGE_SIZE = 1000;
+export const PAGE_SIZE = 250;
 
 export interface SessionsPage {
   readonly sessions: readonly Session[];

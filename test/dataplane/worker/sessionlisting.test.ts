@@ -47,7 +47,7 @@ class Holder implements SessionHolder {
   }
 
   sessionsFrom(at: number): Iterable<OpenSession> {
-    return [...this.sessions.values()].filter((each) => each.at >= at);
+    return [...this.sessions.values()].filter((each) => each.at >= at).sort((a, b) => a.at - b.at);
   }
 }
 
