@@ -1,6 +1,8 @@
 import type { Logger } from 'pino';
 import type { Family } from '../net/address.js';
-import { ConntrackSocket, type TrackedFlow } from '../sys/netlink/conntrack.js';
+import { ConntrackSocket } from '../sys/netlink/conntrack.js';
+import { inTurns } from '../sys/netlink/exchange.js';
+import { type Flow, STATUS } from '../sys/netlink/flow.js';
 import { keyOfBytes } from './key.js';
 
 /** VIPs whose rules have changed. */
@@ -20,28 +22,33 @@ export interface ChangedVips {
  */
 export class StaleFlows {
   /** Null where the kernel has no such interface; undefined until it was first needed. */
-  private conntrack: ConntrackSocket | null | undefined;
+  #conntrack: ConntrackSocket | null | undefined;
 
-  constructor(private readonly log: Logger) {}
+  readonly #log: Logger;
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
 
   /** Costs one look at the table of flows. What does not work is logged: nothing but the flows in question needs it. */
   async end(family: Family, vips: ChangedVips): Promise<void> {
     if (vips.keys.size === 0) return;
-    if (this.conntrack === undefined) this.conntrack = this.open();
-    if (this.conntrack === null) return;
+    if (this.#conntrack === undefined) this.#conntrack = this.#open();
+    if (this.#conntrack === null) return;
     try {
-      const count = await this.conntrack.forget(family, (flow) => isStale(flow, vips));
-      if (count > 0) this.log.debug({ family, count }, 'ended flows that went past the rules');
+      const stale = await inTurns(this.#conntrack.list(family, {}, (flow) => isStale(flow, vips)));
+      const count = await inTurns(this.#conntrack.delete(stale));
+      if (count > 0) this.#log.debug({ family, count }, 'ended flows that went past the rules');
     } catch (error) {
-      this.log.debug({ family, reason: (error as Error).message }, 'cannot look for stale flows');
+      this.#log.debug({ family, reason: (error as Error).message }, 'cannot look for stale flows');
     }
   }
 
-  private open(): ConntrackSocket | null {
+  #open(): ConntrackSocket | null {
     try {
       return ConntrackSocket.open();
     } catch (error) {
-      this.log.debug(
+      this.#log.debug(
         { reason: (error as Error).message },
         'no access to tracked flows (nf_conntrack_netlink): who sends to a VIP before it is served must start anew',
       );
@@ -50,11 +57,10 @@ export class StaleFlows {
   }
 }
 
-function isStale(
-  { protocol, address, port, answeringPort, answered }: TrackedFlow,
-  vips: ChangedVips,
-): boolean {
-  const key = keyOfBytes(address, protocol, port);
-  if (!vips.keys.has(key) || vips.proxyPortOf(key) === answeringPort) return false;
-  return protocol === 'UDP' || !answered;
+/** The port that answers is another one than the client's where the destination is translated. */
+function isStale({ original, reply, status }: Flow, vips: ChangedVips): boolean {
+  const { protocol, destination } = original;
+  const key = keyOfBytes(destination.address, protocol, destination.port);
+  if (!vips.keys.has(key) || vips.proxyPortOf(key) === reply.source.port) return false;
+  return protocol === 'UDP' || (status & STATUS.seenReply) === 0;
 }

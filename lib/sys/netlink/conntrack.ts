@@ -1,128 +1,115 @@
-import { AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP } from '../constants.js';
+import { AF_INET, AF_INET6 } from '../constants.js';
+import { ENOENT, SysError } from '../errno.js';
+import { atOnce, Exchange, type Steps } from './exchange.js';
 import {
-  attribute,
-  endOfValue,
-  findAttribute,
-  message,
-  NetlinkSocket,
-  NLM_F_ACK,
-  NLM_F_DUMP,
-  valueAt,
-} from './socket.js';
+  CTA_TUPLE_ORIG,
+  decodeFlow,
+  encodeFlow,
+  encodeIdentity,
+  type Flow,
+  type TrackedFlow,
+} from './flow.js';
+import { encodeFilter, type FlowFilter, matches } from './flowfilter.js';
+import { encodeRequest, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL } from './messages.js';
+import { netfilterHeader } from './nfnetlink.js';
+import { NETLINK_NETFILTER, NetlinkSocket } from './socket.js';
+import { encodeTuple, familyOf, type Tuple } from './tuple.js';
 
-/** linux/netfilter/nfnetlink.h and nfnetlink_conntrack.h; the upper byte is NFNL_SUBSYS_CTNETLINK. */
-const NETLINK_NETFILTER = 12;
+/** linux/netfilter/nfnetlink_conntrack.h: enum cntl_msg_types; the upper byte is NFNL_SUBSYS_CTNETLINK. */
+const CT_NEW = 0x100;
 const CT_GET = 0x101;
 const CT_DELETE = 0x102;
 const CT_GET_STATS = 0x105;
-const CTA_TUPLE_ORIG = 1;
-const CTA_TUPLE_REPLY = 2;
-const CTA_STATUS = 3;
-const CTA_ID = 12;
-const CTA_ZONE = 18;
-const CTA_TUPLE_IP = 1;
-const CTA_TUPLE_PROTO = 2;
-const CTA_IP_V4_DST = 2;
-const CTA_IP_V6_DST = 4;
-const CTA_PROTO_NUM = 1;
-const CTA_PROTO_SRC_PORT = 2;
-const CTA_PROTO_DST_PORT = 3;
-/** linux/netfilter/nf_conntrack_common.h: packets have been seen in both directions. */
-const IPS_SEEN_REPLY = 2;
-
-/** struct nfgenmsg: family u8, version u8, resource u16. */
-const NFGENMSG_SIZE = 4;
 
 const FAMILIES = { IPv4: AF_INET, IPv6: AF_INET6 } as const;
 
-/** A TCP connection or UDP flow that the kernel tracks. */
-export interface TrackedFlow {
-  readonly protocol: 'TCP' | 'UDP';
-  /** Where its client sends to: 4 or 16 bytes. */
-  readonly address: Uint8Array;
-  readonly port: number;
-  /** The port that really answers: another one where the destination is translated. */
-  readonly answeringPort: number;
-  /** Whether anything has come back yet. */
-  readonly answered: boolean;
-}
-
-/** A conversation with the kernel about tracked connections (nf_conntrack_netlink). Calls must not overlap. */
+/**
+ * A conversation with the kernel about tracked connections (nf_conntrack_netlink; CAP_NET_ADMIN). Calls must not overlap: one that
+ * begins before the steps of another have ended is refused with EBUSY.
+ */
 export class ConntrackSocket {
-  private constructor(private readonly netlink: NetlinkSocket) {}
+  readonly #exchange = new Exchange(() => new NetlinkSocket(NETLINK_NETFILTER));
+
+  private constructor() {}
 
   /** @throws SysError where the kernel has no such interface or this process may not use it */
   static open(): ConntrackSocket {
-    const netlink = new NetlinkSocket(NETLINK_NETFILTER);
+    const conntrack = new ConntrackSocket();
     try {
-      netlink.ask(message(CT_GET_STATS, 0, generalHeader(0)));
-      return new ConntrackSocket(netlink);
+      conntrack.#exchange.ask(encodeRequest(CT_GET_STATS, 0, netfilterHeader(0)));
+      return conntrack;
     } catch (error) {
-      netlink.close();
+      conntrack.close();
       throw error;
     }
   }
 
   /**
-   * Makes the kernel forget the flows that `isUnwanted` picks; the next packet of one starts it anew, and meets the
-   * rules of that time. Costs one look at each tracked flow of the family.
-   * @param isUnwanted gets a flow that is valid during the call only
-   * @returns how many were forgotten
+   * The flow with an original tuple; null where there is none.
    * @throws SysError
    */
-  async forget(family: keyof typeof FAMILIES, isUnwanted: (flow: TrackedFlow) => boolean): Promise<number> {
-    const header = generalHeader(FAMILIES[family]);
-    const requests: Uint8Array[] = [];
-    await this.netlink.dump(message(CT_GET, NLM_F_DUMP, header), (body) => {
-      const flow = readFlow(body);
-      if (flow === null || !isUnwanted(flow)) return;
-      requests.push(message(CT_DELETE, NLM_F_ACK, header, ...identityOf(body)));
-    });
-    const codes = await this.netlink.request(requests);
-    // What is refused has ended by itself meanwhile.
+  get(original: Tuple): TrackedFlow | null {
+    const key = encodeTuple(CTA_TUPLE_ORIG, original, original.zone);
+    try {
+      return decodeFlow(this.#exchange.ask(encodeRequest(CT_GET, 0, headerFor(original), key)));
+    } catch (error) {
+      if (error instanceof SysError && error.code === ENOENT) return null;
+      throw error;
+    }
+  }
+
+  /**
+   * Makes the kernel track a flow and translate its packets. At least one rule of a nat table must be in the network namespace,
+   * else nothing is translated.
+   *
+   * @param flow its status must have the bit `confirmed`
+   * @throws SysError: EEXIST where one of its tuples is tracked already, ENOMEM where the table is full
+   */
+  create(flow: Flow): void {
+    const flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
+    const request = encodeRequest(CT_NEW, flags, headerFor(flow.original), ...encodeFlow(flow));
+    const [code] = atOnce(this.#exchange.change([request]));
+    if (code !== 0) throw new SysError('conntrack entry', code);
+  }
+
+  /**
+   * Makes the kernel forget flows; the next packet of one starts it anew, and meets the rules of that time.
+   * @returns how many were forgotten: others had ended by themselves
+   * @throws SysError
+   */
+  *delete(flows: readonly TrackedFlow[]): Steps<number> {
+    const requests = flows.map((flow) =>
+      encodeRequest(CT_DELETE, NLM_F_ACK, headerFor(flow.original), ...encodeIdentity(flow)),
+    );
+    const codes = yield* this.#exchange.change(requests);
+    const refused = codes.find((code) => code !== 0 && code !== ENOENT);
+    if (refused !== undefined) throw new SysError('conntrack entry', refused);
     return codes.filter((code) => code === 0).length;
   }
 
+  /**
+   * The TCP and UDP flows of a family that agree with a filter and for which `isWanted` holds. Costs one look at each flow of the
+   * family, by the kernel where it knows the filter (Linux 5.8).
+   * @throws SysError
+   */
+  list(
+    family: keyof typeof FAMILIES,
+    filter: FlowFilter,
+    isWanted: (flow: TrackedFlow) => boolean = () => true,
+  ): Steps<TrackedFlow[]> {
+    const header = netfilterHeader(FAMILIES[family]);
+    const request = encodeRequest(CT_GET, NLM_F_DUMP, header, ...encodeFilter(filter));
+    return this.#exchange.list(request, (body) => {
+      const flow = decodeFlow(body);
+      return flow !== null && matches(filter, flow) && isWanted(flow) ? flow : null;
+    });
+  }
+
   close(): void {
-    this.netlink.close();
+    this.#exchange.close();
   }
 }
 
-function generalHeader(family: number): Uint8Array {
-  return Uint8Array.of(family, 0, 0, 0);
-}
-
-/** What tells a flow from all others, also from a later one between the same addresses and ports. */
-function identityOf(body: DataView): Uint8Array[] {
-  return [CTA_TUPLE_ORIG, CTA_ZONE, CTA_ID].flatMap((type) => {
-    const value = find(body, type);
-    return value === 0 ? [] : [attribute(type, valueAt(body, value))];
-  });
-}
-
-/** Null for other protocols than TCP and UDP. Ports are in network order. */
-function readFlow(body: DataView): TrackedFlow | null {
-  const original = find(body, CTA_TUPLE_ORIG);
-  const layer4 = findIn(body, original, CTA_TUPLE_PROTO);
-  const protocol = body.getUint8(findIn(body, layer4, CTA_PROTO_NUM));
-  if (protocol !== IPPROTO_TCP && protocol !== IPPROTO_UDP) return null;
-  const layer3 = findIn(body, original, CTA_TUPLE_IP);
-  const address = findIn(body, layer3, CTA_IP_V4_DST) || findIn(body, layer3, CTA_IP_V6_DST);
-  const answer = findIn(body, find(body, CTA_TUPLE_REPLY), CTA_TUPLE_PROTO);
-  return {
-    protocol: protocol === IPPROTO_TCP ? 'TCP' : 'UDP',
-    address: valueAt(body, address),
-    port: body.getUint16(findIn(body, layer4, CTA_PROTO_DST_PORT)),
-    answeringPort: body.getUint16(findIn(body, answer, CTA_PROTO_SRC_PORT)),
-    answered: (body.getUint32(find(body, CTA_STATUS)) & IPS_SEEN_REPLY) !== 0,
-  };
-}
-
-function find(body: DataView, type: number): number {
-  return findAttribute(body, NFGENMSG_SIZE, body.byteLength, type);
-}
-
-/** Within the attribute whose value starts at `parent`. */
-function findIn(body: DataView, parent: number, type: number): number {
-  return findAttribute(body, parent, endOfValue(body, parent), type);
+function headerFor({ source }: Tuple): Uint8Array {
+  return netfilterHeader(familyOf(source.address));
 }

@@ -1,19 +1,11 @@
 import { addressBytes, addressText } from '../../net/address.js';
 import { AF_INET, AF_INET6 } from '../constants.js';
-import {
-  attribute,
-  findAttribute,
-  message,
-  NetlinkSocket,
-  NLM_F_ACK,
-  NLM_F_CREATE,
-  NLM_F_DUMP,
-  NLM_F_EXCL,
-  valueAt,
-} from './socket.js';
+import { type Attributes, attribute, attributesAfter, malformed } from './attributes.js';
+import { Exchange, inTurns } from './exchange.js';
+import { encodeRequest, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL } from './messages.js';
+import { NETLINK_ROUTE, NetlinkSocket } from './socket.js';
 
 /** rtnetlink(7) and linux/rtnetlink.h. */
-const NETLINK_ROUTE = 0;
 const RTM_GETLINK = 18;
 const RTM_NEWADDR = 20;
 const RTM_DELADDR = 21;
@@ -33,6 +25,9 @@ const FOREVER = 0xffffffff;
 const IFADDRMSG_SIZE = 8;
 /** struct ifinfomsg: family u8, pad u8, type u16, index i32, flags u32, change mask u32. */
 const IFINFOMSG_SIZE = 16;
+
+/** struct ifa_cacheinfo: preferred and valid lifetime in seconds, two time stamps. */
+const CACHEINFO_SIZE = 16;
 
 /** Every network namespace numbers its loopback device so (LOOPBACK_IFINDEX). */
 const LOOPBACK_INDEX = 1;
@@ -64,22 +59,22 @@ export interface AddressFailure {
 
 /** A conversation with the kernel about addresses. Calls must not overlap. */
 export class RouteSocket {
-  private readonly netlink = new NetlinkSocket(NETLINK_ROUTE);
+  /** @throws SysError */
+  readonly #exchange = new Exchange(() => new NetlinkSocket(NETLINK_ROUTE));
 
   /** @throws SysError */
   loopbackIsUp(): boolean {
     const link = new Uint8Array(IFINFOMSG_SIZE);
     new DataView(link.buffer).setInt32(4, LOOPBACK_INDEX, true);
-    return (this.netlink.ask(message(RTM_GETLINK, 0, link)).getUint32(8, true) & IFF_UP) !== 0;
+    const answer = this.#exchange.ask(encodeRequest(RTM_GETLINK, 0, link));
+    if (answer.byteLength < IFINFOMSG_SIZE) throw malformed();
+    return (answer.getUint32(8, true) & IFF_UP) !== 0;
   }
 
   /** Every address of every device. @throws SysError */
-  async addresses(): Promise<DeviceAddress[]> {
-    const request = message(RTM_GETADDR, NLM_F_DUMP, new Uint8Array(IFADDRMSG_SIZE));
-    for (;;) {
-      const found: DeviceAddress[] = [];
-      if (await this.netlink.dump(request, (body) => found.push(readAddress(body)))) return found;
-    }
+  addresses(): Promise<DeviceAddress[]> {
+    const request = encodeRequest(RTM_GETADDR, NLM_F_DUMP, new Uint8Array(IFADDRMSG_SIZE));
+    return inTurns(this.#exchange.list(request, readAddress));
   }
 
   /**
@@ -89,7 +84,7 @@ export class RouteSocket {
    * @throws SysError
    */
   addToLoopback(addresses: readonly string[]): Promise<AddressFailure[]> {
-    return this.change(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, addresses);
+    return this.#change(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, addresses);
   }
 
   /**
@@ -97,17 +92,18 @@ export class RouteSocket {
    * @throws SysError
    */
   removeFromLoopback(addresses: readonly string[]): Promise<AddressFailure[]> {
-    return this.change(RTM_DELADDR, 0, addresses);
+    return this.#change(RTM_DELADDR, 0, addresses);
   }
 
   close(): void {
-    this.netlink.close();
+    this.#exchange.close();
   }
 
-  private async change(type: number, flags: number, addresses: readonly string[]): Promise<AddressFailure[]> {
-    const codes = await this.netlink.request(
-      addresses.map((address) => message(type, NLM_F_ACK | flags, ...loopbackAddress(address))),
+  async #change(type: number, flags: number, addresses: readonly string[]): Promise<AddressFailure[]> {
+    const requests = addresses.map((address) =>
+      encodeRequest(type, NLM_F_ACK | flags, ...loopbackAddress(address)),
     );
+    const codes = await inTurns(this.#exchange.change(requests));
     return addresses.flatMap((address, i) => (codes[i] === 0 ? [] : { address, code: codes[i] }));
   }
 }
@@ -124,7 +120,6 @@ function loopbackAddress(address: string): Uint8Array[] {
     attributes.push(attribute(IFA_LABEL, LABEL));
   } else {
     attributes.push(attribute(IFA_FLAGS, words(IFA_F_NODAD)));
-    // struct ifa_cacheinfo: preferred and valid lifetime in seconds, two time stamps.
     attributes.push(attribute(IFA_CACHEINFO, words(0, FOREVER, 0, 0)));
     attributes.push(attribute(IFA_PROTO, [PROTO]));
   }
@@ -135,32 +130,33 @@ function words(...values: number[]): Uint8Array {
   return new Uint8Array(Uint32Array.from(values).buffer);
 }
 
-/** IFA_LOCAL is the device's own address where a link has a peer; IPv6 mostly has IFA_ADDRESS alone. */
+/**
+ * IFA_LOCAL is the device's own address where a link has a peer; IPv6 mostly has IFA_ADDRESS alone.
+ * @throws SysError with EBADMSG
+ */
 function readAddress(body: DataView): DeviceAddress {
-  const find = (type: number) => findAttribute(body, IFADDRMSG_SIZE, body.byteLength, type);
-  const bytes = valueAt(body, find(IFA_LOCAL) || find(IFA_ADDRESS));
+  const attributes = attributesAfter(body, IFADDRMSG_SIZE);
+  const bytes = attributes.bytes(IFA_LOCAL) ?? attributes.bytes(IFA_ADDRESS);
+  if (bytes?.length !== 4 && bytes?.length !== 16) throw malformed();
   const isWhole = body.getUint8(1) === bytes.length * 8;
   const isOnLoopback = body.getUint32(4, true) === LOOPBACK_INDEX;
-  const ours = isWhole && isOnLoopback ? (bytes.length === 4 ? makerOf4 : makerOf6)(body, find) : 'no';
+  const ours = isWhole && isOnLoopback ? (bytes.length === 4 ? makerOf4 : makerOf6)(attributes) : 'no';
   return { address: addressText(bytes), ours };
 }
 
-type FindAttribute = (type: number) => number;
-
-function makerOf4(body: DataView, find: FindAttribute): DeviceAddress['ours'] {
-  const label = find(IFA_LABEL);
-  return label > 0 && LABEL.equals(valueAt(body, label)) ? 'yes' : 'no';
+function makerOf4(attributes: Attributes): DeviceAddress['ours'] {
+  const label = attributes.bytes(IFA_LABEL);
+  return label !== null && LABEL.equals(label) ? 'yes' : 'no';
 }
 
 /** The kernel names a program only where one has named itself, so that an old kernel's addresses look like a person's. */
-function makerOf6(body: DataView, find: FindAttribute): DeviceAddress['ours'] {
-  const proto = find(IFA_PROTO);
-  if (proto > 0) return body.getUint8(proto) === PROTO ? 'yes' : 'no';
-  const flags = find(IFA_FLAGS);
-  const lifetimes = find(IFA_CACHEINFO);
-  if (flags === 0 || lifetimes === 0) return 'no';
-  const isDeprecated = body.getUint32(lifetimes, true) === 0;
-  const isForGood = body.getUint32(lifetimes + 4, true) === FOREVER;
-  const skipsDetection = (body.getUint32(flags, true) & IFA_F_NODAD) !== 0;
+function makerOf6(attributes: Attributes): DeviceAddress['ours'] {
+  if (attributes.has(IFA_PROTO)) return attributes.uint8(IFA_PROTO) === PROTO ? 'yes' : 'no';
+  if (!attributes.has(IFA_FLAGS) || !attributes.has(IFA_CACHEINFO)) return 'no';
+  const flags = attributes.require(IFA_FLAGS, 4);
+  const lifetimes = attributes.require(IFA_CACHEINFO, CACHEINFO_SIZE);
+  const isDeprecated = lifetimes.getUint32(0, true) === 0;
+  const isForGood = lifetimes.getUint32(4, true) === FOREVER;
+  const skipsDetection = (flags.getUint32(0, true) & IFA_F_NODAD) !== 0;
   return isDeprecated && isForGood && skipsDetection ? 'maybe' : 'no';
 }

@@ -1,0 +1,133 @@
+import { AF_INET, AF_INET6 } from '../constants.js';
+import { type Attributes, attribute, nested, uint8, uint16, uint32 } from './attributes.js';
+import { netfilterAttributes } from './nfnetlink.js';
+import {
+  type AddressPort,
+  decodeTuple,
+  encodeTuple,
+  familyOf,
+  inverse,
+  isSameEnd,
+  type Tuple,
+} from './tuple.js';
+
+/** linux/netfilter/nfnetlink_conntrack.h: enum ctattr_type, ctattr_protoinfo, ctattr_nat. */
+export const CTA_TUPLE_ORIG = 1;
+export const CTA_TUPLE_REPLY = 2;
+const CTA_STATUS = 3;
+const CTA_PROTOINFO = 4;
+const CTA_NAT_SRC = 6;
+const CTA_TIMEOUT = 7;
+export const CTA_MARK = 8;
+const CTA_ID = 12;
+const CTA_NAT_DST = 13;
+const CTA_ZONE = 18;
+const CTA_PROTOINFO_TCP = 1;
+const CTA_PROTOINFO_TCP_STATE = 1;
+/** CTA_NAT_V4_MINIP and CTA_NAT_V4_MAXIP, and the same for IPv6. */
+const CTA_NAT_IP = { [AF_INET]: [1, 2], [AF_INET6]: [4, 5] } as const;
+const CTA_NAT_PROTO = 3;
+const CTA_PROTONAT_PORT_MIN = 1;
+const CTA_PROTONAT_PORT_MAX = 2;
+
+/** Bits of a flow's status: linux/netfilter/nf_conntrack_common.h. */
+export const STATUS = {
+  /** Packets have been seen in both directions. */
+  seenReply: 1 << 1,
+  /** The kernel gives up others first where its table is full. */
+  assured: 1 << 2,
+  /** It is in the table. Without this bit the kernel refuses to make a flow (EBUSY). */
+  confirmed: 1 << 3,
+} as const;
+
+/** How far a TCP connection has come: enum tcp_conntrack of linux/netfilter/nf_conntrack_tcp.h. */
+export const TCP_STATE = { synSent: 1, synReceived: 2, established: 3 } as const;
+
+/**
+ * A TCP connection or UDP flow that the kernel tracks. The tuple of the answers is the inverse of the original one, but for what
+ * is translated: its source is where the packets really go, its destination is where they seem to come from.
+ */
+export interface Flow {
+  readonly original: Tuple;
+  readonly reply: Tuple;
+  /** Bits of {@link STATUS}, and others. */
+  readonly status: number;
+  /** Seconds until the kernel forgets it, if nothing comes. The first packet sets the kernel's own value. */
+  readonly timeout: number;
+  /** 0 for none, also where the kernel has no marks (CONFIG_NF_CONNTRACK_MARK). */
+  readonly mark: number;
+  /** A value of {@link TCP_STATE}, or a later one; null for UDP. */
+  readonly tcpState: number | null;
+}
+
+/** A flow that was found. */
+export interface TrackedFlow extends Flow {
+  /** It tells the flow from a later one between the same addresses and ports. */
+  readonly id: number;
+  /** The conntrack zone of both directions; 0 for none. */
+  readonly zone: number;
+}
+
+/** What a message says of a flow; null for other protocols than TCP and UDP. @throws SysError with EBADMSG */
+export function decodeFlow(body: DataView): TrackedFlow | null {
+  const attributes = netfilterAttributes(body);
+  const original = decodeTuple(attributes.nested(CTA_TUPLE_ORIG));
+  const reply = decodeTuple(attributes.nested(CTA_TUPLE_REPLY));
+  if (original === null || reply === null) return null;
+  return {
+    original,
+    reply,
+    status: attributes.uint32(CTA_STATUS),
+    timeout: attributes.uint32(CTA_TIMEOUT, 0),
+    mark: attributes.uint32(CTA_MARK, 0),
+    tcpState: original.protocol === 'TCP' ? decodeTcpState(attributes) : null,
+    id: attributes.uint32(CTA_ID),
+    zone: attributes.uint16(CTA_ZONE, 0),
+  };
+}
+
+/** The kernel leaves it out of what it says about a flow that ends. */
+function decodeTcpState(attributes: Attributes): number | null {
+  if (!attributes.has(CTA_PROTOINFO)) return null;
+  return attributes.nested(CTA_PROTOINFO).nested(CTA_PROTOINFO_TCP).uint8(CTA_PROTOINFO_TCP_STATE);
+}
+
+/**
+ * The attributes that make a flow. The kernel wants the answers' tuple as if nothing were translated, and what is translated
+ * beside it (CTA_NAT_DST, CTA_NAT_SRC): in a tuple that is translated already, it finds nothing left to do.
+ */
+export function encodeFlow({ original, reply, status, timeout, mark, tcpState }: Flow): Uint8Array[] {
+  const attributes = [
+    encodeTuple(CTA_TUPLE_ORIG, original, original.zone),
+    encodeTuple(CTA_TUPLE_REPLY, inverse(original), reply.zone),
+    uint32(CTA_STATUS, status),
+    uint32(CTA_TIMEOUT, timeout),
+  ];
+  if (!isSameEnd(reply.source, original.destination)) attributes.push(encodeNat(CTA_NAT_DST, reply.source));
+  if (!isSameEnd(reply.destination, original.source))
+    attributes.push(encodeNat(CTA_NAT_SRC, reply.destination));
+  if (mark !== 0) attributes.push(uint32(CTA_MARK, mark));
+  if (tcpState !== null) {
+    const state = nested(CTA_PROTOINFO_TCP, uint8(CTA_PROTOINFO_TCP_STATE, tcpState));
+    attributes.push(nested(CTA_PROTOINFO, state));
+  }
+  return attributes;
+}
+
+/** The attributes by which the kernel finds just this flow, and no later one. */
+export function encodeIdentity({ original, id, zone }: TrackedFlow): Uint8Array[] {
+  const attributes = [encodeTuple(CTA_TUPLE_ORIG, original, original.zone), uint32(CTA_ID, id)];
+  if (zone !== 0) attributes.push(uint16(CTA_ZONE, zone));
+  return attributes;
+}
+
+function encodeNat(type: number, { address, port }: AddressPort): Uint8Array {
+  const [lowest, highest] = CTA_NAT_IP[familyOf(address)];
+  const ports = [uint16(CTA_PROTONAT_PORT_MIN, port), uint16(CTA_PROTONAT_PORT_MAX, port)];
+  return nested(
+    type,
+    attribute(lowest, address),
+    attribute(highest, address),
+    nested(CTA_NAT_PROTO, ...ports),
+  );
+}

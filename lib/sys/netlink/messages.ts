@@ -1,0 +1,72 @@
+import { aligned, malformed } from './attributes.js';
+
+/** netlink(7) and linux/netlink.h. */
+export const NLM_F_REQUEST = 0x001;
+export const NLM_F_ACK = 0x004;
+export const NLM_F_DUMP = 0x300;
+export const NLM_F_EXCL = 0x200;
+export const NLM_F_CREATE = 0x400;
+/** Of an answer: things changed while the kernel was listing them. */
+export const NLM_F_DUMP_INTR = 0x010;
+export const NLMSG_ERROR = 2;
+export const NLMSG_DONE = 3;
+
+/** struct nlmsghdr: length u32, type u16, flags u16, sequence u32, port u32. */
+const HEADER_SIZE = 16;
+const TYPE = 4;
+const FLAGS = 6;
+const SEQUENCE = 8;
+
+export interface Message {
+  readonly type: number;
+  readonly flags: number;
+  /** That of the request which it answers. */
+  readonly sequence: number;
+  /** What follows the header; valid until the socket receives again. */
+  readonly body: DataView;
+}
+
+/** A request: its header, and the parts of its body one after the other. It gets its number when it is sent. */
+export function encodeRequest(type: number, flags: number, ...parts: readonly Uint8Array[]): Uint8Array {
+  const body = Buffer.concat(parts);
+  const request = new Uint8Array(aligned(HEADER_SIZE + body.length));
+  const view = new DataView(request.buffer);
+  view.setUint32(0, HEADER_SIZE + body.length, true);
+  view.setUint16(TYPE, type, true);
+  view.setUint16(FLAGS, flags | NLM_F_REQUEST, true);
+  request.set(body, HEADER_SIZE);
+  return request;
+}
+
+/** Numbers a request, so that its answer can be told from others. @param sequence 32 bits, unsigned */
+export function setSequence(request: Uint8Array, sequence: number): void {
+  new DataView(request.buffer, request.byteOffset).setUint32(SEQUENCE, sequence, true);
+}
+
+/** The messages of one datagram. @throws SysError with EBADMSG where one is longer than the datagram */
+export function decodeMessages(datagram: DataView): Message[] {
+  const messages: Message[] = [];
+  for (let at = 0; at < datagram.byteLength; ) {
+    const room = datagram.byteLength - at;
+    if (room < HEADER_SIZE) throw malformed();
+    const size = datagram.getUint32(at, true);
+    if (size < HEADER_SIZE || size > room) throw malformed();
+    messages.push({
+      type: datagram.getUint16(at + TYPE, true),
+      flags: datagram.getUint16(at + FLAGS, true),
+      sequence: datagram.getUint32(at + SEQUENCE, true),
+      body: new DataView(datagram.buffer, datagram.byteOffset + at + HEADER_SIZE, size - HEADER_SIZE),
+    });
+    at += aligned(size);
+  }
+  return messages;
+}
+
+/**
+ * The errno in an acknowledgement (struct nlmsgerr) or at the end of a dump; 0 for success.
+ * @throws SysError with EBADMSG where there is none
+ */
+export function errorCode({ body }: Message): number {
+  if (body.byteLength < 4) throw malformed();
+  return -body.getInt32(0, true);
+}

@@ -1,0 +1,147 @@
+import t from 'tap';
+import { EAGAIN, EBUSY, EINVAL, ENOBUFS, ENOENT, ETIMEDOUT, SysError } from '../../../lib/sys/errno.js';
+import { atOnce, type Channel, Exchange, inTurns } from '../../../lib/sys/netlink/exchange.js';
+import {
+  decodeMessages,
+  encodeRequest,
+  type Message,
+  NLM_F_DUMP_INTR,
+  NLMSG_DONE,
+  NLMSG_ERROR,
+} from '../../../lib/sys/netlink/messages.js';
+import { NETLINK_ROUTE, NetlinkSocket } from '../../../lib/sys/netlink/socket.js';
+
+const ITEM = 100;
+
+/** A kernel that gives the answers of a script, and keeps what it was sent. */
+class ScriptedKernel {
+  opened = 0;
+  closed = 0;
+  readonly #script: ((sequence: number) => readonly Message[])[];
+  #sequence = 0;
+
+  constructor(...script: ((sequence: number) => readonly Message[])[]) {
+    this.#script = script;
+  }
+
+  readonly open = (): Channel => {
+    this.opened++;
+    return {
+      send: (requests) => {
+        const [first] = requests.map((request) => decodeMessages(new DataView(request.buffer))[0]);
+        this.#sequence = first.sequence;
+      },
+      receive: () => {
+        const next = this.#script.shift();
+        if (next === undefined) throw new SysError('netlink answer', ETIMEDOUT);
+        return next(this.#sequence);
+      },
+      close: () => {
+        this.closed++;
+      },
+    };
+  };
+}
+
+function numbered(type: number, sequence: number, value: number, flags = 0): Message {
+  const body = new DataView(new ArrayBuffer(4));
+  body.setInt32(0, value, true);
+  return { type, flags, sequence, body };
+}
+
+const done = (sequence: number, code = 0) => numbered(NLMSG_DONE, sequence, -code);
+const acknowledged = (sequence: number, code = 0) => numbered(NLMSG_ERROR, sequence, -code);
+const item = (sequence: number, value: number, flags = 0) => numbered(ITEM, sequence, value, flags);
+const numberIn = (body: DataView) => body.getInt32(0, true);
+const request = () => encodeRequest(1, 0);
+
+t.test('an answer to another request is not taken for the one that is waited for', async (t) => {
+  const kernel = new ScriptedKernel((sequence) => [
+    item(sequence - 1, 1),
+    item(sequence + 1, 2),
+    item(sequence, 3),
+  ]);
+  t.equal(numberIn(new Exchange(kernel.open).ask(request())), 3);
+});
+
+t.test('an interrupted wait goes on', async (t) => {
+  const kernel = new ScriptedKernel(
+    () => [],
+    (sequence) => [item(sequence, 3)],
+  );
+  t.equal(numberIn(new Exchange(kernel.open).ask(request())), 3);
+});
+
+t.test('acknowledgements find their requests in any order', async (t) => {
+  const kernel = new ScriptedKernel(
+    (first) => [acknowledged(first + 2, ENOENT), acknowledged(first - 1, EINVAL)],
+    (first) => [acknowledged(first), acknowledged(first + 2, ENOENT), acknowledged(first + 1, EINVAL)],
+  );
+  const codes = atOnce(new Exchange(kernel.open).change([request(), request(), request()]));
+  t.same(codes, [0, EINVAL, ENOENT]);
+});
+
+t.test('a list that changed while it was made is made again', async (t) => {
+  const kernel = new ScriptedKernel(
+    (sequence) => [item(sequence, 1), item(sequence, 2, NLM_F_DUMP_INTR)],
+    (sequence) => [done(sequence)],
+    (sequence) => [item(sequence, 5)],
+    (sequence) => [item(sequence, 6), done(sequence)],
+  );
+  t.same(await inTurns(new Exchange(kernel.open).list(request(), numberIn)), [5, 6]);
+});
+
+t.test('a list that never stops changing is an error', async (t) => {
+  const changing = (sequence: number) => [item(sequence, 1, NLM_F_DUMP_INTR), done(sequence)];
+  const kernel = new ScriptedKernel(...new Array(1000).fill(changing));
+  const listing = inTurns(new Exchange(kernel.open).list(request(), numberIn));
+  await t.rejects(listing, { code: EAGAIN });
+});
+
+t.test('the error that ends a list is one', async (t) => {
+  const kernel = new ScriptedKernel((sequence) => [item(sequence, 1), done(sequence, EINVAL)]);
+  t.throws(() => atOnce(new Exchange(kernel.open).list(request(), numberIn)), { code: EINVAL });
+});
+
+t.test('what breaks off costs the socket, and the next exchange has another', async (t) => {
+  for (const code of [ETIMEDOUT, ENOBUFS]) {
+    const kernel = new ScriptedKernel(
+      () => {
+        throw new SysError('netlink answer', code);
+      },
+      (sequence) => [item(sequence, 3)],
+    );
+    const exchange = new Exchange(kernel.open);
+    t.throws(() => exchange.ask(request()), { code });
+    t.same([kernel.opened, kernel.closed], [1, 1]);
+    t.equal(numberIn(exchange.ask(request())), 3);
+    t.same([kernel.opened, kernel.closed], [2, 1]);
+  }
+});
+
+t.test('a refused request costs nothing', async (t) => {
+  const kernel = new ScriptedKernel((sequence) => [acknowledged(sequence, ENOENT)]);
+  const exchange = new Exchange(kernel.open);
+  t.throws(() => exchange.ask(request()), { code: ENOENT });
+  t.same([kernel.opened, kernel.closed], [1, 0]);
+});
+
+t.test('two exchanges at a time are refused, and the first one ends well', async (t) => {
+  const kernel = new ScriptedKernel(
+    (sequence) => [item(sequence, 1)],
+    (sequence) => [item(sequence, 2), done(sequence)],
+    (sequence) => [item(sequence, 3)],
+  );
+  const exchange = new Exchange(kernel.open);
+  const listing = inTurns(exchange.list(request(), numberIn));
+  t.throws(() => exchange.ask(request()), { code: EBUSY });
+  t.same(await listing, [1, 2]);
+  t.equal(numberIn(exchange.ask(request())), 3);
+});
+
+t.test('a kernel that does not answer holds nobody for ever', async (t) => {
+  const socket = new NetlinkSocket(NETLINK_ROUTE);
+  t.teardown(() => socket.close());
+  t.equal(socket.receiveAtOnce(), null);
+  t.throws(() => socket.receive(), { code: ETIMEDOUT });
+});
