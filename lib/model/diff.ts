@@ -6,11 +6,11 @@ import { changesBetween } from './changes.js';
 export interface SnapshotDiff {
   readonly added: readonly Portal[];
   readonly removed: readonly Portal[];
-  readonly changed: readonly PortalChange[];
+  readonly changed: readonly ChangedPortal[];
 }
 
 /** Two versions of one portal. Their keys differ where the Service's port was renamed. */
-export interface PortalChange {
+export interface ChangedPortal {
   readonly before: Portal;
   readonly after: Portal;
 }
@@ -24,7 +24,7 @@ export interface PortalChange {
 export function diffSnapshots(from: Snapshot, to: Snapshot): SnapshotDiff {
   const added: Portal[] = [];
   const removed: Portal[] = [];
-  const changed: PortalChange[] = [];
+  const changed: ChangedPortal[] = [];
   for (const { before, after } of changesBetween(from, to)) {
     if (after === undefined) removed.push(before!);
     else if (before === undefined) added.push(after);
@@ -39,7 +39,7 @@ export function diffSnapshots(from: Snapshot, to: Snapshot): SnapshotDiff {
   };
 }
 
-function pairRenamed(removed: readonly Portal[], added: readonly Portal[]): PortalChange[] {
+function pairRenamed(removed: readonly Portal[], added: readonly Portal[]): ChangedPortal[] {
   const byIdentity = new Map(removed.map((portal) => [identityOf(portal), portal]));
   return added.flatMap((after) => {
     const before = byIdentity.get(identityOf(after));

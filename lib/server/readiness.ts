@@ -1,8 +1,7 @@
-/** The part of a portal's status that readiness depends on. */
-export interface PortalState {
-  readonly key: string;
-  readonly state: string;
-}
+import type { PortalStatus } from '../portal/status.js';
+
+/** What readiness depends on. */
+type AwaitedPortal = Pick<PortalStatus, 'key' | 'state'>;
 
 /**
  * Knows when the program became ready: once every portal of the first state is listening and redirected.
@@ -12,7 +11,7 @@ export interface PortalState {
  * Service on a kernel without IPv6 is served over IPv4, as kube-proxy does.
  */
 export class Readiness {
-  readonly #portals: () => readonly PortalState[];
+  readonly #portals: () => readonly AwaitedPortal[];
   readonly #isUpToDate: () => boolean;
   #phase: 'starting' | 'checking' | 'ready' | 'stopping' = 'starting';
   #awaited: ReadonlySet<string> = new Set();
@@ -21,7 +20,7 @@ export class Readiness {
    * @param portals the portals' present states, asked only until the program is ready.
    * @param isUpToDate whether changes get into effect in good time; while they do not, a ready program is not
    */
-  constructor(portals: () => readonly PortalState[], isUpToDate: () => boolean) {
+  constructor(portals: () => readonly AwaitedPortal[], isUpToDate: () => boolean) {
     this.#portals = portals;
     this.#isUpToDate = isUpToDate;
   }
@@ -43,7 +42,7 @@ export class Readiness {
     return this.#phase === 'ready' && this.#isUpToDate();
   }
 
-  #isMissing(portal: PortalState): boolean {
+  #isMissing(portal: AwaitedPortal): boolean {
     return portal.state === 'pending' && this.#awaited.has(portal.key);
   }
 }

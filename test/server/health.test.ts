@@ -1,4 +1,5 @@
 import t from 'tap';
+import type { PortalStatus } from '../../lib/portal/status.js';
 import { type HealthSource, healthRoutes } from '../../lib/server/health.js';
 import { Readiness } from '../../lib/server/readiness.js';
 import { answerOf } from './fixtures.js';
@@ -39,7 +40,7 @@ t.test('/livez is well even while portals are awaited', async (t) => {
 });
 
 t.test('ready once no portal of the first state is pending', (t) => {
-  let portals = [
+  let portals: Pick<PortalStatus, 'key' | 'state'>[] = [
     { key: 'a', state: 'pending' },
     { key: 'b', state: 'serving' },
   ];
