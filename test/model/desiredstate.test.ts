@@ -122,6 +122,21 @@ t.test('ClientIP affinity lasts three hours unless told otherwise', async (t) =>
   });
 });
 
+t.test(
+  "all portals of a Service have the Service's own policy, and Services that ask for nothing share one",
+  async (t) => {
+    const ports = [
+      { name: 'a', port: 80 },
+      { name: 'b', port: 81, protocol: 'UDP' },
+    ];
+    const pinned = service({ ports, clusterIPs: ['10.96.0.10', 'fd00:96::10'], sessionAffinity: 'ClientIP' });
+    const portals = [...buildHere(objectSet([pinned])).snapshot.values()];
+    t.equal(portals.length, 4);
+    for (const { policy } of portals) t.equal(policy, pinned.policy);
+    t.equal(service().policy, service({ clusterIP: '10.96.0.11' }, { name: 'other' }).policy);
+  },
+);
+
 t.test('SCTP is not proxied, and said', async (t) => {
   const ports = [
     { name: 'a', port: 80 },

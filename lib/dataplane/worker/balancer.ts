@@ -36,10 +36,6 @@ export class Balancer {
     readonly context: BalancerContext,
   ) {}
 
-  get size(): number {
-    return this.#targets.length;
-  }
-
   /** Takes new endpoints; targets that stay keep what is known about them, the others are marked. */
   update({ endpoints, policy }: Pick<Portal, 'endpoints' | 'policy'>): void {
     this.#affinity = policy.affinity;
