@@ -167,6 +167,7 @@ export class Daemon {
       states: () => this.#proxy.states(),
       counters: () => this.#proxy.counters(),
       droppedLogLines: () => this.#output.dropped,
+      connectionsOfRemoved: () => this.#proxy.connectionsOfRemoved,
       configuration: () => proxyConfiguration(this.#flags),
     };
     return { ...metricsRoutes(source, this.#registry), '/sessions': sessionsRoute(this.#proxy) };

@@ -5,18 +5,23 @@ const NAME = 'kube-portal';
 
 /** The right to be the one proxy of this node, that is of this network namespace. */
 export class NodeLock {
-  private constructor(private readonly fd: number) {}
+  readonly #fd: number;
+
+  private constructor(fd: number) {
+    this.#fd = fd;
+  }
 
   /** @throws Error if another instance has it */
   static take(): NodeLock {
     const fd = takeAbstractName(NAME);
     if (fd !== null) return new NodeLock(fd);
     throw new Error(
-      `another kube-portal serves this node already (the abstract socket @${NAME} is held; ss -xlp shows by whom); stop it first`,
+      `another kube-portal serves this node already (the abstract socket @${NAME} is held; ` +
+        'ss -xlp shows by whom); stop it first',
     );
   }
 
   release(): void {
-    closeSocket(this.fd);
+    closeSocket(this.#fd);
   }
 }

@@ -213,6 +213,11 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     return this.#dataplane.sessions(filter, mostListed);
   }
 
+  /** TCP connections that are open although their Service port was removed. */
+  get connectionsOfRemoved(): number {
+    return this.#dataplane.connectionsOfRemoved;
+  }
+
   /** The portals of this moment, except those that have gone, with their slots, when their turn comes. */
   *#present(): Iterable<ActivePortal> {
     for (const active of [...this.#portals.values()]) {

@@ -4,12 +4,14 @@ import type { ListenerGroup } from './listeners.js';
 import { DescriptorBudget } from './shared/budget.js';
 import type { CounterValues } from './shared/counters.js';
 import type { WorkerPortal } from './shared/messages.js';
-import type { Answer, Question, Topic } from './shared/questions.js';
 import { FIRST_PAGE, type PageStart, type SessionFilter, type SessionsPage } from './shared/sessions.js';
 import { Slots } from './slots.js';
 import { WorkerThread, type WorkerThreadEvents } from './workerthread.js';
 
-/** Pins over all workers; kube-proxy's kernel modes have no cap, the userspace mode had none either. */
+/**
+ * Most ClientIP pins of all workers together; each has an equal share. Beyond it the pin that was not used
+ * for longest goes. kube-proxy's kernel modes have no cap, the userspace mode had none either.
+ */
 const MAX_PINS = 65536;
 
 /** How often, ms, the connections that are left are counted before the end. */
@@ -29,17 +31,28 @@ export interface PortalListener {
 }
 
 export interface DataplaneOptions {
+  /**
+   * Threads that relay, at least 1. Each has its own event loop; a portal listens in all of them or in one.
+   */
   readonly workers: number;
-  /** Descriptors that all listeners, connections and flows may use together. */
+  /**
+   * Descriptors that connections and flows may use, all workers together. Beyond it idle pipes and flows are
+   * given up, then the connections of the client with the most; what cannot be served waits in the kernel.
+   * See {@link Dataplane.budget}.
+   */
   readonly descriptors: number;
-  /** Most UDP flows of all workers together. */
+  /**
+   * Most UDP flows of all workers together. Each worker has an equal share, at least 1, and takes about 200
+   * bytes for each from the start. Beyond it a new flow takes the place of an old one, see FlowTable.victim.
+   */
   readonly maxFlows: number;
-  /** See ProxyOptions.udpTimeoutMs. */
+  /** Idle time of every UDP flow, ms; null for conntrack's values, see ProxyOptions.udpTimeoutMs. */
   readonly udpTimeout: number | null;
 }
 
 /** The worker threads, seen from the main thread. */
 export class Dataplane extends EventEmitter<WorkerThreadEvents> {
+  /** What is used of {@link DataplaneOptions.descriptors}. The limit may change at any time. */
   readonly budget = new DescriptorBudget();
   readonly #slots: Slots;
   /** By worker, in their order: the slots of the portals that it was told of. */
@@ -89,31 +102,19 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
   }
 
   /**
-   * Applies one change in all workers; resolves when every worker has. From then on the workers own the listeners'
-   * descriptors: a listener that a later `set` of its portal leaves out is closed by them. Rejects once a worker is gone.
+   * Applies one change in all workers; resolves when every worker has. From then on the workers own the
+   * listeners' descriptors: a listener that a later `set` of its portal leaves out is closed by them. Rejects
+   * once a worker is gone.
    */
   async apply(set: readonly DataplanePortal[], remove: readonly number[]): Promise<void> {
-    await this.#askAll('apply', (worker, told) => {
+    const answers = Array.from(this.#threads, ([thread, told], worker) => {
       const own = set.filter((portal) => concerns(portal, told, worker));
       for (const slot of remove) told.delete(slot);
       for (const { slot } of own) told.add(slot);
-      return { set: own.map((portal) => forWorker(portal, worker)), remove };
+      return thread.ask('apply', { set: own.map((portal) => forWorker(portal, worker)), remove });
     });
+    await Promise.all(answers);
     this.#slots.giveBack(remove);
-  }
-
-  /**
-   * Asks every worker.
-   * @param questionFor the question for the worker with this index, which was told of the portals in these slots
-   * @returns their answers, in the workers' order
-   */
-  #askAll<T extends Topic>(
-    topic: T,
-    questionFor: (worker: number, told: Set<number>) => Question<T>,
-  ): Promise<Answer<T>[]> {
-    return Promise.all(
-      Array.from(this.#threads, ([thread, told], worker) => thread.ask(topic, questionFor(worker, told))),
-    );
   }
 
   /**
@@ -137,9 +138,14 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
     return this.#slots.counters(slot);
   }
 
+  /** TCP connections that are open although their portal was removed. */
+  get connectionsOfRemoved(): number {
+    return this.#slots.connectionsOfRemoved;
+  }
+
   /**
-   * Resolves when no connection is open, the time, ms, is over, or `hurry` has resolved. New clients are served meanwhile: whoever
-   * takes over may not be there before this process has ended.
+   * Resolves when no connection is open, the time, ms, is over, or `hurry` has resolved. New clients are
+   * served meanwhile: whoever takes over may not be there before this process has ended.
    */
   async drain(timeout: number, hurry?: Promise<void>): Promise<void> {
     const started = performance.now();

@@ -31,8 +31,8 @@ export interface ListenerSpec {
 }
 
 /**
- * The kernel prefers a listener of one address to one of all addresses, so the two can have the same port. Among the listeners of
- * one place it mixes, and then half of the clients meet a stranger.
+ * The kernel prefers a listener of one address to one of all addresses, so the two can have the same port.
+ * Among the listeners of one place it mixes, and then half of the clients meet a stranger.
  *
  * - `none`: the port's number is the listener's alone.
  * - `own`: this program's listeners of single addresses.
@@ -42,7 +42,10 @@ export type Neighbours = 'none' | 'own' | 'any';
 
 type Sharing = ListenOptions['sharing'];
 
-/** Tried in turn. What belongs to the user stands beside other programs' listeners; what belongs to the program is safe from them. */
+/**
+ * Tried in turn. What belongs to the user stands beside other programs' listeners; what belongs to the
+ * program is safe from them.
+ */
 const SHARING: Readonly<Record<Neighbours, readonly [Sharing, Sharing?]>> = {
   none: ['program'],
   own: ['program', 'user'],
@@ -56,7 +59,8 @@ export interface ListenerGroup {
 }
 
 /**
- * Opens a portal's sockets, one per worker, in the workers' order: the kernel's steering program counts them so.
+ * Opens a portal's sockets, one per worker, in the workers' order: the kernel's steering program counts them
+ * so.
  * @throws SysError, EADDRINUSE above all; nothing stays open then
  */
 export function openListeners(spec: ListenerSpec, workers: number): ListenerGroup {
@@ -86,7 +90,10 @@ function openGroup(spec: ListenerSpec, workers: number, wanted: Sharing): Listen
 
 let owning: boolean | undefined;
 
-/** Without the right to own ports, at least nobody else may be there at this moment. @throws SysError with EADDRINUSE */
+/**
+ * Without the right to own ports, at least nobody else may be there at this moment.
+ * @throws SysError with EADDRINUSE
+ */
 function possible(sharing: Sharing, spec: ListenerSpec): Sharing {
   owning ??= canOwnPorts();
   if (sharing !== 'program' || owning) return sharing;
@@ -101,7 +108,10 @@ export function steer({ spec, fds }: ListenerGroup): void {
   steerByClientAddress(first, spec.family === 'IPv6' ? AF_INET6 : AF_INET, 1 + others.length);
 }
 
-/** Makes the group's sockets deaf but for some clients, see {@link ignoreAllBut}; with null they hear everyone again. */
+/**
+ * Makes the group's sockets deaf but for some clients, see {@link ignoreAllBut}; with null they hear everyone
+ * again.
+ */
 export function setFilter({ fds }: ListenerGroup, heard: readonly string[] | null): void {
   for (const fd of fds) {
     if (fd === null) continue;

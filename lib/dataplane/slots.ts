@@ -2,26 +2,26 @@ import {
   base,
   type CounterValues,
   createCounterMemory,
-  DETACHED,
   FIELD,
-  MAX_PORTALS,
+  MAX_SLOTS,
+  REMOVED,
   sumCounters,
   workerCells,
   zeroSlot,
 } from './shared/counters.js';
 
 /**
- * The portals' places in the memory that the main thread shares with the workers. A slot is the index of a portal's counters and of
- * its turn in the round robin.
+ * The portals' places in the memory that the main thread shares with the workers. A slot is the index of a
+ * portal's counters and of its turn in the round robin.
  */
 export class Slots {
   readonly counterMemory: SharedArrayBuffer;
   /** One number for each slot: whose turn it is. */
-  readonly roundRobinMemory = new SharedArrayBuffer(MAX_PORTALS * Int32Array.BYTES_PER_ELEMENT);
+  readonly roundRobinMemory = new SharedArrayBuffer(MAX_SLOTS * Int32Array.BYTES_PER_ELEMENT);
   readonly #roundRobin = new Int32Array(this.roundRobinMemory);
   readonly #cells: readonly Float64Array[];
   readonly #free: number[] = [];
-  #next = DETACHED + 1;
+  #next = REMOVED + 1;
 
   constructor(workers: number) {
     const memory = createCounterMemory(workers);
@@ -32,7 +32,7 @@ export class Slots {
   /** A slot for a new portal, its counters at zero. @throws Error when 65,535 portals exist */
   take(): number {
     const slot = this.#free.pop() ?? this.#next++;
-    if (slot >= MAX_PORTALS) throw new Error(`more than ${MAX_PORTALS - 1} portals`);
+    if (slot >= MAX_SLOTS) throw new Error(`more than ${MAX_SLOTS - 1} portals`);
     zeroSlot(this.#cells, slot);
     Atomics.store(this.#roundRobin, slot, 0);
     return slot;
@@ -48,12 +48,19 @@ export class Slots {
     return sumCounters(this.#cells, slot);
   }
 
-  /** Whether a TCP connection is open, also one of a portal that was removed. */
+  /** TCP connections that are open although their portal was removed. */
+  get connectionsOfRemoved(): number {
+    return this.#connections(REMOVED);
+  }
+
+  /** Whether any TCP connection is open. */
   get hasConnections(): boolean {
-    for (let slot = DETACHED; slot < this.#next; slot++) {
-      const active = base(slot) + FIELD.connectionsActive;
-      if (this.#cells.some((cells) => cells[active] !== 0)) return true;
-    }
+    for (let slot = REMOVED; slot < this.#next; slot++) if (this.#connections(slot) !== 0) return true;
     return false;
+  }
+
+  #connections(slot: number): number {
+    const active = base(slot) + FIELD.connectionsActive;
+    return this.#cells.reduce((sum, cells) => sum + cells[active], 0);
   }
 }

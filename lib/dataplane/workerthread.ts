@@ -51,7 +51,8 @@ export class WorkerThread extends EventEmitter<WorkerThreadEvents> {
 
   /**
    * Questions are sent, and answered, in the order in which they are asked; many may be under way at once.
-   * @throws Error (the promise rejects) with the worker's reason for having no answer, or with that for which it is gone
+   * @throws Error (the promise rejects) with the worker's reason for having no answer, or with that for which
+   * it is gone
    */
   ask<T extends Topic>(topic: T, question: Question<T>): Promise<Answer<T>> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
@@ -62,7 +63,10 @@ export class WorkerThread extends EventEmitter<WorkerThreadEvents> {
     });
   }
 
-  /** Tells the thread to close all listeners and reset what is open; resolves at its end, also where it has ended before. */
+  /**
+   * Tells the thread to close all listeners and reset what is open; resolves at its end, also where it has
+   * ended before.
+   */
   stop(): Promise<void> {
     this.#stopped ??= this.#stop();
     return this.#stopped;

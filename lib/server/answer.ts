@@ -10,10 +10,11 @@ export interface Answer {
  * The text of an answer. A long one comes in pieces, and no more of them are made than the client takes.
  *
  * - string: short, there as a whole.
- * - Iterable: thousands of pieces that are there for the making. Four such answers are under way at once, and each must be taken within
- *   the time that a connection may be silent, so that slow clients do not keep others waiting.
- * - AsyncIterable: pieces that have to be waited for, with no limit on the whole. A client that takes nothing for the time that a
- *   connection may be silent is cut off.
+ * - Iterable: thousands of pieces that are there for the making. Four such answers are under way at once, and
+ *   each must be taken within the time that a connection may be silent, so that slow clients do not keep
+ *   others waiting.
+ * - AsyncIterable: pieces that have to be waited for, with no limit on the whole. A client that takes nothing
+ *   for the time that a connection may be silent is cut off.
  */
 export type Body = string | Iterable<string> | AsyncIterable<string>;
 

@@ -8,8 +8,9 @@ export interface ConnectionLimits {
 }
 
 /**
- * The connections of all HTTP servers of this process. There are few, so that nobody can use up the descriptors by holding them; a
- * new one is never refused, as it may be a probe: one of those that have it in their power to come again makes room.
+ * The connections of all HTTP servers of this process. There are few, so that nobody can use up the
+ * descriptors by holding them; a new one is never refused, as it may be a probe: one of those that have it in
+ * their power to come again makes room.
  */
 export class Connections {
   readonly limits: ConnectionLimits;
@@ -31,7 +32,8 @@ export class Connections {
 
   /**
    * A request has come over the connection; it is idle again once it was answered.
-   * @returns false where the one before has not been answered: none of our clients needs to ask ahead, and what waits takes memory
+   * @returns false where the one before has not been answered: none of our clients needs to ask ahead, and
+   * what waits takes memory
    */
   beginRequest(socket: Socket): boolean {
     if (this.#busy.has(socket)) return false;

@@ -27,8 +27,8 @@ interface OpenPort {
 }
 
 /**
- * The health-check node ports of load balancers with externalTrafficPolicy Local, one small HTTP server each, with
- * kube-proxy's answers: 200 as long as the node has endpoints of its own, else 503.
+ * The health-check node ports of load balancers with externalTrafficPolicy Local, one small HTTP server each,
+ * with kube-proxy's answers: 200 as long as the node has endpoints of its own, else 503.
  */
 export class HealthCheckPorts {
   readonly #options: HealthCheckOptions;
@@ -45,7 +45,9 @@ export class HealthCheckPorts {
     }, RETRY_PERIOD).unref();
   }
 
-  /** Takes what is wanted from now on; resolves once the ports are open, as far as they can be. Never rejects. */
+  /**
+   * Takes what is wanted from now on; resolves once the ports are open, as far as they can be. Never rejects.
+   */
   update(checks: readonly HealthCheck[]): Promise<void> {
     this.#wanted = checks;
     this.#work = this.#work.then(() => this.#synchronize());

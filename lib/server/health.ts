@@ -3,7 +3,10 @@ import type { Routes } from './route.js';
 
 /** What the health checks ask. */
 export interface HealthSource {
-  /** Whether every portal known at start that can be had is in service, changes take effect, and the program is not on its way out. */
+  /**
+   * Whether every portal known at start that can be had is in service, changes take effect, and the program
+   * is not on its way out.
+   */
   isReady(): boolean;
   /** False while the node is about to be deleted. */
   isNodeEligible(): boolean;

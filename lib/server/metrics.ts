@@ -3,11 +3,11 @@ import type { PortalCounters } from '../dataplane/shared/counters.js';
 import type { PortalStatus, ProxyStatus } from '../portal/status.js';
 import { type Answer, json, jsonText, text } from './answer.js';
 import { portalMetricsText } from './portal-metrics.js';
-import { processMetrics } from './process-metrics.js';
+import { type ProcessSource, processMetrics } from './process-metrics.js';
 import type { Routes } from './route.js';
 
 /** What the metrics server reads, at the moment of a request. */
-export interface MetricsSource {
+export interface MetricsSource extends ProcessSource {
   summary(): Omit<ProxyStatus, 'portals'>;
   /** Each portal's status is read as it is taken; one that has gone by then is left out. */
   portals(): Iterable<PortalStatus>;
@@ -15,14 +15,13 @@ export interface MetricsSource {
   states(): readonly Pick<PortalStatus, 'state'>[];
   /** As {@link portals}. */
   counters(): Iterable<PortalCounters>;
-  /** Lines of the log that nobody took. */
-  droppedLogLines(): number;
   /** The configuration in force, in kube-proxy's words. */
   configuration(): object;
 }
 
 /**
- * `/metrics` for Prometheus, `/status` for `kube-portal status`, and the paths that kube-proxy has on this port.
+ * `/metrics` for Prometheus, `/status` for `kube-portal status`, and the paths that kube-proxy has on this
+ * port.
  *
  * @param registry may hold more metrics already
  */

@@ -2,8 +2,9 @@ import { isIP } from 'node:net';
 import { parseHostPort } from '../net/hostport.js';
 
 /**
- * What a node may be called in a request. A web page somewhere can give its own name the address of this node (DNS rebinding), and
- * a browser would let it read the answers; it cannot have an address for a name, nor one of these.
+ * What a node may be called in a request. A web page somewhere can give its own name the address of this node
+ * (DNS rebinding), and a browser would let it read the answers; it cannot have an address for a name, nor one
+ * of these.
  */
 export class OwnNames {
   readonly #names: ReadonlySet<string>;

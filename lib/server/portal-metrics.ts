@@ -33,7 +33,7 @@ const PORTAL_METRICS: readonly PortalMetric[] = [
   },
   {
     name: 'kubeportal_connections_evicted_total',
-    help: 'Idle TCP connections of a client with the most of all, ended so that others are served near the limit of open files.',
+    help: 'Idle TCP connections ended near the limit of open files: of the client with most, for others.',
     kind: 'counter',
     field: 'connectionsEvicted',
     protocol: 'TCP',
@@ -114,19 +114,19 @@ const PORTAL_METRICS: readonly PortalMetric[] = [
   },
   {
     name: 'kubeportal_affinity_pins_moved_total',
-    help: 'ClientIP pins moved because their endpoint failed or went.',
+    help: 'ClientIP pins given up because their endpoint failed the client.',
     kind: 'counter',
     field: 'pinsMoved',
   },
 ];
 
 /**
- * What each portal carried, in the text format of Prometheus, in small pieces. It does without prom-client, which makes several objects
- * for each of the series: there are ten for every portal in use.
+ * What each portal carried, in the text format of Prometheus, in small pieces. It does without prom-client,
+ * which makes several objects for each of the series: there are ten for every portal in use.
  *
- * Portals that nobody has come to have no series, as is usual for metrics with labels. A node has all portals of its cluster and uses
- * few of them: Prometheus would have to keep a million idle series for each dozen of nodes. One in use has all of them, as `rate()`
- * does not see a counter come into being.
+ * Portals that nobody has come to have no series, as is usual for metrics with labels. A node has all portals
+ * of its cluster and uses few of them: Prometheus would have to keep a million idle series for each dozen of
+ * nodes. One in use has all of them, as `rate()` does not see a counter come into being.
  *
  * @param counters read as the pieces are taken; the true counts live in memory shared with the workers
  */

@@ -3,11 +3,19 @@ import { Counter, Gauge, type Registry } from 'prom-client';
 
 const STARTED_AT_SECONDS = Date.now() / 1_000 - process.uptime();
 
+/** What the process knows of itself beside its portals. */
+export interface ProcessSource {
+  /** Lines of the log that nobody took. */
+  droppedLogLines(): number;
+  /** TCP connections that are open although their Service port was removed. */
+  connectionsOfRemoved(): number;
+}
+
 /**
  * The process metrics that every Prometheus client library has, read only when scraped. prom-client's own
  * collector is left out: it keeps event-loop and garbage-collector histograms running all the time.
  */
-export function processMetrics(registry: Registry, log: { droppedLogLines(): number }): void {
+export function processMetrics(registry: Registry, source: ProcessSource): void {
   gauge(registry, 'process_resident_memory_bytes', 'Resident memory.', () => process.memoryUsage.rss());
   gauge(registry, 'process_open_fds', 'Open file descriptors.', () => readdirSync('/proc/self/fd').length);
   gauge(
@@ -23,7 +31,13 @@ export function processMetrics(registry: Registry, log: { droppedLogLines(): num
     cpuSeconds,
   );
   counter(registry, 'kubeportal_log_lines_dropped_total', 'Lines of the log that nobody took.', () =>
-    log.droppedLogLines(),
+    source.droppedLogLines(),
+  );
+  gauge(
+    registry,
+    'kubeportal_connections_of_removed_services',
+    'TCP connections open now whose Service port was removed; they go on until they end.',
+    () => source.connectionsOfRemoved(),
   );
 }
 

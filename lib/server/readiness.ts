@@ -4,11 +4,12 @@ import type { PortalStatus } from '../portal/status.js';
 type AwaitedPortal = Pick<PortalStatus, 'key' | 'state'>;
 
 /**
- * Knows when the program became ready: once every portal of the first state is listening and redirected.
- * A portal that comes later and has to wait, say for a taken NodePort, does not take readiness back: the node
- * serves all others, and restarting the program or draining the node would help nobody. For the same reason two kinds of portals
- * are not waited for: those whose port another program holds, and those of a family that the node cannot serve. A dual-stack
- * Service on a kernel without IPv6 is served over IPv4, as kube-proxy does.
+ * Knows when the program became ready: once every portal of the first state is listening and redirected. A
+ * portal that comes later and has to wait, say for a taken NodePort, does not take readiness back: the node
+ * serves all others, and restarting the program or draining the node would help nobody. For the same reason
+ * two kinds of portals are not waited for: those whose port another program holds, and those of a family that
+ * the node cannot serve. A dual-stack Service on a kernel without IPv6 is served over IPv4, as kube-proxy
+ * does.
  */
 export class Readiness {
   readonly #portals: () => readonly AwaitedPortal[];

@@ -6,7 +6,10 @@ export interface RouteRequest {
   /** The path without its query. */
   readonly path: string;
   readonly query: URLSearchParams;
-  /** Aborts when the client has gone or has its whole answer: an answer that waits for something should wait no longer. */
+  /**
+   * Aborts when the client has gone or has its whole answer: an answer that waits for something should wait
+   * no longer.
+   */
   readonly signal: AbortSignal;
 }
 

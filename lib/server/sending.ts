@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 
 /**
- * Writes a piece of an answer; resolves once the client has taken so much that the next piece may be made, or has gone.
+ * Writes a piece of an answer; resolves once the client has taken so much that the next piece may be made, or
+ * has gone.
  * @param signal aborts when the client has gone
  */
 export async function write(response: ServerResponse, piece: string, signal: AbortSignal): Promise<void> {

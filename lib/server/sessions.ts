@@ -43,8 +43,9 @@ const limit: QueryField<number> = {
 };
 
 /**
- * `/sessions?service=NAMESPACE/NAME&client=ADDRESS&limit=NUMBER`: the TCP connections and UDP flows that are open now, one a line, and
- * how many of them each endpoint has. Connections that wait for others' descriptors are not among them.
+ * `/sessions?service=NAMESPACE/NAME&client=ADDRESS&limit=NUMBER`: the TCP connections and UDP flows that are
+ * open now, one a line, and how many of them each endpoint has. Connections that wait for others' descriptors
+ * are not among them.
  */
 export function sessionsRoute(source: SessionsSource): Route {
   return ({ query }) => {

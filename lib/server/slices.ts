@@ -8,8 +8,8 @@ const SLICE = 500;
 const MOST = 4;
 
 /**
- * Sends long texts that are made while they are sent: other work goes on in between, and no more is made than the client takes. A
- * client must have it all in some time, so that slow ones do not keep others waiting.
+ * Sends long texts that are made while they are sent: other work goes on in between, and no more is made than
+ * the client takes. A client must have it all in some time, so that slow ones do not keep others waiting.
  */
 export class SlicedAnswers {
   readonly #patienceMs: number;

@@ -62,7 +62,10 @@ export class SyncMetrics {
     });
   }
 
-  /** A change has come; it is newer than the last that took effect until it does so itself. @param atMs since the epoch */
+  /**
+   * A change has come; it is newer than the last that took effect until it does so itself.
+   * @param atMs since the epoch
+   */
   received(atMs: number): void {
     this.#queued.set(atMs / 1000);
   }

@@ -4,8 +4,8 @@ import * as libc from './libc.js';
 import { Memory } from './memory.js';
 
 /**
- * Takes a name that only one process per network namespace can hold: an abstract Unix socket (unix(7)). The kernel
- * gives it back when the process ends, however it ends, so there is no stale lock after a SIGKILL.
+ * Takes a name that only one process per network namespace can hold: an abstract Unix socket (unix(7)). The
+ * kernel gives it back when the process ends, however it ends, so there is no stale lock after a SIGKILL.
  * @returns the descriptor to close for release, or null if another process holds the name
  */
 export function takeAbstractName(name: string): number | null {

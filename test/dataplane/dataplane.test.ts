@@ -1,6 +1,10 @@
 import { once } from 'node:events';
+import { type AddressInfo, connect, createServer, type Server, type Socket } from 'node:net';
+import { text } from 'node:stream/consumers';
 import t from 'tap';
 import { Dataplane } from '../../lib/dataplane/dataplane.js';
+import { openListeners } from '../../lib/dataplane/listeners.js';
+import { localAddress } from '../../lib/sys/socket.js';
 import { LISTENER, tcpPortal } from './fixtures.js';
 
 /** No process has so many descriptors open, so that a worker that is told to listen on it breaks. */
@@ -17,3 +21,34 @@ t.test('a worker that breaks leaves nobody waiting', async (t) => {
   await dataplane.stop();
   t.pass('it can be stopped');
 });
+
+t.test('a connection that outlives its portal is counted apart, until it ends', async (t) => {
+  const server = createServer().listen(0, '127.0.0.1');
+  t.teardown(() => server.close());
+  await once(server, 'listening');
+  const dataplane = await Dataplane.start({ workers: 2, descriptors: 100, maxFlows: 2, udpTimeout: null });
+  t.teardown(() => dataplane.stop());
+  const group = openListeners(LISTENER, 2);
+  const slot = dataplane.takeSlot();
+  const endpoints = [{ id: 'web', address: '127.0.0.1', port: portOf(server) }];
+  await dataplane.apply([tcpPortal(slot, group, endpoints)], []);
+  const client = connect(localAddress(group.fds[0] as number).port, '127.0.0.1');
+  const [served] = (await once(server, 'connection')) as [Socket];
+  t.equal(dataplane.counters(slot).connectionsActive, 1);
+  t.equal(dataplane.connectionsOfRemoved, 0);
+  await dataplane.apply([], [slot]);
+  t.equal(dataplane.connectionsOfRemoved, 1);
+  const fresh = dataplane.takeSlot();
+  t.equal(fresh, slot, 'the slot is free for another portal');
+  t.equal(dataplane.counters(fresh).connectionsActive, 0, 'which begins at zero');
+  const drained = dataplane.drain(3_600_000);
+  served.end('bye');
+  client.end();
+  t.equal(await text(client), 'bye', 'it goes on to its end');
+  await drained;
+  t.equal(dataplane.connectionsOfRemoved, 0);
+});
+
+function portOf(server: Server): number {
+  return (server.address() as AddressInfo).port;
+}

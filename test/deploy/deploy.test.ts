@@ -118,6 +118,7 @@ t.test('the dashboard asks for metrics that exist', async (t) => {
       states: () => [],
       counters: () => [],
       droppedLogLines: () => 0,
+      connectionsOfRemoved: () => 0,
       configuration: () => ({}),
     },
     registry,

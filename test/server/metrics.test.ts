@@ -11,6 +11,7 @@ function routesOf(portals: Iterable<PortalStatus>, counters: Iterable<PortalCoun
     states: () => [...portals],
     counters: () => counters,
     droppedLogLines: () => 3,
+    connectionsOfRemoved: () => 2,
     configuration: () => ({ mode: 'userspace' }),
   });
 }
@@ -108,6 +109,7 @@ t.test('/metrics counts portals by state and tells of the process', async (t) =>
   t.ok(found.get('process_open_fds')! > 0);
   t.ok(found.get('process_cpu_seconds_total')! > 0);
   t.equal(found.get('kubeportal_log_lines_dropped_total'), 3);
+  t.equal(found.get('kubeportal_connections_of_removed_services'), 2);
 });
 
 t.test('/status has the portals and their counters', async (t) => {

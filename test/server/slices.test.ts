@@ -77,6 +77,7 @@ for (const path of ['/metrics', '/status']) {
       states: () => [],
       counters,
       droppedLogLines: () => 0,
+      connectionsOfRemoved: () => 0,
       configuration: () => ({}),
     });
     const server = await serve(t, routes);

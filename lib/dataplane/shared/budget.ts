@@ -1,6 +1,7 @@
 /**
- * How many descriptors connections and flows may use, all workers together: threads share one table, so they share
- * one count, in shared memory. What is kept back lets the control plane open sockets and start programs at any time.
+ * How many descriptors connections and flows may use, all workers together: threads share one table, so they
+ * share one count, in shared memory. What is kept back lets the control plane open sockets and start programs
+ * at any time.
  */
 const LIMIT = 0;
 const USED = 1;

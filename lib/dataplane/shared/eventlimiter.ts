@@ -39,8 +39,9 @@ class Period {
 }
 
 /**
- * Keeps a storm of events short: in each period the first few different ones of a kind are told, the others counted. As there
- * are few kinds, this bounds both what is told and what is remembered. Times are milliseconds of one clock.
+ * Keeps a storm of events short: in each period the first few different ones of a kind are told, the others
+ * counted. As there are few kinds, this bounds both what is told and what is remembered. Times are
+ * milliseconds of one clock.
  */
 export class EventLimiter {
   readonly #length: number;

@@ -70,17 +70,25 @@ export interface UntoldEvents {
 
 /** Everything a worker needs at its start. */
 export interface WorkerSetup {
+  /** Its number, from 0 on. */
   readonly index: number;
-  /** How many there are. */
+  /** How many workers there are. */
   readonly workers: number;
+  /** An eventfd of the main thread's, which becomes readable when there are messages. */
   readonly wakeupFd: number;
+  /** The counters of all workers, see `workerCells`. */
   readonly counters: SharedArrayBuffer;
+  /** One 32-bit number for each slot: the turn of the portal's round robin, which all workers share. */
   readonly roundRobin: SharedArrayBuffer;
+  /** See DescriptorBudget. */
   readonly budget: SharedArrayBuffer;
-  /** Most UDP flows of this worker. */
+  /** Most UDP flows of this worker, at least 1. A further one takes the place of an old one. */
   readonly maxFlows: number;
-  /** Most ClientIP pins of this worker. */
+  /**
+   * Most ClientIP pins of this worker. A further one takes the place of the one that was not used for
+   * longest.
+   */
   readonly maxPins: number;
-  /** See ProxyOptions.udpTimeoutMs. */
+  /** Idle time of every UDP flow, ms; null for conntrack's values, see ProxyOptions.udpTimeoutMs. */
   readonly udpTimeout: number | null;
 }

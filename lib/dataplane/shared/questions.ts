@@ -28,7 +28,10 @@ export type Answered =
   | { readonly type: 'answer'; readonly id: number; readonly answer: Answer<Topic> }
   | { readonly type: 'noAnswer'; readonly id: number; readonly reason: string };
 
-/** Who answers in a worker. Each answers at once and in a few milliseconds: the worker relays nothing meanwhile. */
+/**
+ * Who answers in a worker. Each answers at once and in a few milliseconds: the worker relays nothing
+ * meanwhile.
+ */
 export type Answerers = { readonly [T in Topic]: (question: Question<T>) => Answer<T> };
 
 /** All portals of one change at once: affinity must never see a Service half updated. */

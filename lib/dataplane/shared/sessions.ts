@@ -1,6 +1,7 @@
 /**
- * TCP connections and UDP flows, as workers list them. A worker lists them in pages, in the order of numbers that never change while
- * a session is open. So a session that is open from the first page to the last is listed exactly once.
+ * TCP connections and UDP flows, as workers list them. A worker lists them in pages, in the order of numbers
+ * that never change while a session is open. So a session that is open from the first page to the last is
+ * listed exactly once.
  */
 
 /** Which sessions are asked for. */
@@ -27,8 +28,8 @@ export interface PageStart {
 export const FIRST_PAGE: PageStart = { protocol: 'TCP', at: 0 };
 
 /**
- * How many sessions a worker looks at for one page. It relays nothing meanwhile, so a page must take a few milliseconds at most, on
- * a slow board too.
+ * How many sessions a worker looks at for one page. It relays nothing meanwhile, so a page must take a few
+ * milliseconds at most, on a slow board too.
  */
 export const PAGE_SIZE = 250;
 
@@ -48,8 +49,8 @@ export interface Session {
   /** `address:port`; null while a TCP connection waits for what the node is short of. */
   readonly endpoint: string | null;
   /**
-   * TCP: `connecting` until an endpoint has answered, then `open`.
-   * UDP, as conntrack tells flows apart: `unreplied`; `answered`; `stream` once it has lasted 2 s and had an answer.
+   * TCP: `connecting` until an endpoint has answered, then `open`. UDP, as conntrack tells flows apart:
+   * `unreplied`; `answered`; `stream` once it has lasted 2 s and had an answer.
    */
   readonly state: 'connecting' | 'open' | 'unreplied' | 'answered' | 'stream';
   /** For how long it has carried nothing, ms. For TCP it is exact to one second. */

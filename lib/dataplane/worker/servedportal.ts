@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Admission, EVERYONE } from '../../portal/admission.js';
 import { DEFAULT_POLICY } from '../../portal/policy.js';
-import { base, DETACHED, FIELD } from '../shared/counters.js';
+import { base, FIELD, REMOVED } from '../shared/counters.js';
 import type { WorkerPortal } from '../shared/messages.js';
 import { Balancer, type BalancerContext } from './balancer.js';
 import type { PinKey } from './pinkey.js';
@@ -81,10 +81,10 @@ export class ServedPortal {
 
   /** The portal was removed: its slot will belong to another, so what still runs counts elsewhere. */
   detach(): void {
-    const detached = base(DETACHED);
+    const removed = base(REMOVED);
     const active = FIELD.connectionsActive;
-    this.#cells[detached + active] += this.#cells[this.#base + active];
-    this.#base = detached;
+    this.#cells[removed + active] += this.#cells[this.#base + active];
+    this.#base = removed;
     this.balancer.update({ endpoints: [], policy: DEFAULT_POLICY });
   }
 }
