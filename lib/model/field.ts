@@ -27,43 +27,47 @@ const DNS_SUBDOMAIN = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-
  * Kubernetes API, null means absent.
  */
 export class Field {
-  constructor(
-    private readonly value: unknown,
-    private readonly parent: Field | null = null,
-    private readonly name: string | number = '',
-  ) {}
+  readonly #value: unknown;
+  readonly #parent: Field | null;
+  readonly #name: string | number;
+
+  constructor(value: unknown, parent: Field | null = null, name: string | number = '') {
+    this.#value = value;
+    this.#parent = parent;
+    this.#name = name;
+  }
 
   /** Put together when it is asked for: nearly every field of a big cluster is right. */
   get path(): string {
-    if (this.parent === null) return '';
-    const { path } = this.parent;
-    if (typeof this.name === 'number') return `${path}[${this.name}]`;
-    return /^\w+$/.test(this.name) ? `${path}${path && '.'}${this.name}` : `${path}["${this.name}"]`;
+    if (this.#parent === null) return '';
+    const { path } = this.#parent;
+    if (typeof this.#name === 'number') return `${path}[${this.#name}]`;
+    return /^\w+$/.test(this.#name) ? `${path}${path && '.'}${this.#name}` : `${path}["${this.#name}"]`;
   }
 
   get absent(): boolean {
-    return this.value === undefined || this.value === null;
+    return this.#value === undefined || this.#value === null;
   }
 
   /** Absent, or a text with nothing in it: some clients of the API write one for "not set". */
   get blank(): boolean {
-    return this.absent || (typeof this.value === 'string' && this.value.trim() === '');
+    return this.absent || (typeof this.#value === 'string' && this.#value.trim() === '');
   }
 
   /** The member `name`; members of an absent mapping are absent. */
   at(name: string): Field {
     if (this.absent) return new Field(undefined, this, name);
-    if (!isMapping(this.value)) this.fail(`${show(this.value)} is not a mapping`);
-    return new Field(this.value[name], this, name);
+    if (!isMapping(this.#value)) this.fail(`${show(this.#value)} is not a mapping`);
+    return new Field(this.#value[name], this, name);
   }
 
   /** The elements of a list; none if absent. */
   items(): readonly Field[] {
     if (this.absent) return NONE;
-    if (!Array.isArray(this.value)) this.fail(`${show(this.value)} is not a list`);
-    return this.value.length === 0
+    if (!Array.isArray(this.#value)) this.fail(`${show(this.#value)} is not a list`);
+    return this.#value.length === 0
       ? NONE
-      : this.value.map((item: unknown, index) => new Field(item, this, index));
+      : this.#value.map((item: unknown, index) => new Field(item, this, index));
   }
 
   /** What `read` makes of the elements of a list. */
@@ -78,16 +82,16 @@ export class Field {
   }
 
   string(): string {
-    if (typeof this.value === 'string') return this.value;
+    if (typeof this.#value === 'string') return this.#value;
     if (this.absent) this.fail('missing');
     return this.fail(
-      `${show(this.value)} is not a string${isMapping(this.value) ? '' : '; put it in quotes'}`,
+      `${show(this.#value)} is not a string${isMapping(this.#value) ? '' : '; put it in quotes'}`,
     );
   }
 
   boolean(): boolean {
-    if (typeof this.value === 'boolean') return this.value;
-    return this.fail(`${show(this.value)} is not true or false`);
+    if (typeof this.#value === 'boolean') return this.#value;
+    return this.fail(`${show(this.#value)} is not true or false`);
   }
 
   /** Name of a namespace, a Service or a Service port. */
@@ -107,14 +111,14 @@ export class Field {
   }
 
   oneOf<T extends string>(...choices: readonly T[]): T {
-    const choice = choices.find((candidate) => candidate === this.value);
+    const choice = choices.find((candidate) => candidate === this.#value);
     if (choice !== undefined) return choice;
     if (this.absent) this.fail(`missing; one of ${choices.join(', ')}`);
-    return this.fail(`${show(this.value)} is not one of ${choices.join(', ')}`);
+    return this.fail(`${show(this.#value)} is not one of ${choices.join(', ')}`);
   }
 
   integer(min: number, max: number, what: string): number {
-    const value = this.value;
+    const value = this.#value;
     if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value;
     if (this.absent) this.fail('missing');
     return this.fail(`${show(value)} is not ${what} (${min}-${max})`);
