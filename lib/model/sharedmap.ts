@@ -20,6 +20,7 @@ export type Replacements<T> = ReadonlyMap<string, T | undefined>;
 export class SharedMap<T> implements ReadonlyMap<string, T> {
   readonly size: number;
 
+  // Not `#shards`: isDeepStrictEqual would not look into it, and take all maps of one size for equal.
   private constructor(private readonly shards: readonly ReadonlyMap<string, T>[]) {
     this.size = sizeOf(shards);
   }
