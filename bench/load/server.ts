@@ -4,16 +4,10 @@ import { Epoll } from '../../lib/sys/epoll.js';
 import { checked } from '../../lib/sys/errno.js';
 import * as libc from '../../lib/sys/libc.js';
 import { raiseDescriptorLimit } from '../../lib/sys/limits.js';
+import { listenStream, startListening } from '../../lib/sys/listening.js';
 import { Memory } from '../../lib/sys/memory.js';
 import { SocketAddress } from '../../lib/sys/sockaddr.js';
-import {
-  accept,
-  closeSocket,
-  listenStream,
-  openDatagram,
-  setBuffers,
-  startListening,
-} from '../../lib/sys/socket.js';
+import { accept, closeSocket, openDatagram, setBuffers } from '../../lib/sys/socket.js';
 import { Counter } from './counter.js';
 import { EchoBatch } from './echo-batch.js';
 import { SOCKET_BUFFER } from './flow.js';

@@ -18,9 +18,11 @@ import { nodeAdmission } from './admission.js';
 import type { Capacity } from './capacity.js';
 import {
   areVipsTaken,
+  explainFilter,
   explainOwnServer,
   explainProxyPort,
   explainRefusal,
+  explainSteering,
   isAmong,
   type MissingListener,
   toBeSaid,
@@ -72,6 +74,9 @@ export class ActivePortal {
   #listeners: readonly OpenListener[] = NONE;
   #missing: readonly MissingListener[] = NONE;
   #said: readonly MissingListener[] = NONE;
+  /** What its listeners should do and the kernel refuses, with the consequence. */
+  #shortcomings: readonly string[] = NONE;
+  #saidShortcomings: readonly string[] = NONE;
   #admission: Admission = EVERYONE;
 
   constructor(
@@ -102,7 +107,7 @@ export class ActivePortal {
   }
 
   get isComplete(): boolean {
-    return this.#missing.length === 0;
+    return this.#missing.length === 0 && this.#shortcomings.length === 0;
   }
 
   /** Whether clients of any VIP can be served or refused as they should: others, and a NodePort, may still be missing. */
@@ -149,14 +154,15 @@ export class ActivePortal {
   openListeners(): boolean {
     const served = this.#vipsServed;
     this.#missing = NONE;
+    this.#shortcomings = NONE;
     this.#takeProxyPort();
     let changed = this.closeListeners();
+    for (const { group } of this.#listeners) this.#steer(group);
     for (const listener of this.#wanted()) {
       if (this.#listeners.some(({ group }) => samePlace(group.spec, listener))) continue;
       changed = this.#open(listener) || changed;
     }
     if (!sameVips(served, this.#vipsServed)) this.#outdate();
-    if (this.#portal.policy.affinity !== null) for (const { group } of this.#listeners) steer(group);
     changed = this.#admit() || changed;
     if (this.#isEmpty) this.#ignoreOutsiders();
     return changed;
@@ -187,10 +193,7 @@ export class ActivePortal {
   /** Once the workers have endpoints, everyone may be heard again. */
   hearEveryone(): void {
     if (this.#isEmpty) return;
-    for (const listener of this.#listeners) {
-      if (listener.heard !== null) setFilter(listener.group, null);
-      listener.heard = null;
-    }
+    for (const listener of this.#listeners) if (listener.heard !== null) this.#hear(listener, null);
   }
 
   /** The portal is going: the data plane closes its sockets. */
@@ -262,16 +265,18 @@ export class ActivePortal {
     };
   }
 
-  /** Why listeners are missing. */
+  /** Why listeners are missing, or do not all that they should. */
   problems(): string[] {
-    return this.#missing.map(({ message }) => message);
+    return [...this.#missing.map(({ message }) => message), ...this.#shortcomings];
   }
 
   /** The {@link problems} that were not among what this returned before. @param isSettled whether those count that moves of proxy ports may end */
   freshProblems(isSettled: boolean): string[] {
     const known = this.#said;
     this.#said = toBeSaid(this.#missing, known, isSettled);
-    return this.#said.filter((missing) => !isAmong(missing, known)).map(({ message }) => message);
+    const unsaid = this.#shortcomings.filter((message) => !this.#saidShortcomings.includes(message));
+    this.#saidShortcomings = this.#shortcomings;
+    return [...this.#said.filter((one) => !isAmong(one, known)).map(({ message }) => message), ...unsaid];
   }
 
   /** @returns whether the data plane must hear of it */
@@ -284,11 +289,25 @@ export class ActivePortal {
 
   #ignoreOutsiders(): void {
     const heard = this.#admission.insiders?.sources ?? [];
-    for (const listener of this.#listeners) {
-      if (listener.heard === heard.join()) continue;
-      listener.heard = heard.join();
-      setFilter(listener.group, heard);
-    }
+    for (const listener of this.#listeners) if (listener.heard !== heard.join()) this.#hear(listener, heard);
+  }
+
+  /** @param heard see {@link setFilter} */
+  #hear(listener: OpenListener, heard: readonly string[] | null): void {
+    const code = setFilter(listener.group, heard);
+    if (code === 0) listener.heard = heard?.join() ?? null;
+    else this.#fallShort(explainFilter(listener.group.spec, heard, code));
+  }
+
+  /** As soon as a listener is there: until then clients meet any worker. */
+  #steer(group: ListenerGroup): void {
+    if (this.#portal.policy.affinity === null) return;
+    const code = steer(group);
+    if (code !== 0) this.#fallShort(explainSteering(group.spec, code));
+  }
+
+  #fallShort(message: string): void {
+    this.#shortcomings = [...this.#shortcomings, message];
   }
 
   #takeProxyPort(): void {
@@ -345,6 +364,7 @@ export class ActivePortal {
     }
     try {
       const group = isProxyPort(listener) ? this.#openProxyPort(listener) : this.#openGroup(listener);
+      this.#steer(group);
       const redirectedPort = isProxyPort(listener) && this.context.redirects ? group.spec.port : null;
       this.#listeners = this.#listeners.concat({ group, redirectedPort, heard: null });
       this.context.capacity.listenersOpened(countOf(group));
@@ -371,7 +391,7 @@ export class ActivePortal {
   }
 
   #openGroup(listener: WantedListener): ListenerGroup {
-    const { protocol, family, policy } = this.#portal;
+    const { protocol, family } = this.#portal;
     const spec: ListenerSpec = {
       protocol,
       family,
@@ -379,7 +399,6 @@ export class ActivePortal {
       port: listener.port,
       neighbours: neighboursOf(listener, protocol, this.context),
       freeBind: listener.kind === 'vip',
-      steered: policy.affinity !== null,
       onlyWorker: this.#placement,
     };
     return openListeners(spec, this.context.workers);

@@ -1,7 +1,8 @@
+import type { ListenerSpec } from '../dataplane/listeners.js';
 import { hostPort } from '../net/hostport.js';
 import type { Protocol } from '../net/protocol.js';
 import type { Vip } from '../portal/portal.js';
-import { EACCES, EADDRINUSE, EADDRNOTAVAIL, type SysError } from '../sys/errno.js';
+import { EACCES, EADDRINUSE, EADDRNOTAVAIL, errnoName, type SysError } from '../sys/errno.js';
 import { samePlace, type WantedListener } from './wantedlisteners.js';
 
 /** A listener that is not there. */
@@ -45,7 +46,24 @@ export function explainProxyPort(wanted: WantedListener, protocol: Protocol, own
   return `${NAMES[wanted.kind]} ${placeOf(wanted, protocol)} is still the proxy port of ${owner}, which must move first; if this stays, give a wider --proxy-port-range; trying again`;
 }
 
-function placeOf({ address, port }: WantedListener, protocol: Protocol): string {
+/** The kernel does not choose the worker by client address. @param code errno */
+export function explainSteering({ protocol, ...place }: ListenerSpec, code: number): string {
+  return `session affinity of ${placeOf(place, protocol)} does not hold: the kernel refuses to give each client one worker (SO_ATTACH_REUSEPORT_CBPF: ${errnoName(code)}), so that a client may meet several endpoints; free memory, or start with --workers=1; trying again`;
+}
+
+/** The kernel does not ignore clients, or ignores them still. @param heard see setFilter @param code errno */
+export function explainFilter(
+  { protocol, ...place }: ListenerSpec,
+  heard: readonly string[] | null,
+  code: number,
+): string {
+  const listener = placeOf(place, protocol);
+  return heard === null
+    ? `${listener} hears no clients: the kernel refuses to take its filter away (SO_DETACH_FILTER: ${errnoName(code)}); restart kube-portal; trying again`
+    : `clients that ${listener} must ignore are refused instead: the kernel refuses its filter (SO_ATTACH_FILTER: ${errnoName(code)}); raise net.core.optmem_max; trying again`;
+}
+
+function placeOf({ address, port }: Vip, protocol: Protocol): string {
   return `${hostPort(address, port)}/${protocol}`;
 }
 

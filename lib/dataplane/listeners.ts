@@ -1,16 +1,11 @@
 import type { Family } from '../net/address.js';
 import type { Protocol } from '../net/protocol.js';
 import { AF_INET, AF_INET6 } from '../sys/constants.js';
-import { EADDRINUSE, SysError } from '../sys/errno.js';
+import { EADDRINUSE, errno, SysError } from '../sys/errno.js';
 import { ignoreAllBut, ignoreNobody } from '../sys/filter.js';
+import { type ListenOptions, listenDatagram, listenStream, startListening } from '../sys/listening.js';
 import { canOwnPorts } from '../sys/portowner.js';
-import {
-  closeSocket,
-  type ListenOptions,
-  listenDatagram,
-  listenStream,
-  startListening,
-} from '../sys/socket.js';
+import { closeSocket } from '../sys/socket.js';
 import { steerByClientAddress } from '../sys/steering.js';
 import { UDP_BUFFER_SIZE } from './shared/udpbuffer.js';
 
@@ -24,8 +19,6 @@ export interface ListenerSpec {
   readonly neighbours: Neighbours;
   /** Binds although the node does not have the address (yet). */
   readonly freeBind: boolean;
-  /** Whether a client must always meet the same worker (ClientIP affinity). */
-  readonly steered: boolean;
   /** One worker's index to listen in that one only, where descriptors are too few for all; else null. */
   readonly onlyWorker: number | null;
 }
@@ -83,9 +76,7 @@ function openGroup(spec: ListenerSpec, workers: number, wanted: Sharing): Listen
     for (const fd of fds) if (fd !== null) closeSocket(fd);
     throw error;
   }
-  const group = { spec, fds };
-  if (spec.steered) steer(group);
-  return group;
+  return { spec, fds };
 }
 
 let owning: boolean | undefined;
@@ -101,23 +92,29 @@ function possible(sharing: Sharing, spec: ListenerSpec): Sharing {
   return 'user';
 }
 
-/** Makes the workers' sockets of a group be chosen by client address; one alone needs no choice. */
-export function steer({ spec, fds }: ListenerGroup): void {
+/**
+ * Makes the workers' sockets of a group be chosen by client address; one alone needs no choice.
+ * @returns 0, or the errno where the kernel refuses
+ */
+export function steer({ spec, fds }: ListenerGroup): number {
   const [first, ...others] = fds.filter((fd) => fd !== null);
-  if (first === undefined || others.length === 0) return;
-  steerByClientAddress(first, spec.family === 'IPv6' ? AF_INET6 : AF_INET, 1 + others.length);
+  if (first === undefined || others.length === 0) return 0;
+  const family = spec.family === 'IPv6' ? AF_INET6 : AF_INET;
+  return steerByClientAddress(first, family, 1 + others.length) ? 0 : errno();
 }
 
 /**
  * Makes the group's sockets deaf but for some clients, see {@link ignoreAllBut}; with null they hear everyone
  * again.
+ * @returns 0, or the errno where the kernel refuses
  */
-export function setFilter({ fds }: ListenerGroup, heard: readonly string[] | null): void {
+export function setFilter({ fds }: ListenerGroup, heard: readonly string[] | null): number {
   for (const fd of fds) {
     if (fd === null) continue;
-    if (heard === null) ignoreNobody(fd);
-    else ignoreAllBut(fd, heard);
+    const isSet = heard === null ? ignoreNobody(fd) : ignoreAllBut(fd, heard);
+    if (!isSet) return errno();
   }
+  return 0;
 }
 
 /** Whether this kernel can choose a worker by client address (Linux 4.6). */

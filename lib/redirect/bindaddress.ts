@@ -1,6 +1,7 @@
 import { addressBytes } from '../net/address.js';
 import { EADDRNOTAVAIL, SysError } from '../sys/errno.js';
-import { closeSocket, listenDatagram } from '../sys/socket.js';
+import { listenDatagram } from '../sys/listening.js';
+import { closeSocket } from '../sys/socket.js';
 import { RedirectError } from './driver.js';
 
 /**

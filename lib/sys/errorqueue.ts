@@ -2,8 +2,8 @@ import { AF_INET, AF_INET6, IPPROTO_IP, IPPROTO_IPV6, MSG_DONTWAIT, MSG_ERRQUEUE
 import { cmsgSpace, layout, storePointer } from './layout.js';
 import * as libc from './libc.js';
 import { Memory } from './memory.js';
+import { preferOption } from './options.js';
 import { SOCKADDR_SIZE } from './sockaddr.js';
-import { setOption } from './socket.js';
 
 /** linux/in.h and linux/in6.h. */
 const IP_RECVERR = 11;
@@ -19,8 +19,8 @@ const DATA = layout.cmsghdr.data;
 
 /** Makes a socket keep the errors that come back for what it sent, with who says so (ip(7), IP_RECVERR). */
 export function keepErrors(fd: number, family: number): void {
-  if (family === AF_INET6) setOption(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
-  else setOption(fd, IPPROTO_IP, IP_RECVERR, 1);
+  if (family === AF_INET6) preferOption(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
+  else preferOption(fd, IPPROTO_IP, IP_RECVERR, 1);
 }
 
 /** Reads the errors that sockets with {@link keepErrors} have kept, one at a time. */

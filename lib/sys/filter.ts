@@ -9,7 +9,8 @@ import {
   NET_HEADER,
 } from './bpf.js';
 import { SO_ATTACH_FILTER, SO_DETACH_FILTER, SOL_SOCKET } from './constants.js';
-import { setOption } from './socket.js';
+import { ENOENT, errno } from './errno.js';
+import { setOption } from './options.js';
 
 /** Offsets of the source address, by its size in bytes. */
 const SOURCE = new Map([
@@ -24,15 +25,16 @@ const DROP: Instruction = { code: BPF_RET_K, k: 0 };
  * SO_ATTACH_FILTER). A listening TCP socket ignores connection attempts, and what it accepts inherits the filter.
  *
  * @param cidrs clients of the socket's family that are heard all the same; a plain address is a range of one
- * @returns false where the kernel refuses, for example a program of more than 4096 instructions
+ * @returns false where the kernel refuses, and `errno()` says why: EINVAL for more than 4096 instructions, ENOMEM for more than
+ *   net.core.optmem_max bytes of them
  */
 export function ignoreAllBut(fd: number, cidrs: readonly string[]): boolean {
   return attachProgram(fd, SO_ATTACH_FILTER, [...cidrs.flatMap(passRange), DROP]);
 }
 
-/** Takes back {@link ignoreAllBut}. */
-export function ignoreNobody(fd: number): void {
-  setOption(fd, SOL_SOCKET, SO_DETACH_FILTER, 0);
+/** Takes back {@link ignoreAllBut}, if need be. @returns false where the kernel refuses; `errno()` then says why */
+export function ignoreNobody(fd: number): boolean {
+  return setOption(fd, SOL_SOCKET, SO_DETACH_FILTER, 0) || errno() === ENOENT;
 }
 
 /** One comparison for each word that the prefix reaches into; the first that fails skips to the next range. */

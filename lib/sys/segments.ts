@@ -3,8 +3,9 @@ import type { DatagramSender } from './datagramsender.js';
 import { Epoll } from './epoll.js';
 import { checked, SysError } from './errno.js';
 import * as libc from './libc.js';
+import { listenDatagram } from './listening.js';
 import { Memory } from './memory.js';
-import { closeSocket, connect, listenDatagram, localAddress } from './socket.js';
+import { closeSocket, connect, localAddress } from './socket.js';
 
 const SEGMENT = 64;
 const ITSELF = { address: '127.0.0.1', port: 0, sharing: 'nobody', freeBind: false } as const;

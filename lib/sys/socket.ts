@@ -1,22 +1,15 @@
 import {
-  AF_INET,
   AF_INET6,
   F_SETFD,
   F_SETFL,
   FD_CLOEXEC,
-  IP_FREEBIND,
   IP_MULTICAST_TTL,
-  IP_PKTINFO,
-  IP_RECVTTL,
   IP_TTL,
   IPPROTO_IP,
   IPPROTO_IPV6,
   IPPROTO_TCP,
   IPV6_MULTICAST_HOPS,
-  IPV6_RECVHOPLIMIT,
-  IPV6_RECVPKTINFO,
   IPV6_UNICAST_HOPS,
-  IPV6_V6ONLY,
   SHUT_WR,
   SO_ERROR,
   SO_KEEPALIVE,
@@ -25,7 +18,6 @@ import {
   SO_RCVBUF,
   SO_RCVBUFFORCE,
   SO_REUSEADDR,
-  SO_REUSEPORT,
   SO_SNDBUF,
   SO_SNDBUFFORCE,
   SOCK_CLOEXEC,
@@ -41,38 +33,18 @@ import {
 import { checked, ENOSYS, errno } from './errno.js';
 import * as libc from './libc.js';
 import { Memory } from './memory.js';
-import { ownPort } from './portowner.js';
+import { findOption, getOption, preferOption, setOption } from './options.js';
 import { SOCKADDR_SIZE, SocketAddress } from './sockaddr.js';
 
-const OPEN_FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC;
+export const OPEN_FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC;
 const MOST_HOPS = 255;
 
-/** Scratch for option values and lengths; no call keeps a pointer to it. */
-const scratch = new Memory(16);
+/** struct linger: on, for no time. */
+const noLinger = new Memory(8);
+noLinger.words[0] = 1;
 const lengthCell = new Memory(8);
-const bound = new SocketAddress();
 const ANY4 = SocketAddress.of('0.0.0.0', 0);
 const ANY6 = SocketAddress.of('::', 0);
-
-/**
- * Sets an integer option.
- * @returns false where the kernel refuses it; `errno()` then says why
- */
-export function setOption(fd: number, level: number, option: number, value: number): boolean {
-  scratch.words[0] = value;
-  return libc.setsockopt(fd, level, option, scratch.address, 4) === 0;
-}
-
-function requireOption(fd: number, level: number, option: number, value: number): void {
-  checked('setsockopt', setOption(fd, level, option, value) ? 0 : -1);
-}
-
-/** Reads an integer option. @throws SysError */
-export function getOption(fd: number, level: number, option: number): number {
-  lengthCell.words[0] = 4;
-  checked('getsockopt', libc.getsockopt(fd, level, option, scratch.address, lengthCell.address));
-  return scratch.words[0];
-}
 
 /** The pending error of a socket, cleared by reading it: how an asynchronous connect ended. */
 export function takeError(fd: number): number {
@@ -95,7 +67,7 @@ export function openDatagram(family: number): number {
  * @returns 0, or -1 with `errno`: EADDRINUSE where somebody has the port for himself
  */
 export function bindShared(fd: number, family: number, port: number): number {
-  setOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
+  preferOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
   const wildcard = family === AF_INET6 ? ANY6 : ANY4;
   wildcard.memory.view.setUint16(2, port);
   return libc.bindSocket(fd, wildcard.memory.address, wildcard.length);
@@ -113,13 +85,15 @@ export function accept(listener: number, peer: SocketAddress): number {
   return fd < 0 && errno() === ENOSYS ? acceptPlain(listener, peer) : fd;
 }
 
-/** For a kernel without accept4, or a seccomp filter that does not know it. */
+/** For a kernel without accept4, or a seccomp filter that does not know it. A socket that may block would stop the worker. */
 function acceptPlain(listener: number, peer: SocketAddress): number {
   const fd = libc.accept(listener, peer.memory.address, lengthCell.address);
   if (fd < 0) return fd;
-  libc.fcntl(fd, F_SETFL, SOCK_NONBLOCK);
-  libc.fcntl(fd, F_SETFD, FD_CLOEXEC);
-  return fd;
+  const isPrepared =
+    libc.fcntl(fd, F_SETFL, SOCK_NONBLOCK) === 0 && libc.fcntl(fd, F_SETFD, FD_CLOEXEC) === 0;
+  if (isPrepared) return fd;
+  libc.close(fd);
+  return -1;
 }
 
 /**
@@ -128,42 +102,42 @@ function acceptPlain(listener: number, peer: SocketAddress): number {
  * @returns 1 to 255, which is also what counts where the kernel does not tell
  */
 export function receivedHops(fd: number, family: number): number {
-  lengthCell.words[0] = 4;
-  const result =
+  const hops =
     family === AF_INET6
-      ? libc.getsockopt(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS, scratch.address, lengthCell.address)
-      : libc.getsockopt(fd, IPPROTO_IP, IP_MULTICAST_TTL, scratch.address, lengthCell.address);
-  return result === 0 ? scratch.words[0] : MOST_HOPS;
+      ? findOption(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS)
+      : findOption(fd, IPPROTO_IP, IP_MULTICAST_TTL);
+  return hops ?? MOST_HOPS;
 }
 
 /** Sets how many hops packets may take. @param hops 1 to 255 */
 export function setHops(fd: number, family: number, hops: number): void {
-  if (family === AF_INET6) setOption(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, hops);
-  else setOption(fd, IPPROTO_IP, IP_TTL, hops);
+  if (family === AF_INET6) preferOption(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, hops);
+  else preferOption(fd, IPPROTO_IP, IP_TTL, hops);
 }
 
-/** Says goodbye to the peer in one direction; what it still sends can be read. */
+/**
+ * Says goodbye to the peer in one direction; what it still sends can be read. Where the peer has reset the connection, that is
+ * refused (ENOTCONN), and epoll tells.
+ */
 export function shutdownWrite(fd: number): void {
   libc.shutdown(fd, SHUT_WR);
 }
 
 /** Makes the next close a reset: the peer sees ECONNRESET and no TIME_WAIT stays behind (socket(7), SO_LINGER). */
 export function resetOnClose(fd: number): void {
-  scratch.words[0] = 1;
-  scratch.words[1] = 0;
-  libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, scratch.address, 8);
+  libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, noLinger.address, 8);
 }
 
 export function setNoDelay(fd: number): void {
-  setOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
+  preferOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
 /** Finds a dead peer after about a minute and a half of silence. */
 export function setKeepAlive(fd: number): void {
-  setOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
-  setOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, 30);
-  setOption(fd, IPPROTO_TCP, TCP_KEEPINTVL, 10);
-  setOption(fd, IPPROTO_TCP, TCP_KEEPCNT, 6);
+  preferOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
+  preferOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, 30);
+  preferOption(fd, IPPROTO_TCP, TCP_KEEPINTVL, 10);
+  preferOption(fd, IPPROTO_TCP, TCP_KEEPCNT, 6);
 }
 
 /** Sets both socket buffers, past the system's limits where CAP_NET_ADMIN allows it. @param size bytes */
@@ -174,12 +148,12 @@ export function setBuffers(fd: number, size: number): void {
 
 /** Sets the receive buffer, past the system's limit where CAP_NET_ADMIN allows it. @param size bytes */
 export function setReceiveBuffer(fd: number, size: number): void {
-  if (!setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, size)) setOption(fd, SOL_SOCKET, SO_RCVBUF, size);
+  if (!setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, size)) preferOption(fd, SOL_SOCKET, SO_RCVBUF, size);
 }
 
 /** Sets the send buffer, likewise. @param size bytes */
 export function setSendBuffer(fd: number, size: number): void {
-  if (!setOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, size)) setOption(fd, SOL_SOCKET, SO_SNDBUF, size);
+  if (!setOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, size)) preferOption(fd, SOL_SOCKET, SO_SNDBUF, size);
 }
 
 /**
@@ -209,72 +183,7 @@ export function peerPort(fd: number): number {
   return libc.getpeername(fd, peer.memory.address, lengthCell.address) === 0 ? peer.port : 0;
 }
 
-export interface ListenOptions {
-  readonly address: string;
-  readonly port: number;
-  /**
-   * Who may listen on the same port: nobody else; other sockets of the same user that agree to it (SO_REUSEPORT); or sockets
-   * of this program only, see {@link ownPort}.
-   */
-  readonly sharing: 'nobody' | 'user' | 'program';
-  /** Binds an address that the node does not have yet. */
-  readonly freeBind: boolean;
-}
-
-/**
- * A listening TCP socket. TCP_NODELAY and keep-alive are set here because accepted sockets inherit them, which
- * saves five calls a connection.
- * @throws SysError with EADDRINUSE and the like
- */
-export function listenStream(options: ListenOptions): number {
-  return openBound(SOCK_STREAM, options, (fd) => {
-    setNoDelay(fd);
-    setKeepAlive(fd);
-  });
-}
-
-/** A bound UDP socket that reports to which address each datagram came, and with how many hops left. @throws SysError */
-export function listenDatagram(options: ListenOptions, bufferSize: number): number {
-  return openBound(SOCK_DGRAM, options, (fd, family) => {
-    if (family === AF_INET) {
-      requireOption(fd, IPPROTO_IP, IP_PKTINFO, 1);
-      requireOption(fd, IPPROTO_IP, IP_RECVTTL, 1);
-    } else {
-      requireOption(fd, IPPROTO_IPV6, IPV6_RECVPKTINFO, 1);
-      requireOption(fd, IPPROTO_IPV6, IPV6_RECVHOPLIMIT, 1);
-    }
-    setBuffers(fd, bufferSize);
-  });
-}
-
-function openBound(
-  type: typeof SOCK_STREAM | typeof SOCK_DGRAM,
-  { address, port, sharing, freeBind }: ListenOptions,
-  prepare: (fd: number, family: number) => void,
-): number {
-  const local = bound.set(address, port);
-  const fd = checked('socket', libc.socket(local.family, type | OPEN_FLAGS, 0));
-  try {
-    if (type === SOCK_STREAM) requireOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
-    if (sharing !== 'nobody') requireOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
-    if (sharing === 'program') ownPort(fd);
-    if (local.family === AF_INET6) requireOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-    // For IPv6 too: its own option is there from Linux 4.15 only, and sets the same bit of the socket.
-    if (freeBind) requireOption(fd, IPPROTO_IP, IP_FREEBIND, 1);
-    prepare(fd, local.family);
-    checked('bind', libc.bindSocket(fd, local.memory.address, local.length));
-    return fd;
-  } catch (error) {
-    libc.close(fd);
-    throw error;
-  }
-}
-
-/** Lets a bound TCP socket accept. The kernel caps the backlog at net.core.somaxconn. @throws SysError */
-export function startListening(fd: number, backlog = 65535): void {
-  checked('listen', libc.listen(fd, backlog));
-}
-
+/** Linux frees the descriptor whatever close(2) returns, and it never blocks here, so that there is no error to act on. */
 export function closeSocket(fd: number): void {
   libc.close(fd);
 }

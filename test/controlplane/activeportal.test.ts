@@ -1,3 +1,4 @@
+import { openSync } from 'node:fs';
 import t, { type Test } from 'tap';
 import { ActivePortal } from '../../lib/controlplane/activeportal.js';
 import { Capacity } from '../../lib/controlplane/capacity.js';
@@ -8,7 +9,8 @@ import { PublicPorts } from '../../lib/controlplane/publicports.js';
 import { EVERYONE } from '../../lib/portal/admission.js';
 import { DEFAULT_POLICY } from '../../lib/portal/policy.js';
 import type { Portal } from '../../lib/portal/portal.js';
-import { closeSocket, listenStream, localAddress, startListening } from '../../lib/sys/socket.js';
+import { listenStream, startListening } from '../../lib/sys/listening.js';
+import { closeSocket, localAddress } from '../../lib/sys/socket.js';
 
 /** A listener of somebody else's on a free port of the loopback address. */
 function occupy(t: Test): number {
@@ -36,8 +38,18 @@ const PORTAL: Portal = {
 function activePortal(t: Test, range: { first: number; last: number }): ActivePortal {
   const capacity = new Capacity(100_000);
   capacity.listenersOpened(50_000);
+  return activate(t, PORTAL, range, capacity);
+}
+
+function activate(
+  t: Test,
+  portal: Portal,
+  range: { first: number; last: number },
+  capacity: Capacity,
+  Active = ActivePortal,
+): ActivePortal {
   const publicPorts = new PublicPorts();
-  const active = new ActivePortal(PORTAL, 1, {
+  const active = new Active(portal, 1, {
     workers: 2,
     capture: 'port',
     redirects: true,
@@ -104,4 +116,55 @@ t.test('without endpoints nothing listens, and the port stays its own', async (t
   active.update(PORTAL);
   t.ok(active.openListeners());
   t.ok(descriptors(active).length > 0);
+});
+
+const ROOMY = 100_000;
+const RANGE = { first: 20_000, last: 30_000 };
+
+/** Something else, that is no socket, takes the place of a descriptor. */
+function replace(t: Test, descriptor: number): void {
+  closeSocket(descriptor);
+  for (let fd = -1; fd !== descriptor; ) {
+    fd = openSync('/dev/null', 'r');
+    if (fd !== descriptor) t.teardown(() => closeSocket(fd));
+  }
+}
+
+t.test('a kernel that does not steer clients is told of once, and asked again', async (t) => {
+  const affinity = { by: 'client-ip', timeoutMs: 10_000 } as const;
+  const portal = { ...PORTAL, policy: { ...DEFAULT_POLICY, affinity } };
+  const active = activate(t, portal, RANGE, new Capacity(ROOMY));
+  t.ok(active.openListeners());
+  t.same(active.problems(), []);
+  const [first] = descriptors(active);
+  t.equal(descriptors(active).length, 2);
+  replace(t, first);
+  active.openListeners();
+  t.match(active.freshProblems(true), [
+    /affinity of 127.0.0.1:\d+\/TCP does not hold.*ENOTSOCK.*--workers=1/,
+  ]);
+  t.notOk(active.isComplete, 'so that it is tried again');
+  active.openListeners();
+  t.same(active.freshProblems(true), [], 'no second time');
+  t.equal(active.status().problems.length, 1);
+});
+
+t.test('a filter that the kernel refuses is told of once, and tried again', async (t) => {
+  const tooMany = Array.from({ length: 2000 }, (_, index) => `10.${index >> 8}.${index & 255}.0/24`);
+  const portal = (sources: readonly string[]): Portal => ({
+    ...PORTAL,
+    admission: { sources: null, insiders: { portal: 'default/web:inside/TCP/IPv4', sources } },
+    endpoints: [],
+    unserved: 'ignore',
+  });
+  const active = activate(t, portal(tooMany), RANGE, new Capacity(ROOMY));
+  t.ok(active.openListeners());
+  t.match(active.freshProblems(true), [/must ignore are refused.*SO_ATTACH_FILTER: E.*optmem_max/]);
+  t.notOk(active.isComplete);
+  active.openListeners();
+  t.same(active.freshProblems(true), [], 'no second time');
+  active.update(portal(['10.0.0.0/8']));
+  active.openListeners();
+  t.same(active.problems(), []);
+  t.ok(active.isComplete);
 });

@@ -11,7 +11,6 @@ export const LISTENER: ListenerSpec = {
   port: 0,
   neighbours: 'none',
   freeBind: false,
-  steered: false,
   onlyWorker: null,
 };
 

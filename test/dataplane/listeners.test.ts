@@ -1,12 +1,7 @@
 import t, { type Test } from 'tap';
 import type { ListenerGroup, ListenerSpec, Neighbours } from '../../lib/dataplane/listeners.js';
-import {
-  closeSocket,
-  type ListenOptions,
-  listenDatagram,
-  listenStream,
-  startListening,
-} from '../../lib/sys/socket.js';
+import { type ListenOptions, listenDatagram, listenStream, startListening } from '../../lib/sys/listening.js';
+import { closeSocket } from '../../lib/sys/socket.js';
 import '../redirect/namespace.js';
 import { canOwnPorts } from '../../lib/sys/portowner.js';
 
@@ -42,7 +37,6 @@ const specOf = (place: Pick<ListenerSpec, 'protocol' | 'family' | 'address'>, ne
   neighbours,
   port: PORT,
   freeBind: false,
-  steered: true,
   onlyWorker: null,
 });
 

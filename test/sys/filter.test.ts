@@ -2,7 +2,8 @@ import { once } from 'node:events';
 import { createConnection, type Socket } from 'node:net';
 import t from 'tap';
 import { ignoreAllBut, ignoreNobody } from '../../lib/sys/filter.js';
-import { closeSocket, listenStream, startListening } from '../../lib/sys/socket.js';
+import { listenStream, startListening } from '../../lib/sys/listening.js';
+import { closeSocket } from '../../lib/sys/socket.js';
 import { sh } from '../redirect/namespace.js';
 
 const PORT = 8080;

@@ -1,16 +1,15 @@
 import t from 'tap';
 import { AF_INET, AF_INET6 } from '../../lib/sys/constants.js';
+import { listenStream, startListening } from '../../lib/sys/listening.js';
 import { SocketAddress } from '../../lib/sys/sockaddr.js';
 import {
   accept,
   closeSocket,
   connect,
-  listenStream,
   localAddress,
   openStream,
   receivedHops,
   setHops,
-  startListening,
 } from '../../lib/sys/socket.js';
 
 for (const [address, family] of [

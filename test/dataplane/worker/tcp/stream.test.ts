@@ -6,17 +6,16 @@ import { Flow, Stream, StreamResources } from '../../../../lib/dataplane/worker/
 import { AF_INET, EPOLLIN, EPOLLRDHUP } from '../../../../lib/sys/constants.js';
 import { Epoll } from '../../../../lib/sys/epoll.js';
 import * as libc from '../../../../lib/sys/libc.js';
+import { listenStream, startListening } from '../../../../lib/sys/listening.js';
 import { Memory } from '../../../../lib/sys/memory.js';
 import { SocketAddress } from '../../../../lib/sys/sockaddr.js';
 import {
   accept,
   closeSocket,
   connect,
-  listenStream,
   localAddress,
   openStream,
   shutdownWrite,
-  startListening,
 } from '../../../../lib/sys/socket.js';
 
 const ANSWER = 'the whole answer';

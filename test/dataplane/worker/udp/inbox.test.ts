@@ -4,7 +4,8 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { clientAddress, clientKey } from '../../../../lib/dataplane/worker/clientkey.js';
 import { Inbox } from '../../../../lib/dataplane/worker/udp/inbox.js';
-import { closeSocket, listenDatagram, localAddress } from '../../../../lib/sys/socket.js';
+import { listenDatagram } from '../../../../lib/sys/listening.js';
+import { closeSocket, localAddress } from '../../../../lib/sys/socket.js';
 
 t.test('a received datagram has its sender and its payload', async (t) => {
   const fd = listenDatagram({ address: '127.0.0.1', port: 0, sharing: 'nobody', freeBind: false }, 65536);
