@@ -25,7 +25,8 @@ import { SessionListing } from './sessionlisting.js';
 import type { TcpListener } from './tcp/listener.js';
 import { TcpRelay } from './tcp/relay.js';
 import { portsToReuse } from './tcp/reusedports.js';
-import { UdpListener, UdpRelay } from './udp/relay.js';
+import { UdpListener } from './udp/listener.js';
+import { UdpRelay } from './udp/relay.js';
 import type { EndpointSocket } from './udp/sockets/endpointsocket.js';
 import { LocalPorts } from './udp/sockets/localports.js';
 
@@ -72,11 +73,11 @@ class DataplaneWorker {
     this.#tcp = new TcpRelay(
       this.#loop,
       budget,
-      (count) => this.#udp.freeIdle(count),
+      (count) => this.#udp.lifetimes.freeIdle(count),
       report,
       () => portsToReuse(localPorts(), setup.index, setup.workers),
     );
-    this.#listing = new SessionListing(this.#tcp, this.#udp, now);
+    this.#listing = new SessionListing(this.#tcp, this.#udp.table, now);
     this.#loop.addTask(this.#limiter);
     this.#wakeup = Wakeup.from(setup.wakeupFd);
     const messages = { owner: 'control plane', onReady: () => this.#readMessages() };
@@ -141,7 +142,7 @@ class DataplaneWorker {
     const changed = active.state.admit(admission, (slot) => this.#portals.get(slot)?.state);
     if (!changed) return;
     for (const listener of active.listeners) {
-      if (listener instanceof UdpListener) this.#udp.admissionChanged(listener);
+      if (listener instanceof UdpListener) listener.admissionChanged();
     }
   }
 

@@ -1,44 +1,23 @@
 import t from 'tap';
-import { createCounterMemory, workerCells } from '../../../lib/dataplane/shared/counters.js';
-import type { WorkerPortal } from '../../../lib/dataplane/shared/messages.js';
 import { Failover } from '../../../lib/dataplane/worker/failover.js';
-import { PinTable } from '../../../lib/dataplane/worker/pins.js';
-import { ServedPortal } from '../../../lib/dataplane/worker/servedportal.js';
-import { ServiceEndpoints } from '../../../lib/dataplane/worker/serviceendpoints.js';
+import type { ServedPortal } from '../../../lib/dataplane/worker/servedportal.js';
 import type { Target } from '../../../lib/dataplane/worker/target.js';
-import { EVERYONE } from '../../../lib/portal/admission.js';
 import { DEFAULT_POLICY, type ServicePolicy } from '../../../lib/portal/policy.js';
 import { SocketAddress } from '../../../lib/sys/sockaddr.js';
+import { servedPortal } from './fixtures.js';
 
 const CLIENT = SocketAddress.of('10.0.0.7', 50_000).memory.words;
 const PINNING: ServicePolicy = { affinity: { by: 'client-ip', timeoutMs: 10_000 } };
 
 function portalWith(endpoints: number, policy: ServicePolicy): ServedPortal {
-  const now = () => 1;
-  const context = {
-    pins: new PinTable(10, now),
-    services: new ServiceEndpoints(),
-    roundRobin: new Int32Array(2),
-    now,
-  };
-  const record: WorkerPortal = {
-    slot: 1,
-    key: 'default/web:/TCP/IPv4',
-    service: 'default/web',
-    protocol: 'TCP',
-    family: 'IPv4',
-    listeners: [],
+  return servedPortal({
     endpoints: Array.from({ length: endpoints }, (_, i) => ({
       id: `pod-${i}`,
       address: '10.0.0.1',
       port: i + 1,
     })),
     policy,
-    admission: EVERYONE,
-  };
-  const portal = new ServedPortal(record, context, workerCells(createCounterMemory(1), 0));
-  portal.update(record);
-  return portal;
+  });
 }
 
 /** Whom a client meets where everyone fails, a time between two failures. */

@@ -1,19 +1,31 @@
+import type { DatagramSender } from '../../../sys/datagramsender.js';
 import type { Failover } from '../failover.js';
 import type { PinKey } from '../pinkey.js';
 import type { ServedPortal } from '../servedportal.js';
 import type { Target } from '../target.js';
-import { type FlowIndex, NONE } from './flowtable.js';
-import type { EndpointSocket } from './sockets/endpointsocket.js';
+import type { Carrier } from './carrier.js';
+import { NO_FLOW } from './flowkeys.js';
+import { NO_SLOT } from './inbox.js';
 
 /** How long, ms, a path that refused a segmented run is sent whole datagrams only: its MTU may be another one later. */
 const SEGMENTS_PAUSE = 60_000;
 
-/** One client's conversation with a Service: what the {@link FlowTable} does not need to find it. Times are the loop's, ms. */
+/** The socket that a flow's client sends to. */
+export interface FlowListener {
+  readonly fd: number;
+  readonly portal: ServedPortal;
+  /** Those that came through it. The {@link FlowTable} keeps them. */
+  readonly flows: Set<UdpFlow>;
+}
+
+/** One client's conversation with a Service. Times are the loop's, ms. */
 export class UdpFlow {
-  /** The socket towards the endpoint; null only while another is looked for. */
-  socket: EndpointSocket | null = null;
-  /** The socket towards the endpoint before, kept open for answers under way. */
-  left: EndpointSocket | null = null;
+  /** Given by the {@link FlowTable}; NO_FLOW outside of it. */
+  index = NO_FLOW;
+  /** Null only while one to another endpoint is opened. */
+  carrier: Carrier | null = null;
+  /** The one before, kept open for answers under way. */
+  left: Carrier | null = null;
   /** Datagrams received up to the last reply: the later ones were never answered. */
   answeredUpTo = 0;
   /** Number of the last datagram. */
@@ -29,28 +41,30 @@ export class UdpFlow {
   /** When an endpoint last refused the flow, and the way that it has gone since the first one that did. */
   refusedAt = Number.NEGATIVE_INFINITY;
   failover: Failover | null = null;
-  pinRefreshAt = 0;
   /** From when on runs may be segmented again: a path may have refused them. */
-  segmentsFrom = 0;
+  #segmentsFrom = 0;
+  #pinRefreshAt: number;
   /** In the batch in hand: the first and last slot, see Inbox. */
-  firstSlot = NONE;
-  lastSlot = NONE;
+  firstSlot = NO_SLOT;
+  lastSlot = NO_SLOT;
 
   constructor(
-    readonly index: FlowIndex,
-    /** Descriptor of the listener that the client came through. */
-    readonly listenerFd: number,
+    readonly listener: FlowListener,
+    /** The listener's, or the one that serves this client in its place. */
     readonly portal: ServedPortal,
     /** Null where clients are not pinned. */
     readonly pinKey: PinKey | null,
     public target: Target,
     /** How many hops its datagrams have onward, see hops.ts; the fewest of the batch in hand. */
     public hops: number,
-  ) {}
+    now: number,
+  ) {
+    this.#pinRefreshAt = now + portal.balancer.refreshPeriod;
+  }
 
   /** A datagram joins the batch in hand. @param hops that it has onward */
   limitHops(hops: number): void {
-    this.hops = this.firstSlot === NONE ? hops : Math.min(this.hops, hops);
+    this.hops = this.firstSlot === NO_SLOT ? hops : Math.min(this.hops, hops);
   }
 
   /** The client has asked for something since the last reply. */
@@ -58,13 +72,30 @@ export class UdpFlow {
     return this.lastNumber > this.answeredUpTo;
   }
 
+  /** Long flows never pick again, so they keep their pin alive themselves. */
+  keepPin(now: number): void {
+    if (this.pinKey === null || now < this.#pinRefreshAt) return;
+    const { balancer } = this.portal;
+    balancer.refresh(this.pinKey);
+    this.#pinRefreshAt = now + balancer.refreshPeriod;
+  }
+
+  /** Sends datagrams of the client to the endpoint. @returns as {@link DatagramSender.sendConnected} */
+  send(sender: DatagramSender, now: number): number {
+    this.asked = true;
+    sender.maySegment = this.maySegment(now);
+    const sent = (this.carrier as Carrier).send(sender);
+    if (sender.segments === 'refused') this.refuseSegments(now);
+    return sent;
+  }
+
   /** Whether runs of datagrams may be segmented by the kernel. */
   maySegment(now: number): boolean {
-    return now >= this.segmentsFrom;
+    return now >= this.#segmentsFrom;
   }
 
   /** A segmented run did not fit the path, or its device. */
   refuseSegments(now: number): void {
-    this.segmentsFrom = now + SEGMENTS_PAUSE;
+    this.#segmentsFrom = now + SEGMENTS_PAUSE;
   }
 }

@@ -2,8 +2,10 @@ import { CONTROL_WORDS, DatagramRing, NAME_WORDS } from '../../../sys/datagrams.
 import type { DatagramSender } from '../../../sys/datagramsender.js';
 import type { FirstDatagram } from '../pinkey.js';
 import type { UdpFlow } from './flow.js';
-import { type DatagramHead, NONE } from './flowtable.js';
+import type { DatagramHead } from './flowkeys.js';
 
+/** Where a slot of the ring is named, and there is none. */
+export const NO_SLOT = -1;
 /** Datagrams one system call receives at most. */
 export const BATCH = 32;
 /** Received datagrams stay readable for this many more: what a refused flow can send again. */
@@ -97,12 +99,12 @@ export class Inbox {
     this.#flow[slot] = flow;
     this.#number[slot] = ++this.#received;
     this.#time[slot] = now;
-    this.#next[slot] = NONE;
+    this.#next[slot] = NO_SLOT;
     this.#again[slot] = 0;
     this.#run[slot] = 0;
     if (flow === null) return;
     flow.lastNumber = this.#received;
-    if (flow.firstSlot === NONE) {
+    if (flow.firstSlot === NO_SLOT) {
       flow.firstSlot = slot;
       this.flows.push(flow);
     } else {
@@ -118,8 +120,8 @@ export class Inbox {
 
   /** Takes the flow's share of the batch in hand. */
   collectBatch(flow: UdpFlow, sender: DatagramSender): void {
-    for (let slot = flow.firstSlot; slot !== NONE; slot = this.#next[slot]) this.#push(slot, sender);
-    flow.firstSlot = NONE;
+    for (let slot = flow.firstSlot; slot !== NO_SLOT; slot = this.#next[slot]) this.#push(slot, sender);
+    flow.firstSlot = NO_SLOT;
   }
 
   /** Takes what came for the flow lately and was never answered, in the order in which it came. */

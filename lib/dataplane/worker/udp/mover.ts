@@ -1,16 +1,14 @@
 import { DatagramSender } from '../../../sys/datagramsender.js';
-import { EAGAIN, errno, errnoName } from '../../../sys/errno.js';
+import { errnoName } from '../../../sys/errno.js';
 import { FIELD } from '../../shared/counters.js';
 import type { DataplaneEvent } from '../../shared/messages.js';
 import { Blame, blameForConnect, nodeFailure } from '../blame.js';
 import { Failover } from '../failover.js';
 import type { Target } from '../target.js';
+import type { CarrierEvents, OpenCarrier } from './carrier.js';
 import type { UdpFlow } from './flow.js';
-import { type Inbox, RING_SLOTS } from './inbox.js';
-import { Complaints, Verdict } from './sockets/complaints.js';
-import type { EndpointSocket } from './sockets/endpointsocket.js';
-import type { FlowSockets } from './sockets/flowsockets.js';
-import type { Replies } from './sockets/replies.js';
+import { RING_SLOTS } from './inbox.js';
+import type { FlowLifetimes } from './lifetimes.js';
 
 /** Endpoints that refuse a flow within this time, ms, refused the same datagrams; later ones are another story. */
 const REFUSAL_WINDOW = 1000;
@@ -18,30 +16,27 @@ const REFUSAL_WINDOW = 1000;
 const SUSPICION_WINDOW = 5000;
 /** How long, ms, a flow that was moved without proof stays where it is, unless there is proof. */
 const UNPROVEN_REST = 30_000;
-/** Batches of late replies that are saved from a socket before it closes. */
-const LATE_BATCHES = 4;
 
 /** Moves flows from endpoints that are gone to others, with what was not answered. */
-export class FlowMover {
-  readonly #complaints: Complaints;
+export class FlowMover implements CarrierEvents {
   /** Filled anew each time: a flow with nowhere else to go comes here with every datagram. */
   readonly #failed = new Set<Target>();
   readonly #sender = new DatagramSender(RING_SLOTS);
 
-  /** @param remove ends a flow that has nowhere to go */
   constructor(
-    readonly sockets: FlowSockets,
-    readonly inbox: Inbox,
-    readonly replies: Replies,
+    readonly lifetimes: FlowLifetimes,
+    readonly open: OpenCarrier,
     readonly report: (event: DataplaneEvent) => void,
-    readonly remove: (flow: UdpFlow) => void,
-  ) {
-    this.#complaints = new Complaints(inbox);
+  ) {}
+
+  get #now(): number {
+    return this.lifetimes.loop.now;
   }
 
-  /** Gives a new flow its endpoint, or another that can be had. @returns false where it had to go */
+  /** Gives a new flow a carrier to its endpoint, or to another that can be had. @returns false where it had to go */
   settle(flow: UdpFlow): boolean {
-    return this.#openOrMove(flow, this.sockets.open(flow, flow.target), true);
+    const code = this.open(flow, flow.target);
+    return code === 0 || this.#move(flow, this.#afterError(flow, code, true));
   }
 
   /** Before datagrams are sent: gives the flow another endpoint where it needs one. @returns false where it had to go */
@@ -50,32 +45,35 @@ export class FlowMover {
     return flow.heardAt >= flow.target.failedAt || this.#leaveFailed(flow);
   }
 
-  /** Hears the errors that a socket has kept, and does what follows from them. @returns whether there were any */
-  hear(socket: EndpointSocket): boolean {
-    const { flow } = socket;
-    const verdict = this.#complaints.hear(socket);
-    const { code, count, tooLong } = this.#complaints;
-    if (tooLong.count > 0) tooLong.sendConnected(socket.fd);
-    if (verdict === Verdict.Nothing) return count > 0;
-    // Answers from there are a courtesy.
-    if (socket === flow.left) this.sockets.closeLeft(flow);
-    else if (verdict === Verdict.Suspected && !this.#isConfirmed(flow)) this.#sendAgain(flow);
-    else this.refused(flow, code, verdict === Verdict.Unreachable);
-    return true;
+  answered(flow: UdpFlow): void {
+    const { table, inbox } = this.lifetimes;
+    const now = this.#now;
+    table.markReplied(flow);
+    table.touch(flow, now);
+    flow.answeredUpTo = inbox.received;
+    flow.heardAt = now;
+    flow.target.heardAt = now;
+    flow.failover = null;
+  }
+
+  /** It is asked again first: a second one that says so confirms it. */
+  suspected(flow: UdpFlow, code: number): void {
+    if (this.#isConfirmed(flow)) this.refused(flow, code, false);
+    else this.#sendAgain(flow);
   }
 
   /**
-   * The endpoint is gone: another one gets the flow, and again what the first never answered.
-   * @param isForAll whether that goes for everyone; else others stay until a second client has been told so
+   * Another endpoint gets the flow, and again what the first never answered.
+   * @param isForAll whether the failure counts for everyone; else others stay until a second client was refused too
    */
   refused(flow: UdpFlow, code: number, isForAll: boolean): void {
-    this.#saveReplies(flow);
-    if (this.#openOrMove(flow, code, isForAll)) this.#sendAgain(flow);
+    flow.carrier?.drain();
+    if (this.#move(flow, this.#afterError(flow, code, isForAll))) this.#sendAgain(flow);
   }
 
-  /** Notes that somebody says, without proof, that the endpoint is gone. @returns whether it was asked again since it was first said */
+  /** @returns whether the endpoint was asked again since somebody first said that it is gone */
   #isConfirmed(flow: UdpFlow): boolean {
-    const { now } = this.sockets.loop;
+    const now = this.#now;
     const isSecond =
       flow.suspectedAt >= flow.heardAt && now - flow.suspectedAt < SUSPICION_WINDOW && flow.asked;
     flow.suspectedAt = now;
@@ -85,45 +83,15 @@ export class FlowMover {
     return true;
   }
 
-  /** What the endpoint said before it went is still in the socket that closes now. */
-  #saveReplies({ socket }: UdpFlow): void {
-    if (socket === null) return;
-    for (let batch = 0; batch < LATE_BATCHES; batch++) {
-      if (this.replies.relay(socket, this.sockets.loop.now) < 0 && errno() === EAGAIN) return;
-    }
-  }
-
-  /**
-   * @param code of the endpoint that the flow has now; 0 if it can stay
-   * @returns whether the flow has an endpoint; each is tried once, then the flow is gone
-   */
-  #openOrMove(flow: UdpFlow, code: number, isForAll: boolean): boolean {
-    let error = code;
-    let goesForAll = isForAll;
-    while (error !== 0) {
-      const other = this.#afterError(flow, error, goesForAll);
-      this.sockets.close(flow);
-      if (other === null) {
-        this.remove(flow);
-        return false;
-      }
-      flow.portal.count(FIELD.flowsMoved, 1);
-      error = this.sockets.open(flow, other);
-      // The kernel itself says so, for want of a route.
-      goesForAll = true;
-    }
-    return true;
-  }
-
-  /** @returns the endpoint to try next, or null */
+  /** Blames the flow's endpoint for an error, if it is to blame. @returns the endpoint to try next, or null */
   #afterError(flow: UdpFlow, code: number, isForAll: boolean): Target | null {
     const { portal, target, pinKey } = flow;
     if (blameForConnect(code) !== Blame.Endpoint) {
       this.report(nodeFailure(portal, target, code));
       return null;
     }
-    const { now } = this.sockets.loop;
-    portal.blame(target, pinKey, target.isRefusedAgain(flow.socket?.port, now) || isForAll);
+    const now = this.#now;
+    portal.blame(target, pinKey, target.isRefusedAgain(flow.carrier?.port, now) || isForAll);
     this.report({
       kind: 'endpointFailed',
       portal: portal.key,
@@ -142,15 +110,15 @@ export class FlowMover {
    * @returns false where the flow had to go
    */
   #leave(flow: UdpFlow): boolean {
-    flow.answeredUpTo = this.inbox.firstNumberOf(flow) - 1;
+    flow.answeredUpTo = this.lifetimes.inbox.firstNumberOf(flow) - 1;
     const other = flow.portal.balancer.pick(flow.pinKey);
-    if (other !== null) this.sockets.leave(flow);
+    if (other !== null) flow.carrier?.leave();
     return this.#move(flow, other);
   }
 
   /**
-   * The endpoint has refused another flow since this one last heard of it. That may be all the news there is: Linux refuses
-   * six datagrams of one peer, and then one a second. A flow with nowhere else to go stays.
+   * The endpoint has refused another flow since this one last heard of it. That may be all the news there is: Linux
+   * refuses six datagrams of one peer, and then one a second. A flow with nowhere else to go stays.
    * @returns false where the flow had to go
    */
   #leaveFailed(flow: UdpFlow): boolean {
@@ -160,25 +128,30 @@ export class FlowMover {
     return other === null || this.#move(flow, other);
   }
 
-  /** @returns false where the flow had to go */
-  #move(flow: UdpFlow, target: Target | null): boolean {
-    if (target === null) {
-      this.remove(flow);
-      return false;
+  /**
+   * Gives the flow a carrier to another endpoint, or to the next one where that cannot be had.
+   * @param first null where there is no other: the flow ends
+   * @returns false where the flow had to go
+   */
+  #move(flow: UdpFlow, first: Target | null): boolean {
+    let target = first;
+    while (target !== null) {
+      flow.carrier?.close();
+      flow.portal.count(FIELD.flowsMoved, 1);
+      const code = this.open(flow, target);
+      if (code === 0) return true;
+      // The kernel itself says so, for want of a route: that goes for all flows.
+      target = this.#afterError(flow, code, true);
     }
-    this.sockets.close(flow);
-    flow.portal.count(FIELD.flowsMoved, 1);
-    return this.#openOrMove(flow, this.sockets.open(flow, target), true);
+    this.lifetimes.end(flow);
+    return false;
   }
 
   #sendAgain(flow: UdpFlow): void {
     const sender = this.#sender;
-    const { now } = this.sockets.loop;
+    const now = this.#now;
     sender.clear();
-    this.inbox.collectUnanswered(flow, sender, now);
-    if (sender.count === 0 || flow.socket === null) return;
-    sender.maySegment = flow.maySegment(now);
-    sender.sendConnected(flow.socket.fd);
-    flow.asked = true;
+    this.lifetimes.inbox.collectUnanswered(flow, sender, now);
+    if (sender.count > 0) flow.send(sender, now);
   }
 }

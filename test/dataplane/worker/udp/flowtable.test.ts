@@ -1,15 +1,14 @@
 import fc from 'fast-check';
 import t from 'tap';
-import {
-  type DatagramHead,
-  type FlowIndex,
-  FlowTable,
-  NONE,
-  STAGES,
-  Stage,
-} from '../../../../lib/dataplane/worker/udp/flowtable.js';
+import type { ServedPortal } from '../../../../lib/dataplane/worker/servedportal.js';
+import { Target } from '../../../../lib/dataplane/worker/target.js';
+import { type FlowListener, UdpFlow } from '../../../../lib/dataplane/worker/udp/flow.js';
+import type { DatagramHead } from '../../../../lib/dataplane/worker/udp/flowkeys.js';
+import { STAGES, Stage } from '../../../../lib/dataplane/worker/udp/flowstages.js';
+import { FlowTable } from '../../../../lib/dataplane/worker/udp/flowtable.js';
 import { CONTROL_WORDS, NAME_WORDS, PACKET_INFO_V4, PACKET_INFO_V6 } from '../../../../lib/sys/datagrams.js';
 import { SocketAddress } from '../../../../lib/sys/sockaddr.js';
+import { servedPortal } from '../fixtures.js';
 
 /** Enough to tell flows apart, and few enough to meet again. */
 interface Who {
@@ -34,23 +33,48 @@ function headOf({ client, port, local }: Who, isV6: boolean, flowLabel = 0): Dat
 
 const who = (over: Partial<Who> = {}): Who => ({ listener: 3, client: 1, port: 1000, local: 1, ...over });
 
+const target = new Target({ id: 'pod', address: '10.0.1.1', port: 53 });
+
+/** Sockets of one portal by their descriptors. */
+class Listeners {
+  readonly #portal: ServedPortal;
+  readonly #byFd = new Map<number, FlowListener>();
+
+  constructor(isV6: boolean) {
+    this.#portal = servedPortal({ protocol: 'UDP', family: isV6 ? 'IPv6' : 'IPv4' });
+  }
+
+  at(fd: number): FlowListener {
+    const listener = this.#byFd.get(fd) ?? { fd, portal: this.#portal, flows: new Set<UdpFlow>() };
+    this.#byFd.set(fd, listener);
+    return listener;
+  }
+
+  /** Adds the flow of a datagram to a table. */
+  add(table: FlowTable, one: Who, now: number): UdpFlow {
+    const flow = new UdpFlow(this.at(one.listener), this.#portal, null, target, 64, now);
+    table.add(flow, headOf(one, this.#portal.isV6), now);
+    return flow;
+  }
+
+  find(table: FlowTable, one: Who, flowLabel = 0): UdpFlow | null {
+    return table.find(this.at(one.listener), headOf(one, this.#portal.isV6, flowLabel));
+  }
+}
+
 for (const isV6 of [false, true]) {
   t.test(
     `a flow is listener, client address and port, and the address used, ${isV6 ? 'IPv6' : 'IPv4'}`,
     async (t) => {
       const table = new FlowTable(16);
+      const listeners = new Listeners(isV6);
       const one = who();
-      const flow = table.add(one.listener, headOf(one, isV6), isV6, 0);
-      t.equal(table.find(one.listener, headOf(one, isV6), isV6), flow);
+      const flow = listeners.add(table, one, 0);
+      t.equal(listeners.find(table, one), flow);
       for (const over of [{ listener: 4 }, { client: 2 }, { port: 1001 }, { local: 2 }]) {
-        const other = who(over);
-        t.equal(table.find(other.listener, headOf(other, isV6), isV6), NONE, JSON.stringify(over));
+        t.equal(listeners.find(table, who(over)), null, JSON.stringify(over));
       }
-      t.equal(
-        table.find(one.listener, headOf(one, isV6, 77), isV6),
-        flow,
-        'an IPv6 flow label does not count',
-      );
+      t.equal(listeners.find(table, one, 77), flow, 'an IPv6 flow label does not count');
     },
   );
 
@@ -63,21 +87,22 @@ for (const isV6 of [false, true]) {
     fc.assert(
       fc.property(fc.array(action, { maxLength: 200 }), (actions) => {
         const table = new FlowTable(24);
-        const model = new Model();
-        const forget = (flow: FlowIndex) => {
+        const listeners = new Listeners(isV6);
+        const model = new Model(listeners);
+        const forget = (flow: UdpFlow) => {
           model.remove(flow);
           table.remove(flow);
         };
         for (const [turn, { what, who }] of actions.entries()) {
           const now = turn * 100;
-          const head = headOf(who, isV6);
           const key = JSON.stringify(who);
-          const flow = table.find(who.listener, head, isV6);
-          if (flow !== model.indexOf(key)) throw new Error(`${key}: ${flow}, not ${model.indexOf(key)}`);
-          if (flow === NONE) {
+          const flow = listeners.find(table, who);
+          const known = model.flowOf(key);
+          if (flow !== known) throw new Error(`${key}: ${flow?.index}, not ${known?.index}`);
+          if (flow === null) {
             if (what !== 'add') continue;
-            if (table.isFull) forget(table.victim());
-            model.add(key, table.add(who.listener, head, isV6, now), now);
+            if (table.isFull) forget(table.victim() as UdpFlow);
+            model.add(key, listeners.add(table, who, now), now);
           } else if (what === 'remove') {
             forget(flow);
           } else if (what === 'reply') {
@@ -101,14 +126,16 @@ const STREAM_AFTER = 2000;
 
 /** Flows by key in order of use, by their stage. */
 class Model {
-  readonly #lists = STAGES.map(() => new Map<string, FlowIndex>());
+  readonly #lists = STAGES.map(() => new Map<string, UdpFlow>());
   readonly #openedAt = new Map<string, number>();
 
-  indexOf(key: string): FlowIndex {
-    return this.#listOf(key)?.get(key) ?? NONE;
+  constructor(readonly listeners: Listeners) {}
+
+  flowOf(key: string): UdpFlow | null {
+    return this.#listOf(key)?.get(key) ?? null;
   }
 
-  add(key: string, flow: FlowIndex, now: number): void {
+  add(key: string, flow: UdpFlow, now: number): void {
     this.#openedAt.set(key, now);
     this.#lists[Stage.Unreplied].set(key, flow);
   }
@@ -124,44 +151,40 @@ class Model {
     if (this.#lists[Stage.Unreplied].has(key)) this.#append(key, Stage.Answered);
   }
 
-  #listOf(key: string): Map<string, FlowIndex> | undefined {
+  #listOf(key: string): Map<string, UdpFlow> | undefined {
     return this.#lists.find((list) => list.has(key));
   }
 
   #append(key: string, stage: Stage): void {
-    const flow = this.indexOf(key);
+    const flow = this.flowOf(key) as UdpFlow;
     this.#listOf(key)?.delete(key);
     this.#lists[stage].set(key, flow);
   }
 
-  remove(flow: FlowIndex): void {
+  remove(flow: UdpFlow): void {
     for (const list of this.#lists) for (const [key, known] of list) if (known === flow) list.delete(key);
   }
 
   check(table: FlowTable): void {
     const size = this.#lists.reduce((sum, list) => sum + list.size, 0);
-    const oldest = this.#lists.map((list) => list.values().next().value ?? NONE);
-    const seen = [table.size, ...STAGES.map((stage) => table.oldest(stage))];
+    const oldest = this.#lists.map((list) => list.values().next().value?.index);
+    const seen = [table.size, ...STAGES.map((stage) => table.oldest(stage)?.index)];
     if (seen.join() !== [size, ...oldest].join()) throw new Error(`${seen}, not ${[size, ...oldest]}`);
-    for (const listener of [1, 2]) {
-      const flows: FlowIndex[] = [];
-      table.forEachOf(listener, (flow) => flows.push(flow));
+    for (const fd of [1, 2]) {
+      const flows = Array.from(this.listeners.at(fd).flows, ({ index }) => index);
       const known = this.#lists.flatMap((list) =>
-        [...list].filter(([key]) => JSON.parse(key).listener === listener).map(([, flow]) => flow),
+        [...list].filter(([key]) => JSON.parse(key).listener === fd).map(([, { index }]) => index),
       );
-      if (flows.sort().join() !== known.sort().join())
-        throw new Error(`of ${listener}: ${flows}, not ${known}`);
+      if (flows.sort().join() !== known.sort().join()) throw new Error(`of ${fd}: ${flows}, not ${known}`);
     }
   }
 }
 
 t.test('flows without a reply push out each other once they are more than a quarter', async (t) => {
   const table = new FlowTable(8);
-  const add = (port: number) => {
-    const one = who({ port });
-    return table.add(one.listener, headOf(one, false), false, port);
-  };
-  t.equal(table.victim(), NONE, 'nothing to give up');
+  const listeners = new Listeners(false);
+  const add = (port: number) => listeners.add(table, who({ port }), port);
+  t.equal(table.victim(), null, 'nothing to give up');
   const first = add(1);
   t.equal(table.victim(), first, 'the only one');
   table.markReplied(first);
@@ -179,7 +202,8 @@ t.test('flows without a reply push out each other once they are more than a quar
 
 t.test('look-ups that have their answer go before streams', async (t) => {
   const table = new FlowTable(8);
-  const flows = [1, 2, 3].map((port) => table.add(3, headOf(who({ port }), false), false, 0));
+  const listeners = new Listeners(false);
+  const flows = [1, 2, 3].map((port) => listeners.add(table, who({ port }), 0));
   for (const flow of flows) table.markReplied(flow);
   table.touch(flows[0], 2000);
   t.equal(table.stageOf(flows[0]), Stage.Answered, 'two seconds are not more than two seconds');
@@ -196,10 +220,10 @@ t.test('look-ups that have their answer go before streams', async (t) => {
 
 t.test('the flows of one listener can all be removed on the way', async (t) => {
   const table = new FlowTable(8);
-  for (const port of [1, 2, 3, 4]) table.add(port % 2, headOf(who({ port }), false), false, 0);
-  table.forEachOf(1, (flow) => table.remove(flow));
+  const listeners = new Listeners(false);
+  for (const port of [1, 2, 3, 4]) listeners.add(table, who({ listener: port % 2, port }), 0);
+  for (const flow of listeners.at(1).flows) table.remove(flow);
   t.equal(table.size, 2);
-  const left: FlowIndex[] = [];
-  table.forEachOf(1, (flow) => left.push(flow));
-  t.same(left, []);
+  t.equal(listeners.at(1).flows.size, 0);
+  t.equal(listeners.at(0).flows.size, 2);
 });

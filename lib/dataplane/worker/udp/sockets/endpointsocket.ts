@@ -1,3 +1,4 @@
+import type { DatagramSender } from '../../../../sys/datagramsender.js';
 import { EADDRINUSE, EADDRNOTAVAIL, errno } from '../../../../sys/errno.js';
 import { keepErrors } from '../../../../sys/errorqueue.js';
 import {
@@ -10,8 +11,9 @@ import {
   setSendBuffer,
 } from '../../../../sys/socket.js';
 import { UDP_BUFFER_SIZE } from '../../../shared/udpbuffer.js';
-import type { Watcher } from '../../loop.js';
+import type { EventLoop, Watcher } from '../../loop.js';
 import type { Target } from '../../target.js';
+import type { Carrier } from '../carrier.js';
 import type { UdpFlow } from '../flow.js';
 import type { EndpointPorts, LocalPorts } from './localports.js';
 
@@ -20,15 +22,21 @@ const PORT_TRIES = 128;
 
 /** Whose sockets they are. */
 export interface SocketOwner {
+  readonly loop: EventLoop;
   readonly localPorts: LocalPorts<EndpointSocket>;
   /** Asked about the holder of a port that is in use; closes it and returns true where the port can be had. */
   giveUp(holder: EndpointSocket): boolean;
   /** A socket has replies, errors or both. @param events as epoll reported them @returns 0, or the errno where it has neither */
   onSocketReady(socket: EndpointSocket, events: number): number;
+  /** See {@link Carrier}; `closed` comes after. */
+  drain(socket: EndpointSocket): void;
+  leave(socket: EndpointSocket): void;
+  closed(socket: EndpointSocket): void;
 }
 
 /** A flow's connected socket towards an endpoint, with the local port that it holds. */
-export class EndpointSocket implements Watcher {
+export class EndpointSocket implements Watcher, Carrier {
+  readonly #sockets: SocketOwner;
   #isUsed = false;
   #hasBigSendBuffer = false;
   #hops: number;
@@ -39,18 +47,19 @@ export class EndpointSocket implements Watcher {
     readonly target: Target,
     readonly port: number,
     readonly ports: EndpointPorts<EndpointSocket>,
-    readonly relay: SocketOwner,
+    sockets: SocketOwner,
   ) {
+    this.#sockets = sockets;
     this.#hops = flow.hops;
   }
 
-  /** @returns the socket, or the errno: EADDRNOTAVAIL where no local port is to be had */
-  static open(flow: UdpFlow, target: Target, owner: SocketOwner): EndpointSocket | number {
+  /** @returns the socket, which is not watched yet, or the errno: EADDRNOTAVAIL where no local port is to be had */
+  static open(flow: UdpFlow, target: Target, sockets: SocketOwner): EndpointSocket | number {
     const { address } = target;
     const fd = openDatagram(address.family);
     if (fd < 0) return errno();
-    const ports = owner.localPorts.towards(target.name);
-    const port = bindTo(fd, address.family, ports, owner);
+    const ports = sockets.localPorts.towards(target.name);
+    const port = bindTo(fd, address.family, ports, sockets);
     const code = port < 0 ? -port : connect(fd, address) < 0 ? errno() : 0;
     if (code !== 0) {
       closeSocket(fd);
@@ -59,7 +68,7 @@ export class EndpointSocket implements Watcher {
     keepErrors(fd, address.family);
     setHops(fd, address.family, flow.hops);
     setReceiveBuffer(fd, UDP_BUFFER_SIZE);
-    const socket = new EndpointSocket(fd, flow, target, port, ports, owner);
+    const socket = new EndpointSocket(fd, flow, target, port, ports, sockets);
     ports.take(port, socket);
     return socket;
   }
@@ -69,27 +78,43 @@ export class EndpointSocket implements Watcher {
   }
 
   onReady(_fd: number, events: number): number {
-    return this.relay.onSocketReady(this, events);
+    return this.#sockets.onSocketReady(this, events);
   }
 
-  /** Before datagrams are sent: gives them as many hops as the flow has now. Nearly always it has as many as before. */
-  followHops(): void {
+  send(sender: DatagramSender): number {
+    this.#followHops();
+    this.#makeRoomFor(sender.count);
+    return sender.sendConnected(this.fd);
+  }
+
+  drain(): void {
+    this.#sockets.drain(this);
+  }
+
+  leave(): void {
+    this.#sockets.leave(this);
+  }
+
+  close(): void {
+    this.ports.give(this.port);
+    this.#sockets.loop.forget(this.fd);
+    closeSocket(this.fd);
+    this.#sockets.closed(this);
+  }
+
+  /** Gives datagrams as many hops as the flow has now. Nearly always it has as many as before. */
+  #followHops(): void {
     if (this.#hops === this.flow.hops) return;
     this.#hops = this.flow.hops;
     setHops(this.fd, this.target.address.family, this.#hops);
   }
 
-  /** Before datagrams are sent: bursts need room, and look-ups, which are one datagram, are spared the call. */
-  makeRoomFor(datagrams: number): void {
+  /** Bursts need room, and look-ups, which are one datagram, are spared the call. */
+  #makeRoomFor(datagrams: number): void {
     if (this.#hasBigSendBuffer) return;
     this.#hasBigSendBuffer = this.#isUsed || datagrams > 1;
     this.#isUsed = true;
     if (this.#hasBigSendBuffer) setSendBuffer(this.fd, UDP_BUFFER_SIZE);
-  }
-
-  close(): void {
-    this.ports.give(this.port);
-    closeSocket(this.fd);
   }
 }
 

@@ -1,28 +1,42 @@
-import { EPOLLIN } from '../../../../sys/constants.js';
-import { EMFILE, errno } from '../../../../sys/errno.js';
+import { EPOLLERR, EPOLLIN } from '../../../../sys/constants.js';
+import { EAGAIN, EMFILE, errno } from '../../../../sys/errno.js';
 import type { DescriptorBudget } from '../../../shared/budget.js';
 import type { DataplaneEvent } from '../../../shared/messages.js';
-import type { EventLoop } from '../../loop.js';
+import type { EventLoop, Task } from '../../loop.js';
 import type { Target } from '../../target.js';
+import type { CarrierEvents } from '../carrier.js';
 import type { UdpFlow } from '../flow.js';
+import type { FlowLifetimes } from '../lifetimes.js';
+import { Complaints, Verdict } from './complaints.js';
 import { EndpointSocket, type SocketOwner } from './endpointsocket.js';
 import { LeftSockets } from './leftsockets.js';
+import type { LocalPorts } from './localports.js';
+import { Replies } from './replies.js';
 
 /** Of the local ports towards an endpoint, this share in use is worth a line in the log. */
 const NEARLY_ALL = 7 / 8;
+/** Batches of late replies that are saved from a socket before it closes. */
+const LATE_BATCHES = 4;
 
-/** Gives flows their sockets and takes them back: within the descriptor budget, watched by the loop. */
-export class FlowSockets {
+/** Carries flows by sockets, one connected to the endpoint for each: within the descriptor budget, watched by the loop. */
+export class FlowSockets implements Task, SocketOwner {
+  readonly #replies: Replies;
+  readonly #complaints: Complaints;
   readonly #left = new LeftSockets<EndpointSocket>();
 
-  /** @param freeDescriptor asked for one when the budget is used up, on behalf of a flow that must not be the one to go */
+  /** @param lifetimes asked for descriptors and ports of other flows where there is none left */
   constructor(
     readonly loop: EventLoop,
+    readonly localPorts: LocalPorts<EndpointSocket>,
     readonly budget: DescriptorBudget,
-    readonly owner: SocketOwner,
+    readonly lifetimes: FlowLifetimes,
+    readonly events: CarrierEvents,
     readonly report: (event: DataplaneEvent) => void,
-    readonly freeDescriptor: (flow: UdpFlow) => boolean,
-  ) {}
+  ) {
+    this.#replies = new Replies(lifetimes.table.keys);
+    this.#complaints = new Complaints(lifetimes.inbox);
+    loop.addTask(this);
+  }
 
   /** When the next left socket's time is up. */
   get deadline(): number {
@@ -33,62 +47,91 @@ export class FlowSockets {
     for (;;) {
       const socket = this.#left.expired(now);
       if (socket === null) return;
-      this.closeLeft(socket.flow);
+      socket.close();
     }
   }
 
-  /** Connects a flow that has no socket to an endpoint. @returns 0, or the errno */
+  /** Connects a flow that has no carrier to an endpoint. @returns 0, or the errno */
   open(flow: UdpFlow, target: Target): number {
     flow.target = target;
     if (!this.#takeDescriptor(flow)) return EMFILE;
-    const socket = EndpointSocket.open(flow, target, this.owner);
+    const socket = EndpointSocket.open(flow, target, this);
     if (typeof socket === 'number') {
       this.budget.give(1);
       return socket;
     }
     if (!this.loop.watch(socket.fd, EPOLLIN, socket)) {
       const code = errno();
-      this.#close(socket);
+      socket.close();
       return code;
     }
-    flow.socket = socket;
+    flow.carrier = socket;
     flow.heardAt = this.loop.now;
     const { used, size } = socket.ports;
     if (used >= size * NEARLY_ALL) this.report({ kind: 'portsShort', endpoint: target.name, ports: size });
     return 0;
   }
 
-  close(flow: UdpFlow): void {
-    if (flow.socket !== null) this.#close(flow.socket);
-    flow.socket = null;
+  leave(socket: EndpointSocket): void {
+    const { flow } = socket;
+    flow.left?.close();
+    flow.left = socket;
+    flow.carrier = null;
+    this.#left.add(socket, this.loop.now);
   }
 
-  /** Keeps the flow's socket open for a while, for answers under way. */
-  leave(flow: UdpFlow): void {
-    this.closeLeft(flow);
-    flow.left = flow.socket;
-    flow.socket = null;
-    if (flow.left !== null) this.#left.add(flow.left, this.loop.now);
-  }
-
-  closeLeft(flow: UdpFlow): void {
-    if (flow.left === null) return;
-    this.#left.delete(flow.left);
-    this.#close(flow.left);
-    flow.left = null;
-  }
-
-  #close(socket: EndpointSocket): void {
-    this.loop.forget(socket.fd);
-    socket.close();
+  closed(socket: EndpointSocket): void {
+    const { flow } = socket;
     this.budget.give(1);
+    if (socket === flow.left) {
+      this.#left.delete(socket);
+      flow.left = null;
+    } else {
+      flow.carrier = null;
+    }
+  }
+
+  giveUp(holder: EndpointSocket): boolean {
+    if (holder !== holder.flow.left) return this.lifetimes.evictIdle(holder.flow);
+    holder.close();
+    return true;
+  }
+
+  drain(socket: EndpointSocket): void {
+    for (let batch = 0; batch < LATE_BATCHES; batch++) {
+      if (this.#replies.relay(socket, this.loop.now) < 0 && errno() === EAGAIN) return;
+    }
+  }
+
+  /** What an endpoint said before its errors came is heard before them. */
+  onSocketReady(socket: EndpointSocket, events: number): number {
+    const { flow } = socket;
+    const count = this.#replies.relay(socket, this.loop.now);
+    const code = count < 0 ? errno() : 0;
+    if (count > 0 && socket === flow.carrier) this.events.answered(flow);
+    const hasHeard = (events & EPOLLERR) !== 0 && this.#hear(socket);
+    return hasHeard ? 0 : code;
+  }
+
+  /** Hears the errors that a socket has kept, and tells what follows from them. @returns whether there were any */
+  #hear(socket: EndpointSocket): boolean {
+    const { flow } = socket;
+    const verdict = this.#complaints.hear(socket);
+    const { code, count, tooLong } = this.#complaints;
+    if (tooLong.count > 0) tooLong.sendConnected(socket.fd);
+    if (verdict === Verdict.Nothing) return count > 0;
+    // Answers from there are a courtesy.
+    if (socket === flow.left) socket.close();
+    else if (verdict === Verdict.Suspected) this.events.suspected(flow, code);
+    else this.events.refused(flow, code, verdict === Verdict.Unreachable);
+    return true;
   }
 
   #takeDescriptor(flow: UdpFlow): boolean {
     if (this.budget.take(1)) return true;
     this.report({ kind: 'descriptorsOut' });
-    if (flow.left !== null) this.closeLeft(flow);
-    else if (!this.freeDescriptor(flow)) return false;
+    if (flow.left !== null) flow.left.close();
+    else if (!this.lifetimes.evictOther(flow)) return false;
     return this.budget.take(1);
   }
 }

@@ -2,7 +2,7 @@ import { CONTROL_SIZE, DatagramRing } from '../../../../sys/datagrams.js';
 import { DatagramSender } from '../../../../sys/datagramsender.js';
 import { SOCKADDR_SIZE } from '../../../../sys/sockaddr.js';
 import { FIELD } from '../../../shared/counters.js';
-import type { FlowTable } from '../flowtable.js';
+import type { FlowKeys } from '../flowkeys.js';
 import { BATCH } from '../inbox.js';
 import type { EndpointSocket } from './endpointsocket.js';
 
@@ -11,7 +11,7 @@ export class Replies {
   readonly #ring = new DatagramRing(BATCH, false);
   readonly #sender = new DatagramSender(BATCH);
 
-  constructor(readonly table: FlowTable) {}
+  constructor(readonly keys: FlowKeys) {}
 
   /** Relays one batch of what a flow's socket has. @returns how many replies there were, or -1 with `errno` */
   relay({ fd, flow }: EndpointSocket, now: number): number {
@@ -27,10 +27,10 @@ export class Replies {
     portal.count(FIELD.bytesOut, sender.bytes);
     sender.maySegment = flow.maySegment(now);
     const sent = sender.sendTo(
-      flow.listenerFd,
-      this.table.names,
+      flow.listener.fd,
+      this.keys.names,
       index * SOCKADDR_SIZE,
-      this.table.controls,
+      this.keys.controls,
       index * CONTROL_SIZE,
       portal.isV6,
     );

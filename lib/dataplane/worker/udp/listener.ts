@@ -1,0 +1,32 @@
+import type { Watcher } from '../loop.js';
+import type { ServedPortal } from '../servedportal.js';
+import type { FlowListener, UdpFlow } from './flow.js';
+import type { UdpRelay } from './relay.js';
+
+/** One bound socket of a UDP portal. */
+export class UdpListener implements Watcher, FlowListener {
+  readonly flows = new Set<UdpFlow>();
+
+  constructor(
+    readonly relay: UdpRelay,
+    readonly fd: number,
+    readonly portal: ServedPortal,
+  ) {}
+
+  get owner(): string {
+    return this.portal.key;
+  }
+
+  onReady(): number {
+    return this.relay.receive(this);
+  }
+
+  /** Who may use the portal changed. */
+  admissionChanged(): void {
+    this.relay.lifetimes.endForeign(this);
+  }
+
+  close(): void {
+    this.relay.close(this);
+  }
+}
