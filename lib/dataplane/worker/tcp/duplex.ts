@@ -1,9 +1,9 @@
 import { EPOLLERR, EPOLLHUP, EPOLLIN, EPOLLOUT, EPOLLPRI, EPOLLRDHUP } from '../../../sys/constants.js';
 import { setNoDelay } from '../../../sys/socket.js';
-import { Flow, Stream, type StreamResources } from './stream.js';
+import { Progress, Stream, type StreamResources } from './stream.js';
 
 const SOURCE_READY = EPOLLIN | EPOLLRDHUP | EPOLLHUP | EPOLLERR;
-const TARGET_READY = EPOLLOUT | EPOLLHUP | EPOLLERR;
+const SINK_READY = EPOLLOUT | EPOLLHUP | EPOLLERR;
 const END_NEAR = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 
 /** A client's connection and an endpoint's, joined by a {@link Stream} in each direction. */
@@ -53,26 +53,26 @@ export class Duplex {
     if (events & SOURCE_READY) out.readable = true;
     if (events & END_NEAR) out.endNear = true;
     if (events & EPOLLPRI) out.hasUrgent = true;
-    if (events & TARGET_READY) back.writable = true;
+    if (events & SINK_READY) back.writable = true;
     // Reading would not tell where that direction has ended, or waits for the other side to take what it has.
     if (events & EPOLLERR) this.#breakOff();
   }
 
   /** Moves data both ways, in bounded time. @returns Finished when both directions have ended, Broken when one broke */
-  pump(): Flow {
+  pump(): Progress {
     const out = this.#toEndpoint.pump();
     this.#toClient.isLast = this.#toEndpoint.finished;
     const back = this.#toClient.pump();
     this.#toEndpoint.isLast = this.#toClient.finished;
-    if (!this.#broken && (out === Flow.Broken || back === Flow.Broken)) {
+    if (!this.#broken && (out === Progress.Broken || back === Progress.Broken)) {
       this.#breakOff();
-      return Flow.Unfinished;
+      return Progress.Unfinished;
     }
-    if (out === Flow.Unfinished || back === Flow.Unfinished) return Flow.Unfinished;
-    if (this.#broken) return Flow.Broken;
-    if (out === Flow.Finished && back === Flow.Finished) return Flow.Finished;
+    if (out === Progress.Unfinished || back === Progress.Unfinished) return Progress.Unfinished;
+    if (this.#broken) return Progress.Broken;
+    if (out === Progress.Finished && back === Progress.Finished) return Progress.Finished;
     this.#settle();
-    return Flow.Waiting;
+    return Progress.Waiting;
   }
 
   /** Gives back what it holds; the owner closes the descriptors. */

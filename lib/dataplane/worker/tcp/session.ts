@@ -22,7 +22,7 @@ import type { TimerEntry, TimerList } from '../timers.js';
 import type { Client, ClientSession } from './clients.js';
 import { Duplex } from './duplex.js';
 import type { TcpRelay } from './relay.js';
-import { Flow } from './stream.js';
+import { Progress } from './stream.js';
 
 const EVERYTHING = EPOLLIN | EPOLLPRI | EPOLLOUT | EPOLLRDHUP | EPOLLET;
 
@@ -120,12 +120,12 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession, OpenSessi
   pump(): void {
     if (this.#closed || this.#duplex === null) return;
     this.origin.touch(this, this.relay.loop.now);
-    const flow = this.#duplex.pump();
+    const progress = this.#duplex.pump();
     this.portal.count(FIELD.bytesIn, this.#duplex.takeBytesIn());
     this.portal.count(FIELD.bytesOut, this.#duplex.takeBytesOut());
-    if (flow === Flow.Unfinished) this.relay.continueLater(this);
-    else if (flow === Flow.Finished) this.#close();
-    else if (flow === Flow.Broken) this.reset();
+    if (progress === Progress.Unfinished) this.relay.continueLater(this);
+    else if (progress === Progress.Finished) this.#close();
+    else if (progress === Progress.Broken) this.reset();
   }
 
   /** Starts to connect to an endpoint, and to the next where the kernel says at once that it cannot be. */

@@ -16,7 +16,7 @@ const REFUSALS: ReadonlySet<number> = new Set([ENOSYS, EINVAL, EOPNOTSUPP, EPERM
 const STEPS = 16;
 
 /** What a direction is doing after {@link Stream.pump}. */
-export enum Flow {
+export enum Progress {
   /** It waits for an event. */
   Waiting,
   /** There is more to do, but it is someone else's turn. */
@@ -35,10 +35,10 @@ export class StreamResources {
 }
 
 /**
- * One direction of a relayed connection: source to target, with the end of stream, and with back-pressure: nothing is
- * read while the target takes nothing.
+ * One direction of a relayed connection: source to sink, with the end of stream, and with back-pressure: nothing is
+ * read while the sink takes nothing.
  *
- * Small data is copied through one shared buffer, and only what the target did not take is kept; bulk data goes through
+ * Small data is copied through one shared buffer, and only what the sink did not take is kept; bulk data goes through
  * a pipe with splice(2). Both descriptors are registered edge-triggered for everything, so the two flags below are the
  * only state about readiness, and no epoll_ctl is needed while data flows.
  */
@@ -69,20 +69,20 @@ export class Stream {
   constructor(
     readonly resources: StreamResources,
     readonly source: number,
-    readonly target: number,
+    readonly sink: number,
   ) {}
 
   /** Moves what can be moved now, in bounded time. */
-  pump(): Flow {
+  pump(): Progress {
     // An end goes at once: the last data waits in the kernel to leave with it.
     for (let step = 0; step < STEPS || this.ended; step++) {
-      if (this.#holdsData() && !this.#flush()) return Flow.Broken;
-      if (this.#holdsData()) return Flow.Waiting;
-      if (this.ended) return this.cutOff ? Flow.Broken : this.#finish();
-      if (!this.readable) return Flow.Waiting;
-      if (!this.#move()) return Flow.Broken;
+      if (this.#holdsData() && !this.#flush()) return Progress.Broken;
+      if (this.#holdsData()) return Progress.Waiting;
+      if (this.ended) return this.cutOff ? Progress.Broken : this.#finish();
+      if (!this.readable) return Progress.Waiting;
+      if (!this.#move()) return Progress.Broken;
     }
-    return Flow.Unfinished;
+    return Progress.Unfinished;
   }
 
   /** Gives back what it holds; the owner closes the descriptors. */
@@ -96,14 +96,14 @@ export class Stream {
     return this.#pending !== null || this.#pipe !== null;
   }
 
-  #finish(): Flow {
+  #finish(): Progress {
     if (!this.finished) {
       this.finished = true;
       this.isFirst = !this.isLast;
       // Closing says the same, and comes next where the other direction has ended already.
-      if (this.isFirst) shutdownWrite(this.target);
+      if (this.isFirst) shutdownWrite(this.sink);
     }
-    return Flow.Finished;
+    return Progress.Finished;
   }
 
   #move(): boolean {
@@ -131,7 +131,7 @@ export class Stream {
     if (this.writes < 2) this.writes++;
     // The end that follows at once then travels in the same packet: one less through the stack, and one wake-up less.
     const flags = this.ended ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
-    const written = buffer.send(this.target, length, flags);
+    const written = buffer.send(this.sink, length, flags);
     if (written === length) {
       this.moved += length;
       return true;
@@ -151,8 +151,8 @@ export class Stream {
   }
 
   #flushPending(pending: Buffer): boolean {
-    const written = this.resources.buffer.write(this.target, pending);
-    if (written < 0) return this.#blockedOnTarget();
+    const written = this.resources.buffer.write(this.sink, pending);
+    if (written < 0) return this.#blockedOnSink();
     this.moved += written;
     this.writable = written === pending.length;
     this.#pending = this.writable ? null : pending.subarray(written);
@@ -179,15 +179,15 @@ export class Stream {
 
   #drain(pipe: Pipe): boolean {
     while (pipe.held > 0) {
-      const moved = pipe.drain(this.target);
-      if (moved < 0) return this.#blockedOnTarget();
+      const moved = pipe.drain(this.sink);
+      if (moved < 0) return this.#blockedOnSink();
       this.moved += moved;
     }
     this.release();
     return true;
   }
 
-  #blockedOnTarget(): boolean {
+  #blockedOnSink(): boolean {
     this.writable = false;
     return errno() === EAGAIN;
   }

@@ -2,7 +2,7 @@ import { execFileSync } from 'node:child_process';
 import t, { type Test } from 'tap';
 import { DescriptorBudget } from '../../../../lib/dataplane/shared/budget.js';
 import { PipePool } from '../../../../lib/dataplane/worker/tcp/pipepool.js';
-import { Flow, Stream, StreamResources } from '../../../../lib/dataplane/worker/tcp/stream.js';
+import { Progress, Stream, StreamResources } from '../../../../lib/dataplane/worker/tcp/stream.js';
 import { AF_INET, EPOLLIN, EPOLLRDHUP } from '../../../../lib/sys/constants.js';
 import { Epoll } from '../../../../lib/sys/epoll.js';
 import * as libc from '../../../../lib/sys/libc.js';
@@ -73,7 +73,7 @@ t.test('the last data and the end travel in one packet', async (t) => {
   const stream = new Stream(resources, source, target);
   stream.readable = true;
   stream.endNear = true;
-  t.equal(stream.pump(), Flow.Finished);
+  t.equal(stream.pump(), Progress.Finished);
 
   t.ok(happens(receiver, EPOLLRDHUP), 'the end arrives');
   t.equal(segmentsIn(receiver) - before, 1, 'in one packet');
