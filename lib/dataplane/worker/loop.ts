@@ -1,4 +1,5 @@
 import { Epoll } from '../../sys/epoll.js';
+import { closeSocket } from '../../sys/socket.js';
 import type { DataplaneEvent } from '../shared/messages.js';
 import { LoopClock } from './clock.js';
 import { LateWatches } from './latewatches.js';
@@ -80,14 +81,23 @@ export class EventLoop {
     this.#late.watch(fd, watcher);
   }
 
-  /** Forgets a descriptor that stays open. */
+  /** Watches a descriptor no longer. It stays open: the caller keeps it, or hands it on. */
   unwatch(fd: number): void {
-    this.forget(fd);
+    this.#forget(fd);
     this.#epoll.remove(fd);
   }
 
-  /** Forgets a descriptor that the caller closes now: the kernel takes it out of the epoll set by itself. */
-  forget(fd: number): void {
+  /**
+   * Closes a descriptor, watched or not, that nobody else has. The kernel takes it out of the epoll set with its last
+   * copy (epoll(7)), which saves a call for every connection; while another process has a copy, events would go on, and
+   * {@link unwatch} must come first.
+   */
+  closeUnshared(fd: number): void {
+    this.#forget(fd);
+    closeSocket(fd);
+  }
+
+  #forget(fd: number): void {
     this.#late.forget(fd);
     this.#fruitless[fd] = 0;
     if (this.#watchers[fd] === undefined) return;

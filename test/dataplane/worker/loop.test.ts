@@ -88,6 +88,31 @@ t.test('descriptors that are forgotten do not keep timers waiting', async (t) =>
   for (const wakeup of [staying, leaving]) wakeup.close();
 });
 
+t.test('a descriptor that goes on in another process does not keep the loop busy', async (t) => {
+  const loop = new EventLoop();
+  const pipe = Pipe.open(4096) as Pipe;
+  const ended = { owner: '', onReady: () => 0 };
+  loop.watch(pipe.readEnd, EPOLLIN, ended);
+  // The end of the stream stays ready for as long as anybody has the descriptor.
+  closeSync(pipe.writeEnd);
+  const other = spawn('sleep', ['100'], { stdio: [pipe.readEnd, 'ignore', 'ignore'] });
+  t.teardown(() => other.kill());
+  loop.unwatch(pipe.readEnd);
+  loop.closeUnshared(pipe.readEnd);
+  let waits = 0;
+  const end = loop.now + 200;
+  loop.addTask({
+    get deadline() {
+      waits++;
+      return end;
+    },
+    expire: () => loop.stop(),
+  });
+  loop.run();
+  // A busy loop would ask thousands of times.
+  t.ok(waits <= 10, `asked ${waits} times`);
+});
+
 t.test('whatever error a ready descriptor gives for ever, the loop is not busy with it', async (t) => {
   const events: DataplaneEvent[] = [];
   const loop = new EventLoop((event) => events.push(event));

@@ -104,8 +104,7 @@ export class TcpRelay implements Task {
   close(listener: TcpListener): void {
     listener.acceptAll();
     this.#paused.delete(listener);
-    this.loop.forget(listener.fd);
-    closeSocket(listener.fd);
+    this.loop.closeUnshared(listener.fd);
   }
 
   /** Reserves a session's descriptors, from idle pipes, flows and sessions if need be. */

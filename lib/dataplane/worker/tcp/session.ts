@@ -8,7 +8,7 @@ import {
   EPOLLRDHUP,
 } from '../../../sys/constants.js';
 import { errno, errnoName } from '../../../sys/errno.js';
-import { closeSocket, peerPort, resetOnClose, setKeepAlive, takeError } from '../../../sys/socket.js';
+import { peerPort, resetOnClose, setKeepAlive, takeError } from '../../../sys/socket.js';
 import { FIELD } from '../../shared/counters.js';
 import { Blame, blameForConnect } from '../blame.js';
 import type { ClientKey } from '../clientkey.js';
@@ -226,8 +226,7 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession, OpenSessi
 
   #closeEndpoint(): void {
     if (this.#endpointFd < 0) return;
-    this.relay.loop.forget(this.#endpointFd);
-    closeSocket(this.#endpointFd);
+    this.relay.loop.closeUnshared(this.#endpointFd);
     this.#endpointFd = -1;
     this.relay.dialer.hungUp(this.#target as Target, this.#localPort, this.#duplex?.hasEndedFirst ?? false);
   }
@@ -254,8 +253,7 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession, OpenSessi
     this.timerList?.stop(this);
     this.#duplex?.release();
     this.#closeEndpoint();
-    this.relay.loop.forget(this.clientFd);
-    closeSocket(this.clientFd);
+    this.relay.loop.closeUnshared(this.clientFd);
     this.relay.sessionClosed(this);
   }
 }

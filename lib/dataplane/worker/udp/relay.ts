@@ -1,7 +1,6 @@
 import { receivedHopsOf } from '../../../sys/datagrams.js';
 import { DatagramSender } from '../../../sys/datagramsender.js';
 import { errno } from '../../../sys/errno.js';
-import { closeSocket } from '../../../sys/socket.js';
 import type { DescriptorBudget } from '../../shared/budget.js';
 import { FIELD } from '../../shared/counters.js';
 import type { DataplaneEvent } from '../../shared/messages.js';
@@ -55,8 +54,7 @@ export class UdpRelay {
   /** Closes a listener and the flows that came through it. */
   close(listener: UdpListener): void {
     this.lifetimes.endAll(listener);
-    this.loop.forget(listener.fd);
-    closeSocket(listener.fd);
+    this.loop.closeUnshared(listener.fd);
   }
 
   /**

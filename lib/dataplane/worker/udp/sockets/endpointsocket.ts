@@ -97,8 +97,7 @@ export class EndpointSocket implements Watcher, Carrier {
 
   close(): void {
     this.ports.give(this.port);
-    this.#sockets.loop.forget(this.fd);
-    closeSocket(this.fd);
+    this.#sockets.loop.closeUnshared(this.fd);
     this.#sockets.closed(this);
   }
 
