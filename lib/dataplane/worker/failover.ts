@@ -1,3 +1,4 @@
+import type { DataplaneEvent } from '../shared/messages.js';
 import type { PinKey } from './pinkey.js';
 import type { ServedPortal } from './servedportal.js';
 import type { Target } from './target.js';
@@ -19,18 +20,36 @@ export class Failover {
   readonly #key: PinKey | null;
   readonly #tried = new Set<Target>();
   readonly #end: number;
+  readonly #report: (event: DataplaneEvent) => void;
 
-  /** @param now when the first endpoint failed, ms of the loop's clock */
-  constructor(portal: ServedPortal, key: PinKey | null, now: number) {
+  /**
+   * @param now when the first endpoint failed, ms of the loop's clock
+   * @param report takes events for the log
+   */
+  constructor(
+    portal: ServedPortal,
+    key: PinKey | null,
+    now: number,
+    report: (event: DataplaneEvent) => void,
+  ) {
     this.#portal = portal;
     this.#key = key;
     this.#end = now + PATIENCE;
+    this.#report = report;
   }
 
-  /** @returns who is to be tried in the place of an endpoint that failed, or null: it was the last */
-  next(failed: Target, now: number): Target | null {
+  /**
+   * Blames an endpoint that failed, and says so.
+   * @param reason for the log
+   * @param isForAll whether it would fail all other clients too
+   * @returns the endpoint to try in its place, or null: it was the last
+   */
+  next(failed: Target, reason: string, now: number, isForAll = true): Target | null {
+    const portal = this.#portal;
+    portal.blame(failed, this.#key, isForAll);
+    this.#report({ kind: 'endpointFailed', portal: portal.key, endpoint: failed.name, reason });
     this.#tried.add(failed);
     if (this.#tried.size >= MAX_TRIES || now >= this.#end) return null;
-    return this.#portal.balancer.pickOther(this.#key, this.#tried);
+    return portal.balancer.pickOther(this.#key, this.#tried);
   }
 }

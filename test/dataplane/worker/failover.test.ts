@@ -20,17 +20,23 @@ function portalWith(endpoints: number, policy: ServicePolicy): ServedPortal {
   });
 }
 
-/** Whom a client meets where everyone fails, a time between two failures. */
+/** Whom a client meets where everyone fails, a time between two failures. Each failure must be reported. */
 function triedIn(portal: ServedPortal, interval = 0): Target[] {
+  const reported: string[] = [];
   const key = portal.balancer.keyOf(CLIENT, 0, null);
-  const failover = new Failover(portal, key, 0);
+  const failover = new Failover(portal, key, 0, (event) => {
+    if (event.kind === 'endpointFailed') reported.push(event.endpoint);
+  });
   const tried: Target[] = [];
   let target = portal.balancer.pick(key);
   for (let now = 0; target !== null; now += interval) {
-    portal.blame(target, key);
     tried.push(target);
-    target = failover.next(target, now);
+    target = failover.next(target, 'ECONNREFUSED', now);
   }
+  t.same(
+    reported,
+    tried.map(({ name }) => name),
+  );
   return tried;
 }
 

@@ -197,10 +197,6 @@ export class TcpRelay implements Task {
     else this.report({ kind: 'listenerWaits', portal: listener.portal.key, reason: errnoName(code) });
   }
 
-  reportFailure(portal: ServedPortal, target: Target, reason: string): void {
-    this.report({ kind: 'endpointFailed', portal: portal.key, endpoint: target.name, reason });
-  }
-
   reportNodeFailure(portal: ServedPortal, target: Target, code: number): void {
     this.report(nodeFailure(portal, target, code));
   }

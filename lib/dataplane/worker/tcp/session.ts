@@ -212,10 +212,8 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession, OpenSessi
     const { portal, pinKey, relay } = this;
     const { now } = relay.loop;
     this.#closeEndpoint();
-    portal.blame(target, pinKey);
-    relay.reportFailure(portal, target, reason);
-    this.#failover ??= new Failover(portal, pinKey, now);
-    return this.#failover.next(target, now);
+    this.#failover ??= new Failover(portal, pinKey, now, relay.report);
+    return this.#failover.next(target, reason, now);
   }
 
   /** No endpoint answered: the client sees the reset that a closed port would give. */

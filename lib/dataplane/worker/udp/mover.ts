@@ -91,17 +91,11 @@ export class FlowMover implements CarrierEvents {
       return null;
     }
     const now = this.#now;
-    portal.blame(target, pinKey, target.isRefusedAgain(flow.carrier?.port, now) || isForAll);
-    this.report({
-      kind: 'endpointFailed',
-      portal: portal.key,
-      endpoint: target.name,
-      reason: errnoName(code),
-    });
+    const isSecond = target.isRefusedAgain(flow.carrier?.port, now);
     if (now - flow.refusedAt >= REFUSAL_WINDOW) flow.failover = null;
-    flow.failover ??= new Failover(portal, pinKey, now);
+    flow.failover ??= new Failover(portal, pinKey, now, this.report);
     flow.refusedAt = now;
-    return flow.failover.next(target, now);
+    return flow.failover.next(target, errnoName(code), now, isSecond || isForAll);
   }
 
   /**
