@@ -1,9 +1,12 @@
 import type { PortalCounters } from '../dataplane/shared/counters.js';
 import { hostPort } from '../net/hostport.js';
-import type { PortalStatus } from '../portal/status.js';
+import type { AffinityStatus, PortalStatus } from '../portal/status.js';
 import { table } from './table.js';
 
 const MOST_ENDPOINTS_SHOWN = 4;
+
+/** As a Service's `sessionAffinity` has them. */
+const AFFINITY_NAMES: Readonly<Record<AffinityStatus['by'], string>> = { 'client-ip': 'ClientIP' };
 
 /** The portals of a node as a table, one row each, sorted by their keys; with counters also what each carries now. */
 export function portalTable(unsorted: readonly PortalStatus[], counters?: readonly PortalCounters[]): string {
@@ -14,7 +17,7 @@ export function portalTable(unsorted: readonly PortalStatus[], counters?: readon
     [...portal.vips.map(({ address, port }) => hostPort(address, port)), ...nodePortText(portal)].join('\n'),
     portal.protocol,
     endpointsText(portal.endpoints),
-    portal.affinity === null ? 'none' : `ClientIP ${portal.affinity.timeoutSeconds}s`,
+    affinityText(portal.affinity),
     [portal.state, ...portal.problems].join('\n'),
   ]);
   if (counters === undefined) return table(titles, rows);
@@ -25,6 +28,10 @@ export function portalTable(unsorted: readonly PortalStatus[], counters?: readon
     [...titles, 'OPEN'],
     rows.map((row, index) => [...row, String(open.get(portals[index]!.key) ?? 0)]),
   );
+}
+
+function affinityText(affinity: PortalStatus['affinity']): string {
+  return affinity === null ? 'none' : `${AFFINITY_NAMES[affinity.by]} ${affinity.timeoutSeconds}s`;
 }
 
 function nodePortText({ nodePort }: PortalStatus): string[] {

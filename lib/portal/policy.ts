@@ -20,8 +20,9 @@ export interface Affinity {
    */
   readonly by: 'client-ip';
   /**
-   * How long a pin lives without use, ms. Default 10,800,000 (three hours), at most 86,400,000 (one day).
-   * After that, the client's next connection or flow goes to the next endpoint in turn.
+   * How long a pin lives without use, ms. Default 10,800,000 (three hours), at most 86,400,000 (one day); as
+   * in the API, a Service that asks for more is refused. After that time, the client's next connection or
+   * flow goes to the next endpoint in turn.
    */
   readonly timeoutMs: number;
 }
