@@ -24,7 +24,7 @@ export async function main(args: readonly string[]): Promise<number> {
 }
 
 /** The whole command line, ready to parse; every command ends by throwing, never by leaving the process. */
-export function program(): Command {
+function program(): Command {
   const root = new Command('kube-portal')
     .description('Userspace L4 Service proxy for Kubernetes nodes with minimal kernels.')
     .version(packageVersion(), '-V, --version', 'print the version')

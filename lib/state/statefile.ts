@@ -12,7 +12,7 @@ export const ADDRESSES_FILE = 'addresses.json';
 const LIMITS = { maxBytes: 16 << 20, noLinks: true };
 
 /** The file is there and cannot be used; the message names it. */
-export class StateFileError extends Error {}
+class StateFileError extends Error {}
 
 /** A JSON file in which a killed run leaves what its successor must know. */
 export class StateFile {
