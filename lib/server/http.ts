@@ -3,11 +3,11 @@ import type { AddressInfo } from 'node:net';
 import { hostPort } from '../net/hostport.js';
 import { type Answer, text } from './answer.js';
 import type { Connections } from './connections.js';
+import { LongAnswers } from './long-answers.js';
 import type { OwnNames } from './own-names.js';
 import { BadQuery } from './query.js';
 import type { Routes } from './route.js';
 import { sendStream } from './sending.js';
-import { SlicedAnswers } from './slices.js';
 
 export interface HttpOptions {
   /** All addresses of the node unless given. */
@@ -65,7 +65,7 @@ function createLimitedServer(options: HttpOptions): Server {
   const { connections } = options;
   const { idleMs } = connections.limits;
   const limits = { headersTimeout: idleMs, requestTimeout: idleMs, connectionsCheckingInterval: idleMs };
-  const sliced = new SlicedAnswers(idleMs);
+  const longAnswers = new LongAnswers(idleMs);
   const server = createServer(limits, (request, response) => {
     if (!connections.beginRequest(request.socket)) {
       request.socket.destroy();
@@ -74,7 +74,7 @@ function createLimitedServer(options: HttpOptions): Server {
     // Until it is answered the client has no cause to say anything.
     request.socket.setTimeout(0);
     response.once('close', () => connections.endRequest(request.socket));
-    respond(options, sliced, request, response).catch(() => request.socket.destroy());
+    respond(options, longAnswers, request, response).catch(() => request.socket.destroy());
   });
   server.on('connection', (socket) => connections.add(socket));
   server.setTimeout(idleMs);
@@ -83,7 +83,7 @@ function createLimitedServer(options: HttpOptions): Server {
 
 async function respond(
   options: HttpOptions,
-  sliced: SlicedAnswers,
+  longAnswers: LongAnswers,
   request: IncomingMessage,
   response: ServerResponse,
 ): Promise<void> {
@@ -97,7 +97,7 @@ async function respond(
   });
   if (request.method === 'HEAD') response.end();
   else if (typeof body === 'string') response.end(body);
-  else if (Symbol.iterator in body) await sliced.send(response, body, gone.signal);
+  else if (Symbol.iterator in body) await longAnswers.send(response, body, gone.signal);
   else await sendStream(response, body, gone.signal, options.connections.limits.idleMs);
 }
 

@@ -41,6 +41,14 @@ t.test('many questions at once get their own answers, in the order of the questi
   t.same(answered, ['change', 'first page', 'no answer', 'last page']);
 });
 
+t.test('none is lost among hundreds of listings, between which the worker relays', async (t) => {
+  const thread = startThread(t);
+  const listings = Array.from({ length: 300 }, () => thread.ask('sessions', ALL));
+  const change = thread.ask('apply', { set: [], remove: [] });
+  t.equal((await Promise.all(listings)).length, 300);
+  t.equal(await change, null, 'what waits behind them has its turn');
+});
+
 t.test('a question without an answer is told why, and the worker goes on', async (t) => {
   const thread = startThread(t);
   thread.on('failed', (error) => t.fail(error.message));

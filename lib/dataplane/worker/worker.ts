@@ -94,13 +94,21 @@ class DataplaneWorker {
     this.#port.postMessage(message);
   }
 
-  /** @returns 0, or the errno of an eventfd that cannot be read */
+  /**
+   * Reads what the main thread says. A listing ends the turn: many may be asked for at once, and between two of
+   * them the worker relays.
+   * @returns 0, or the errno of an eventfd that cannot be read
+   */
   #readMessages(): number {
     const code = this.#wakeup.clear();
     for (;;) {
       const received = receiveMessageOnPort(this.#port);
       if (received === undefined) return code;
-      this.#handle(received.message as ToWorker);
+      const message = received.message as ToWorker;
+      this.#handle(message);
+      if (message.type !== 'ask' || message.topic !== 'sessions') continue;
+      this.#wakeup.signal();
+      return 0;
     }
   }
 

@@ -3,7 +3,7 @@ import { setImmediate as otherWork } from 'node:timers/promises';
 import { write } from './sending.js';
 
 /** So many pieces are made without a pause: some milliseconds on a slow board. */
-const SLICE = 500;
+const BATCH = 500;
 /** So many long answers are under way at once; more have to wait. */
 const MOST = 4;
 
@@ -11,7 +11,7 @@ const MOST = 4;
  * Sends long texts that are made while they are sent: other work goes on in between, and no more is made than
  * the client takes. A client must have it all in some time, so that slow ones do not keep others waiting.
  */
-export class SlicedAnswers {
+export class LongAnswers {
   readonly #patienceMs: number;
   readonly #waiting: (() => void)[] = [];
   #underWay = 0;
@@ -42,23 +42,23 @@ async function sendAll(
   pieces: Iterable<string>,
   signal: AbortSignal,
 ): Promise<void> {
-  for (const slice of slicesOf(pieces)) {
+  for (const batch of batchesOf(pieces)) {
     if (response.destroyed) return;
-    await write(response, slice, signal);
+    await write(response, batch, signal);
     // A client that takes everything at once leaves no pause by itself.
     await otherWork();
   }
   response.end();
 }
 
-function* slicesOf(pieces: Iterable<string>): Iterable<string> {
-  let slice = '';
+function* batchesOf(pieces: Iterable<string>): Iterable<string> {
+  let batch = '';
   let count = 0;
   for (const piece of pieces) {
-    slice += piece;
-    if (++count % SLICE !== 0) continue;
-    yield slice;
-    slice = '';
+    batch += piece;
+    if (++count % BATCH !== 0) continue;
+    yield batch;
+    batch = '';
   }
-  yield slice;
+  yield batch;
 }

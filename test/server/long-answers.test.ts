@@ -13,7 +13,7 @@ import { portalCounters, portalStatus } from './fixtures.js';
 const NEVER = 3_600_000;
 const PORTALS = 5000;
 /** The most pieces that may be made without a pause. */
-const SLICE = 500;
+const BATCH = 500;
 
 async function serve(t: Test, routes: Routes, idleMs = NEVER): Promise<HttpServer> {
   const connections = new Connections({ most: 100, idleMs });
@@ -83,9 +83,9 @@ for (const path of ['/metrics', '/status']) {
     const server = await serve(t, routes);
     const before = others.turns;
     const body = await get(server, path);
-    t.ok(longest <= SLICE, `${longest} portals at once`);
+    t.ok(longest <= BATCH, `${longest} portals at once`);
     const pieces = path === '/metrics' ? body.split('\n').length : 2 * PORTALS;
-    t.ok(others.turns - before >= Math.floor(pieces / SLICE), `${pieces} pieces, ${others.turns} turns`);
+    t.ok(others.turns - before >= Math.floor(pieces / BATCH), `${pieces} pieces, ${others.turns} turns`);
     const numberOf = (pattern: RegExp) => body.match(pattern)?.length ?? 0;
     t.ok(numberOf(/web-0"/g) > 0 && numberOf(/web-0"/g) === numberOf(/web-4999"/g), 'it is whole');
   });
@@ -120,7 +120,7 @@ t.test('no more is made than a client takes, and nothing for one that has gone',
 });
 
 /** Answers that are longer than the kernel keeps for a client which does not read, and how many are under way. */
-class LongAnswers {
+class CountedAnswers {
   underWay = 0;
   most = 0;
 
@@ -135,7 +135,7 @@ class LongAnswers {
 }
 
 t.test('long answers are few at a time, and others wait', async (t) => {
-  const long = new LongAnswers();
+  const long = new CountedAnswers();
   const server = await serve(t, { '/long': () => text(long.pieces()) });
   const slow: Socket[] = [];
   for (let count = 0; count < 4; count++) slow.push(await ask(server, '/long'));
@@ -149,7 +149,7 @@ t.test('long answers are few at a time, and others wait', async (t) => {
 });
 
 t.test('a client that does not read is cut off in time', async (t) => {
-  const long = new LongAnswers();
+  const long = new CountedAnswers();
   const server = await serve(t, { '/long': () => text(long.pieces()) }, 200);
   const slow = await ask(server, '/long');
   await until(() => long.most === 1);
