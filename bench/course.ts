@@ -43,8 +43,8 @@ export async function runCourse(course: Course, say: (progress: string) => void)
   const samples: Sample[] = [];
   const failures: string[] = [];
   for (let round = 0; round < rounds; round++) {
-    for (let i = 0; i < contenders.length; i++) {
-      const contender = contenders[(i + round) % contenders.length];
+    const first = round % contenders.length;
+    for (const contender of [...contenders.slice(first), ...contenders.slice(0, first)]) {
       const fail = (row: Row, reason: string) => failures.push(`${row.id} of ${contender.id}: ${reason}`);
       say(`round ${round + 1} of ${rounds}: ${contender.title}`);
       samples.push(...(await measureContender(course, contender, round, fail)));
@@ -76,7 +76,7 @@ async function measureContender(
 
 /** What follows in a failed program's message is its log. */
 function firstLineOf(error: unknown): string {
-  return (error as Error).message.split('\n', 1)[0];
+  return (error as Error).message.replace(/\n.*/s, '');
 }
 
 type Measured = Pick<Sample, 'values' | 'disturbance'>;

@@ -1,6 +1,10 @@
-/** The middle value; of an even number, the mean of the two in the middle. */
+/** The middle value; of an even number, the mean of the two in the middle. NaN without any. */
 export function median(values: readonly number[]): number {
   const sorted = [...values].sort((a, b) => a - b);
   const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+  const [low = Number.NaN, high = low] = sorted.slice(
+    sorted.length % 2 === 1 ? middle : middle - 1,
+    middle + 1,
+  );
+  return (low + high) / 2;
 }

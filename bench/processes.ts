@@ -1,4 +1,5 @@
 import { readdirSync, readFileSync } from 'node:fs';
+import { exactly } from '../test/lab/items.js';
 
 /** proc(5): times are counted in clock ticks; Linux has shown 100 a second on every machine for decades. */
 export const TICKS_PER_SECOND = 100;
@@ -28,9 +29,8 @@ function addTimes(processes: Map<number, ProcessTimes>, pid: number): void {
     const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
       .replace(/^.*\) /s, '')
       .split(' ');
-    const [user, system, childUser, childSystem] = fields
-      .slice(11, 15)
-      .map((f) => Number(f) / TICKS_PER_SECOND);
+    const times = fields.slice(11, 15).map((f) => Number(f) / TICKS_PER_SECOND);
+    const [user, system, childUser, childSystem] = exactly(4, times);
     processes.set(pid, {
       parent: Number(fields[1]),
       own: user + system,

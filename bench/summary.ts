@@ -1,3 +1,4 @@
+import { item } from '../test/lab/items.js';
 import { QUIET, type Sample } from './course.js';
 import { median } from './median.js';
 
@@ -37,7 +38,7 @@ function undisturbed(samples: readonly Sample[]): readonly Sample[] {
 }
 
 function summarizeGroup(samples: readonly Sample[]): Summary {
-  const { row, contender } = samples[0];
+  const { row, contender } = item(samples, 0);
   const figures = new Set(samples.flatMap(({ values }) => Object.keys(values)));
   const spreads = [...figures].map((figure) => {
     const values = samples.flatMap(({ values }) => values[figure] ?? []);

@@ -2,14 +2,16 @@
  * An API server with Services, endpoints and a Node on a node's loopback, a program of its own. Its arguments are a file
  * with the objects, by the path of their collection, and the name of one with more, which it follows.
  */
+
 import { readFileSync, watch } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
+import { exactly } from '../../test/lab/items.js';
 import { FakeApiServer, type FakeObject } from '../../test/sources/kubernetes/fake-apiserver.js';
 
 type Collections = Record<string, FakeObject[]>;
 
-const [objectsFile, changingFile] = process.argv.slice(2);
+const [objectsFile, changingFile] = exactly(2, process.argv.slice(2));
 const read = (file: string) => JSON.parse(readFileSync(file, 'utf8')) as Collections;
 const keyOf = ({ metadata }: FakeObject) => `${metadata.namespace}/${metadata.name}`;
 

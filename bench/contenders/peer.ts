@@ -3,6 +3,7 @@ import { mkdtemp, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { item } from '../../test/lab/items.js';
 import type { Program } from '../../test/lab/program.js';
 import { SERVICE_PORTS, type ServicePort, VIP } from '../service.js';
 import type { Stage } from '../stage.js';
@@ -48,7 +49,7 @@ export function peer(
       writeFileSync(file, configure({ tcp, udp, directory }));
       const [name, ...args] = command(file);
       const program = stage.node.spawn(name, args);
-      await untilListening(stage, program, tcp[0].listen);
+      await untilListening(stage, program, item(tcp, 0).listen);
       await redirect(stage, ({ port }) => `REDIRECT --to-ports ${port + OFFSET}`);
       const stop = async () => {
         await program.stop('SIGTERM');

@@ -1,3 +1,4 @@
+import { item } from '../../test/lab/items.js';
 import type { Contender } from '../contenders/contender.js';
 import { REFERENCES, referenceValue } from '../reference.js';
 import type { Figure } from '../rows/figure.js';
@@ -38,7 +39,7 @@ function rowTable(row: Row, summaries: readonly Summary[], contenders: readonly 
 function figureColumns(figure: Figure, summaries: readonly Summary[], isMain: boolean): Column[] {
   const column = (title: string, pick: 'median' | 'lowest' | 'highest'): Column => [
     title,
-    ({ spreads }) => (spreads[figure.id] ? show(spreads[figure.id][pick]) : '-'),
+    ({ spreads: { [figure.id]: spread } }) => (spread === undefined ? '-' : show(spread[pick])),
   ];
   if (!isMain) return [column(figure.title, 'median')];
   return [
@@ -53,16 +54,18 @@ function ratioColumns(figure: Figure, summaries: readonly Summary[]): Column[] {
   return REFERENCES.flatMap((reference) => {
     const value = referenceValue(reference, figure, summaries);
     if (!value) return [];
-    const cell = ({ spreads }: Summary) =>
-      spreads[figure.id] ? (spreads[figure.id].median / value).toFixed(2) : '-';
+    const cell = ({ spreads: { [figure.id]: spread } }: Summary) =>
+      spread === undefined ? '-' : (spread.median / value).toFixed(2);
     return [[`× ${reference.title}`, cell] as const];
   });
 }
 
 /** The first column to the left, numbers to the right. */
 function align(lines: readonly string[][]): string {
-  const widths = lines[0].map((_, column) => Math.max(...lines.map((line) => line[column].length)));
+  const widths = item(lines, 0).map((_, column) =>
+    Math.max(...lines.map((line) => item(line, column).length)),
+  );
   const cell = (text: string, column: number) =>
-    column === 0 ? text.padEnd(widths[column]) : text.padStart(widths[column]);
+    column === 0 ? text.padEnd(item(widths, column)) : text.padStart(item(widths, column));
   return lines.map((line) => `  ${line.map(cell).join('  ')}\n`).join('');
 }

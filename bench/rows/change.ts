@@ -1,4 +1,5 @@
 import { join } from 'node:path';
+import { exactly } from '../../test/lab/items.js';
 import type { ServiceOptions } from '../../test/lab/manifest.js';
 import { type ApiServer, writeObjects } from '../contenders/api-server.js';
 import { type ChangeWork, NOBODY, SERVER_PORTS } from '../load/plan.js';
@@ -31,7 +32,10 @@ export const changeRow: Row = {
     turn.inFreshArena({ ports: turn.contender.manyPorts as number, source: 'api' }, async (arena) => {
       const { stage } = arena;
       const api = arena.running.api as ApiServer;
-      const [first, second] = SERVER_PORTS.who.map((port) => version(api, stage, port));
+      const [first, second] = exactly(
+        2,
+        SERVER_PORTS.who.map((port) => version(api, stage, port)),
+      );
       const change = (times: number, ...versions: readonly Version[]) => {
         const work = { kind: 'change', file: api.changing, versions, times } as const;
         return stage.load({ ...turn.span, work, address: ADDRESS, port: PORT });

@@ -1,4 +1,5 @@
 import { startDdsClient, startDdsServer } from '../../test/lab/ddsperf.js';
+import { exactly } from '../../test/lab/items.js';
 import { cpuOf } from '../cpu.js';
 import type { Span } from '../load/plan.js';
 import type { Turn } from '../turn.js';
@@ -41,10 +42,14 @@ function secondsFor({ duration }: Span): number {
 
 /** Samples as a subscriber counted them: its lines have a time and a total. */
 function samplesOf(output: string): { readonly total: number; readonly perSecond: number } {
-  const lines = [...output.matchAll(/\] (\d+\.\d+) {2}size \d+ total (\d+)/g)];
-  const [first, last] = [lines.at(0), lines.at(-1)].map((line) => (line ?? []).slice(1).map(Number));
-  if (lines.length < 2) return { total: last[1] ?? 0, perSecond: 0 };
-  return { total: last[1], perSecond: (last[1] - first[1]) / (last[0] - first[0]) };
+  const lines = [...output.matchAll(/\] (\d+\.\d+) {2}size \d+ total (\d+)/g)].map(([, time, total]) => ({
+    time: Number(time),
+    total: Number(total),
+  }));
+  const [first, last] = [lines.at(0), lines.at(-1)];
+  if (first === undefined || last === undefined) return { total: 0, perSecond: 0 };
+  const seconds = last.time - first.time;
+  return { total: last.total, perSecond: seconds > 0 ? (last.total - first.total) / seconds : 0 };
 }
 
 /** From publisher to subscriber, reliable, as fast as the acknowledgements allow. */
@@ -76,7 +81,7 @@ const pingRow: Row = {
     // One line for a second, none for the first one; the last line counts.
     const line = [...client.matchAll(/ 50% (\S+)us .* 99% (\S+)us .* cnt (\d+)/g)].at(-1);
     if (line === undefined) return {};
-    const [p50, p99, perSecond] = line.slice(1).map(Number);
+    const [p50, p99, perSecond] = exactly(3, line.slice(1).map(Number));
     const total = perSecond * secondsFor(turn.span);
     return { p50, p99, ...(seconds !== null && { cpu: (seconds / total) * 1e6 }) };
   },

@@ -61,6 +61,6 @@ export class Slots {
 
   #connections(slot: number): number {
     const active = base(slot) + FIELD.connectionsActive;
-    return this.#cells.reduce((sum, cells) => sum + cells[active], 0);
+    return this.#cells.reduce((sum, cells) => sum + (cells[active] ?? 0), 0);
   }
 }

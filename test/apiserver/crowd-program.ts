@@ -2,10 +2,12 @@
  * Writes the crowd's objects into an API server over connections that it keeps. Arguments: path of a kubeconfig, then
  * `create`, or `storm` with slices a second and seconds. Prints a CrowdReport as JSON.
  */
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool } from 'undici';
 import { CredentialSource } from '../../lib/sources/kubernetes/credentials.js';
 import { loadClusterUser } from '../../lib/sources/kubernetes/kubeconfig.js';
+import { item } from '../lab/items.js';
 import type { KubernetesObject } from '../lab/manifest.js';
 import { crowdService, crowdSlice, SERVICES } from './crowd.js';
 
@@ -20,7 +22,8 @@ export interface CrowdReport {
   readonly seconds: number;
 }
 
-const [kubeconfig, what, perSecond, seconds] = process.argv.slice(2);
+const kubeconfig = item(process.argv, 2);
+const [what, perSecond, seconds] = process.argv.slice(3);
 const clusterUser = loadClusterUser({ kubeconfig });
 const { tls } = await new CredentialSource(clusterUser).current();
 const pool = new Pool(clusterUser.cluster.server, { connections: UNDER_WAY, connect: tls });

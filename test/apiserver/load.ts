@@ -1,7 +1,9 @@
 /** Clients that ask without a pause for as long as a test wants, and then say what became of every question. */
+
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import type { Host } from '../lab/host.js';
+import { item } from '../lab/items.js';
 import type { Pod } from '../lab/lab.js';
 import type { Program } from '../lab/program.js';
 import { count, type Tally } from '../lab/tally.js';
@@ -70,6 +72,6 @@ export class WebLoad {
   async stop(): Promise<WebLoadReport> {
     this.program.closeInput();
     await this.program.exited;
-    return JSON.parse(this.program.stdout.split('\n')[1]) as WebLoadReport;
+    return JSON.parse(item(this.program.stdout.split('\n'), 1)) as WebLoadReport;
   }
 }

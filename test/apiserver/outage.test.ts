@@ -3,6 +3,7 @@ import t, { type Test } from 'tap';
 import type { PortalStatus } from '../../lib/portal/status.js';
 import { startBackend } from '../lab/backend.js';
 import { askEach, HeldConnections } from '../lab/client.js';
+import { item } from '../lab/items.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab, type Pod } from '../lab/lab.js';
 import { endpointSlice, type ServiceOptions, serviceWithPods } from '../lab/manifest.js';
@@ -42,7 +43,7 @@ class Traffic {
 
   constructor(client: Pod) {
     this.#client = client;
-    const hold = { address: ECHO.clusterIPs[0], port: 7000, connections: HELD };
+    const hold = { address: item(ECHO.clusterIPs, 0), port: 7000, connections: HELD };
     this.#held = [
       HeldConnections.open(client, hold),
       HeldConnections.open(client, { ...hold, protocol: 'UDP' }),
@@ -51,7 +52,7 @@ class Traffic {
 
   /** Every conversation goes on, and new ones begin. */
   async check(t: Test, when: string): Promise<void> {
-    const to = { address: ECHO.clusterIPs[0], port: 7000 };
+    const to = { address: item(ECHO.clusterIPs, 0), port: 7000 };
     const fresh = askEach(this.#client, [
       { what: 'tcp', ...to, send: 'new' },
       { what: 'udp', ...to, payload: 'new' },

@@ -2,6 +2,7 @@ import { writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { startBackend } from '../lab/backend.js';
+import { item } from '../lab/items.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab } from '../lab/lab.js';
 import { endpointSlice, serviceWithPods } from '../lab/manifest.js';
@@ -25,7 +26,7 @@ async function prepare(t: Test) {
 
 t.test('a Service of a real cluster lives and changes', async (t) => {
   const { lab, pods, api, kubePortal } = await prepare(t);
-  const [, b] = pods;
+  const b = item(pods, 1);
   const web = { name: 'web', clusterIPs: [VIP], ports: [{ name: 'http', port: 80, targetPort: 8080 }] };
   /** Answers of two connections, or the exit code of curl. */
   const ask = async (port: number, address = VIP, from = lab.pod('client')) => {

@@ -119,14 +119,16 @@ async function prepare(t: Test) {
 
 t.test('clients do not notice that the pods of their Services roll', async (t) => {
   const { lab, client, rollout } = await prepare(t);
-  const [blue, green] = ['ab', 'cd'].map((names) => [...names].map((name) => lab.pod(name)));
+  const podsOf = (names: string) => [...names].map((name) => lab.pod(name));
+  const [blue, green] = [podsOf('ab'), podsOf('cd')];
   await rollout.begin(blue);
 
   const server = `@${DNS.clusterIPs[0]}`;
-  const [quick, ...patient] = await client.addAddresses(9);
+  const addresses = await client.addAddresses(9);
+  const [quick, patient] = [addresses.slice(0, 1), addresses.slice(1)];
   const slow = new LookupLoad(client, patient, `${server} slow.example`);
-  const overUdp = new LookupLoad(client, [quick], `${server} who.example TXT`);
-  const overTcp = new LookupLoad(client, [quick], `${server} who.example TXT`, '+tcp');
+  const overUdp = new LookupLoad(client, quick, `${server} who.example TXT`);
+  const overTcp = new LookupLoad(client, quick, `${server} who.example TXT`, '+tcp');
   const web = await WebLoad.start(client, 4, `http://${WEB.clusterIPs[0]}/name`);
   for (let roll = 0; roll < ROLLS; roll++) {
     await (roll % 2 === 0 ? rollout.roll(blue, green) : rollout.roll(green, blue));

@@ -1,6 +1,8 @@
 /** A name server that takes its time: answers every query with one address. Arguments: port, delay in ms. */
+
 import { createSocket } from 'node:dgram';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { item } from '../lab/items.js';
 
 const HEADER_BYTES = 12;
 /** QR and RA of RFC 1035, 4.1.1. */
@@ -19,7 +21,7 @@ socket.bind(port, () => process.stdout.write('ready\n'));
 /** The query's header and question, and the answer. */
 function answerTo(query: Buffer): Buffer {
   let end = HEADER_BYTES;
-  while (query[end] !== 0) end += 1 + query[end];
+  while (query[end] !== 0) end += 1 + item(query, end);
   const response = Buffer.concat([query.subarray(0, end + 5), ANSWER]);
   response.writeUInt16BE(query.readUInt16BE(2) | RESPONSE, 2);
   // One question, one answer; nothing of what may have followed in the query.

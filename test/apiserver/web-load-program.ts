@@ -2,14 +2,16 @@
  * The program behind `WebLoad`: fetches a URL again and again over some connections that it keeps alive, until its input
  * ends. Prints a line once all have had an answer, and a WebLoadReport as JSON at the end. Arguments: URL, connections.
  */
+
 import { once } from 'node:events';
 import { Agent, get, type IncomingMessage } from 'node:http';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { item } from '../lab/items.js';
 import { count } from '../lab/tally.js';
 import type { WebLoadReport } from './load.js';
 
-const url = process.argv[2];
-const lanes = Number(process.argv[3]);
+const url = item(process.argv, 2);
+const lanes = Number(item(process.argv, 3));
 /** A server that says nothing for so long, ms, does not answer. */
 const PATIENCE_MS = 20_000;
 /** What a connection rests between two requests, ms. */

@@ -7,6 +7,7 @@ import { table } from '../../bench/report/table.js';
 import type { Figure, Values } from '../../bench/rows/figure.js';
 import { ROWS } from '../../bench/rows/index.js';
 import { type Summary, summarize } from '../../bench/summary.js';
+import { item } from '../lab/items.js';
 
 const all = contenders('/bin/false');
 
@@ -36,7 +37,7 @@ function valuesFor(figures: readonly Figure[], role: Role, round: number): Value
 function unbalanced(markup: string): string[] {
   const open: string[] = [];
   const wrong: string[] = [];
-  for (const [, slash, name] of markup.matchAll(/<(\/?)([a-z][a-z0-9]*)(?:\s+[\w:-]+="[^"<>]*")*>/gi)) {
+  for (const [, slash, name = ''] of markup.matchAll(/<(\/?)([a-z][a-z0-9]*)(?:\s+[\w:-]+="[^"<>]*")*>/gi)) {
     if (slash === '') open.push(name);
     else if (open.pop() !== name) wrong.push(name);
   }
@@ -63,7 +64,7 @@ t.test('a plot shows bars in proportion, whiskers and ratios', async (t) => {
   const plot = rowPlot(row, summaries, all);
   const widths = [...plot.matchAll(/<rect [^>]*width="([\d.]+)"/g)].map(([, width]) => Number(width));
   t.equal(widths.length, 3);
-  t.ok(Math.abs(widths[1] / widths[0] - 0.5) < 0.01, 'half as much, half as long');
+  t.ok(Math.abs(item(widths, 1) / item(widths, 0) - 0.5) < 0.01, 'half as much, half as long');
   t.match(plot, '×0.75 kernel · ×1.50 best peer');
   t.equal(plot.match(/class="whisker"/g)?.length, 9, 'a line with two ends for each');
 });
@@ -87,7 +88,7 @@ t.test('the table has a line for each contender and a dash for what it has no nu
   const udp = ROWS.filter(({ id }) => id === 'udp');
   const some: Contender[] = all.filter(({ id }) => id === 'kernel' || id === 'nginx');
   const [title, head, kernel, nginx] = table(summaries, udp, some).split('\n');
-  t.equal(title, udp[0].title);
+  t.equal(title, item(udp, 0).title);
   t.match(head, /per second +lowest +highest +× kernel +× best peer +CPU s per million +lost % +others use/);
   t.match(kernel, /kernel DNAT +1001 +1000 +1002 +1\.00 +1\.00 +- +2001 +0\.00/);
   t.match(nginx, /nginx stream, 2 workers +1001 .* 2001 +3001/);

@@ -4,6 +4,7 @@ import { median } from '../../bench/median.js';
 import { REFERENCES, referenceValue } from '../../bench/reference.js';
 import { cpuPerMillion, rate } from '../../bench/rows/figure.js';
 import { summarize } from '../../bench/summary.js';
+import { exactly, item } from '../lab/items.js';
 
 function sample(contender: string, round: number, rate: number, disturbance = 0): Sample {
   return { row: 'udp', contender, round, values: { rate }, disturbance };
@@ -22,13 +23,13 @@ t.test('rounds are summed up by their medians', async (t) => {
 });
 
 t.test('disturbed rounds count only where all of them were', async (t) => {
-  const lowest = (...samples: Sample[]) => summarize(samples)[0].spreads.rate.lowest;
+  const lowest = (...samples: Sample[]) => item(summarize(samples), 0).spreads.rate?.lowest;
   t.equal(lowest(sample('nginx', 0, 10), sample('nginx', 1, 2, 0.9)), 10);
   t.equal(lowest(sample('nginx', 0, 10, 0.8), sample('nginx', 1, 2, 0.9)), 2);
 });
 
 t.test('the best peer is the one with the best figure', async (t) => {
-  const [kernel, peer, ancestor] = REFERENCES;
+  const [kernel, peer, ancestor] = exactly(3, REFERENCES);
   const summaries = summarize([sample('nginx', 0, 10), sample('haproxy', 0, 12), sample('kernel', 0, 30)]);
   t.equal(referenceValue(peer, rate, summaries), 12);
   t.equal(referenceValue(peer, { ...rate, better: 'less' }, summaries), 10);

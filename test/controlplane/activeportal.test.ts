@@ -11,6 +11,7 @@ import { DEFAULT_POLICY } from '../../lib/portal/policy.js';
 import type { Portal } from '../../lib/portal/portal.js';
 import { listenStream, startListening } from '../../lib/sys/listening.js';
 import { closeSocket, localAddress } from '../../lib/sys/socket.js';
+import { exactly, item } from '../lab/items.js';
 
 /** A listener of somebody else's on a free port of the loopback address. */
 function occupy(t: Test): number {
@@ -75,7 +76,7 @@ function descriptors(active: ActivePortal): number[] {
 t.test('a new version of a portal keeps its listener, its worker and its port', async (t) => {
   const active = activePortal(t, { first: 20_000, last: 30_000 });
   t.ok(active.openListeners());
-  const [before] = active.forDataplane().listeners;
+  const [before] = exactly(1, active.forDataplane().listeners);
   t.equal(before.group.fds.filter((fd) => fd !== null).length, 1, 'one worker listens');
   for (const address of ['10.244.0.3', '10.244.0.4']) {
     const redirectChanged = active.update({ ...PORTAL, endpoints: [{ id: 'b', address, port: 8080 }] });
@@ -95,7 +96,7 @@ t.test('a proxy port in use by others is exchanged for the next', async (t) => {
   t.ok(active.openListeners());
   t.ok(active.isComplete);
   t.ok(active.redirect().proxyPort < taken);
-  t.same(active.forDataplane().listeners[0].redirectedPort, active.redirect().proxyPort);
+  t.same(item(active.forDataplane().listeners, 0).redirectedPort, active.redirect().proxyPort);
 });
 
 t.test('a range with no port left is a problem of the portal, and says what to do', async (t) => {
@@ -136,8 +137,7 @@ t.test('a kernel that does not steer clients is told of once, and asked again', 
   const active = activate(t, portal, RANGE, new Capacity(ROOMY));
   t.ok(active.openListeners());
   t.same(active.problems(), []);
-  const [first] = descriptors(active);
-  t.equal(descriptors(active).length, 2);
+  const [first] = exactly(2, descriptors(active));
   replace(t, first);
   active.openListeners();
   t.match(active.freshProblems(true), [

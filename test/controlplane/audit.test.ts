@@ -13,6 +13,7 @@ import {
   RedirectError,
   RedirectsRefused,
 } from '../../lib/redirect/driver.js';
+import { item } from '../lab/items.js';
 import { buildHere, objectSet, service, slice } from '../model/fixtures.js';
 import '../redirect/namespace.js';
 
@@ -100,7 +101,7 @@ t.test('endpoints change while an audit is under way; redirects wait for its end
   driver.isSlow = true;
   await until(() => driver.endAudit !== null);
   await proxy.apply(withEndpoint('10.1.0.2'));
-  t.same(proxy.status().portals[0].endpoints, ['10.1.0.2:8080']);
+  t.same(item(proxy.status().portals, 0).endpoints, ['10.1.0.2:8080']);
   const changes = driver.changes.length;
   const gone = proxy.apply(new Map());
   await sleep(PATIENCE);

@@ -8,6 +8,7 @@ import { NodeAddresses } from '../../lib/controlplane/nodeaddresses.js';
 import { ServiceProxy } from '../../lib/controlplane/proxy.js';
 import type { Snapshot } from '../../lib/portal/portal.js';
 import { type RedirectChange, type RedirectDriver, RedirectError } from '../../lib/redirect/driver.js';
+import { item } from '../lab/items.js';
 import { buildHere, objectSet, service, slice } from '../model/fixtures.js';
 import { sh } from '../redirect/namespace.js';
 
@@ -103,10 +104,10 @@ t.test('the new port listens, the redirect moves, the old port closes, the NodeP
   await proxy.apply(snapshotWith(LAST));
   const moves = driver.steps.filter(({ to }) => WEB in to).slice(1);
   t.equal(moves.length, 1);
-  const port = moves[0].to[WEB];
+  const port = item(moves, 0).to[WEB] ?? 0;
   t.not(port, LAST);
-  t.ok(moves[0].listening.includes(port), 'the new one listens before it is redirected to');
-  t.equal(count(moves[0].listening, LAST), 1, 'the old one does so still, and nobody else');
+  t.ok(item(moves, 0).listening.includes(port), 'the new one listens before it is redirected to');
+  t.equal(count(item(moves, 0).listening, LAST), 1, 'the old one does so still, and nobody else');
   t.same(problemsOf('other'), []);
   t.equal(count(listening(), LAST), 1, 'the NodePort');
 });

@@ -2,6 +2,7 @@ import t, { type Test } from 'tap';
 import type { Family } from '../../lib/net/address.js';
 import { startBackend } from '../lab/backend.js';
 import { askTcp, askUdp, HeldConnections } from '../lab/client.js';
+import { item } from '../lab/items.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab, type LabOptions, type Pod } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
@@ -43,7 +44,7 @@ async function stageFor(t: Test, options: LabOptions = {}): Promise<Stage> {
 
 /** Client address → the pods that it met, over some connections and flows to every port of the Service. */
 async function meetings(client: Pod, sources: readonly string[]): Promise<Map<string, Set<string>>> {
-  const address = VIPS[sources[0].includes(':') ? 'IPv6' : 'IPv4'];
+  const address = VIPS[item(sources, 0).includes(':') ? 'IPv6' : 'IPv4'];
   const met = new Map(sources.map((source) => [source, new Set<string>()]));
   for (const { port } of [UDP, DATA]) {
     for (const { source, answers } of await askUdp(client, { address, port, sources, sockets: 3 })) {
@@ -69,7 +70,7 @@ async function homes(t: Test, client: Pod, sources: readonly string[], when: str
     .filter(([, pods]) => pods.size !== 1)
     .map(([source, pods]) => [source, [...pods]]);
   t.same(scattered, [], `each client meets one pod on all ports ${when}`);
-  return new Map([...met].map(([source, [pod]]) => [source, pod]));
+  return new Map([...met].map(([source, [pod = '']]) => [source, pod]));
 }
 
 /** Which clients have another home than before. */
@@ -115,11 +116,11 @@ for (const { redirect, family, options } of [
     });
     const flowHomes = async () => {
       const { answers = [] } = await held.round();
-      return new Map(sources.map((source, i) => [source, nameIn(answers[i])]));
+      return new Map(sources.map((source, i) => [source, nameIn(item(answers, i))]));
     };
     t.same(moved(first, await flowHomes()), [], 'flows of later sockets go to the same pods');
 
-    kubePortal.setManifest(serviceWithPods(SERVICE, [pods[0], pods[2]]));
+    kubePortal.setManifest(serviceWithPods(SERVICE, [item(pods, 0), item(pods, 2)]));
     await settle(kubePortal, 2);
     const flows = await flowHomes();
     t.same(moved(first, flows), clientsOf(first, 'b'), 'exactly the clients of the removed pod move');
@@ -196,8 +197,8 @@ t.test('the time-out frees a pin', async (t) => {
   await KubePortal.forTest(t, lab.node, { objects, flags: ['--redirect', 'address', '--workers', '4'] });
   const ask = async (port: typeof TCP | typeof UDP) => {
     const target = { address: VIPS.IPv4, port: port.port };
-    if (port === TCP) return nameIn((await askTcp(client, { ...target, send: '?' }))[0].text);
-    return nameIn((await askUdp(client, target))[0].answers[0]);
+    if (port === TCP) return nameIn(item(await askTcp(client, { ...target, send: '?' }), 0).text);
+    return nameIn(item(item(await askUdp(client, target), 0).answers, 0));
   };
   const met = [];
   for (const port of [TCP, TCP, UDP, UDP]) {

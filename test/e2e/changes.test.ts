@@ -3,6 +3,7 @@ import type { Protocol } from '../../lib/net/protocol.js';
 import { startBackend } from '../lab/backend.js';
 import { HeldConnections } from '../lab/client.js';
 import type { Host } from '../lab/host.js';
+import { exactly, item } from '../lab/items.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab, type LabOptions } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
@@ -88,13 +89,13 @@ for (const { title, redirect, options } of DRIVERS) {
     }
 
     kubePortal.setManifest(serviceWithPods(service, pods));
-    await untilMet(kubePortal, client, vips[1], NAMES);
+    await untilMet(kubePortal, client, item(vips, 1), NAMES);
     t.same(await states(), new Array(4).fill('serving'));
     t.same(await ask(client, vips), new Array(vips.length * PORTS.length).fill(EVERYONE), 'served');
     t.same(await ask(client, [lab.node.address4], NODE_PORT), [EVERYONE, EVERYONE], 'NodePorts too');
 
     kubePortal.setManifest(objects);
-    await untilMet(kubePortal, lab.node, vips[1], Object.keys(REFUSED));
+    await untilMet(kubePortal, lab.node, item(vips, 1), Object.keys(REFUSED));
     t.same(await ask(lab.node, vips), new Array(vips.length * PORTS.length).fill(REFUSED), 'refused again');
   });
 }
@@ -125,7 +126,7 @@ for (const { title, redirect, options } of DRIVERS) {
       objects: serviceWithPods(steady, pods),
       flags: ['--redirect', redirect, '--workers', '2'],
     });
-    const [vip4, vip6] = steady.clusterIPs;
+    const [vip4, vip6] = exactly(2, steady.clusterIPs);
     const steadyListeners = await listeners(lab.node);
     const untouched = [
       await holdOpen(t, client, 'TCP', vip4),
@@ -143,10 +144,10 @@ for (const { title, redirect, options } of DRIVERS) {
     };
 
     kubePortal.setManifest([...serviceWithPods(steady, pods), ...serviceWithPods(changing, pods)]);
-    await untilMet(kubePortal, client, changing.clusterIPs[0], NAMES);
+    await untilMet(kubePortal, client, item(changing.clusterIPs, 0), NAMES);
     await expectUntouched('with another Service');
-    const connections = await holdOpen(t, client, 'TCP', changing.clusterIPs[0]);
-    const flows = await holdOpen(t, client, 'UDP', changing.clusterIPs[0]);
+    const connections = await holdOpen(t, client, 'TCP', item(changing.clusterIPs, 0));
+    const flows = await holdOpen(t, client, 'UDP', item(changing.clusterIPs, 0));
     const allListeners = await listeners(lab.node);
 
     kubePortal.setManifest([
@@ -163,7 +164,7 @@ for (const { title, redirect, options } of DRIVERS) {
     }
 
     kubePortal.setManifest([...serviceWithPods(steady, pods), ...serviceWithPods(late, pods.slice(0, 1))]);
-    await untilMet(kubePortal, client, late.clusterIPs[0], ['a']);
+    await untilMet(kubePortal, client, item(late.clusterIPs, 0), ['a']);
     await expectUntouched('with one Service gone and another there');
     t.same((await kubePortal.status()).portals.map(({ service }) => service).sort(), [
       'default/late',

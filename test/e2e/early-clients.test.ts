@@ -2,6 +2,7 @@ import t from 'tap';
 import { startBackend } from '../lab/backend.js';
 import { askTcp, askUdp } from '../lab/client.js';
 import type { Host } from '../lab/host.js';
+import { item } from '../lab/items.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
@@ -50,7 +51,7 @@ for (const iptables of ['nft', 'legacy'] as const) {
     ]);
     for (const { where, connected, heard } of clients) {
       t.match(await connected, [{ text: 'server:?', outcome: 'answer' }], `TCP ${where}`);
-      const [{ answers }] = await heard;
+      const { answers } = item(await heard, 0);
       t.equal(answers.at(-1), 'server:?', `UDP ${where}`);
       t.ok(answers.includes('silence'), `UDP ${where}: it really came before`);
     }

@@ -1,6 +1,8 @@
 import { join } from 'node:path';
 import t from 'tap';
 import { startBackend } from '../lab/backend.js';
+import { exactly } from '../lab/items.js';
+import { nameIn } from '../lab/tally.js';
 import { forge } from './icmp-forger.js';
 import { Relay, VIP, VIP6 } from './relay.js';
 import { UdpTalker } from './udp-talker.js';
@@ -22,7 +24,7 @@ for (const address of [VIP, VIP6])
           ({ node }) =>
             node.sysctl({ 'net/ipv4/ip_local_port_range': `${PORTS.firstPort} ${PORTS.lastPort}` }),
         );
-        const [a, b, attacker] = relay.servers;
+        const [a, b, attacker] = exactly(3, relay.servers);
         const pods = new Map([a, b].map((pod) => [pod.name, pod]));
         for (const pod of pods.values()) await startBackend(pod, { udp: { [UDP]: 'name' } });
         relay.setServers([a, b]);
@@ -32,7 +34,7 @@ for (const address of [VIP, VIP6])
         }, 'the attacker is no endpoint');
 
         const talker = await UdpTalker.start(relay.client, { address, port: UDP });
-        const name = String(await talker.say('0')).split(':')[0];
+        const name = nameIn(String(await talker.say('0')));
         const home = pods.get(name);
         if (home === undefined) throw new Error(`answered by ${name}`);
         const of = (host: typeof home) => (address === VIP6 ? host.address6 : host.address4);

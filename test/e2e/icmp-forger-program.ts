@@ -11,12 +11,15 @@ import * as libc from '../../lib/sys/libc.js';
 import { Memory } from '../../lib/sys/memory.js';
 import { SocketAddress } from '../../lib/sys/sockaddr.js';
 import { connect } from '../../lib/sys/socket.js';
+import { item } from '../lab/items.js';
 import type { Forgery } from './icmp-forger.js';
 
 /** linux/in.h: the sender writes the IP header itself. */
 const IPPROTO_RAW = 255;
 const UDP = 17;
-const { from, node, endpoint, endpointPort, firstPort, lastPort } = JSON.parse(process.argv[2]) as Forgery;
+const { from, node, endpoint, endpointPort, firstPort, lastPort } = JSON.parse(
+  item(process.argv, 2),
+) as Forgery;
 
 function bytesOf(...fields: readonly (readonly [size: 1 | 2 | 4, value: number])[]): number[] {
   return fields.flatMap(([size, value]) =>
@@ -33,7 +36,7 @@ function ipHeader(source: string, target: string, protocol: number, length: numb
 /** RFC 1071. */
 function checksum(bytes: readonly number[]): number {
   let sum = 0;
-  for (let at = 0; at < bytes.length; at += 2) sum += (bytes[at] << 8) | (bytes[at + 1] ?? 0);
+  for (let at = 0; at < bytes.length; at += 2) sum += (item(bytes, at) << 8) | (bytes[at + 1] ?? 0);
   while (sum > 0xffff) sum = (sum & 0xffff) + (sum >>> 16);
   return ~sum & 0xffff;
 }

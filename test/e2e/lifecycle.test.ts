@@ -3,6 +3,7 @@ import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { startBackend } from '../lab/backend.js';
 import { askTcp, askUdp, HeldConnections } from '../lab/client.js';
+import { item } from '../lab/items.js';
 import { KubePortal, type KubePortalOptions } from '../lab/kubeportal.js';
 import { Lab, type Pod } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
@@ -48,7 +49,7 @@ for (const [driver, { sample, damage }] of Object.entries(DRIVERS)) {
     const lab = await Lab.forTest(t, { pods: ['client', 'a'] });
     const client = lab.pod('client');
     const pods = [lab.pod('a')];
-    await startBackend(pods[0], { tcp: { 7: 'echo' }, udp: { 7: 'echo' } });
+    await startBackend(item(pods, 0), { tcp: { 7: 'echo' }, udp: { 7: 'echo' } });
     const objects = serviceWithPods(SERVICE, pods);
     const start = (t: Tap, more: Partial<KubePortalOptions> = {}) =>
       KubePortal.forTest(t, lab.node, { ...options, objects, ...more });
@@ -231,7 +232,7 @@ for (const [driver, { sample, damage }] of Object.entries(DRIVERS)) {
 t.test('what the kernel announces to be removed is put back long before the next sync period', async (t) => {
   const lab = await Lab.forTest(t, { pods: ['client', 'a'] });
   const pods = [lab.pod('a')];
-  await startBackend(pods[0], { tcp: { 7: 'echo' }, udp: { 7: 'echo' } });
+  await startBackend(item(pods, 0), { tcp: { 7: 'echo' }, udp: { 7: 'echo' } });
   const flags = ['--redirect=iptables', '--iptables-sync-period=1h'];
   const objects = serviceWithPods(SERVICE, pods);
   const kubePortal = await KubePortal.forTest(t, lab.node, { objects, flags });

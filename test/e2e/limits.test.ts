@@ -3,6 +3,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { startBackend } from '../lab/backend.js';
 import { askTcp, HeldConnections } from '../lab/client.js';
+import { item } from '../lab/items.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
@@ -51,13 +52,13 @@ t.test('out of descriptors: clients wait, and are served when others end', async
   t.ok((await relay.connections()) < 100, 'some wait');
   const lines = kubePortal.log.filter(({ msg }) => msg.includes('descriptors are used up'));
   t.ok(lines.length <= 4, `${lines.length} lines in the log`);
-  t.match(lines[0].msg, /LimitNOFILE/, 'which say what to do');
+  t.match(item(lines, 0).msg, /LimitNOFILE/, 'which say what to do');
 
   await held.close();
   t.same(await rush.round(), { answered: 60, errors: [] }, 'the waiting ones are served');
   await rush.close();
   await relay.idle();
-  const [after] = await askTcp(relay.client, { address: VIP, port: TCP, send: '?' });
+  const after = item(await askTcp(relay.client, { address: VIP, port: TCP, send: '?' }), 0);
   t.equal(after.text, 'server:?', 'and so are new ones');
 });
 

@@ -2,6 +2,7 @@ import t, { type Test } from 'tap';
 import { startBackend } from '../lab/backend.js';
 import { askEach, type TcpReply, type UdpReply } from '../lab/client.js';
 import type { Host } from '../lab/host.js';
+import { item } from '../lab/items.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab, NODE_UPLINK } from '../lab/lab.js';
 import { type KubernetesObject, serviceAcrossNodes } from '../lab/manifest.js';
@@ -85,7 +86,7 @@ async function homes(
   ]);
   const met = new Map(sources.map((source) => [source, new Set<string>()]));
   for (const reply of replies.flat() as (TcpReply | UdpReply)[]) {
-    const answer = 'answers' in reply ? reply.answers[0] : reply.text || reply.outcome;
+    const answer = 'answers' in reply ? item(reply.answers, 0) : reply.text || reply.outcome;
     met.get(reply.source)?.add(nameIn(answer));
   }
   const scattered = [...met.values()].filter((pods) => pods.size !== 1).map((pods) => [...pods]);

@@ -3,6 +3,7 @@ import type { Family } from '../../lib/net/address.js';
 import type { Protocol } from '../../lib/net/protocol.js';
 import { startBackend } from '../lab/backend.js';
 import type { Host } from '../lab/host.js';
+import { exactly, item } from '../lab/items.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab, type LabOptions, NODE_UPLINK } from '../lab/lab.js';
 import { type KubernetesObject, serviceWithPods } from '../lab/manifest.js';
@@ -108,7 +109,7 @@ for (const flags of [
   t.test(`NodePorts on chosen node addresses: ${flags.join(' ')}`, async (t) => {
     const { lab, objects, nodeAddresses } = await stageFor(t, {});
     await KubePortal.forTest(t, lab.node, { objects, flags: ['--redirect', 'none', ...flags] });
-    const [bridge4, bridge6, uplink4, uplink6] = nodeAddresses;
+    const [bridge4, bridge6, uplink4, uplink6] = exactly(4, nodeAddresses);
     await expectEach(t, lab.outside, [uplink4, uplink6].flatMap(nodePorts), SERVED);
     await expectEach(t, lab.outside, [bridge4, bridge6].flatMap(nodePorts), REFUSED);
     await expectEach(t, lab.node, ['127.0.0.1', '::1'].flatMap(nodePorts), REFUSED);
@@ -138,10 +139,10 @@ for (const iptables of ['nft', 'legacy'] as const) {
       const results = await tallies(host, direct);
       for (const [i, { protocol, address }] of direct.entries()) {
         const about = `${protocol} ${address}, directly from ${host.name}`;
-        if (protocol === 'TCP') t.match(Object.keys(results[i]).join(), /^(ECONNRESET|EPIPE)$/, about);
+        if (protocol === 'TCP') t.match(Object.keys(item(results, i)).join(), /^(ECONNRESET|EPIPE)$/, about);
         else if (guarded) t.same(results[i], REFUSED, about);
       }
-      const redirected = portals.map(({ protocol, vips }) => ({ protocol, ...vips[0] }));
+      const redirected = portals.map(({ protocol, vips }) => ({ protocol, ...item(vips, 0) }));
       await expectEach(t, host, redirected, SERVED);
     }
   });

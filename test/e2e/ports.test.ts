@@ -6,6 +6,7 @@ import type { Protocol } from '../../lib/net/protocol.js';
 import { startBackend } from '../lab/backend.js';
 import { HeldConnections } from '../lab/client.js';
 import type { Host } from '../lab/host.js';
+import { item } from '../lab/items.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab, NODE_UPLINK } from '../lab/lab.js';
 import { type ServiceOptions, serviceWithPods } from '../lab/manifest.js';
@@ -92,12 +93,13 @@ for (const workers of [1, 2]) {
   t.test(`a proxy port yields to a NodePort that comes later, ${workers} workers`, async (t) => {
     const { lab, client, web, other } = await setUp(t);
     const kubePortal = await KubePortal.forTest(t, lab.node, { objects: web(), flags });
-    const [number, ...more] = await proxyPortsOf(kubePortal, 'default/web');
-    t.same(more, [number, number, number], 'both protocols and families have one number');
+    const numbers = await proxyPortsOf(kubePortal, 'default/web');
+    const number = item(numbers, 0);
+    t.same(numbers, [number, number, number, number], 'both protocols and families have one number');
     const held = PROTOCOLS.map((protocol) =>
       HeldConnections.open(client, {
         protocol,
-        address: WEB_VIPS[0],
+        address: item(WEB_VIPS, 0),
         port: 80,
         connections: 20,
         listAnswers: true,
@@ -125,11 +127,11 @@ for (const workers of [1, 2]) {
   t.test(`a remembered proxy port yields to a NodePort after a restart, ${workers} workers`, async (t) => {
     const { lab, client, web, other } = await setUp(t);
     const kubePortal = await KubePortal.forTest(t, lab.node, { objects: web(), flags });
-    const [number] = await proxyPortsOf(kubePortal, 'default/web');
+    const number = item(await proxyPortsOf(kubePortal, 'default/web'), 0);
     const [udp] = [
       HeldConnections.open(client, {
         protocol: 'UDP',
-        address: WEB_VIPS[0],
+        address: item(WEB_VIPS, 0),
         port: 80,
         connections: 20,
         listAnswers: true,

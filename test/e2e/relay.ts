@@ -1,4 +1,5 @@
 import type { Test } from 'tap';
+import { item } from '../lab/items.js';
 import { KubePortal, type KubePortalOptions } from '../lab/kubeportal.js';
 import { Lab, type Pod } from '../lab/lab.js';
 import { type ServiceOptions, serviceWithPods } from '../lab/manifest.js';
@@ -44,7 +45,7 @@ export class Relay {
   }
 
   get server(): Pod {
-    return this.servers[0];
+    return item(this.servers, 0);
   }
 
   /** Leaves these pods behind the VIP, and does not wait. */

@@ -2,6 +2,7 @@ import { readdirSync } from 'node:fs';
 import t from 'tap';
 import { startBackend } from '../lab/backend.js';
 import { askTcp, askUdp } from '../lab/client.js';
+import { item } from '../lab/items.js';
 import { serviceWithPods } from '../lab/manifest.js';
 import type { Program } from '../lab/program.js';
 import { Relay, VIP } from './relay.js';
@@ -101,11 +102,11 @@ t.test('a listener that epoll does not take at first is served when it does', as
   }
   const place = { address: LATE_VIP, port: PORT };
   await kubePortal.until(async () => {
-    const [{ text }] = await askTcp(client, { ...place, send: '?' });
+    const { text } = item(await askTcp(client, { ...place, send: '?' }), 0);
     return text === 'server:?';
   }, 'TCP is served');
   await kubePortal.until(async () => {
-    const [{ answers }] = await askUdp(client, place);
+    const { answers } = item(await askUdp(client, place), 0);
     return answers[0] === 'server:?';
   }, 'UDP is served');
   await strace.stop('SIGINT');
@@ -126,7 +127,7 @@ t.test('an error that stays, whatever it is, keeps no worker busy and is told of
     const line = await kubePortal.waitForLog(({ reason }) => reason === error);
     t.match(line.msg, /gives nothing but an error.*ten times a second/, `${call} ${error}`);
     const tries = await strace.waitFor(() => timesOfFailures(strace, FRUITLESS + SLOW_TRIES), 'more tries');
-    const seconds = tries[FRUITLESS + SLOW_TRIES - 1] - tries[FRUITLESS];
+    const seconds = item(tries, FRUITLESS + SLOW_TRIES - 1) - item(tries, FRUITLESS);
     t.ok(seconds > SLOW_TRIES / 20, `${SLOW_TRIES} tries took ${seconds.toFixed(2)} s`);
     await strace.stop('SIGINT');
     await asked;

@@ -1,7 +1,9 @@
 /** The program behind `callTcp`. Its argument is a ClientRequest as JSON, its output the replies. */
+
 import { once } from 'node:events';
 import { connect, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { item } from '../lab/items.js';
 import { patternAt } from '../lab/pattern.js';
 import { holdTalk, type Talk } from './talk.js';
 import type { ClientMode, ClientReply, ClientRequest } from './tcp-peers.js';
@@ -87,7 +89,7 @@ async function call({ mode, address, port }: ClientRequest, talk: Talk | undefin
   return { outcome, text };
 }
 
-const request = JSON.parse(process.argv[2]) as ClientRequest;
+const request = JSON.parse(item(process.argv, 2)) as ClientRequest;
 const { connections = 1, talks = [] } = request;
 const calls = Array.from({ length: connections }, (_, i) => call(request, talks[i % talks.length]));
 process.stdout.write(JSON.stringify(await Promise.all(calls)));

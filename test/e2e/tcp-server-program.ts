@@ -2,9 +2,11 @@
  * TCP servers for what a well-behaved backend never does. Its argument is the port of each mode as JSON; it prints a line
  * of JSON (TcpWitness) for each connection that ended.
  */
+
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { item } from '../lab/items.js';
 import { Digest } from '../lab/pattern.js';
 import { answerTalk } from './talk.js';
 import { EARLY_ANSWER, type ServerMode, type TcpWitness } from './tcp-peers.js';
@@ -65,6 +67,6 @@ async function listen(mode: ServerMode, port: number): Promise<void> {
   await once(server, 'listening');
 }
 
-for (const [mode, port] of Object.entries(JSON.parse(process.argv[2]) as Record<ServerMode, number>))
+for (const [mode, port] of Object.entries(JSON.parse(item(process.argv, 2)) as Record<ServerMode, number>))
   await listen(mode as ServerMode, port);
 process.stdout.write('ready\n');

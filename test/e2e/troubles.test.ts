@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { startBackend } from '../lab/backend.js';
 import type { Host } from '../lab/host.js';
+import { item } from '../lab/items.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab } from '../lab/lab.js';
 import { type KubernetesObject, serviceWithPods } from '../lab/manifest.js';
@@ -27,7 +28,7 @@ type Tap = Parameters<typeof Lab.forTest>[0];
 async function setUp(t: Tap) {
   const lab = await Lab.forTest(t, { pods: ['client', 'a'] });
   const pods = [lab.pod('a')];
-  await startBackend(pods[0], { tcp: { 80: 'http' } });
+  await startBackend(item(pods, 0), { tcp: { 80: 'http' } });
   return {
     lab,
     objects: (options = WEB): KubernetesObject[] => serviceWithPods(options, pods),
@@ -88,7 +89,7 @@ t.test('a NodePort that another program holds', { buffered: true }, async (t) =>
   await holder.stop('SIGKILL');
   const nodePort = () => isAnswered(lab.outside, '192.0.2.1:30080');
   await kubePortal.until(nodePort, 'the NodePort is served once it is free');
-  t.same((await kubePortal.status()).portals[0].problems, []);
+  t.same(item((await kubePortal.status()).portals, 0).problems, []);
 });
 
 t.test('proxy ports that other programs hold', { buffered: true }, async (t) => {
@@ -98,7 +99,7 @@ t.test('proxy ports that other programs hold', { buffered: true }, async (t) => 
     const flags = ['--redirect=iptables', '--proxy-port-range=29991-29992'];
     const kubePortal = await KubePortal.forTest(t, lab.node, { objects: objects(), flags });
     t.ok(await isServed());
-    t.equal((await kubePortal.status()).portals[0].proxyPort, 29_991);
+    t.equal(item((await kubePortal.status()).portals, 0).proxyPort, 29_991);
   });
   await t.test('without any the portal waits, and serves once there is one', async (t) => {
     const flags = ['--redirect=iptables', '--proxy-port-range=29992-29992', SYNC];

@@ -2,17 +2,19 @@
  * The program behind `UdpTalker`: one UDP socket. Its argument is a UdpTalkerOptions as JSON; each line of input is a list
  * of payload sizes, or a word, to be sent at once; for each it prints, as one line of JSON, what came back.
  */
+
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { isIPv6 } from 'node:net';
 import { createInterface } from 'node:readline';
+import { item } from '../lab/items.js';
 import { patternAt } from '../lab/pattern.js';
 import type { BurstReply, Saying, UdpTalkerOptions } from './udp-talker.js';
 
 /** Nothing that was to come comes later than that, ms. */
 const PATIENCE_MS = 10_000;
 
-const { address, port } = JSON.parse(process.argv[2]) as UdpTalkerOptions;
+const { address, port } = JSON.parse(item(process.argv, 2)) as UdpTalkerOptions;
 const socket = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', recvBufferSize: 4 << 20 });
 socket.connect(port, address);
 await once(socket, 'connect');
@@ -45,7 +47,7 @@ async function replyTo(saying: Saying): Promise<BurstReply | { answer: string | 
   const answers = await burst(payloads);
   return {
     sizes: answers.map(({ length }) => length),
-    intact: answers.every((answer, index) => payloads[index].equals(answer)),
+    intact: answers.every((answer, index) => item(payloads, index).equals(answer)),
   };
 }
 

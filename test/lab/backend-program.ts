@@ -1,12 +1,14 @@
 /** The program behind `startBackend`: TCP and UDP servers that say who they are. Its argument is BackendOptions as JSON. */
+
 import { createSocket, type RemoteInfo } from 'node:dgram';
 import { once } from 'node:events';
 import { createServer, type Socket } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { BackendOptions, SinkAnswer, TcpMode, UdpMode } from './backend.js';
+import { item } from './items.js';
 import { chunks, Digest } from './pattern.js';
 
-const options = JSON.parse(process.argv[2]) as BackendOptions;
+const options = JSON.parse(item(process.argv, 2)) as BackendOptions;
 const name = options.name ?? 'backend';
 const MEGABYTE = 1 << 20;
 const LATE_MS = 2000;

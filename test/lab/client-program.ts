@@ -22,6 +22,7 @@ import type {
   UdpReply,
   UdpRequest,
 } from './client.js';
+import { item } from './items.js';
 import { chunks, Digest, patternAt } from './pattern.js';
 
 const MEGABYTE = 1 << 20;
@@ -39,7 +40,7 @@ async function inParallel<Job, Value>(
   const results = new Array<Value>(jobs.length);
   let next = 0;
   const lane = async () => {
-    for (let i = next++; i < jobs.length; i = next++) results[i] = await work(jobs[i]);
+    for (let i = next++; i < jobs.length; i = next++) results[i] = await work(item(jobs, i));
   };
   await Promise.all(Array.from({ length: Math.min(concurrency, jobs.length) }, lane));
   return results;
@@ -182,7 +183,7 @@ async function hold(request: HoldRequest): Promise<void> {
   const jobs = Array.from({ length: connections }, (_, i) => i);
   const open = request.protocol === 'UDP' ? holdUdp : holdTcp;
   const held = await inParallel(jobs, 64, (i) =>
-    open({ ...request, port: port + (i % ports) }, sources[i % sources.length]),
+    open({ ...request, port: port + (i % ports) }, item(sources, i % sources.length)),
   );
   const report = async () => process.stdout.write(`${JSON.stringify(await roundOver(held, request))}\n`);
   await report();
@@ -263,7 +264,7 @@ async function sendOne({ port, address }: FloodRequest, source: string): Promise
   socket.close();
 }
 
-const request = JSON.parse(process.argv[2]) as Request;
+const request = JSON.parse(item(process.argv, 2)) as Request;
 switch (request.what) {
   case 'tcp':
   case 'udp':

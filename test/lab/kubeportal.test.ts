@@ -1,5 +1,6 @@
 import t from 'tap';
 import { startBackend } from './backend.js';
+import { item } from './items.js';
 import { KubePortal } from './kubeportal.js';
 import { Lab } from './lab.js';
 import { serviceWithPods } from './manifest.js';
@@ -20,9 +21,9 @@ t.test('a kube-portal of the lab serves, changes its manifest, and ends', async 
     t.same([await ask(url), await ask(url)].sort(), ['a\n', 'b\n'], url);
   }
 
-  kubePortal.setManifest(serviceWithPods(web, [pods[1]]));
+  kubePortal.setManifest(serviceWithPods(web, [item(pods, 1)]));
   await kubePortal.until(
-    async () => (await kubePortal.status()).portals[0].endpoints.length === 1,
+    async () => item((await kubePortal.status()).portals, 0).endpoints.length === 1,
     'the change',
   );
   t.same([await ask('http://10.96.0.10'), await ask('http://10.96.0.10')], ['b\n', 'b\n']);

@@ -1,6 +1,7 @@
 import t from 'tap';
 import { type SinkAnswer, startBackend } from './backend.js';
 import { askTcp, askUdp, flood, HeldConnections, transfer } from './client.js';
+import { exactly } from './items.js';
 import { Lab } from './lab.js';
 import { patternDigest } from './pattern.js';
 import { run } from './program.js';
@@ -16,10 +17,10 @@ t.test('hosts of a lab reach each other', async (t) => {
   for (const [family, address, url] of [
     ['IPv4', server.address4, `http://${server.address4}`],
     ['IPv6', server.address6, `http://[${server.address6}]`],
-  ]) {
+  ] as const) {
     for (const host of [client, lab.node, lab.outside]) {
       t.equal(await host.must('curl', ['-sS', url]), 'server\n', `${family} TCP from ${host.name}`);
-      const [reply] = await askUdp(host, { address, port: 53, payload: 'hello' });
+      const [reply] = exactly(1, await askUdp(host, { address, port: 53, payload: 'hello' }));
       t.same(reply.answers, ['server:hello'], `${family} UDP from ${host.name}`);
     }
   }
@@ -78,9 +79,9 @@ t.test('backends end connections in every way', async (t) => {
   const down = await transfer(client, { address, port: 5, direction: 'download', bytes: BYTES, restMs: 1 });
   t.match(down, { bytes: BYTES, sha256, outcome: 'end' });
 
-  const [big] = await askUdp(client, { address, port: 1, bytes: 65_507 });
+  const [big] = exactly(1, await askUdp(client, { address, port: 1, bytes: 65_507 }));
   t.same(big.answers, [`65507:${patternDigest(65_507)}`]);
-  const [refused] = await askUdp(client, { address, port: 9 });
+  const [refused] = exactly(1, await askUdp(client, { address, port: 9 }));
   t.same(refused.answers, ['ECONNREFUSED']);
 
   const held = HeldConnections.open(client, { address, port: 6, connections: 200 });

@@ -137,8 +137,8 @@ export class Lab {
    */
   async addRemote(name: string, mtu: number): Promise<Host> {
     const number = this.#remotes.length + 1;
-    const [address4, router4] = [2, 1].map((last) => `198.51.${number}.${last}`);
-    const [address6, router6] = [2, 1].map((last) => `fd00:51:${number}::${last}`);
+    const [address4, router4] = [`198.51.${number}.2`, `198.51.${number}.1`];
+    const [address6, router6] = [`fd00:51:${number}::2`, `fd00:51:${number}::1`];
     const host = new Host({ name, namespace: `${this.#prefix}-${name}`, address4, address6 });
     await runOrThrow(['ip', 'netns', 'add', host.namespace]);
     this.#remotes.push(host);

@@ -1,7 +1,9 @@
 /** Who answered how often: a service is asked many times, and the backends' names are counted. */
+
 import type { Protocol } from '../../lib/net/protocol.js';
 import { askEach, type Conversation, type Target, type TcpReply, type UdpReply } from './client.js';
 import type { Host } from './host.js';
+import { item } from './items.js';
 
 export interface Question extends Target {
   readonly protocol: Protocol;
@@ -14,8 +16,7 @@ export type Tally = Readonly<Record<string, number>>;
 
 /** Asks a `name` port of backends. */
 export async function tally(host: Host, question: Question): Promise<Tally> {
-  const [result] = await tallies(host, [question]);
-  return result;
+  return item(await tallies(host, [question]), 0);
 }
 
 /** Asks one question after the other. Resolves to a tally for each. */
@@ -31,13 +32,13 @@ function conversationOf({ protocol, address, port, times }: Question): Conversat
 }
 
 function outcomeOf(reply: TcpReply | UdpReply): string {
-  if ('answers' in reply) return nameIn(reply.answers[0]);
+  if ('answers' in reply) return nameIn(item(reply.answers, 0));
   return reply.outcome === 'answer' ? nameIn(reply.text) : reply.outcome;
 }
 
 /** The name in front of an answer of a `name` port; an error's code as it is. */
 export function nameIn(answer: string): string {
-  return answer.split(':')[0];
+  return answer.replace(/:.*/s, '');
 }
 
 /** How often each value occurs. */

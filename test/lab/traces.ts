@@ -10,7 +10,7 @@ export async function tracesIn(host: Host): Promise<string[]> {
     }
   }
   const addresses = await host.must('ip', ['-o', 'addr', 'show', 'dev', 'lo']);
-  const vips = [...addresses.matchAll(/inet6? (\S+)/g)].map(([, address]) => address);
+  const vips = [...addresses.matchAll(/inet6? (\S+)/g)].map(([, address = '']) => address);
   return [...rules.map(withoutCounters), ...vips.filter((vip) => vip !== '127.0.0.1/8' && vip !== '::1/128')];
 }
 

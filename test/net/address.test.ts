@@ -44,7 +44,7 @@ t.test('text is as RFC 5952 wants it', async (t) => {
     ['64:ff9b::10.0.0.1', '64:ff9b::a00:1'],
     ['fe80::1%eth0', 'fe80::1'],
     ['192.0.2.1', '192.0.2.1'],
-  ]) {
+  ] as const) {
     t.equal(addressText(addressBytes(given)), canonical, given);
   }
 });

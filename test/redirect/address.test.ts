@@ -20,6 +20,7 @@ import type { RunCommand } from '../../lib/redirect/command.js';
 import { createRedirectDriver, type RedirectOptions } from '../../lib/redirect/create.js';
 import type { Redirect, RedirectError } from '../../lib/redirect/driver.js';
 import { StateDir } from '../../lib/state/statedir.js';
+import { item } from '../lab/items.js';
 import { notMachineRoot } from '../lab/rights.js';
 import { listening } from '../state/listening.js';
 import { Pod, sh } from './namespace.js';
@@ -43,7 +44,7 @@ function redirect(name: string, ...addresses: string[]): Redirect {
     id: name,
     label: `default/${name}:main`,
     protocol: 'TCP',
-    family: addresses[0].includes(':') ? 'IPv6' : 'IPv4',
+    family: item(addresses, 0).includes(':') ? 'IPv6' : 'IPv4',
     vips: addresses.map((address) => ({ address, port: 80 })),
     proxyPort: 1,
   };
@@ -53,7 +54,7 @@ function redirect(name: string, ...addresses: string[]): Redirect {
 function onLoopback(): string[] {
   const found = sh('ip -o addr show dev lo').matchAll(/inet6? (\S+)/g);
   return [...found]
-    .map(([, address]) => address)
+    .map(([, address = '']) => address)
     .filter((a) => a !== '127.0.0.1/8' && a !== '::1/128')
     .sort();
 }

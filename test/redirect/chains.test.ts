@@ -5,6 +5,7 @@ import type { Family } from '../../lib/net/address.js';
 import { ChainTree, type Entry } from '../../lib/redirect/chains.js';
 import { keyOf, portKeyOf, portKeyspace, vipKeyspace } from '../../lib/redirect/key.js';
 import { difference, type Ruleset } from '../../lib/redirect/ruleset.js';
+import { item } from '../lab/items.js';
 import { type Packet, walker } from './walk.js';
 
 const FULL_LENGTH = { IPv4: 32, IPv6: 128 } as const;
@@ -159,7 +160,8 @@ function ipv4(count: number, place: (i: number) => [address: string, port: numbe
 }
 
 for (const [name, packets] of Object.entries(layouts)) {
-  const [{ family }] = packets;
+  const first = item(packets, 0);
+  const { family } = first;
   const tree = treeOf(
     family,
     packets.map((packet) => entryOf(packet)),
@@ -176,7 +178,7 @@ for (const [name, packets] of Object.entries(layouts)) {
     }
     t.strictSame(lost, []);
     t.ok(most < 60, `at most ${most} checks`);
-    const stranger = walk({ ...packets[0], address: family === 'IPv4' ? '8.8.8.8' : '2001:db8::8' });
+    const stranger = walk({ ...first, address: family === 'IPv4' ? '8.8.8.8' : '2001:db8::8' });
     t.equal(stranger.rule, null);
     t.ok(stranger.checks <= 5, `a stranger meets ${stranger.checks}`);
     t.end();
@@ -198,7 +200,7 @@ for (const [name, packets] of Object.entries(layouts)) {
   t.test(`10,000 redirects ${name}: a change of one touches few chains`, (t) => {
     const rulesetOf = (): Ruleset => new Map([['nat', { chains: tree.chains(), hooks: new Map() }]]);
     const before = rulesetOf();
-    const gone = entryOf(packets[5000]);
+    const gone = entryOf(item(packets, 5000));
     tree.delete(gone);
     const without = rulesetOf();
     tree.add(gone);

@@ -7,6 +7,7 @@ import { clearAll } from '../../lib/redirect/clear.js';
 import { type RunCommand, runCommand } from '../../lib/redirect/command.js';
 import type { Redirect, RedirectError } from '../../lib/redirect/driver.js';
 import { IptablesDriver } from '../../lib/redirect/iptables.js';
+import { item } from '../lab/items.js';
 import { notMachineRoot } from '../lab/rights.js';
 import { Pod, sh } from './namespace.js';
 import { NameServer, reach, reachFrom } from './reach.js';
@@ -292,7 +293,7 @@ for (const kind of ['nft', 'legacy'] as const) {
       redirect(`s${i}`, 'IPv4', 'TCP', server.port, 1000 + i),
     );
     await driver.apply({ set: many, remove: [] });
-    await driver.apply({ set: redirects('web', server.port), remove: [many[7].id] });
+    await driver.apply({ set: redirects('web', server.port), remove: [item(many, 7).id] });
     t.strictSame(await answers(), ALL_WEB);
     t.equal(await reach({ protocol: 'TCP', address: VIP.IPv4, port: 2999 }), 'web');
     t.notMatch(saved(kind), /default\/s7:/);

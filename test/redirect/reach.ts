@@ -6,6 +6,7 @@ import { text } from 'node:stream/consumers';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import type { Protocol } from '../../lib/net/protocol.js';
+import { exactly } from '../lab/items.js';
 
 export interface Target {
   readonly protocol: Protocol;
@@ -76,6 +77,6 @@ async function askDatagram(address: string, port: number): Promise<string> {
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {
-  const [protocol, address, port] = process.argv.slice(2);
+  const [protocol, address, port] = exactly(3, process.argv.slice(2));
   process.stdout.write(await reach({ protocol: protocol as Protocol, address, port: Number(port) }));
 }

@@ -57,7 +57,7 @@ function compile(rule: string, family: Family): Matcher {
   const [, network, length] = /-d (\S+)\/(\d+)/.exec(rule) ?? [];
   const subnet = new BlockList();
   if (network !== undefined) subnet.addSubnet(network, Number(length), type);
-  const protocol = /-p (\w+)/.exec(rule)?.[1].toUpperCase();
+  const protocol = /-p (\w+)/.exec(rule)?.[1]?.toUpperCase();
   const [, first, last = first] = /--dport (\d+)(?::(\d+))?/.exec(rule) ?? [];
   return (packet) =>
     (network === undefined || subnet.check(packet.address, type)) &&

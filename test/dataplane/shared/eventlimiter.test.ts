@@ -1,6 +1,7 @@
 import t from 'tap';
 import { EventLimiter } from '../../../lib/dataplane/shared/eventlimiter.js';
 import type { DataplaneEvent, UntoldEvents } from '../../../lib/dataplane/shared/messages.js';
+import { item } from '../../lab/items.js';
 
 const PERIOD = 1000;
 
@@ -43,7 +44,7 @@ t.test('a storm of different events is told in part, and counted whole', async (
   t.equal(stage.told(storm, 0), 5);
   t.ok(stage.limiter.admit({ kind: 'descriptorsOut' }, 1), 'events of other kinds are told');
   stage.limiter.expire(PERIOD);
-  const [{ kind, times, endpoints }] = stage.untold;
+  const { kind, times, endpoints } = item(stage.untold, 0);
   t.same([kind, times], ['endpointFailed', 29_995]);
   t.equal(endpoints.length, 1000, 'it remembers so many names and no more');
   t.equal(stage.told(storm, PERIOD), 5, 'the next period is as short');

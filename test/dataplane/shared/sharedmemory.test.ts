@@ -8,21 +8,22 @@ import {
   workerCells,
   zeroSlot,
 } from '../../../lib/dataplane/shared/counters.js';
+import { item } from '../../lab/items.js';
 
 t.test('a budget gives what it has, to all who share its memory', async (t) => {
   const main = new DescriptorBudget();
   main.limit = 5;
   const workers = [new DescriptorBudget(main.memory), new DescriptorBudget(main.memory)];
-  t.ok(workers[0].take(2));
-  t.ok(workers[1].take(2));
-  t.notOk(workers[0].take(2), 'one is not two');
+  t.ok(item(workers, 0).take(2));
+  t.ok(item(workers, 1).take(2));
+  t.notOk(item(workers, 0).take(2), 'one is not two');
   t.equal(main.used, 4, 'a refused taker keeps nothing');
-  t.ok(workers[0].take(1));
+  t.ok(item(workers, 0).take(1));
   main.limit = 3;
-  workers[1].give(2);
-  t.notOk(workers[1].take(1), 'a lower limit is in force at once');
-  workers[0].give(1);
-  t.ok(workers[1].take(1));
+  item(workers, 1).give(2);
+  t.notOk(item(workers, 1).take(1), 'a lower limit is in force at once');
+  item(workers, 0).give(1);
+  t.ok(item(workers, 1).take(1));
   t.equal(main.used, 3);
 });
 
@@ -30,10 +31,10 @@ t.test('counters add up over workers and keep portals apart', async (t) => {
   const memory = createCounterMemory(2);
   const workers = [workerCells(memory, 0), workerCells(memory, 1)];
   for (const cells of workers) {
-    cells[base(1) + FIELD.bytesIn] += 2 ** 40;
-    cells[base(65_535) + FIELD.pinsMoved] += 1;
+    cells[base(1) + FIELD.bytesIn] = 2 ** 40;
+    cells[base(65_535) + FIELD.pinsMoved] = 1;
   }
-  workers[1][base(2) + FIELD.connectionsTotal] += 3;
+  item(workers, 1)[base(2) + FIELD.connectionsTotal] = 3;
   t.match(sumCounters(workers, 1), { bytesIn: 2 ** 41, bytesOut: 0, connectionsTotal: 0 });
   t.match(sumCounters(workers, 2), { connectionsTotal: 3, bytesIn: 0 });
   t.match(sumCounters(workers, 65_535), { pinsMoved: 2 }, 'the last portal');

@@ -5,6 +5,7 @@ import { ServiceEndpoints } from '../../../lib/dataplane/worker/serviceendpoints
 import type { Target } from '../../../lib/dataplane/worker/target.js';
 import { DEFAULT_POLICY, type ServicePolicy } from '../../../lib/portal/policy.js';
 import type { Endpoint } from '../../../lib/portal/portal.js';
+import { exactly } from '../../lab/items.js';
 
 const TIMEOUT = 10_000;
 const PINNING: ServicePolicy = { affinity: { by: 'client-ip', timeoutMs: TIMEOUT } };
@@ -55,7 +56,7 @@ t.test(
     const a = balancer.pick(null) as Target;
     balancer.avoid(a);
     t.notMatch(picks(balancer, 6), 'a');
-    const [b, c] = [balancer.pick(null), balancer.pick(null)] as Target[];
+    const [b, c] = [balancer.pick(null), balancer.pick(null)] as [Target, Target];
     balancer.avoid(b);
     balancer.avoid(c);
     t.equal(picks(balancer, 3).length, 3, 'a failed one is better than none');
@@ -116,7 +117,7 @@ t.test('all others share what an avoided endpoint would have got', async (t) => 
 
 t.test('targets that stay are kept over an update', async (t) => {
   const balancer = new Stage().balancer(pods('ab'));
-  const [a, b] = [balancer.pick(null), balancer.pick(null)] as Target[];
+  const [a, b] = [balancer.pick(null), balancer.pick(null)] as [Target, Target];
   const elsewhere = { id: 'b', address: '10.0.0.9', port: 80 };
   balancer.update({ endpoints: [a.endpoint, elsewhere], policy: DEFAULT_POLICY });
   t.ok(b.removed, 'the same pod at another address is another target');
@@ -139,8 +140,8 @@ t.test('a removed pod loses its clients and nobody else does', async (t) => {
   const udp = stage.balancer(pods('abc', 53), { slot: 2, affinity: true });
   const homes = () => Array.from({ length: 30 }, (_, client) => picks(tcp, 1, client)).join('');
   const before = homes();
-  const [a, , c] = pods('abc');
-  const [a53, , c53] = pods('abc', 53);
+  const [a, , c] = exactly(3, pods('abc'));
+  const [a53, , c53] = exactly(3, pods('abc', 53));
   tcp.update({ endpoints: [a, c], policy: PINNING });
   udp.update({ endpoints: [a53, c53], policy: PINNING });
   const after = homes();
@@ -167,7 +168,7 @@ t.test('a failed endpoint moves the pin once, however many connections notice', 
   const stage = new Stage();
   const tcp = stage.balancer(pods('abc'), { affinity: true });
   const udp = stage.balancer(pods('abc', 53), { slot: 2, affinity: true });
-  const [failedTcp, failedUdp] = [tcp.pick(7), udp.pick(7)] as Target[];
+  const [failedTcp, failedUdp] = [tcp.pick(7), udp.pick(7)] as [Target, Target];
   t.ok(tcp.unpin(7, failedTcp));
   const moved = tcp.pickOther(7, new Set([failedTcp]));
   t.not(idOf(moved), 'a');

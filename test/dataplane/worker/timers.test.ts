@@ -30,8 +30,9 @@ t.test('timers fire in order, each once, when they are due', async (t) => {
 t.test('a timer can be stopped anywhere, started again, and moved to another list', async (t) => {
   const [short, long] = [new TimerList(10), new TimerList(100)];
   const fired: string[] = [];
-  const [a, b, c] = [...'abc'].map((name) => new Entry(() => fired.push(name)));
-  for (const entry of [a, b, c]) short.start(entry, 0);
+  const entry = (name: string) => new Entry(() => fired.push(name));
+  const [a, b, c] = [entry('a'), entry('b'), entry('c')];
+  for (const each of [a, b, c]) short.start(each, 0);
   short.stop(b);
   short.stop(b);
   long.stop(a);

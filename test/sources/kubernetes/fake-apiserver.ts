@@ -202,7 +202,7 @@ export class FakeApiServer {
     }
     const next = start + limit < objects.length ? `${version}/${start + limit}` : '';
     // An older client looks for the list's own kind; a test that does not name its objects' kind has none.
-    const { apiVersion, kind = '' } = objects[0] ?? {};
+    const { apiVersion, kind = '' }: Partial<FakeObject> = objects[0] ?? {};
     answer(response, 200, {
       apiVersion,
       kind: `${kind}List`,

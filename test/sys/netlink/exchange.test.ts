@@ -28,8 +28,8 @@ class ScriptedKernel {
     this.opened++;
     return {
       send: (requests) => {
-        const [first] = requests.map((request) => decodeMessages(new DataView(request.buffer))[0]);
-        this.#sequence = first.sequence;
+        const sent = requests.flatMap((request) => decodeMessages(new DataView(request.buffer)));
+        this.#sequence = sent.at(0)?.sequence ?? 0;
       },
       receive: () => {
         const next = this.#script.shift();

@@ -1,5 +1,6 @@
 import t from 'tap';
 import { Client, type ClientSession, ClientTable } from '../../../../lib/dataplane/worker/tcp/clients.js';
+import { exactly } from '../../../lab/items.js';
 
 class Session implements ClientSession {
   clientPrevious: ClientSession | null = null;
@@ -20,7 +21,7 @@ function namesOf(client: Client): string {
 
 t.test('the longest unused session comes first, to a second', async (t) => {
   const client = new Client(1);
-  const [a, b, c] = ['a', 'b', 'c'].map((name) => new Session(name));
+  const [a, b, c] = [new Session('a'), new Session('b'), new Session('c')];
   for (const [at, session] of [a, b, c].entries()) client.add(session, at);
   client.touch(a, 900);
   t.equal(namesOf(client), 'abc', 'less than a second is not worth a move');
@@ -58,7 +59,7 @@ t.test('the greediest is the one with the most sessions, however they come and g
       // Low numbers have the most.
       open.push({ session, client: table.enter(Math.floor(40 * Math.random() ** 3), session, step) });
     } else {
-      const [{ client, session }] = open.splice(Math.floor(Math.random() * open.length), 1);
+      const [{ client, session }] = exactly(1, open.splice(Math.floor(Math.random() * open.length), 1));
       table.leave(client, session);
     }
     if (Math.random() < 0.5) continue;

@@ -82,7 +82,7 @@ t.test('they take the place of the longest idle connection of the greediest', as
   t.equal(stage.budget.used, used);
   t.same(stage.evicted, new Array(10).fill('a'));
   while (stage.arrive('c') === Verdict.Serve);
-  const [a, c] = ['a', 'c'].map((client) => stage.clients.sessionsOf(client));
+  const [a, c] = [stage.clients.sessionsOf('a'), stage.clients.sessionsOf('c')];
   t.ok(Math.abs(a - c) <= 1, `until shares are equal: ${a} and ${c}`);
 });
 

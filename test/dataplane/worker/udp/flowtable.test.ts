@@ -8,6 +8,7 @@ import { STAGES, Stage } from '../../../../lib/dataplane/worker/udp/flowstages.j
 import { FlowTable } from '../../../../lib/dataplane/worker/udp/flowtable.js';
 import { CONTROL_WORDS, NAME_WORDS, PACKET_INFO_V4, PACKET_INFO_V6 } from '../../../../lib/sys/datagrams.js';
 import { SocketAddress } from '../../../../lib/sys/sockaddr.js';
+import { item } from '../../../lab/items.js';
 import { servedPortal } from '../fixtures.js';
 
 /** Enough to tell flows apart, and few enough to meet again. */
@@ -137,7 +138,7 @@ class Model {
 
   add(key: string, flow: UdpFlow, now: number): void {
     this.#openedAt.set(key, now);
-    this.#lists[Stage.Unreplied].set(key, flow);
+    item(this.#lists, Stage.Unreplied).set(key, flow);
   }
 
   touch(key: string, now: number): void {
@@ -148,7 +149,7 @@ class Model {
 
   /** Only the first reply counts: the relay touches the flow itself. */
   reply(key: string): void {
-    if (this.#lists[Stage.Unreplied].has(key)) this.#append(key, Stage.Answered);
+    if (item(this.#lists, Stage.Unreplied).has(key)) this.#append(key, Stage.Answered);
   }
 
   #listOf(key: string): Map<string, UdpFlow> | undefined {
@@ -158,7 +159,7 @@ class Model {
   #append(key: string, stage: Stage): void {
     const flow = this.flowOf(key) as UdpFlow;
     this.#listOf(key)?.delete(key);
-    this.#lists[stage].set(key, flow);
+    item(this.#lists, stage).set(key, flow);
   }
 
   remove(flow: UdpFlow): void {
@@ -205,16 +206,16 @@ t.test('look-ups that have their answer go before streams', async (t) => {
   const listeners = new Listeners(false);
   const flows = [1, 2, 3].map((port) => listeners.add(table, who({ port }), 0));
   for (const flow of flows) table.markReplied(flow);
-  table.touch(flows[0], 2000);
-  t.equal(table.stageOf(flows[0]), Stage.Answered, 'two seconds are not more than two seconds');
-  table.touch(flows[0], 2001);
-  t.equal(table.stageOf(flows[0]), Stage.Stream);
-  table.touch(flows[2], 1);
-  table.touch(flows[1], 2);
+  table.touch(item(flows, 0), 2000);
+  t.equal(table.stageOf(item(flows, 0)), Stage.Answered, 'two seconds are not more than two seconds');
+  table.touch(item(flows, 0), 2001);
+  t.equal(table.stageOf(item(flows, 0)), Stage.Stream);
+  table.touch(item(flows, 2), 1);
+  table.touch(item(flows, 1), 2);
   t.equal(table.victim(), flows[2]);
-  table.remove(flows[2]);
+  table.remove(item(flows, 2));
   t.equal(table.victim(), flows[1]);
-  table.remove(flows[1]);
+  table.remove(item(flows, 1));
   t.equal(table.victim(), flows[0], 'the last one');
 });
 

@@ -34,11 +34,11 @@ t.test('a port is in use towards one endpoint only', async (t) => {
 });
 
 t.test('whoever takes and gives ports in whatever order, one endpoint has one account', async (t) => {
-  const action = fc.record({ endpoint: fc.constantFrom('a', 'b'), gives: fc.boolean() });
+  const action = fc.record({ endpoint: fc.constantFrom('a' as const, 'b' as const), gives: fc.boolean() });
   fc.assert(
     fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
       const ports = new LocalPorts<number>(range(8), 0, 1);
-      const held: Record<string, number[]> = { a: [], b: [] };
+      const held: Record<'a' | 'b', number[]> = { a: [], b: [] };
       for (const [index, { endpoint, gives }] of actions.entries()) {
         // As a socket is opened: found first, and the place of another one taken in between.
         const own = ports.towards(endpoint);
