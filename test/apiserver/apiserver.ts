@@ -82,6 +82,12 @@ export class ApiServer {
     await this.#until(async () => (await this.#tryKubectl(['get', '--raw=/readyz'])).stdout === 'ok');
   }
 
+  /** Resolves once somebody at the kubeconfigs' port answers a request, with an error too. */
+  async firstAnswer(): Promise<void> {
+    const url = `https://127.0.0.1:${PORT}/livez`;
+    while ((await this.#place.exec('curl', ['-ks', '-o', '/dev/null', url])).code !== 0) await sleep(50);
+  }
+
   /** Ends the API server without a word. */
   async kill(): Promise<void> {
     await this.#program.stop('SIGKILL');

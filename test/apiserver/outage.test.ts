@@ -13,6 +13,7 @@ const OUTAGE_MS = 60_000;
 /** A connection on which nothing arrives any more must have been replaced by then. */
 const HALF_OPEN_MS = 30_000;
 const HELD = 8;
+const BACK = 'the API server answers again';
 const FLAGS = ['--hostname-override=robot', '--v=4'];
 
 /** Nobody changes it. */
@@ -163,6 +164,12 @@ t.test('an API server that cannot be seen takes nothing along, and no change is 
   const version = JSON.parse(await api.kubectl(['get', '--raw=/api/v1/services?limit=1'])) as {
     metadata: { resourceVersion: string };
   };
+  const earlier = kubePortal.log.length;
+  const toldOfIt = () =>
+    kubePortal.log
+      .slice(earlier)
+      .map(({ msg }) => msg)
+      .filter((msg) => msg.startsWith('the API server'));
   await api.kill();
   const killed = performance.now();
   const changed = (async () => {
@@ -185,7 +192,13 @@ t.test('an API server that cannot be seen takes nothing along, and no change is 
   await changed;
   await becomes(seen, 'nothing has changed');
 
-  await api.start();
+  const isBack = async () => {
+    await api.firstAnswer();
+    const answered = performance.now();
+    await kubePortal.until(async () => toldOfIt().at(-1) === BACK, 'all that it follows is answered');
+    t.comment(`followed again ${(performance.now() - answered).toFixed(0)} ms after its first answer`);
+  };
+  await Promise.all([isBack(), api.start()]);
   const watch = `/api/v1/services?watch=1&timeoutSeconds=1&resourceVersion=${version.metadata.resourceVersion}`;
   t.match(await api.kubectl(['get', `--raw=${watch}`]), '"code":410', 'the version it had is forgotten');
   await becomes(
@@ -197,6 +210,8 @@ t.test('an API server that cannot be seen takes nothing along, and no change is 
     ],
     'what changed meanwhile, and nothing else',
   );
+  t.match([toldOfIt()[0], toldOfIt().at(-1)], [/does not answer/, BACK], 'told in this order');
+  t.equal((await connections()).length, 3, 'three watches once more');
   t.comment(`served ${seconds(performance.now() - killed)} s after the kill`);
   await traffic.check(t, 'afterwards');
   const { counters } = await kubePortal.status();
