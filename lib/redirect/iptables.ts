@@ -8,7 +8,7 @@ import { FamilyRules } from './familyrules.js';
 import { warnOfKubeProxy } from './kubeproxy.js';
 import { clearLeftovers } from './leftovers.js';
 import { probe } from './probe.js';
-import type { PortRange } from './rules.js';
+import type { Features, PortRange } from './rules.js';
 import { StaleFlows } from './staleflows.js';
 import { type Backend, type BackendName, findBackends, INSTALL_HINT, Xtables } from './xtables.js';
 
@@ -66,30 +66,31 @@ export class IptablesDriver implements RedirectDriver {
 
   private static async use(backend: Backend, options: IptablesOptions): Promise<IptablesDriver> {
     const families = new Map<Family, FamilyRules>();
+    const unsupported = new Map<Family, string>();
     const problems: string[] = [];
     const staleFlows = new StaleFlows(options.log);
-    const prepare = async (family: Family) => {
-      const bindAddress = options.bindAddress[family];
-      const features = await probe(backend[family], bindAddress);
-      const { proxyPortRange } = options;
-      families.set(
-        family,
-        new FamilyRules(backend[family], { family, bindAddress, proxyPortRange, features, staleFlows }),
-      );
+    const { bindAddress, proxyPortRange } = options;
+    const use = (family: Family, features: Features) => {
+      const rules = { family, bindAddress: bindAddress[family], proxyPortRange, features, staleFlows };
+      families.set(family, new FamilyRules(backend[family], rules));
       options.log.info({ backend: backend.name, family, ...features }, 'iptables redirects work');
       if (features.guard === null) {
         problems.push(noGuard(family, proxyPortRange));
         options.log.warn(problems.at(-1));
       }
     };
-    await prepare('IPv4');
-    const unsupported = new Map<Family, string>();
-    try {
-      await prepare('IPv6');
-    } catch (error) {
+    // Both at once: most of a start is waiting for these programs, and nobody serves the node meanwhile.
+    const [IPv4, IPv6] = await Promise.allSettled([
+      probe(backend.IPv4, bindAddress.IPv4),
+      probe(backend.IPv6, bindAddress.IPv6),
+    ]);
+    if (IPv4.status === 'rejected') throw IPv4.reason;
+    use('IPv4', IPv4.value);
+    if (IPv6.status === 'fulfilled') use('IPv6', IPv6.value);
+    else {
       unsupported.set(
         'IPv6',
-        `ip6tables does not work here (${(error as Error).message}); load the kernel's IPv6 nat module and start again, or use --redirect=address`,
+        `ip6tables does not work here (${(IPv6.reason as Error).message}); load the kernel's IPv6 nat module and start again, or use --redirect=address`,
       );
     }
     return new IptablesDriver(
