@@ -7,7 +7,10 @@ const PROGRAM = fileURLToPath(new URL('../../../examples/backends.js', import.me
 
 type Child = ChildProcessByStdio<Writable, Readable, null>;
 
-/** The sample backends of the quickstart, in a process of their own that ends when this one does, however it ends. */
+/**
+ * The sample backends of the quickstart, in a process of their own that ends when this one does,
+ * however it ends.
+ */
 export class Backends {
   readonly #child: Child;
 

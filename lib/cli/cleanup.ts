@@ -4,7 +4,8 @@ import { StateDir } from '../state/statedir.js';
 import { PORTS_FILE, StateFile } from '../state/statefile.js';
 
 /**
- * `run --cleanup`: takes away what kube-portal left in the kernel and in its state directory, in whatever mode and run, and says what it was.
+ * `run --cleanup`: takes away what kube-portal left in the kernel and in its state directory, in whatever
+ * mode and run, and says what it was.
  *
  * @param stateDir where an earlier run remembered its proxy ports and addresses
  * @throws Error while a kube-portal runs here: it would put everything back

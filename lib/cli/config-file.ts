@@ -76,7 +76,10 @@ function isSet(path: string, value: unknown): boolean {
   return !UNSET.has(value) && !(path === 'mode' && value === 'iptables');
 }
 
-/** Where kube-proxy's servers listen unless the file says it: in the family of `bindAddress` (getDefaultAddresses). */
+/**
+ * Where kube-proxy's servers listen unless the file says it:
+ * in the family of `bindAddress` (getDefaultAddresses).
+ */
 function serversBeside(bindAddress: unknown): Partial<RunFlags> {
   if (!isIPv6(String(bindAddress))) return {};
   return {

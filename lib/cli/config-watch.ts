@@ -8,8 +8,9 @@ import { parseConfigFile } from './config-file.js';
 const TIMES: WatchTimes = { debounceMs: 100, maxDelayMs: 1000, pollMs: 5000 };
 
 /**
- * Looks after the file given with --config. As kube-proxy does, a process ends when its content changes, to be started again
- * with the new one; other than there, not for one that could not be used: a mistake must not take the node's Services down.
+ * Looks after the file given with --config. As kube-proxy does, a process ends when its content changes, to
+ * be started again with the new one; other than there, not for one that could not be used: a mistake must not
+ * take the node's Services down.
  */
 export class ConfigWatch {
   /** Resolves once the file says something else than at the start. */

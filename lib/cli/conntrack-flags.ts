@@ -2,8 +2,8 @@ import { InvalidArgumentError, Option } from 'commander';
 import { integerBetween, parseBoolean, parseDurationOrZero } from './parse.js';
 
 /**
- * How the kernel is to track connections. What is not given leaves the kernel as it is, and so does 0. Times are
- * milliseconds.
+ * How the kernel is to track connections. What is not given leaves the kernel as it is, and so does 0.
+ * Times are milliseconds.
  */
 export interface ConntrackFlags {
   readonly conntrackMaxPerCore?: number;

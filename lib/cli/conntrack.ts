@@ -19,10 +19,10 @@ const DEFAULT_MIN = 131_072;
 const MOST_BY_CORES = 1_048_576;
 
 /**
- * Gives connection tracking the settings of the flags, as kube-proxy does (nf_conntrack-sysctl in the kernel's
- * documentation). They hold for this network namespace. Only the limit of entries and the size of their table are the
- * machine's: its first namespace alone may write them. A setting that cannot be written stays as it is, and a line of
- * the log says what to do. At the end of the program they stay.
+ * Gives connection tracking the settings of the flags, as kube-proxy does (nf_conntrack-sysctl in the
+ * kernel's documentation). They hold for this network namespace. Only the limit of entries and the size of
+ * their table are the machine's: its first namespace alone may write them. A setting that cannot be written
+ * stays as it is, and a line of the log says what to do. At the end of the program they stay.
  *
  * @param root where /proc and /sys are
  */

@@ -100,9 +100,11 @@ export class Daemon {
   }
 
   /**
-   * Resolves once the source's first state was put into effect, or when told to stop while that is waited for.
+   * Resolves once the source's first state was put into effect,
+   * or when told to stop while that is waited for.
    *
-   * @throws Error that says what to do when something that is needed cannot be had; nothing is left behind then.
+   * @throws Error that says what to do when something that is needed cannot be had;
+   * nothing is left behind then.
    */
   static async start(flags: RunFlags, { logger: log, output }: Log, orders: Orders): Promise<Daemon> {
     const source = await createSource(flags, nodeNameOf(flags), log);
@@ -238,7 +240,10 @@ const HTTP_IDLE_MS = 10_000;
 /** However often rules are checked, on a busy machine a check may take so long, ms. */
 const LEAST_PATIENCE_MS = 10_000;
 
-/** Gives back the memory that only a start needs. Without descriptors for it the process is larger, and that is all. */
+/**
+ * Gives back the memory that only a start needs. Without descriptors for it the process is larger,
+ * and that is all.
+ */
 function forgetStart(log: Logger): void {
   try {
     collectStartupGarbage();
@@ -248,7 +253,10 @@ function forgetStart(log: Logger): void {
   }
 }
 
-/** After so long, ms, those who wait for /healthz have their answer: until then the start is not over for them. */
+/**
+ * After so long, ms, those who wait for /healthz have their answer:
+ * until then the start is not over for them.
+ */
 const FORGET_AFTER = 500;
 
 const NO_OBJECTS: ObjectSet = { services: new Map(), slices: new Map() };
@@ -258,7 +266,10 @@ function nodeNameOf({ hostnameOverride }: RunFlags): string {
   return (hostnameOverride ?? hostname()).trim().toLowerCase();
 }
 
-/** As for Go's listeners, kube-proxy's among them, the unspecified address of one family stands for all addresses of both. */
+/**
+ * As for Go's listeners, kube-proxy's among them,
+ * the unspecified address of one family stands for all addresses of both.
+ */
 function isUnspecified(host: string): boolean {
   return Object.values(WILDCARD).some((address) => address === host);
 }

@@ -1,8 +1,9 @@
 import { type Command, Option } from 'commander';
 
 /**
- * Flags of kube-proxy that have no meaning for a proxy in user space, or none for this one. They are accepted so that a
- * DaemonSet made for kube-proxy starts with its arguments as they are. `true` marks flags that need no value.
+ * Flags of kube-proxy that have no meaning for a proxy in user space, or none for this one. They are accepted
+ * so that a DaemonSet made for kube-proxy starts with its arguments as they are.
+ * `true` marks flags that need no value.
  */
 const FOREIGN: Readonly<Record<string, boolean>> = {
   'bind-address-hard-fail': true,

@@ -9,12 +9,16 @@ const RETRY_MS = 250;
 /** How long a process that ends waits, ms, for who reads its last lines slowly. */
 export const LAST_LINES_MS = 1000;
 
-/** Writes what is taken at once. @returns how many bytes that were; 0 where the other side is full or broken */
+/**
+ * Writes what is taken at once.
+ * @returns how many bytes that were; 0 where the other side is full or broken
+ */
 export type WriteAtOnce = (bytes: Uint8Array) => number;
 
 /**
- * Lines for somebody who may not read them, or a file on a disk that may be full. Writing never waits: lines are kept for a
- * while, then dropped and counted. As long as they are taken they are written within the call, so none is lost when the process ends.
+ * Lines for somebody who may not read them, or a file on a disk that may be full. Writing never waits: lines
+ * are kept for a while, then dropped and counted. As long as they are taken they are written within the call,
+ * so none is lost when the process ends.
  */
 export class LineOutput {
   readonly #write: WriteAtOnce;
@@ -95,9 +99,9 @@ export class LineOutput {
 }
 
 /*
- * O_NONBLOCK is a property of the open file description, which other programs share: a shell and its whole pipeline. So a pipe
- * or terminal is opened once more, for a description of our own. Writing in a thread of the pool would not do: the
- * process could not end while one waits.
+ * O_NONBLOCK is a property of the open file description, which other programs share: a shell and its whole
+ * pipeline. So a pipe or terminal is opened once more, for a description of our own. Writing in a thread of
+ * the pool would not do: the process could not end while one waits.
  */
 async function writerTo(fd: 1 | 2): Promise<WriteAtOnce> {
   const kind = fstatSync(fd);
@@ -114,7 +118,10 @@ async function writerTo(fd: 1 | 2): Promise<WriteAtOnce> {
   };
 }
 
-/** Null as long as a pipe has no reader. One that belongs to another user cannot be opened: there, writing may wait. */
+/**
+ * Null as long as a pipe has no reader. One that belongs to another user cannot be opened: there,
+ * writing may wait.
+ */
 function reopen(fd: number): number | null {
   try {
     return openSync(`/proc/self/fd/${fd}`, constants.O_WRONLY | constants.O_NONBLOCK | constants.O_NOCTTY);

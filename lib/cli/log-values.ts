@@ -6,9 +6,9 @@ const MAX_MEMBERS = 100;
 const MAX_DEPTH = 4;
 
 /**
- * What pino does with everything that is logged: whoever logs a value need not ask where it comes from, since here each is
- * made {@link printable}. Of an error only what it says is told: Node adds the command with its arguments, the whole URL
- * and the like to some, and these can hold passwords.
+ * What pino does with everything that is logged: whoever logs a value need not ask where it comes from, since
+ * here each is made {@link printable}. Of an error only what it says is told: Node adds the command with its
+ * arguments, the whole URL and the like to some, and these can hold passwords.
  */
 export const LOG_VALUES: Pick<LoggerOptions, 'formatters' | 'hooks' | 'serializers'> = {
   formatters: { log: (values) => shownMembers(values, 0) },

@@ -13,8 +13,8 @@ export interface Log {
  * The program's log on stdout: JSON lines for machines, one readable line per event on a terminal.
  *
  * Both write in this thread: pino's transports would start a worker thread each, which costs memory that a
- * robot board would rather keep, and could lose the last lines before an exit. Neither ever waits for its reader. What Node
- * itself warns of goes there too: its own way would write to stderr, and wait.
+ * robot board would rather keep, and could lose the last lines before an exit. Neither ever waits for its
+ * reader. What Node itself warns of goes there too: its own way would write to stderr, and wait.
  *
  * @param verbosity klog's -v: 0 tells changes and troubles, 4 adds decisions, 6 adds everything.
  */

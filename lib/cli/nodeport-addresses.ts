@@ -5,8 +5,9 @@ import { familyOf, WILDCARD } from '../net/address.js';
 const LOOPBACK = ['127.0.0.1', '::1'];
 
 /**
- * Where NodePorts are served. Where that is on all addresses, those count that the API server knows, so that no change among
- * thousands of addresses has the kernel asked for all of them; with a manifest, which seldom changes, those that the node has.
+ * Where NodePorts are served. Where that is on all addresses, those count that the API server knows, so that
+ * no change among thousands of addresses has the kernel asked for all of them; with a manifest, which seldom
+ * changes, those that the node has.
  */
 export function nodePortAddresses(addresses: NodeAddresses, node: NodeState | null): readonly string[] {
   return (['IPv4', 'IPv6'] as const).flatMap((family) => {

@@ -2,8 +2,9 @@ import { writeFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 
 /**
- * Tells the kernel how gladly it may kill this process when memory runs out, see proc_pid_oom_score_adj(5). To go below what a
- * container's runtime has set takes CAP_SYS_RESOURCE; without it that value stays, and a line of the log says so.
+ * Tells the kernel how gladly it may kill this process when memory runs out, see proc_pid_oom_score_adj(5).
+ * To go below what a container's runtime has set takes CAP_SYS_RESOURCE; without it that value stays,
+ * and a line of the log says so.
  */
 export function setOomScore(score: number, log: Logger): void {
   try {

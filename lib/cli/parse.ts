@@ -5,7 +5,9 @@ import { WILDCARD } from '../net/address.js';
 import { canonicalCidr } from '../net/cidr.js';
 import { parseHostPort } from '../net/hostport.js';
 
-/** A listening address of one of the node's small HTTP servers, or `off` where the user gave an empty value. */
+/**
+ * A listening address of one of the node's small HTTP servers, or `off` where the user gave an empty value.
+ */
 export type BindTarget = { readonly host: string; readonly port: number } | 'off';
 
 /** Ports of a range, both ends included. */
@@ -15,7 +17,10 @@ export interface PortRange {
 }
 
 const MILLISECONDS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
-/** Some time less than the 2^31 ms that timers of Node and of epoll can hold: what follows a drain is added to its time. */
+/**
+ * Some time less than the 2^31 ms that timers of Node and of epoll can hold:
+ * what follows a drain is added to its time.
+ */
 const LONGEST_DURATION = 576 * 3_600_000;
 const DURATION = /^(?:\d+(?:\.\d+)?(?:ms|h|m|s))+$/;
 const DURATION_PART = /(\d+(?:\.\d+)?)(ms|h|m|s)/g;
@@ -23,7 +28,8 @@ const DURATION_PART = /(\d+(?:\.\d+)?)(ms|h|m|s)/g;
 /**
  * Milliseconds of a duration written as Go's time.ParseDuration reads it, the language of kube-proxy's flags.
  *
- * @throws InvalidArgumentError when the text is no positive duration, or too long for a timer; commander adds the flag and the value.
+ * @throws InvalidArgumentError when the text is no positive duration, or too long for a timer;
+ * commander adds the flag and the value.
  */
 export function parseDuration(text: string): number {
   const total = DURATION.test(text)
@@ -87,7 +93,9 @@ export interface BindAddresses {
   readonly IPv6: string;
 }
 
-/** Reads one literal address and replaces that family's address; for a flag that may be given once per family. */
+/**
+ * Reads one literal address and replaces that family's address; for a flag that may be given once per family.
+ */
 export function parseBindAddress(text: string, previous: BindAddresses = WILDCARD): BindAddresses {
   switch (isIP(text)) {
     case 4:

@@ -8,7 +8,10 @@ const MOST_ENDPOINTS_SHOWN = 4;
 /** As a Service's `sessionAffinity` has them. */
 const AFFINITY_NAMES: Readonly<Record<AffinityStatus['by'], string>> = { 'client-ip': 'ClientIP' };
 
-/** The portals of a node as a table, one row each, sorted by their keys; with counters also what each carries now. */
+/**
+ * The portals of a node as a table, one row each, sorted by their keys;
+ * with counters also what each carries now.
+ */
 export function portalTable(unsorted: readonly PortalStatus[], counters?: readonly PortalCounters[]): string {
   const portals = unsorted.toSorted((a, b) => (a.key < b.key ? -1 : 1));
   const titles = ['SERVICE', 'VIP:PORT', 'PROTOCOL', 'ENDPOINTS', 'AFFINITY', 'STATE'];

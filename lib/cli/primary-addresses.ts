@@ -3,8 +3,8 @@ import { familyOf, WILDCARD } from '../net/address.js';
 import type { BindAddresses } from './parse.js';
 
 /**
- * The addresses that a node is known by, of each family at most one: the --bind-address, else the Node's (kube-proxy's
- * detectNodeIPs). Empty while neither is known.
+ * The addresses that a node is known by, of each family at most one: the --bind-address, else the Node's
+ * (kube-proxy's detectNodeIPs). Empty while neither is known.
  */
 export function primaryAddresses(
   bindAddress: BindAddresses,

@@ -66,7 +66,9 @@ function temporaryDirectory(): string {
   return path;
 }
 
-/** A machine that is offline has no default route, and iptables rewrites nothing that was not routed first. */
+/**
+ * A machine that is offline has no default route, and iptables rewrites nothing that was not routed first.
+ */
 async function hasRouteTo(address: string): Promise<boolean> {
   const socket = createSocket('udp4');
   try {

@@ -125,7 +125,10 @@ function redirectFlags(): Option[] {
   ];
 }
 
-/** The other half of the cores is for the programs that talk through the relay, and for the kernel's part of it. */
+/**
+ * The other half of the cores is for the programs that talk through the relay,
+ * and for the kernel's part of it.
+ */
 function defaultWorkers(): number {
   return Math.min(Math.max(1, Math.floor(availableParallelism() / 2)), MOST_DEFAULT_WORKERS);
 }

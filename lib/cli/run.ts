@@ -68,8 +68,8 @@ function hasSource({ manifest, kubeconfig, master }: RunFlags): boolean {
 }
 
 /*
- * What touches the kernel is loaded where it is used, so that --help and status need neither its memory nor its
- * native library.
+ * What touches the kernel is loaded where it is used,
+ * so that --help and status need neither its memory nor its native library.
  */
 
 async function cleanup({ stateDir }: RunFlags): Promise<void> {

@@ -6,8 +6,8 @@ import { HASTE_MS, limitTheEnd } from './ending.js';
 /** What people, service managers and resource limits end a program with. */
 const ENDING: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGXCPU', 'SIGPWR'];
 /**
- * What would end the process where it stands if nobody listened, with rules and addresses left behind. Node takes SIGUSR1 for an order
- * to open its debugger.
+ * What would end the process where it stands if nobody listened, with rules and addresses left behind. Node
+ * takes SIGUSR1 for an order to open its debugger.
  */
 const MEANINGLESS: readonly NodeJS.Signals[] = [
   'SIGUSR1',
@@ -21,15 +21,18 @@ const MEANINGLESS: readonly NodeJS.Signals[] = [
 
 /** When to end, and how fast. */
 export interface Orders {
-  /** Resolves on the order to end; rejects on an error that nobody caught, so that the caller can clean up in either case. */
+  /**
+   * Resolves on the order to end; rejects on an error that nobody caught,
+   * so that the caller can clean up in either case.
+   */
   readonly stop: Promise<void>;
   /** Resolves on the second order: connections need not drain, but rules still go. */
   readonly hurry: Promise<void>;
 }
 
 /**
- * Listens for signals from now on. The first that means the end resolves `stop`, the second `hurry`: then nothing that hangs can
- * keep the process for long. A third one ends it as it is, with exit code 1.
+ * Listens for signals from now on. The first that means the end resolves `stop`, the second `hurry`: then
+ * nothing that hangs can keep the process for long. A third one ends it as it is, with exit code 1.
  */
 export function hearOrders(log: Logger): Orders {
   const orders = new OrderBook(log);

@@ -39,7 +39,10 @@ import {
   type WantedListener,
 } from './wantedlisteners.js';
 
-/** A proxy port in use by others is exchanged for another this often before the portal waits for its next retry. */
+/**
+ * A proxy port in use by others is exchanged for another this often
+ * before the portal waits for its next retry.
+ */
 const PORT_TRIES = 100;
 
 /** What all portals of a node share. */
@@ -63,14 +66,18 @@ interface OpenListener extends PortalListener {
 
 /** A portal that exists on this node: its sockets, its place in the data plane and what is wrong with it. */
 export class ActivePortal {
-  /** What became of its redirect: the driver has not been given it, has another version of it, could not put it in place, or did. */
+  /**
+   * What became of its redirect: the driver has not been given it, has another version of it,
+   * could not put it in place, or did.
+   */
   redirectState: 'missing' | 'outdated' | 'refused' | 'inPlace' = 'missing';
   /** Of what it wants: the driver may be at an earlier one. */
   redirectVersion = 0;
   #portal: Portal;
   #placement: Placement;
   #proxyPort: number | null = null;
-  // Lists and not maps: they are short, and with thousands of portals a map in each is the most of the memory.
+  // Lists and not maps: they are short,
+  // and with thousands of portals a map in each is the most of the memory.
   #listeners: readonly OpenListener[] = NONE;
   #missing: readonly MissingListener[] = NONE;
   #said: readonly MissingListener[] = NONE;
@@ -110,7 +117,10 @@ export class ActivePortal {
     return this.#missing.length === 0 && this.#shortcomings.length === 0;
   }
 
-  /** Whether clients of any VIP can be served or refused as they should: others, and a NodePort, may still be missing. */
+  /**
+   * Whether clients of any VIP can be served or refused as they should: others, and a NodePort,
+   * may still be missing.
+   */
   get canRedirect(): boolean {
     if (!this.isSupported || this.#missing.some(({ wanted }) => wanted === null || isProxyPort(wanted)))
       return false;
@@ -137,7 +147,8 @@ export class ActivePortal {
   }
 
   /**
-   * Lets go of listeners that are not wanted any more: the workers close them with the next {@link forDataplane}.
+   * Lets go of listeners that are not wanted any more:
+   * the workers close them with the next {@link forDataplane}.
    * @returns whether there were any
    */
   closeListeners(): boolean {
@@ -169,8 +180,8 @@ export class ActivePortal {
   }
 
   /**
-   * Takes another proxy port, as clients of the node may use the one that it has. That stays open until nothing leads there: then
-   * {@link ProxyPorts.letGo}, and close it.
+   * Takes another proxy port, as clients of the node may use the one that it has. That stays open until
+   * nothing leads there: then {@link ProxyPorts.letGo}, and close it.
    * @returns whether there is a new one to redirect to
    */
   movePort(): boolean {
@@ -219,7 +230,10 @@ export class ActivePortal {
     };
   }
 
-  /** For workers, who know portals by their slots. The other portal may have got another key since the ranges were made. */
+  /**
+   * For workers, who know portals by their slots.
+   * The other portal may have got another key since the ranges were made.
+   */
   #admissionInSlots(): Admission<number> {
     const { sources, insiders } = this.#admission;
     const portal = this.context.slotOf(this.#portal.admission.insiders?.portal ?? '');
@@ -240,7 +254,10 @@ export class ActivePortal {
     };
   }
 
-  /** The driver has put a version in place, or was refused. Where another one is wanted by now, that changes nothing. */
+  /**
+   * The driver has put a version in place, or was refused. Where another one is wanted by now,
+   * that changes nothing.
+   */
   redirected(version: number, isRefused: boolean): void {
     if (version === this.redirectVersion) this.redirectState = isRefused ? 'refused' : 'inPlace';
   }
@@ -270,7 +287,10 @@ export class ActivePortal {
     return [...this.#missing.map(({ message }) => message), ...this.#shortcomings];
   }
 
-  /** The {@link problems} that were not among what this returned before. @param isSettled whether those count that moves of proxy ports may end */
+  /**
+   * The {@link problems} that were not among what this returned before.
+   * @param isSettled whether those count that moves of proxy ports may end
+   */
   freshProblems(isSettled: boolean): string[] {
     const known = this.#said;
     this.#said = toBeSaid(this.#missing, known, isSettled);
@@ -336,8 +356,8 @@ export class ActivePortal {
   }
 
   /**
-   * Without endpoints nothing listens, so that the kernel refuses clients at once; the proxy port stays reserved. Clients that
-   * are to be ignored need a listener that does so.
+   * Without endpoints nothing listens, so that the kernel refuses clients at once; the proxy port stays
+   * reserved. Clients that are to be ignored need a listener that does so.
    */
   #wanted(): WantedListener[] {
     if (this.#isEmpty && this.#portal.unserved === 'refuse') return [];

@@ -6,9 +6,9 @@ import { ownAddresses } from './nodeaddresses.js';
 const LOOPBACK = { IPv4: '127.0.0.0/8', IPv6: '::1/128' } as const;
 
 /**
- * A portal's rules as they read on this node at this moment: the node itself is always inside. Where VIPs are addresses of
- * the node (capture `address`), its own programs come from the VIP they go to; as in kube-proxy they are then let in if the
- * node's other addresses are.
+ * A portal's rules as they read on this node at this moment: the node itself is always inside. Where VIPs are
+ * addresses of the node (capture `address`), its own programs come from the VIP they go to; as in kube-proxy
+ * they are then let in if the node's other addresses are.
  */
 export function nodeAdmission({ admission, family, vips }: Portal, capture: 'port' | 'address'): Admission {
   const { sources, insiders } = admission;

@@ -1,6 +1,6 @@
 /**
- * Knows for how long the node has been behind what is wanted: since the oldest change that is still under way, or that failed and
- * was not made good.
+ * Knows for how long the node has been behind what is wanted: since the oldest change that is still under
+ * way, or that failed and was not made good.
  */
 export class Backlog {
   readonly #open = new Set<{ readonly sinceMs: number }>();

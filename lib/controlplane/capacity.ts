@@ -5,8 +5,8 @@ export const HTTP_CONNECTIONS = 48;
 /** Kept back for the control plane: programs it starts, files it writes, connections to the API server. */
 const CONTROL_RESERVE = 80;
 /**
- * Listeners in every worker may use this share of all descriptors; beyond it a portal listens in one worker only. So 10,000 portals
- * under a limit of 20,000 leave room for 4,000 connections.
+ * Listeners in every worker may use this share of all descriptors; beyond it a portal listens in one worker
+ * only. So 10,000 portals under a limit of 20,000 leave room for 4,000 connections.
  */
 const SPREAD_SHARE = 0.1;
 /** More flows than this no node needs, and each costs about 200 bytes of tables. */

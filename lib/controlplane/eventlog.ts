@@ -38,7 +38,10 @@ const TITLES: Readonly<Record<DataplaneEvent['kind'], string>> = {
   descriptorsOut: 'descriptors were short',
 };
 
-/** What happened in the workers, written for an operator to read: a few lines of each kind in five seconds at most. */
+/**
+ * What happened in the workers, written for an operator to read:
+ * a few lines of each kind in five seconds at most.
+ */
 export class EventLog {
   readonly #log: Logger;
   readonly #descriptorLimit: () => number;

@@ -2,7 +2,10 @@ import { networkInterfaces } from 'node:os';
 import { type Family, familyOf, WILDCARD } from '../net/address.js';
 import { CidrSet } from '../net/cidr.js';
 
-/** What kube-proxy's --nodeport-addresses takes beside CIDRs. `primary` is what the API server knows the node by. */
+/**
+ * What kube-proxy's --nodeport-addresses takes beside CIDRs.
+ * `primary` is what the API server knows the node by.
+ */
 export const NODE_PORT_KEYWORDS = ['primary', 'localhost', 'all'] as const;
 
 /** Finds the node addresses that NodePorts bind, by the rules of kube-proxy's --nodeport-addresses. */

@@ -4,14 +4,17 @@ import type { Capacity } from './capacity.js';
 export type Placement = number | null;
 
 /**
- * Decides once per Service, for all its portals: affinity needs one client to meet one worker on every port, so a
- * Service must not be spread over all workers on one port and kept in one on another.
+ * Decides once per Service, for all its portals: affinity needs one client to meet one worker on every port,
+ * so a Service must not be spread over all workers on one port and kept in one on another.
  */
 export class Placements {
   readonly #services = new Map<string, { readonly placement: Placement; portals: number }>();
   #turn = 0;
 
-  /** @param steering whether the kernel can choose a worker by client address; without it affinity needs one worker */
+  /**
+   * @param steering whether the kernel can choose a worker by client address;
+   * without it affinity needs one worker
+   */
   constructor(
     readonly workers: number,
     readonly steering: boolean,

@@ -46,8 +46,8 @@ interface ProxyEvents {
 }
 
 /**
- * Brings the node to the desired state and keeps it there: sockets in the data plane, redirects in the driver.
- * New portals listen before they are redirected to; those that go are first redirected to no more.
+ * Brings the node to the desired state and keeps it there: sockets in the data plane, redirects in the
+ * driver. New portals listen before they are redirected to; those that go are first redirected to no more.
  */
 export class ServiceProxy extends EventEmitter<ProxyEvents> {
   readonly #options: ProxyOptions;
@@ -110,7 +110,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   /**
    * Makes this process the node's proxy and starts the workers.
    * @param openDriver called once no other instance can be there to be disturbed
-   * @throws Error that says what to do: a second instance, a state directory that cannot be written, no usable driver
+   * @throws Error that says what to do: a second instance, a state directory that cannot be written,
+   * no usable driver
    */
   static async start(
     options: ProxyOptions,
@@ -168,7 +169,10 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     return this.#backlog.waitedMs;
   }
 
-  /** Takes notice of listeners that others have opened or, with a negative number, closed: clients have the fewer descriptors. */
+  /**
+   * Takes notice of listeners that others have opened or, with a negative number, closed:
+   * clients have the fewer descriptors.
+   */
   othersListen(count: number): void {
     const { capacity } = this.#context;
     capacity.listenersOpened(count);
@@ -226,16 +230,16 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   }
 
   /**
-   * Leaves nothing behind, or the rules and the port memory if told so. Connections get `drainTimeoutMs` to end, and no more once
-   * `hurry` resolves.
+   * Leaves nothing behind, or the rules and the port memory if told so. Connections get `drainTimeoutMs` to
+   * end, and no more once `hurry` resolves.
    */
   async stop({ keepRules, drainTimeoutMs, hurry }: StopOptions): Promise<void> {
     this.#stopping = true;
     for (const timer of this.#timers) clearInterval(timer);
     await this.#exclusively(async () => {
-      // New clients are served meanwhile. Open connections, and the resets that end them, need the redirects: an address
-      // takes its connections along, and the kernel stops to track and translate with the last rule that asks for it
-      // (nf_ct_netns_put).
+      // New clients are served meanwhile. Open connections, and the resets that end them, need the redirects:
+      // an address takes its connections along, and the kernel stops to track and translate with the last
+      // rule that asks for it (nf_ct_netns_put).
       await this.#dataplane.drain(drainTimeoutMs, hurry);
       await this.#dataplane.stop();
       this.#eventLog.flush();
@@ -321,8 +325,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   }
 
   /**
-   * A proxy port that clients of the node know from now on is given up: the portal listens on another one too, its redirect leads
-   * there, the old one closes, and then those that wait for it open.
+   * A proxy port that clients of the node know from now on is given up: the portal listens on another one
+   * too, its redirect leads there, the old one closes, and then those that wait for it open.
    */
   #clearPorts(): Promise<void> {
     return this.#moves.take(async () => {
@@ -352,15 +356,17 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     return opened.length > 0 ? this.#put(opened, [], []) : DONE;
   }
 
-  /** Whether no redirect leads to the port any more that the portal with this key had, or has beside another. */
+  /**
+   * Whether no redirect leads to the port any more that the portal with this key had, or has beside another.
+   */
   #leadsAway(key: string): boolean {
     const active = this.#portals.get(key);
     return active === undefined ? this.#lastRedirectFailure === '' : active.redirectState === 'inPlace';
   }
 
   /**
-   * What one portal gives up, another may open in the same change: it must be closed by then. The workers get all that changed,
-   * so that affinity does not see half a Service.
+   * What one portal gives up, another may open in the same change: it must be closed by then. The workers get
+   * all that changed, so that affinity does not see half a Service.
    */
   async #vacate(updated: readonly ActivePortal[], removedSlots: readonly number[]): Promise<void> {
     const vacating = updated.filter((active) => active.closeListeners());
@@ -399,8 +405,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   }
 
   /**
-   * Tells the workers what the portals listen on, and then redirects. The driver gets ready while the workers take it in. Other
-   * changes do not wait for the driver: iptables may take its time, or hang.
+   * Tells the workers what the portals listen on, and then redirects. The driver gets ready while the workers
+   * take it in. Other changes do not wait for the driver: iptables may take its time, or hang.
    * @param stale redirects that nobody wants any more
    * @returns once the workers have it
    */
@@ -460,8 +466,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   }
 
   /**
-   * Written before anything points at the ports: a killed run's successor must find the ports its rules name. Ports that were
-   * given back do no harm there, and wait for the next change or retry.
+   * Written before anything points at the ports: a killed run's successor must find the ports its rules name.
+   * Ports that were given back do no harm there, and wait for the next change or retry.
    */
   async #savePorts(): Promise<void> {
     const { ports } = this.#context;
@@ -472,7 +478,10 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     return this.#tryRedirect(() => this.#driver.apply(...change));
   }
 
-  /** A failing driver keeps what is wanted and is asked again at the next audit; the same failure is logged once. */
+  /**
+   * A failing driver keeps what is wanted and is asked again at the next audit;
+   * the same failure is logged once.
+   */
   async #tryRedirect(work: () => Promise<unknown>): Promise<RedirectError | null> {
     try {
       await this.#backlog.during(() => this.#driverTurns.take(work));
@@ -489,7 +498,10 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     }
   }
 
-  /** Changes that need no redirect go on meanwhile: a kernel with thousands of rules takes its time to list them. */
+  /**
+   * Changes that need no redirect go on meanwhile:
+   * a kernel with thousands of rules takes its time to list them.
+   */
   async #audit(): Promise<void> {
     if (this.#stopping) return;
     const failure = await this.#tryRedirect(async () => {
@@ -534,7 +546,10 @@ interface Underway {
 
 const DONE: Underway = { redirected: Promise.resolve() };
 
-/** The workers come up while the driver finds out what works on this node. @throws as either does; nothing runs then */
+/**
+ * The workers come up while the driver finds out what works on this node.
+ * @throws as either does; nothing runs then
+ */
 async function startBoth(
   openDriver: () => Promise<RedirectDriver>,
   options: DataplaneOptions,

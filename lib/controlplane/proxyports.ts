@@ -19,14 +19,15 @@ interface LeftPort {
 export type SavedPorts = Readonly<Record<string, number>>;
 
 /**
- * Gives each portal its proxy port and remembers it, so that a restart keeps conntrack's redirect entries valid.
+ * Gives each portal its proxy port and remembers it,
+ * so that a restart keeps conntrack's redirect entries valid.
  *
- * Ports are taken from the top of the range downwards and around: a port that was given back is used again as late as
- * possible, since UDP clients whose conntrack entries still point at it would meet a stranger. TCP and UDP, and the
- * two families, have port numbers of their own.
+ * Ports are taken from the top of the range downwards and around: a port that was given back is used again as
+ * late as possible, since UDP clients whose conntrack entries still point at it would meet a stranger. TCP
+ * and UDP, and the two families, have port numbers of their own.
  *
- * A number that clients of the node know (see {@link PublicPorts}) is never given away. A portal that has one already, as the
- * NodePort came later, moves: it has both until its redirect leads to the new one.
+ * A number that clients of the node know (see {@link PublicPorts}) is never given away. A portal that has one
+ * already, as the NodePort came later, moves: it has both until its redirect leads to the new one.
  */
 export class ProxyPorts {
   /** An object and no map: it is written down, whole, with every portal that comes or goes. */
@@ -105,7 +106,10 @@ export class ProxyPorts {
     return this.#left.length > 0;
   }
 
-  /** Gives up the left ports of the portals of which nothing leads there any more. @returns the portals' keys */
+  /**
+   * Gives up the left ports of the portals of which nothing leads there any more.
+   * @returns the portals' keys
+   */
   letGo(isDone: (key: string) => boolean): string[] {
     const done = this.#left.filter(({ key }) => isDone(key));
     this.#left = this.#left.filter((left) => !done.includes(left));

@@ -3,8 +3,8 @@ import type { Protocol } from '../net/protocol.js';
 import type { Portal } from '../portal/portal.js';
 
 /**
- * The port numbers that clients of this node know: NodePorts, the Services' own ports, and those that the program answers on
- * itself. TCP and UDP have numbers of their own, the two families share them.
+ * The port numbers that clients of this node know: NodePorts, the Services' own ports, and those that the
+ * program answers on itself. TCP and UDP have numbers of their own, the two families share them.
  */
 export class PublicPorts {
   readonly #nodePorts = new Users();

@@ -11,10 +11,10 @@ export function familyOf(address: string): Family {
 }
 
 /**
- * The one spelling by which an address is compared (RFC 5952 for IPv6), or null if the text is not the address
- * of a single host. Zones (`fe80::1%eth0`), the unspecified address, broadcast and multicast have no meaning as a
- * VIP or as an endpoint. It reads what kube-proxy reads (ParseIPSloppy in k8s.io/utils/net): numbers with leading
- * zeros are decimal, and an IPv4-mapped address is the IPv4 address in it.
+ * The one spelling by which an address is compared (RFC 5952 for IPv6), or null if the text is not the
+ * address of a single host. Zones (`fe80::1%eth0`), the unspecified address, broadcast and multicast have no
+ * meaning as a VIP or as an endpoint. It reads what kube-proxy reads (ParseIPSloppy in k8s.io/utils/net):
+ * numbers with leading zeros are decimal, and an IPv4-mapped address is the IPv4 address in it.
  */
 export function canonicalAddress(text: string): string | null {
   const address = withoutLeadingZeros(text);

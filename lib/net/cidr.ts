@@ -22,8 +22,8 @@ export function parseCidr(text: string): Cidr {
 }
 
 /**
- * `address/prefix`, or null if the text is no CIDR. Spaces around it and leading zeros do not count, as for kube-proxy;
- * bits beyond the prefix may be set and mean nothing.
+ * `address/prefix`, or null if the text is no CIDR. Spaces around it and leading zeros do not count, as for
+ * kube-proxy; bits beyond the prefix may be set and mean nothing.
  */
 export function canonicalCidr(text: string): string | null {
   const [, written = '', prefix = ''] = /^\s*([^\s/%]+)\/(\d{1,3})\s*$/.exec(text) ?? [];

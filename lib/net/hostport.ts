@@ -1,4 +1,6 @@
-/** A host as it stands before a port: an IPv6 address in brackets (RFC 3986, 3.2.2), anything else as it is. */
+/**
+ * A host as it stands before a port: an IPv6 address in brackets (RFC 3986, 3.2.2), anything else as it is.
+ */
 export function bracketed(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
 }
@@ -17,7 +19,10 @@ export interface HostPort {
   readonly port: number | null;
 }
 
-/** Parts a text at its brackets and colon, or null if it has other brackets or colons. It checks neither host nor port. */
+/**
+ * Parts a text at its brackets and colon, or null if it has other brackets or colons.
+ * It checks neither host nor port.
+ */
 export function parseHostPort(text: string): HostPort | null {
   const match = /^(?:\[(?<inner>[^\]]*)\]|(?<plain>[^:[\]]*))(?::(?<port>\d*))?$/.exec(text)?.groups;
   if (match === undefined) return null;

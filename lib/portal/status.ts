@@ -13,8 +13,8 @@ export interface PortalStatus extends PortalName, Pick<Portal, 'vips' | 'nodePor
   /** Null where each new connection and flow goes to the next endpoint in turn. */
   readonly affinity: AffinityStatus | null;
   /**
-   * `unsupported`: the redirect driver cannot serve the family on this node; `taken`: another program listens where the VIPs should
-   * be served; `pending`: anything else that is amiss. The last two are tried again.
+   * `unsupported`: the redirect driver cannot serve the family on this node; `taken`: another program listens
+   * where the VIPs should be served; `pending`: anything else that is amiss. The last two are tried again.
    */
   readonly state: 'serving' | 'pending' | 'taken' | 'no-endpoints' | 'unsupported';
   readonly problems: readonly string[];

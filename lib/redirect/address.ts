@@ -22,9 +22,9 @@ export interface AddressOptions {
 }
 
 /**
- * Makes each VIP an address of the loopback device, so that its traffic ends on this node and portals can listen
- * on it. It needs neither netfilter nor any program. The node then answers for the VIP on its links too, as
- * with every address it has; a {@link PortGate} keeps the clients from what else listens there.
+ * Makes each VIP an address of the loopback device, so that its traffic ends on this node and portals can
+ * listen on it. It needs neither netfilter nor any program. The node then answers for the VIP on its links
+ * too, as with every address it has; a {@link PortGate} keeps the clients from what else listens there.
  */
 export class AddressDriver implements RedirectDriver {
   readonly name = 'address';
@@ -122,7 +122,10 @@ export class AddressDriver implements RedirectDriver {
     return missing.length - failures.length + stale.length;
   }
 
-  /** Written before an address is added, so that a killed process leaves nothing that its successor does not know. */
+  /**
+   * Written before an address is added,
+   * so that a killed process leaves nothing that its successor does not know.
+   */
   private async remember(addresses: readonly string[]): Promise<void> {
     this.gate.gateOnly(addresses);
     const next = new Set(addresses);
@@ -179,7 +182,10 @@ export async function clearAddresses(stateDir: string): Promise<number> {
   );
 }
 
-/** The addresses of the loopback device that this program made; where the kernel cannot tell, those that it noted as well. */
+/**
+ * The addresses of the loopback device that this program made; where the kernel cannot tell,
+ * those that it noted as well.
+ */
 function oursAmong(all: readonly DeviceAddress[], recorded: ReadonlySet<string>): string[] {
   return all
     .filter(({ address, ours }) => ours === 'yes' || (ours === 'maybe' && recorded.has(address)))

@@ -2,7 +2,9 @@ import type { Logger } from 'pino';
 import { canonicalAddress } from '../net/address.js';
 import { ADDRESSES_FILE, mappingOf, StateFile, StateMemory } from '../state/statefile.js';
 
-/** `<stateDir>/addresses.json`: for kernels that cannot tell which addresses of the loopback device are ours. */
+/**
+ * `<stateDir>/addresses.json`: for kernels that cannot tell which addresses of the loopback device are ours.
+ */
 export function addressMemory(stateDir: string, log: Logger): StateMemory {
   return new StateMemory(new StateFile(stateDir, ADDRESSES_FILE), log, {
     what: 'which addresses are ours',

@@ -5,8 +5,9 @@ import { closeSocket } from '../sys/socket.js';
 import { RedirectError } from './driver.js';
 
 /**
- * Makes sure that packets can be redirected to where proxy ports listen. The kernel drops what comes from a link and is then sent to
- * a loopback address, while the node's own programs get there all the same: nobody would notice at first.
+ * Makes sure that packets can be redirected to where proxy ports listen. The kernel drops what comes from a
+ * link and is then sent to a loopback address, while the node's own programs get there all the same:
+ * nobody would notice at first.
  * @throws RedirectError that names the flag
  */
 export function requireReachable(addresses: Readonly<Record<'IPv4' | 'IPv6', string>>): void {

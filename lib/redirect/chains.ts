@@ -40,8 +40,8 @@ type Node = Leaf | Branch;
 /**
  * Rules as a tree of chains, so that a packet meets a few dozen checks instead of thousands.
  *
- * It is a path-compressed trie with four ways at a node: the way to walk the fewest checks when a node is a list
- * that the kernel reads from the top. Its shape depends on the set of entries only, not on the order in
+ * It is a path-compressed trie with four ways at a node: the way to walk the fewest checks when a node is a
+ * list that the kernel reads from the top. Its shape depends on the set of entries only, not on the order in
  * which they came, so a change touches the chains on one path and a new start finds the old chains right.
  * Nodes never change; a new path shares everything beside it with the old one.
  */
@@ -157,8 +157,8 @@ function childFor(node: Branch, key: string): Node | undefined {
 }
 
 /**
- * The nodes with a chain of their own that only one of two versions of a tree has. The one that covers more is taken apart first,
- * so a node that both have is met on both sides at once.
+ * The nodes with a chain of their own that only one of two versions of a tree has. The one that covers more
+ * is taken apart first, so a node that both have is met on both sides at once.
  */
 function unlike(before: Node | null, after: Node | null): { gone: Node[]; come: Node[] } {
   const gone: Node[] = [];
@@ -176,7 +176,10 @@ function unlike(before: Node | null, after: Node | null): { gone: Node[]; come: 
   return { gone, come };
 }
 
-/** The children of a node that is no longer than `depth`, which is noted if it has a chain; else the node itself. */
+/**
+ * The children of a node that is no longer than `depth`, which is noted if it has a chain;
+ * else the node itself.
+ */
 function takeApart(node: Node | undefined, depth: number, chained: Node[]): readonly Node[] {
   if (node === undefined) return NONE;
   if (node.prefix.length > depth) return [node];

@@ -68,8 +68,8 @@ export class Commands {
   };
 
   /**
-   * Programs that run, and those that will be run, get less time from now on, and all of them together this much, ms. A second call
-   * cannot give more.
+   * Programs that run, and those that will be run, get less time from now on, and all of them together this
+   * much, ms. A second call cannot give more.
    */
   hurry(ms: number): void {
     this.#deadlineMs = Math.min(this.#deadlineMs, performance.now() + ms);
@@ -100,7 +100,8 @@ class RunningProgram {
   constructor(program: string, args: readonly string[], limits: CommandLimits) {
     this.#program = program;
     this.#limits = limits;
-    // In a process group of its own: what the program has started ends with it, and Ctrl-C on a terminal is for us alone.
+    // In a process group of its own: what the program has started ends with it,
+    // and Ctrl-C on a terminal is for us alone.
     try {
       this.#child = spawn(program, args, { stdio: 'pipe', detached: true });
     } catch (error) {

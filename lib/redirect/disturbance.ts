@@ -10,8 +10,9 @@ const HOOKS: Readonly<Record<string, readonly string[]>> = {
 };
 
 /**
- * Notices that somebody has removed rules of ours, or the rules that lead to them. What this program does itself is announced too:
- * whoever makes a change calls {@link forget} after it. What others did in the same moment is then for the next audit.
+ * Notices that somebody has removed rules of ours, or the rules that lead to them. What this program does
+ * itself is announced too: whoever makes a change calls {@link forget} after it. What others did in the same
+ * moment is then for the next audit.
  */
 export class DisturbanceWatch {
   private constructor(

@@ -26,7 +26,8 @@ export interface RedirectChange {
  * Brings VIP traffic to the portals' listeners.
  *
  * - capture `port`: the portal listens on one proxy port and the driver sends the VIPs' traffic there.
- * - capture `address`: the portal listens on each VIP itself (IP_FREEBIND) and the driver makes the VIPs local.
+ * - capture `address`: the portal listens on each VIP itself (IP_FREEBIND)
+ *   and the driver makes the VIPs local.
  *
  * Calls never overlap: the caller waits for one promise before the next call.
  */
@@ -37,24 +38,27 @@ export interface RedirectDriver {
   readonly unsupported: ReadonlyMap<Family, string>;
   /** What this node's kernel cannot do for all redirects, each with the consequence and what to do. */
   readonly problems?: readonly string[];
-  /** Told of the places that portals listen on, where VIPs are addresses of the node: it keeps clients from all others. */
+  /**
+   * Told of the places that portals listen on, where VIPs are addresses of the node:
+   * it keeps clients from all others.
+   */
   readonly gate?: PortGate;
   /**
-   * Applies one change, of supported families, in one transaction for each. Rejects with {@link RedirectError}; the wanted
-   * state is then kept for `audit`.
+   * Applies one change, of supported families, in one transaction for each. Rejects with
+   * {@link RedirectError}; the wanted state is then kept for `audit`.
    *
-   * @param listening resolves once the portals hear their clients: the kernel is told then, and all that comes before is
-   *   done meanwhile
+   * @param listening resolves once the portals hear their clients: the kernel is told then, and all that
+   *   comes before is done meanwhile
    */
   apply(change: RedirectChange, listening?: Promise<void>): Promise<void>;
   /**
-   * Compares the kernel with the wanted state and repairs it. Resolves to the number of things put back (0: all was
-   * well). Rejects with {@link RedirectError}.
+   * Compares the kernel with the wanted state and repairs it. Resolves to the number of things put back (0:
+   * all was well). Rejects with {@link RedirectError}.
    */
   audit(): Promise<number>;
   /**
-   * Whether somebody else has taken away what redirects need, since the last call of any method, as far as the kernel announces
-   * it. Costs one system call.
+   * Whether somebody else has taken away what redirects need, since the last call of any method, as far as
+   * the kernel announces it. Costs one system call.
    */
   wasDisturbed?(): boolean;
   /** Removes everything that this program ever made, in this run or an earlier one that was killed. */

@@ -83,8 +83,8 @@ export class FamilyRules {
   }
 
   /**
-   * Tells the kernel what changed since the last time. A program that hung would most likely hang again: changes do not wait for
-   * it, the next audit tries anew.
+   * Tells the kernel what changed since the last time. A program that hung would most likely hang again:
+   * changes do not wait for it, the next audit tries anew.
    * @throws RedirectError
    */
   async program(): Promise<void> {
@@ -92,7 +92,10 @@ export class FamilyRules {
     await this.noticing(() => this.update(this.wanted()));
   }
 
-  /** Compares with what the kernel really holds. Resolves to the number of chains and hooks put right. @throws RedirectError */
+  /**
+   * Compares with what the kernel really holds. Resolves to the number of chains and hooks put right.
+   * @throws RedirectError
+   */
   audit(): Promise<number> {
     return this.noticing(() => this.synchronize(this.wanted()));
   }
@@ -132,7 +135,10 @@ export class FamilyRules {
     await this.endStaleFlows();
   }
 
-  /** Rules decide about the first packet of a flow only: those that were decided without the new ones start anew. */
+  /**
+   * Rules decide about the first packet of a flow only:
+   * those that were decided without the new ones start anew.
+   */
   private async restore(script: string): Promise<void> {
     await this.xtables.restore(script);
     await this.endStaleFlows();
@@ -181,8 +187,8 @@ export class FamilyRules {
   }
 
   /**
-   * There even without a port to guard: as long as one rule asks for it the kernel tracks (nf_ct_netns_get), and open
-   * connections keep their translation, and hear of their end, after the last VIP has gone.
+   * There even without a port to guard: as long as one rule asks for it the kernel tracks (nf_ct_netns_get),
+   * and open connections keep their translation, and hear of their end, after the last VIP has gone.
    */
   private guard(): Table {
     if (this.options.features.guard === null) return { chains: new Map(), hooks: new Map() };

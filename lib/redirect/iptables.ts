@@ -21,8 +21,9 @@ export interface IptablesOptions {
 }
 
 /**
- * Redirects VIPs to proxy ports with netfilter's nat table. Each change is one `iptables-restore` for a family,
- * whatever its size. It works with either back end of iptables, and without any match but tcp and udp.
+ * Redirects VIPs to proxy ports with netfilter's nat table. Each change is one `iptables-restore` for a
+ * family, whatever its size. It works with either back end of iptables,
+ * and without any match but tcp and udp.
  */
 export class IptablesDriver implements RedirectDriver {
   readonly name = 'iptables';
@@ -39,7 +40,8 @@ export class IptablesDriver implements RedirectDriver {
 
   /**
    * Chooses a back end that really redirects.
-   * @throws RedirectError if there is none, iptables is not installed, or nothing can be redirected to the bind address
+   * @throws RedirectError if there is none, iptables is not installed,
+   * or nothing can be redirected to the bind address
    */
   static async open(options: IptablesOptions): Promise<IptablesDriver> {
     requireReachable(options.bindAddress);
@@ -182,7 +184,8 @@ async function clearStale(backends: readonly Backend[], { log }: IptablesOptions
 }
 
 /**
- * Removes our rules from every back end that is installed, from both at once: what hangs with one does not hang with the other.
+ * Removes our rules from every back end that is installed, from both at once:
+ * what hangs with one does not hang with the other.
  * @returns the number of chains and jumps removed
  * @throws RedirectError after trying all of them
  */

@@ -32,7 +32,10 @@ export function keyOfBytes(address: Iterable<number>, protocol: Protocol, port: 
 
 /** How prefixes of keys become matches and chains. */
 export interface Keyspace {
-  /** The part of an iptables rule that matches every packet whose key starts with `prefix`; empty where all do. */
+  /**
+   * The part of an iptables rule that matches every packet whose key starts with `prefix`;
+   * empty where all do.
+   */
   matchOf(prefix: string): string;
   /** At most 28 characters; another name for each prefix. */
   chainNameOf(prefix: string): string;
@@ -77,8 +80,8 @@ function vipMatch(family: Family, prefix: string): string {
 }
 
 /**
- * `KUBE-PORTAL-10.96.0.0-20`, and for IPv6 with dots in the place of colons, which the nft language does not allow
- * in names. What has no room or ends inside a port number gets a digest instead, as kube-proxy's chains
+ * `KUBE-PORTAL-10.96.0.0-20`, and for IPv6 with dots in the place of colons, which the nft language does not
+ * allow in names. What has no room or ends inside a port number gets a digest instead, as kube-proxy's chains
  * have; the rule that jumps there shows what it holds.
  */
 function vipChainName(family: Family, prefix: string): string {

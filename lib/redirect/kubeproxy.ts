@@ -24,8 +24,8 @@ export interface KubeProxyChains {
 }
 
 /**
- * Says what a kube-proxy that was killed, or that runs still, has left on this node: nobody keeps it up to date, and traffic that it
- * catches goes to endpoints of former times.
+ * Says what a kube-proxy that was killed, or that runs still, has left on this node: nobody keeps it up to
+ * date, and traffic that it catches goes to endpoints of former times.
  */
 export function warnOfKubeProxy(log: Logger, backends: readonly KubeProxyChains[]): void {
   const found = backends

@@ -1,10 +1,11 @@
 import type { Logger } from 'pino';
 
 /**
- * Removes what an earlier run may have left where this one does not look again, and says so. Trouble with it is no
- * reason not to serve.
+ * Removes what an earlier run may have left where this one does not look again, and says so.
+ * Trouble with it is no reason not to serve.
  * @param where for people, for example `the nft back end`
- * @param cleared resolves to the number of things removed; null where there is nothing that could have made any
+ * @param cleared resolves to the number of things removed;
+ * null where there is nothing that could have made any
  */
 export async function clearLeftovers(
   log: Logger,

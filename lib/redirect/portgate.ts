@@ -7,8 +7,8 @@ const NEEDS =
   'that takes Linux 5.9 with CONFIG_BPF_SYSCALL, and the capabilities BPF and NET_ADMIN (before Linux 5.11 SYS_RESOURCE too)';
 
 /**
- * Refuses what comes to the VIPs on the loopback device at ports that no portal listens on. Where the kernel cannot, or not any
- * more, VIPs are left open: to be served is more.
+ * Refuses what comes to the VIPs on the loopback device at ports that no portal listens on. Where the kernel
+ * cannot, or not any more, VIPs are left open: to be served is more.
  */
 export class PortGate {
   /** Of the node's own programs, that clients of VIPs reach as nothing keeps them out. */

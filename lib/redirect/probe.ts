@@ -9,17 +9,24 @@ import { type Features, GUARD_TOP, guardRule, PROBE_CHAIN, targetRule } from './
 import { LockHeld, type Xtables } from './xtables.js';
 
 const LOOPBACK = { IPv4: '127.0.0.1', IPv6: '::1' } as const;
-/** Where the probe datagram is sent. Port 9 is for discarding (RFC 863): nobody misses it for some milliseconds. */
+/**
+ * Where the probe datagram is sent. Port 9 is for discarding (RFC 863):
+ * nobody misses it for some milliseconds.
+ */
 const PROBE_PORT = 9;
 const RESEND_MS = 50;
-/** Counted, not timed: the loop looks for arrivals between two of them, however late a busy machine lets it run. */
+/**
+ * Counted, not timed: the loop looks for arrivals between two of them,
+ * however late a busy machine lets it run.
+ */
 const MOST_SENDS = 20;
 /** How long another program may hold the lock of legacy iptables until the probe gives up. Milliseconds. */
 const LOCK_PATIENCE_MS = 30_000;
 
 /**
- * Finds out what this back end can do for a family, by doing it: a redirect is installed and a datagram is sent
- * through it, as modules that are missing, policies and half-made tables show up only then. Leaves nothing behind.
+ * Finds out what this back end can do for a family, by doing it: a redirect is installed and a datagram is
+ * sent through it, as modules that are missing, policies and half-made tables show up only then.
+ * Leaves nothing behind.
  * @param bindAddress where the proxy ports will listen
  * @throws RedirectError if redirecting does not work
  */
@@ -51,7 +58,10 @@ async function redirectDatagram(xtables: Xtables, bindAddress: string): Promise<
   }
 }
 
-/** What the kernel has not, it refuses to load. @throws ProgramHung or LockHeld, which say nothing about the kernel */
+/**
+ * What the kernel has not, it refuses to load.
+ * @throws ProgramHung or LockHeld, which say nothing about the kernel
+ */
 async function accepts(xtables: Xtables, table: string, rules: readonly string[]): Promise<boolean> {
   const install = rules.map((rule) => `-A ${PROBE_CHAIN} ${rule}`);
   try {
@@ -79,7 +89,10 @@ async function withRules(
   }
 }
 
-/** What the probe finds holds until the end of the process, so a lock that is held for some seconds must not decide it. */
+/**
+ * What the probe finds holds until the end of the process,
+ * so a lock that is held for some seconds must not decide it.
+ */
 async function restorePatiently(xtables: Xtables, script: string): Promise<void> {
   const end = performance.now() + LOCK_PATIENCE_MS;
   for (;;) {
@@ -128,8 +141,8 @@ async function expectDatagram(family: Family, receiver: Socket): Promise<void> {
 }
 
 /**
- * Sends from a new port each time: for one that was used in the last 30 s, conntrack still knows the way of then, which may be that
- * of an earlier probe. Resolves to what the kernel refused it for.
+ * Sends from a new port each time: for one that was used in the last 30 s, conntrack still knows the way of
+ * then, which may be that of an earlier probe. Resolves to what the kernel refused it for.
  */
 function sendToProbePort(family: Family, token: string): Promise<Error | null> {
   const sender = createSocket(family === 'IPv4' ? 'udp4' : 'udp6');

@@ -38,8 +38,8 @@ export interface Features {
 }
 
 /**
- * The target that brings a packet to a proxy port. REDIRECT goes to the address of the interface that the packet
- * came in on, which a wildcard listener answers; a listener on one address needs DNAT.
+ * The target that brings a packet to a proxy port. REDIRECT goes to the address of the interface that the
+ * packet came in on, which a wildcard listener answers; a listener on one address needs DNAT.
  */
 export function targetRule(bindAddress: string, port: number): string {
   const bytes = addressBytes(bindAddress);
@@ -47,7 +47,10 @@ export function targetRule(bindAddress: string, port: number): string {
   return `-j DNAT --to-destination ${hostPort(addressText(bytes), port)}`;
 }
 
-/** `-d 10.96.0.10/32 -p tcp -m tcp --dport 80 -m comment --comment "default/web:http" -j REDIRECT --to-ports 41000` */
+/**
+ * `-d 10.96.0.10/32 -p tcp -m tcp --dport 80 -m comment --comment "default/web:http" -j REDIRECT --to-ports
+ * 41000`
+ */
 export function redirectRule(redirect: Redirect, vip: Vip, bindAddress: string, features: Features): string {
   const bytes = addressBytes(vip.address);
   const protocol = redirect.protocol.toLowerCase();
@@ -65,8 +68,9 @@ function commentText(label: string): string {
 }
 
 /**
- * At the guard's top. What was redirected is let in whatever the rules after ours say: host firewalls (ufw, firewalld) know the VIP
- * no more, only a proxy port that nobody has opened. Answers to this node's own programs go on to those rules.
+ * At the guard's top. What was redirected is let in whatever the rules after ours say: host firewalls (ufw,
+ * firewalld) know the VIP no more, only a proxy port that nobody has opened. Answers to this node's own
+ * programs go on to those rules.
  */
 export const GUARD_TOP = [
   '-m conntrack --ctstate DNAT -j ACCEPT',

@@ -7,8 +7,8 @@ export interface Table {
   /** Our chains, with all their rules. */
   readonly chains: ReadonlyMap<string, readonly string[]>;
   /**
-   * Chains of others that lead to ours, with their rules from the top to the last one that does. What we want is
-   * ours alone: then nobody takes a packet before us.
+   * Chains of others that lead to ours, with their rules from the top to the last one that does. What we want
+   * is ours alone: then nobody takes a packet before us.
    */
   readonly hooks: ReadonlyMap<string, readonly string[]>;
 }
@@ -97,7 +97,10 @@ export function difference(actual: Ruleset, wanted: Ruleset): Repair {
 
 const EMPTY: Table = { chains: new Map(), hooks: new Map() };
 
-/** In the order in which restore needs them: a chain must exist before a jump to it, and have none when it goes. */
+/**
+ * In the order in which restore needs them: a chain must exist before a jump to it,
+ * and have none when it goes.
+ */
 interface Lines {
   /** With `--noflush`, declaring a chain of one's own creates it, or empties it if it is there. */
   declare: string[];
@@ -144,7 +147,10 @@ function sameRules(a: readonly string[] | undefined, b: readonly string[]): bool
   return a?.length === b.length && b.every((rule, i) => a[i] === rule || plain(a[i] ?? '') === plain(rule));
 }
 
-/** Levels what versions of iptables print in different ways: quotes, the names of loaded matches, full-length masks. */
+/**
+ * Levels what versions of iptables print in different ways: quotes, the names of loaded matches,
+ * full-length masks.
+ */
 function plain(rule: string): string {
   return rule
     .replaceAll('"', '')

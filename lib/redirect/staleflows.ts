@@ -14,11 +14,13 @@ export interface ChangedVips {
 }
 
 /**
- * Ends flows that the kernel would carry on past the rules, as it asks them about the first packet only: to a VIP from before
- * its rule, which lead nowhere, and to a proxy port that a VIP has left, where another portal may listen by now.
+ * Ends flows that the kernel would carry on past the rules, as it asks them about the first packet only: to a
+ * VIP from before its rule, which lead nowhere, and to a proxy port that a VIP has left,
+ * where another portal may listen by now.
  *
- * As in kube-proxy, UDP flows lose their way at once. An open TCP connection keeps it: started anew, it would be
- * reset; only one that nobody has answered yet is no loss, and its client's next SYN is a first packet again.
+ * As in kube-proxy, UDP flows lose their way at once. An open TCP connection keeps it: started anew, it would
+ * be reset; only one that nobody has answered yet is no loss,
+ * and its client's next SYN is a first packet again.
  */
 export class StaleFlows {
   /** Null where the kernel has no such interface; undefined until it was first needed. */
@@ -30,7 +32,10 @@ export class StaleFlows {
     this.#log = log;
   }
 
-  /** Costs one look at the table of flows. What does not work is logged: nothing but the flows in question needs it. */
+  /**
+   * Costs one look at the table of flows. What does not work is logged:
+   * nothing but the flows in question needs it.
+   */
   async end(family: Family, vips: ChangedVips): Promise<void> {
     if (vips.keys.size === 0) return;
     if (this.#conntrack === undefined) this.#conntrack = this.#open();

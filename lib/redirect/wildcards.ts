@@ -9,7 +9,10 @@ const SOCKETS = [
 /** More would fill the line. */
 const MOST_SHOWN = 20;
 
-/** The ports of this node that other programs listen on at all addresses, for example `TCP 22, 111; UDP 111`; empty for none. */
+/**
+ * The ports of this node that other programs listen on at all addresses, for example `TCP 22, 111; UDP 111`;
+ * empty for none.
+ */
 export async function wildcardPorts(): Promise<string> {
   const lists = await Promise.all(
     SOCKETS.map(async ({ protocol, files, state }) => {
@@ -22,7 +25,9 @@ export async function wildcardPorts(): Promise<string> {
   return lists.flat().join('; ');
 }
 
-/** Lines look like `0: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000     0        0 1234 …`. */
+/**
+ * Lines look like `0: 00000000:0016 00000000:0000 0A 00000000:00000000 00:00000000 00000000 0 0 1234 …`.
+ */
 function portsIn(text: string, wanted: string): number[] {
   return text.split('\n').flatMap((line) => {
     const [, local = '', , state, , , , owner] = line.trim().split(/\s+/);

@@ -6,15 +6,18 @@ import { isOwnChain, jumpsToOwnChain } from './rules.js';
 import { difference, parseSave } from './ruleset.js';
 
 /**
- * Which programs carry the rules: the ones over nf_tables, the ones over the old x_tables interface, or, where
- * neither has its own name, whatever `iptables` is.
+ * Which programs carry the rules: the ones over nf_tables, the ones over the old x_tables interface, or,
+ * where neither has its own name, whatever `iptables` is.
  */
 export type BackendName = 'nft' | 'legacy' | 'system';
 
 /** How long a program may wait for the lock that all legacy iptables programs share. */
 const LOCK_SECONDS = '5';
 
-/** What programs over nf_tables say where the kernel has no netlink for netfilter, or has it and no nf_tables: nothing can be there. */
+/**
+ * What programs over nf_tables say where the kernel has no netlink for netfilter,
+ * or has it and no nf_tables: nothing can be there.
+ */
 const KERNEL_LACKS_IT = /not supported|Could not fetch rule set generation id: Invalid argument/;
 
 /** The exit code of a legacy program that has waited for the lock in vain, and what it says then. */
@@ -49,7 +52,8 @@ export class Xtables {
 
   /**
    * Applies a script beside what is there; each table changes wholly or not at all.
-   * @throws RedirectError; {@link LockHeld} if another iptables program holds the lock for {@link LOCK_SECONDS}
+   * @throws RedirectError; {@link LockHeld} if another iptables program
+   * holds the lock for {@link LOCK_SECONDS}
    */
   async restore(script: string): Promise<void> {
     const program = `${this.program}-restore`;
@@ -67,8 +71,8 @@ export class Xtables {
   }
 
   /**
-   * Removes every chain of ours and every jump to one. Resolves to the number removed, which is 0 where its part of the kernel is
-   * missing; to null where the program is not installed.
+   * Removes every chain of ours and every jump to one. Resolves to the number removed, which is 0 where its
+   * part of the kernel is missing; to null where the program is not installed.
    * @throws RedirectError
    */
   async clear(): Promise<number | null> {
@@ -94,9 +98,9 @@ export interface Backend {
 }
 
 /**
- * The installed back ends, the one that holds this node's rules first: what the kubelet marked, else the one with
- * more rules of others, else nft. The kubelet's marks are the chains that iptables programs in containers
- * are meant to look for: KUBE-IPTABLES-HINT, and KUBE-KUBELET-CANARY before Kubernetes 1.24.
+ * The installed back ends, the one that holds this node's rules first: what the kubelet marked, else the one
+ * with more rules of others, else nft. The kubelet's marks are the chains that iptables programs in
+ * containers are meant to look for: KUBE-IPTABLES-HINT, and KUBE-KUBELET-CANARY before Kubernetes 1.24.
  * @throws ProgramHung where a program that hangs is all there is
  */
 export async function findBackends(run: RunCommand): Promise<Backend[]> {

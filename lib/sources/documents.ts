@@ -17,8 +17,8 @@ export interface SyntaxProblem {
 const MAX_DEPTH = 100;
 
 /**
- * YAML of this size takes about ten seconds and 1.2 GB to parse on a machine of today: its parser keeps every token. JSON takes
- * a hundredth of that.
+ * YAML of this size takes about ten seconds and 1.2 GB to parse on a machine of today: its parser keeps every
+ * token. JSON takes a hundredth of that.
  */
 const MAX_YAML = 16 << 20;
 
@@ -33,7 +33,10 @@ const OLD_OCTAL: ScalarTag = {
   resolve: (text) => Number.parseInt(text, 8),
 };
 
-/** Null where it is no JSON, nor several objects of JSON behind each other, as `kubectl get -o json >> file` leaves them. */
+/**
+ * Null where it is no JSON, nor several objects of JSON behind each other,
+ * as `kubectl get -o json >> file` leaves them.
+ */
 export function parseJson(text: string): Document[] | null {
   const body = text.replace(DOCUMENT_START, '').trimStart();
   if (!body.startsWith('{')) return null;

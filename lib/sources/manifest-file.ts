@@ -19,7 +19,8 @@ export interface FileState {
 }
 
 /**
- * Reads the text of a manifest file. What is bad in it becomes a problem, and the last good version of it stays:
+ * Reads the text of a manifest file. What is bad in it becomes a problem,
+ * and the last good version of it stays:
  * - an object that is refused but tells its name: the version in `before`, if there was one;
  * - a document that cannot even be read: everything of `before` that the rest of the file does not redefine,
  *   because any of it may have stood there.

@@ -10,9 +10,9 @@ export function isManifestName(name: string): boolean {
 }
 
 /**
- * The manifest files under a path: itself, or those directly in a directory, sorted by name. Hidden entries are left
- * out, so that of a ConfigMap mount the links are read once and its `..data` directories are not. Rejects if the
- * path cannot be read.
+ * The manifest files under a path: itself, or those directly in a directory, sorted by name. Hidden entries
+ * are left out, so that of a ConfigMap mount the links are read once and its `..data` directories are not.
+ * Rejects if the path cannot be read.
  */
 export async function listManifests(path: string): Promise<string[]> {
   const stats = await stat(path);
@@ -25,8 +25,8 @@ export async function listManifests(path: string): Promise<string[]> {
 }
 
 /**
- * Whether a path names a pipe that this process was started with, as a shell's `<(kubectl get ...)` does. Other FIFOs are refused
- * as what they are: nobody may be about to write there.
+ * Whether a path names a pipe that this process was started with, as a shell's `<(kubectl get ...)` does.
+ * Other FIFOs are refused as what they are: nobody may be about to write there.
  */
 export async function isInheritedPipe(path: string): Promise<boolean> {
   return /^\/dev\/(stdin|fd\/\d+)$/.test(path) && (await stat(path)).isFIFO();
@@ -50,7 +50,10 @@ export function reasonOf(error: unknown): string {
   return message.split(', ')[0]!;
 }
 
-/** Node does a few things with files at a time: all of a large directory at once would keep everybody else's waiting. */
+/**
+ * Node does a few things with files at a time:
+ * all of a large directory at once would keep everybody else's waiting.
+ */
 async function inSlices<T>(paths: readonly string[], look: (path: string) => Promise<T>): Promise<T[]> {
   const results: T[] = [];
   for (let at = 0; at < paths.length; at += SLICE) {

@@ -9,8 +9,9 @@ import { type FileState, knownChunks, stateOf } from './manifest-file.js';
 /** V8 has no longer strings than twice this. */
 const LIMITS = { maxBytes: 256 << 20 };
 /**
- * Up to these sizes a file is read in this thread, which takes half a second on a machine of today: what another thread
- * sends shares no strings and no empty lists, and takes a tenth more memory for as long as it is served.
+ * Up to these sizes a file is read in this thread, which takes half a second on a machine of today: what
+ * another thread sends shares no strings and no empty lists,
+ * and takes a tenth more memory for as long as it is served.
  */
 const QUICK_BYTES = 16 << 20;
 const QUICK_YAML = 128 << 10;
@@ -23,7 +24,8 @@ export interface Task {
 }
 
 /**
- * Reads a manifest file. A large one is read in a thread of its own, so that this one goes on to answer and to obey.
+ * Reads a manifest file. A large one is read in a thread of its own,
+ * so that this one goes on to answer and to obey.
  *
  * @param signal gives up
  * @throws Error that says why the file as a whole cannot be read

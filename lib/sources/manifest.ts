@@ -23,9 +23,9 @@ const PROGRESS_MS = 10_000;
 /**
  * Services and endpoints from YAML and JSON files, followed as they change.
  *
- * What cannot be used is refused document by document and told in {@link problems}; the rest, and the last good
- * version of what was refused, keep serving. A file that disappears from a directory takes its objects along; a path
- * that was named itself and disappears is taken for an accident, and its objects stay.
+ * What cannot be used is refused document by document and told in {@link problems}; the rest, and the last
+ * good version of what was refused, keep serving. A file that disappears from a directory takes its objects
+ * along; a path that was named itself and disappears is taken for an accident, and its objects stay.
  */
 export class ManifestSource implements Source {
   readonly #paths: readonly string[];
@@ -43,7 +43,10 @@ export class ManifestSource implements Source {
   /** Paths of pipes: they have nothing more once they were read. */
   readonly #pipes = new Set<string>();
 
-  /** `paths` are files, directories, or pipes that this process was started with (`/dev/stdin`); `times` are for tests. */
+  /**
+   * `paths` are files, directories, or pipes that this process was started with (`/dev/stdin`);
+   * `times` are for tests.
+   */
   constructor(paths: readonly string[], log: Logger, times: Partial<WatchTimes> = {}) {
     this.#paths = [...new Set(paths.map((path) => resolve(path)))];
     this.#log = log;

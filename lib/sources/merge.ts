@@ -9,8 +9,8 @@ export interface Merged {
 }
 
 /**
- * Joins the files in their order. An object defined twice is taken from the first place. Objects equal to those in
- * `before` are those (`===`), and `before` itself comes back if nothing changed.
+ * Joins the files in their order. An object defined twice is taken from the first place. Objects equal to
+ * those in `before` are those (`===`), and `before` itself comes back if nothing changed.
  */
 export function mergeFiles(files: Iterable<FileState>, before: ObjectSet): Merged {
   const places = new Map<string, Place>();

@@ -9,7 +9,10 @@ export interface WatchTimes {
   readonly debounceMs: number;
   /** At the latest so long after the first event, they are read all the same. */
   readonly maxDelayMs: number;
-  /** How often the files are looked at, for what events do not tell (a link's target, a replaced directory, NFS). */
+  /**
+   * How often the files are looked at, for what events do not tell (a link's target, a replaced directory,
+   * NFS).
+   */
   readonly pollMs: number;
 }
 
@@ -68,7 +71,10 @@ export class PathWatch {
     }
   }
 
-  /** In a busy directory most events are not about manifests; `..data` is the link that a ConfigMap mount swaps. */
+  /**
+   * In a busy directory most events are not about manifests;
+   * `..data` is the link that a ConfigMap mount swaps.
+   */
   #isOurs(name: string | null): boolean {
     return name === null || name.startsWith('..') || isManifestName(name) || this.#names.has(name);
   }

@@ -12,7 +12,9 @@ export interface Source {
   start(onChange: (objects: ObjectSet) => void): Promise<void>;
   /** Ends a {@link start} that still waits, too. */
   stop(): Promise<void>;
-  /** The own Node where the source knows it. A change of it comes through `onChange`, with the same objects. */
+  /**
+   * The own Node where the source knows it. A change of it comes through `onChange`, with the same objects.
+   */
   readonly node?: NodeState | null;
   /**
    * Tells the owner of an object, where the source has a way to, what this node makes of it.

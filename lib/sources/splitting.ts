@@ -9,8 +9,8 @@ export interface Chunk {
 export const DOCUMENT_START = /^---(?=\s|$)/gm;
 
 /**
- * Cuts a YAML stream before each document marker, so that a syntax error in one document cannot reach another,
- * and an unchanged document need not be parsed again.
+ * Cuts a YAML stream before each document marker, so that a syntax error in one document cannot reach
+ * another, and an unchanged document need not be parsed again.
  */
 export function splitDocuments(text: string): Chunk[] {
   const starts = [...text.matchAll(DOCUMENT_START)].map((match) => match.index);
@@ -35,8 +35,8 @@ export function countLines(text: string): number {
 }
 
 /**
- * Cuts between objects of JSON that nothing but space separates. Null where there is only one, or something else among them: no
- * document of YAML looks like several. The last part may be unfinished.
+ * Cuts between objects of JSON that nothing but space separates. Null where there is only one, or something
+ * else among them: no document of YAML looks like several. The last part may be unfinished.
  */
 export function splitObjects(text: string): string[] | null {
   const parts: string[] = [];

@@ -13,8 +13,8 @@ export class StateDir {
   private constructor(readonly path: string) {}
 
   /**
-   * Makes the directory if need be and finds out whether it can be written. On a disk that is full or read-only all goes
-   * on without memory: Services are worth more than their ports' numbers.
+   * Makes the directory if need be and finds out whether it can be written. On a disk that is full or
+   * read-only all goes on without memory: Services are worth more than their ports' numbers.
    *
    * @throws Error that names the flag, where it is no directory for us
    */

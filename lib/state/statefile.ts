@@ -61,8 +61,8 @@ interface Stakes {
 }
 
 /**
- * What is remembered in a state file, as far as that is possible. Trouble with the file is told, once, and so is its end;
- * it never keeps anything else from being done.
+ * What is remembered in a state file, as far as that is possible. Trouble with the file is told, once, and so
+ * is its end; it never keeps anything else from being done.
  */
 export class StateMemory {
   readonly #file: StateFile;

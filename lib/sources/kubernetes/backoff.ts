@@ -2,7 +2,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const FIRST_MS = 500;
 const GROWTH = 1.5;
-/** A server that does not even take a connection has no work with a try: once it is back, it must not be left alone for long. */
+/**
+ * A server that does not even take a connection has no work with a try: once it is back,
+ * it must not be left alone for long.
+ */
 const MOST_UNREACHABLE_MS = 1_500;
 /** A server that answers with errors has work with every try, a thousand nodes' worth of it. */
 const MOST_REFUSED_MS = 15_000;
@@ -29,7 +32,10 @@ export class Backoff {
     await sleep(this.takeMs(failure), undefined, { signal }).catch(() => undefined);
   }
 
-  /** How long to wait after this failure, ms. Errors of a server that was away before are those of its start, and first ones. */
+  /**
+   * How long to wait after this failure, ms. Errors of a server that was away before are those of its start,
+   * and first ones.
+   */
   takeMs({ isUnreachable, retryAfterMs = 0 }: Failure): number {
     if (this.#wasUnreachable && !isUnreachable) this.reset();
     this.#wasUnreachable = isUnreachable;

@@ -6,7 +6,10 @@ import { Pool } from './undici-pool.js';
 
 /** A few watches, a list and an event at the same time. */
 const CONNECTIONS = 8;
-/** An API server has at most a minute for a request that is no watch (its --request-timeout), but answers far sooner. */
+/**
+ * An API server has at most a minute for a request that is no watch (its --request-timeout),
+ * but answers far sooner.
+ */
 const ANSWER_TIMEOUT_MS = 20_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 /** Enough of an error's body to read its message. */
@@ -14,11 +17,15 @@ const MAX_ERROR_BYTES = 64 << 10;
 
 export interface ClientTimes {
   /**
-   * A connection on which nothing arrives for so long is probed by the kernel, once a second; libuv allows ten probes
-   * without an answer. So a watch on a half-open connection fails this long plus ten seconds after the last word.
+   * A connection on which nothing arrives for so long is probed by the kernel, once a second; libuv allows
+   * ten probes without an answer. So a watch on a half-open connection fails this
+   * long plus ten seconds after the last word.
    */
   readonly keepAliveMs: number;
-  /** An API server sends a bookmark about once a minute; longer silence means that something on the way swallows it. */
+  /**
+   * An API server sends a bookmark about once a minute;
+   * longer silence means that something on the way swallows it.
+   */
   readonly silenceMs: number;
   /** How long a credential plug-in may take; its own limit unless given. */
   readonly pluginMs?: number;

@@ -1,6 +1,7 @@
 /**
- * A change waits so long, ms, for those that come with it, such as a Service's slices. What the server sends in one piece is
- * read before any timer runs, so that this is only for the other watch; what comes later makes a second, small change.
+ * A change waits so long, ms, for those that come with it, such as a Service's slices. What the server sends
+ * in one piece is read before any timer runs, so that this is only for the other watch; what comes later
+ * makes a second, small change.
  */
 const GATHER_MS = 1;
 /** In a storm of changes, work is done so often, ms, at most… */

@@ -16,8 +16,9 @@ export interface Credentials {
 }
 
 /**
- * Says who we are, as it is now: tokens and certificates are read from their files each time, because the kubelet and
- * others replace them while we run; a plug-in is asked again when what it gave expires or is refused.
+ * Says who we are, as it is now: tokens and certificates are read from their files each time, because the
+ * kubelet and others replace them while we run;
+ * a plug-in is asked again when what it gave expires or is refused.
  */
 export class CredentialSource {
   readonly #cluster: ClusterUser['cluster'];

@@ -23,8 +23,9 @@ export interface EventSubject {
 }
 
 /**
- * Writes Events (events.k8s.io/v1) of type Warning, for what the owner of an object should know. Each is sent once an
- * hour at most, and all together in a trickle: a broken node must not flood the API. None is ever waited for.
+ * Writes Events (events.k8s.io/v1) of type Warning, for what the owner of an object should know. Each is sent
+ * once an hour at most, and all together in a trickle: a broken node must not flood the API.
+ * None is ever waited for.
  */
 export class EventRecorder {
   readonly #client: ApiClient;

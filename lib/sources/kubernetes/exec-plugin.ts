@@ -13,7 +13,9 @@ export interface PluginCredential {
   readonly expiresMs: number;
 }
 
-/** A program that knows the credentials. It is run when they are needed, once for all who need them at a time. */
+/**
+ * A program that knows the credentials. It is run when they are needed, once for all who need them at a time.
+ */
 export class ExecPlugin {
   readonly #command: PluginCommand;
   readonly #timeoutMs: number;

@@ -1,5 +1,6 @@
 import { dirname, resolve } from 'node:path';
-// Parts of the client, not its index: that would load the whole generated API, and an undici that Node 20 cannot run.
+// Parts of the client, not its index: that would load the whole generated API,
+// and an undici that Node 20 cannot run.
 import {
   type Cluster,
   newClusters,
@@ -18,7 +19,9 @@ export interface ClusterUser {
   readonly user: KubeUser;
 }
 
-/** A kubeconfig's user, with the file that its token is read from and the plug-in that knows its credentials. */
+/**
+ * A kubeconfig's user, with the file that its token is read from and the plug-in that knows its credentials.
+ */
 export interface KubeUser extends User {
   readonly tokenFile?: string;
   readonly plugin?: PluginCommand;
@@ -193,8 +196,8 @@ function serverOf(url: string): string {
 }
 
 /**
- * A user and password in the server's URL are for basic authentication where nothing else says who we are, as in Go's
- * net/http, and so in client-go. They do not stay in the URL, which is told to people.
+ * A user and password in the server's URL are for basic authentication where nothing else says who we are, as
+ * in Go's net/http, and so in client-go. They do not stay in the URL, which is told to people.
  */
 function withoutUserInfo({ cluster, user }: ClusterUser): ClusterUser {
   const url = new URL(cluster.server);

@@ -22,8 +22,8 @@ export interface KubernetesOptions {
 }
 
 /**
- * Services, EndpointSlices and the own Node from the Kubernetes API, followed as they change. An API server that is
- * away, or that refuses, is waited for; what it said last stays.
+ * Services, EndpointSlices and the own Node from the Kubernetes API, followed as they change. An API server
+ * that is away, or that refuses, is waited for; what it said last stays.
  */
 export class KubernetesSource implements Source {
   readonly #client: ApiClient;

@@ -1,8 +1,11 @@
-/** Far above what etcd takes for one object (1.5 MiB), and low enough to protect memory from a broken peer. */
+/**
+ * Far above what etcd takes for one object (1.5 MiB), and low enough to protect memory from a broken peer.
+ */
 const MAX_LINE_BYTES = 16 << 20;
 
 /**
- * Splits a stream of bytes into its lines. What follows the last line end is no line: the stream broke off there.
+ * Splits a stream of bytes into its lines. What follows the last line end is no line:
+ * the stream broke off there.
  *
  * @throws Error where a line exceeds 16 MiB
  */

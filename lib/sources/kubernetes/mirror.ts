@@ -12,8 +12,8 @@ interface Entry<T> {
 }
 
 /**
- * The objects of one collection, cut down to what the model reads. An object that cannot be read is a problem, and its
- * last good version stays. Values that did not change keep their identity.
+ * The objects of one collection, cut down to what the model reads. An object that cannot be read is a
+ * problem, and its last good version stays. Values that did not change keep their identity.
  */
 export class Mirror<T> {
   readonly #entries = new Map<string, Entry<T>>();

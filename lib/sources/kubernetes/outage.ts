@@ -4,7 +4,10 @@ import { type ApiClient, ApiError } from './client.js';
 /** A trouble that goes on is told again after this, ms. */
 const REMIND_MS = 60_000;
 
-/** Tells people about an API server that does not answer as it should: once, again every minute, and when it is over. */
+/**
+ * Tells people about an API server that does not answer as it should: once, again every minute,
+ * and when it is over.
+ */
 export class Outage {
   readonly #client: ApiClient;
   readonly #log: Logger;

@@ -15,8 +15,9 @@ export interface PluginCommand {
 }
 
 /**
- * Runs a plug-in to its end. It has no input: one that wants to ask a person must fail, not wait. It runs in a process
- * group of its own, which is killed when the time is over, `signal` aborts, or the answer has no end.
+ * Runs a plug-in to its end. It has no input: one that wants to ask a person must fail, not wait. It runs in
+ * a process group of its own, which is killed when the time is over, `signal` aborts,
+ * or the answer has no end.
  *
  * @returns what it wrote to standard output
  * @throws Error that names the command, never its arguments or its output, which may be secrets

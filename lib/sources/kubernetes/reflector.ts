@@ -4,7 +4,10 @@ import { type Mirror, metadataOf } from './mirror.js';
 import type { Resource } from './resources.js';
 
 const PAGE_SIZE = 500;
-/** The server ends a watch after this, s, up to twice as long at random, so that nodes do not come back in step. */
+/**
+ * The server ends a watch after this, s, up to twice as long at random,
+ * so that nodes do not come back in step.
+ */
 const WATCH_SECONDS = 300;
 /** A watch that lasts so long, ms, worked: the next failure is a new one. */
 const STEADY_WATCH_MS = 1_000;
@@ -20,9 +23,9 @@ export interface ReflectorEvents {
 }
 
 /**
- * Keeps a mirror equal to a collection of the API server: lists it in pages, then watches from that version on. A broken
- * watch goes on where it was; a version that the server has forgotten (410) means a new list, of which only the
- * differences reach the mirror. What cannot be had is tried again for ever.
+ * Keeps a mirror equal to a collection of the API server: lists it in pages, then watches from that version
+ * on. A broken watch goes on where it was; a version that the server has forgotten (410) means a new list, of
+ * which only the differences reach the mirror. What cannot be had is tried again for ever.
  */
 export class Reflector<T> {
   readonly #client: ApiClient;
@@ -151,7 +154,10 @@ export class Reflector<T> {
   }
 }
 
-/** The version is too old; or too new, after etcd was set back to a copy of former times. Both are part of its life. */
+/**
+ * The version is too old; or too new, after etcd was set back to a copy of former times.
+ * Both are part of its life.
+ */
 function isUnknownVersion(error: Error): boolean {
   if (!(error instanceof ApiError)) return false;
   return error.status === 410 || (error.status === 504 && /too large resource version/i.test(error.message));

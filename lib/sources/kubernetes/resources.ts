@@ -58,7 +58,9 @@ function single<T>(parse: (raw: unknown) => Parsed<T | null>): (raw: unknown) =>
   };
 }
 
-/** v1beta1 says in `topology` what v1 says in `nodeName` and `zone`; all else that is read here is the same. */
+/**
+ * v1beta1 says in `topology` what v1 says in `nodeName` and `zone`; all else that is read here is the same.
+ */
 function withPlaces(raw: unknown): unknown {
   const slice = raw as { readonly endpoints?: unknown };
   if (!Array.isArray(slice?.endpoints)) return raw;

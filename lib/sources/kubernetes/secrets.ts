@@ -13,7 +13,10 @@ const FORMS: readonly [RegExp, string][] = [
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----(.*?-----END [A-Z ]*PRIVATE KEY-----|.*)/gs, HIDDEN],
 ];
 
-/** What must never be told, whoever says it: servers and programs put what they were given into their complaints. */
+/**
+ * What must never be told, whoever says it:
+ * servers and programs put what they were given into their complaints.
+ */
 export class Secrets {
   readonly #known = new Set<string>();
 
