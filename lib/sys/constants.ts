@@ -1,6 +1,6 @@
 /**
- * Numbers from the kernel's UAPI headers, the same on x86, ARM and RISC-V (asm-generic). MIPS, PA-RISC and SPARC
- * have other socket numbers; Node has no builds that matter there.
+ * Numbers from the kernel's UAPI headers, the same on x86, ARM and RISC-V (asm-generic). MIPS, PA-RISC and
+ * SPARC have other socket numbers; Node has no builds that matter there.
  */
 export const AF_UNIX = 1;
 export const AF_INET = 2;

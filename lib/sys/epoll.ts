@@ -11,8 +11,8 @@ const EVENT_WORDS = layout.epollEvent.size / 4;
 const DATA_WORD = layout.epollEvent.data / 4;
 
 /**
- * An epoll set. Each registration carries two words: the descriptor and a tag of the caller's, which comes back
- * with every event (the caller uses it to tell a reused descriptor from the one it registered).
+ * An epoll set. Each registration carries two words: the descriptor and a tag of the caller's, which comes
+ * back with every event (the caller uses it to tell a reused descriptor from the one it registered).
  */
 export class Epoll {
   readonly #fd = checked('epoll_create1', libc.epollCreate1(EPOLL_CLOEXEC));
@@ -27,7 +27,8 @@ export class Epoll {
   }
 
   /**
-   * @returns false with `errno` where the kernel is short of something: ENOSPC past fs.epoll.max_user_watches, ENOMEM
+   * @returns false with `errno` where the kernel is short of something: ENOSPC past
+   * fs.epoll.max_user_watches, ENOMEM
    * @throws SysError for what never passes, for example EBADF
    */
   add(fd: number, events: number, tag: number): boolean {

@@ -5,7 +5,9 @@ import { viewForeign } from './memory.js';
 /** Each worker thread loads this module itself, so the cell is always the calling thread's own. */
 const cell = new Int32Array(viewForeign(errnoLocation(), 4));
 
-/** The error of the last failed call. Read it before any other call: everything in a thread shares one cell. */
+/**
+ * The error of the last failed call. Read it before any other call: everything in a thread shares one cell.
+ */
 export function errno(): number {
   return cell[0];
 }

@@ -1,6 +1,7 @@
 /**
- * The text of a file that people made, in UTF-8 or UTF-16: PowerShell 5 writes the latter for `kubectl ... > file`. As YAML wants it
- * (YAML 1.2.2, 5.2), the byte order mark tells which, else the zero byte beside the first character, which is ASCII.
+ * The text of a file that people made, in UTF-8 or UTF-16: PowerShell 5 writes the latter for
+ * `kubectl ... > file`. As YAML wants it (YAML 1.2.2, 5.2), the byte order mark tells which, else the zero
+ * byte beside the first character, which is ASCII.
  */
 export function textOf(bytes: Uint8Array): string {
   const [first, second] = bytes;

@@ -21,23 +21,29 @@ const PASS: Instruction = { code: BPF_RET_K, k: 0xffffffff };
 const DROP: Instruction = { code: BPF_RET_K, k: 0 };
 
 /**
- * Makes the kernel drop what comes to a socket, as if nobody were there at all: no reset, no ICMP error (socket(7),
- * SO_ATTACH_FILTER). A listening TCP socket ignores connection attempts, and what it accepts inherits the filter.
+ * Makes the kernel drop what comes to a socket, as if nobody were there at all: no reset, no ICMP error
+ * (socket(7), SO_ATTACH_FILTER). A listening TCP socket ignores connection attempts,
+ * and what it accepts inherits the filter.
  *
  * @param cidrs clients of the socket's family that are heard all the same; a plain address is a range of one
- * @returns false where the kernel refuses, and `errno()` says why: EINVAL for more than 4096 instructions, ENOMEM for more than
- *   net.core.optmem_max bytes of them
+ * @returns false where the kernel refuses, and `errno()` says why: EINVAL for more than 4096 instructions,
+ *   ENOMEM for more than net.core.optmem_max bytes of them
  */
 export function ignoreAllBut(fd: number, cidrs: readonly string[]): boolean {
   return attachProgram(fd, SO_ATTACH_FILTER, [...cidrs.flatMap(passRange), DROP]);
 }
 
-/** Takes back {@link ignoreAllBut}, if need be. @returns false where the kernel refuses; `errno()` then says why */
+/**
+ * Takes back {@link ignoreAllBut}, if need be.
+ * @returns false where the kernel refuses; `errno()` then says why
+ */
 export function ignoreNobody(fd: number): boolean {
   return setOption(fd, SOL_SOCKET, SO_DETACH_FILTER, 0) || errno() === ENOENT;
 }
 
-/** One comparison for each word that the prefix reaches into; the first that fails skips to the next range. */
+/**
+ * One comparison for each word that the prefix reaches into; the first that fails skips to the next range.
+ */
 function passRange(cidr: string): Instruction[] {
   const { bytes, prefix: bits } = parseCidr(cidr);
   const view = new DataView(Uint8Array.from(bytes).buffer);

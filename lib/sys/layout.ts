@@ -1,6 +1,6 @@
 /**
- * Sizes and offsets of the kernel's structures, in bytes. They depend on the machine: `epoll_event` is packed on
- * x86-64 only, and everything with a pointer or a size_t follows the pointer's size.
+ * Sizes and offsets of the kernel's structures, in bytes. They depend on the machine: `epoll_event` is packed
+ * on x86-64 only, and everything with a pointer or a size_t follows the pointer's size.
  */
 export interface Layout {
   readonly pointer: 4 | 8;

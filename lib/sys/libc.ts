@@ -4,9 +4,9 @@ import koffi from 'koffi';
  * The FFI table: every C function the project calls, and nothing else.
  *
  * Symbols come from the running process, which has libc in it already, so the same code works with glibc and
- * musl. Lengths are declared `uint32_t` and results `int` even where C says `size_t` and `ssize_t`: no call here
- * moves 2 GiB, and 32-bit values stay small integers in V8 instead of becoming heap numbers. Addresses are
- * `uintptr_t` and travel as plain numbers (below 2^53 on every supported machine).
+ * musl. Lengths are declared `uint32_t` and results `int` even where C says `size_t` and `ssize_t`: no call
+ * here moves 2 GiB, and 32-bit values stay small integers in V8 instead of becoming heap numbers. Addresses
+ * are `uintptr_t` and travel as plain numbers (below 2^53 on every supported machine).
  */
 const process_ = koffi.load(null);
 
@@ -86,7 +86,9 @@ export const bpf = bind<[number: number, command: number, attributes: Address, s
   'int syscall(long, int, uintptr_t, uint32_t)',
 );
 
-/** glibc's plain getrlimit has 32-bit limits on 32-bit machines; musl has only the plain name, with 64 bits. */
+/**
+ * glibc's plain getrlimit has 32-bit limits on 32-bit machines; musl has only the plain name, with 64 bits.
+ */
 function bindRlimit(name: string): Call<[resource: number, limits: Address]> {
   try {
     return bind(`int ${name}64(int, uintptr_t)`);

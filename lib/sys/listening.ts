@@ -28,8 +28,8 @@ export interface ListenOptions {
   readonly address: string;
   readonly port: number;
   /**
-   * Who may listen on the same port: nobody else; other sockets of the same user that agree to it (SO_REUSEPORT); or sockets
-   * of this program only, see {@link ownPort}.
+   * Who may listen on the same port: nobody else; other sockets of the same user that agree to it
+   * (SO_REUSEPORT); or sockets of this program only, see {@link ownPort}.
    */
   readonly sharing: 'nobody' | 'user' | 'program';
   /** Binds an address that the node does not have yet. */
@@ -37,8 +37,8 @@ export interface ListenOptions {
 }
 
 /**
- * A listening TCP socket. TCP_NODELAY and keep-alive are set here because accepted sockets inherit them, which
- * saves five calls a connection.
+ * A listening TCP socket. TCP_NODELAY and keep-alive are set here because accepted sockets inherit them,
+ * which saves five calls a connection.
  * @throws SysError with EADDRINUSE and the like
  */
 export function listenStream(options: ListenOptions): number {
@@ -48,7 +48,10 @@ export function listenStream(options: ListenOptions): number {
   });
 }
 
-/** A bound UDP socket that reports to which address each datagram came, and with how many hops left. @throws SysError */
+/**
+ * A bound UDP socket that reports to which address each datagram came, and with how many hops left.
+ * @throws SysError
+ */
 export function listenDatagram(options: ListenOptions, bufferSize: number): number {
   return openBound(SOCK_DGRAM, options, (fd, family) => {
     if (family === AF_INET) {

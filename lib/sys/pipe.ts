@@ -20,7 +20,8 @@ export class Pipe {
   ) {}
 
   /**
-   * @param size wanted capacity in bytes; the kernel gives less once the user's pipes hold too many pages (pipe(7))
+   * @param size wanted capacity in bytes;
+   * the kernel gives less once the user's pipes hold too many pages (pipe(7))
    * @returns null when descriptors are out
    */
   static open(size: number): Pipe | null {
@@ -30,7 +31,10 @@ export class Pipe {
     return new Pipe(readEnd, writeEnd, granted > 0 ? granted : 65536);
   }
 
-  /** Moves up to `length` bytes from a socket into the pipe. @returns bytes, 0 at end of stream, -1 with `errno` */
+  /**
+   * Moves up to `length` bytes from a socket into the pipe.
+   * @returns bytes, 0 at end of stream, -1 with `errno`
+   */
   fill(socket: number, length: number): number {
     const moved = libc.splice(socket, 0, this.writeEnd, 0, length, SPLICE_FLAGS);
     if (moved > 0) this.held += moved;

@@ -6,8 +6,9 @@ const RESERVED = '/proc/sys/net/ipv4/ip_local_reserved_ports';
 const DEFAULT = { first: 32768, last: 60999 };
 
 /**
- * The ports that the kernel gives to sockets that ask for none, of both families (ip(7), ip_local_port_range),
- * without those that the administrator keeps for somebody (ip_local_reserved_ports), in ascending order.
+ * The ports that the kernel gives to sockets that ask for none, of both families (ip(7),
+ * ip_local_port_range), without those that the administrator keeps for somebody (ip_local_reserved_ports),
+ * in ascending order.
  */
 export function localPorts(): number[] {
   const [first, last] = read(RANGE)?.split(/\s+/).map(Number) ?? [DEFAULT.first, DEFAULT.last];

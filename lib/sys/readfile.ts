@@ -4,16 +4,21 @@ import { textOf } from './filetext.js';
 export interface ReadLimits {
   /** A longer file is refused. */
   readonly maxBytes: number;
-  /** Refuses a symbolic link: what nobody but this program should have put there is not looked for elsewhere. */
+  /**
+   * Refuses a symbolic link: what nobody but this program should have put there is not looked for elsewhere.
+   */
   readonly noLinks?: boolean;
 }
 
-/** More than any file that people write for a program to read at its start, or in which others put credentials for it. */
+/**
+ * More than any file that people write for a program to read at its start,
+ * or in which others put credentials for it.
+ */
 export const SMALL_FILE: ReadLimits = { maxBytes: 4 << 20 };
 
 /**
- * Reads a file that may not be what its name promises: a FIFO would keep the reader waiting for ever, and a device may
- * have no end.
+ * Reads a file that may not be what its name promises: a FIFO would keep the reader waiting for ever,
+ * and a device may have no end.
  *
  * @throws Error that says why
  */
@@ -28,7 +33,10 @@ export async function readRegularFile(path: string, limits: ReadLimits): Promise
   }
 }
 
-/** The text of a small file, for what is needed before anything else can be done. @throws as {@link readRegularFile} */
+/**
+ * The text of a small file, for what is needed before anything else can be done.
+ * @throws as {@link readRegularFile}
+ */
 export function readSmallFileSync(path: string): string {
   const file = openSync(path, openFlags(SMALL_FILE));
   try {

@@ -2,8 +2,8 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 
 /**
- * Reads a pipe until everybody who can write to it has closed it. It is opened anew, so that who else has it finds it as it was,
- * and read by the event loop: a thread that waits for a pipe could not be told to stop.
+ * Reads a pipe until everybody who can write to it has closed it. It is opened anew, so that who else has it
+ * finds it as it was, and read by the event loop: a thread that waits for a pipe could not be told to stop.
  *
  * @param maxBytes more is refused
  * @param signal gives up

@@ -2,13 +2,14 @@ import { mkdir, rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /**
- * Replaces a file in one step: after a crash it is the old one or the new one. Makes its directory if need be. Whatever
- * stands at either name is replaced, never followed or written into.
+ * Replaces a file in one step: after a crash it is the old one or the new one. Makes its directory if need
+ * be. Whatever stands at either name is replaced, never followed or written into.
  */
 export async function replaceFile(file: string, text: string): Promise<void> {
   const successor = successorOf(file);
   await makeDirectory(dirname(file));
-  // What a crash has left, or somebody has put there; the exclusive open (O_EXCL) tells if it is still in the way.
+  // What a crash has left, or somebody has put there; the exclusive open (O_EXCL)
+  // tells if it is still in the way.
   await unlink(successor).catch(() => undefined);
   try {
     await writeFile(successor, text, { flag: 'wx', mode: 0o644 });
@@ -20,7 +21,10 @@ export async function replaceFile(file: string, text: string): Promise<void> {
   }
 }
 
-/** Makes a directory, and those above it, unless it is there. Node's own way says ENOENT of a disk that is read-only. */
+/**
+ * Makes a directory, and those above it, unless it is there.
+ * Node's own way says ENOENT of a disk that is read-only.
+ */
 export async function makeDirectory(path: string): Promise<void> {
   try {
     await mkdir(path, { mode: 0o755 });

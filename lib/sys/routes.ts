@@ -5,9 +5,9 @@ import { addressText } from '../net/address.js';
 const RTF_GATEWAY = 0x2;
 
 /**
- * The ranges, as CIDRs, that this node reaches without a router: on a link of its own, or that it keeps for itself (blackhole
- * routes). Routes to single addresses come and go with what has them and are left out. IPv4 from the main table only. Empty where
- * the kernel does not tell.
+ * The ranges, as CIDRs, that this node reaches without a router: on a link of its own, or that it keeps for
+ * itself (blackhole routes). Routes to single addresses come and go with what has them and are left out. IPv4
+ * from the main table only. Empty where the kernel does not tell.
  */
 export function rangesOnLink(): string[] {
   return [
@@ -29,8 +29,8 @@ function linesOf(path: string): string[][] {
 }
 
 /**
- * Iface, Destination, Gateway, Flags, RefCnt, Use, Metric, Mask (fib_route_seq_show). Addresses are in the order of the CPU, which
- * is little-endian wherever this runs.
+ * Iface, Destination, Gateway, Flags, RefCnt, Use, Metric, Mask (fib_route_seq_show). Addresses are in the
+ * order of the CPU, which is little-endian wherever this runs.
  */
 function rangeIPv4([, destination = '', , flags = '', , , , mask = '']: readonly string[]): string[] {
   const network = Buffer.from(destination, 'hex').reverse();
@@ -38,7 +38,10 @@ function rangeIPv4([, destination = '', , flags = '', , , , mask = '']: readonly
   return range(network, bits, flags, 4);
 }
 
-/** Destination, its prefix length, source, its prefix length, next hop, metric, two counters, flags, device (fib6_route_seq_show). */
+/**
+ * Destination, its prefix length, source, its prefix length, next hop, metric, two counters, flags,
+ * device (fib6_route_seq_show).
+ */
 function rangeIPv6([destination = '', prefix = '', , , , , , , flags = '']: readonly string[]): string[] {
   return range(Buffer.from(destination, 'hex'), Number.parseInt(prefix, 16), flags, 16);
 }

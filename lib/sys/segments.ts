@@ -10,15 +10,20 @@ import { closeSocket, connect, localAddress } from './socket.js';
 const SEGMENT = 64;
 const ITSELF = { address: '127.0.0.1', port: 0, sharing: 'nobody', freeBind: false } as const;
 const BUFFER_SIZE = 65536;
-/** Loopback delivers at once, or when the kernel's own thread has its turn on a busy machine. Milliseconds, and how often. */
+/**
+ * Loopback delivers at once, or when the kernel's own thread has its turn on a busy machine. Milliseconds,
+ * and how often.
+ */
 const WAIT = 20;
 const WAITS = 100;
 
 /**
- * Sends a run to itself and looks what arrives. A kernel before Linux 4.18 does not refuse UDP_SEGMENT but skips it, as it does every
- * control message of a level that it does not know (ip_cmsg_send), and the run arrives as one datagram.
+ * Sends a run to itself and looks what arrives. A kernel before Linux 4.18 does not refuse UDP_SEGMENT but
+ * skips it, as it does every control message of a level that it does not know (ip_cmsg_send),
+ * and the run arrives as one datagram.
  * @param sender one that relies on UDP_SEGMENT
- * @returns whether a run arrives as the datagrams that it is made of; false also where nothing can be found out
+ * @returns whether a run arrives as the datagrams that it is made of;
+ * false also where nothing can be found out
  */
 export function doSegmentsArrive(sender: DatagramSender): boolean {
   try {

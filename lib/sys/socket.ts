@@ -62,8 +62,8 @@ export function openDatagram(family: number): number {
 }
 
 /**
- * Gives a socket a local port, on every address of the node, that other sockets of this process may have too: each then belongs to
- * the one peer that it connects to (socket(7), SO_REUSEADDR).
+ * Gives a socket a local port, on every address of the node, that other sockets of this process may have too:
+ * each then belongs to the one peer that it connects to (socket(7), SO_REUSEADDR).
  * @returns 0, or -1 with `errno`: EADDRINUSE where somebody has the port for himself
  */
 export function bindShared(fd: number, family: number, port: number): number {
@@ -78,14 +78,20 @@ export function connect(fd: number, to: SocketAddress): number {
   return libc.connect(fd, to.memory.address, to.length);
 }
 
-/** Accepts a non-blocking connection and puts the peer into `peer`. @returns the descriptor, or -1 with `errno` */
+/**
+ * Accepts a non-blocking connection and puts the peer into `peer`.
+ * @returns the descriptor, or -1 with `errno`
+ */
 export function accept(listener: number, peer: SocketAddress): number {
   lengthCell.words[0] = SOCKADDR_SIZE;
   const fd = libc.accept4(listener, peer.memory.address, lengthCell.address, OPEN_FLAGS);
   return fd < 0 && errno() === ENOSYS ? acceptPlain(listener, peer) : fd;
 }
 
-/** For a kernel without accept4, or a seccomp filter that does not know it. A socket that may block would stop the worker. */
+/**
+ * For a kernel without accept4, or a seccomp filter that does not know it.
+ * A socket that may block would stop the worker.
+ */
 function acceptPlain(listener: number, peer: SocketAddress): number {
   const fd = libc.accept(listener, peer.memory.address, lengthCell.address);
   if (fd < 0) return fd;
@@ -97,8 +103,9 @@ function acceptPlain(listener: number, peer: SocketAddress): number {
 }
 
 /**
- * How many hops the peer's packets had left on their arrival (TTL, hop limit): an accepted socket keeps what the handshake had
- * in the place of its own limit for multicast (tcp_v4_syn_recv_sock, tcp_v6_syn_recv_sock), and TCP has no other use for that.
+ * How many hops the peer's packets had left on their arrival (TTL, hop limit): an accepted socket keeps what
+ * the handshake had in the place of its own limit for multicast (tcp_v4_syn_recv_sock, tcp_v6_syn_recv_sock),
+ * and TCP has no other use for that.
  * @returns 1 to 255, which is also what counts where the kernel does not tell
  */
 export function receivedHops(fd: number, family: number): number {
@@ -116,14 +123,17 @@ export function setHops(fd: number, family: number, hops: number): void {
 }
 
 /**
- * Says goodbye to the peer in one direction; what it still sends can be read. Where the peer has reset the connection, that is
- * refused (ENOTCONN), and epoll tells.
+ * Says goodbye to the peer in one direction; what it still sends can be read. Where the peer has reset the
+ * connection, that is refused (ENOTCONN), and epoll tells.
  */
 export function shutdownWrite(fd: number): void {
   libc.shutdown(fd, SHUT_WR);
 }
 
-/** Makes the next close a reset: the peer sees ECONNRESET and no TIME_WAIT stays behind (socket(7), SO_LINGER). */
+/**
+ * Makes the next close a reset: the peer sees ECONNRESET and no TIME_WAIT stays behind (socket(7),
+ * SO_LINGER).
+ */
 export function resetOnClose(fd: number): void {
   libc.setsockopt(fd, SOL_SOCKET, SO_LINGER, noLinger.address, 8);
 }
@@ -183,7 +193,10 @@ export function peerPort(fd: number): number {
   return libc.getpeername(fd, peer.memory.address, lengthCell.address) === 0 ? peer.port : 0;
 }
 
-/** Linux frees the descriptor whatever close(2) returns, and it never blocks here, so that there is no error to act on. */
+/**
+ * Linux frees the descriptor whatever close(2) returns, and it never blocks here,
+ * so that there is no error to act on.
+ */
 export function closeSocket(fd: number): void {
   libc.close(fd);
 }

@@ -6,9 +6,9 @@ const IPV4_SOURCE = 12;
 const IPV6_SOURCE_LOW = 20;
 
 /**
- * Makes the kernel choose the socket of a reuseport group by client address, so that one client always meets the
- * same worker, on every port and protocol. Attach to any socket of the group; the sockets' order of binding is
- * their index. Needs Linux 4.5 (UDP), 4.6 (TCP).
+ * Makes the kernel choose the socket of a reuseport group by client address, so that one client always meets
+ * the same worker, on every port and protocol. Attach to any socket of the group; the sockets' order of
+ * binding is their index. Needs Linux 4.5 (UDP), 4.6 (TCP).
  * @returns false where the kernel refuses; `errno()` then says why
  */
 export function steerByClientAddress(fd: number, family: number, sockets: number): boolean {

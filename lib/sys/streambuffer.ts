@@ -10,17 +10,26 @@ export class StreamBuffer {
     this.#memory = new Memory(size);
   }
 
-  /** Reads what a descriptor has, at most the buffer full. @returns bytes, 0 at the end of the stream, -1 with `errno` */
+  /**
+   * Reads what a descriptor has, at most the buffer full.
+   * @returns bytes, 0 at the end of the stream, -1 with `errno`
+   */
   read(fd: number): number {
     return libc.read(fd, this.#memory.address, this.size);
   }
 
-  /** Sends the first `length` bytes, with flags of send(2). @returns how many the kernel took, -1 with `errno` */
+  /**
+   * Sends the first `length` bytes, with flags of send(2).
+   * @returns how many the kernel took, -1 with `errno`
+   */
   send(fd: number, length: number, flags: number): number {
     return libc.send(fd, this.#memory.address, length, flags);
   }
 
-  /** Writes bytes that were kept, at most {@link size} of them. @returns how many the kernel took, -1 with `errno` */
+  /**
+   * Writes bytes that were kept, at most {@link size} of them.
+   * @returns how many the kernel took, -1 with `errno`
+   */
   write(fd: number, kept: Uint8Array): number {
     this.#memory.bytes.set(kept);
     return libc.write(fd, this.#memory.address, kept.length);

@@ -6,7 +6,10 @@ import * as libc from './libc.js';
 /** Addresses and places together; more than 30,000 Services no node has. */
 const CAPACITY = 65_536;
 
-/** A key of the set: an address (IPv4 as ::ffff:a.b.c.d), then one word: port, and protocol in the upper half; 0 for the address. */
+/**
+ * A key of the set: an address (IPv4 as ::ffff:a.b.c.d), then one word: port,
+ * and protocol in the upper half; 0 for the address.
+ */
 const KEY_SIZE = 20;
 const PORT_WORD = 16;
 const MAPPED_WORD = 0xffff0000;
@@ -17,7 +20,10 @@ const PROTOCOL = 12;
 const REMOTE = { address4: 16, address6: 20, port: 36 };
 const LOCAL = { address4: 40, address6: 44, port: 60 };
 
-/** Registers: the result and a scratch one, the arguments of a call, one that calls keep, the end of the stack. */
+/**
+ * Registers: the result and a scratch one, the arguments of a call, one that calls keep,
+ * the end of the stack.
+ */
 const R0 = 0;
 const ARG1 = 1;
 const ARG2 = 2;
@@ -108,8 +114,9 @@ function lookUp(places: KernelSet): Instruction[] {
 const end = (verdict: number): Instruction[] => [set(R0, verdict), RETURN];
 
 /**
- * Drops, as if there were no socket, what comes to an address of ours at a port that we do not serve; the kernel then refuses the
- * client. Answers to the node's own programs are none of that: a program that asks a VIP by UDP has the VIP's own address.
+ * Drops, as if there were no socket, what comes to an address of ours at a port that we do not serve; the
+ * kernel then refuses the client. Answers to the node's own programs are none of that: a program that asks a
+ * VIP by UDP has the VIP's own address.
  */
 function programFor(places: KernelSet): Instruction[] {
   return [
@@ -147,8 +154,9 @@ export interface Place {
 }
 
 /**
- * Keeps clients of VIPs that are addresses of the node from its own programs, which listen on all addresses: of a gated address only
- * those ports are heard that were opened. It costs each datagram and each new connection of the node one or two look-ups.
+ * Keeps clients of VIPs that are addresses of the node from its own programs, which listen on all addresses:
+ * of a gated address only those ports are heard that were opened. It costs each datagram and each new
+ * connection of the node one or two look-ups.
  */
 export class VipGate {
   private constructor(
@@ -156,7 +164,10 @@ export class VipGate {
     private readonly link: number,
   ) {}
 
-  /** @throws SysError where the kernel cannot (before Linux 5.9, without CONFIG_BPF_SYSCALL) or may not (CAP_BPF, CAP_NET_ADMIN) */
+  /**
+   * @throws SysError where the kernel cannot (before Linux 5.9, without CONFIG_BPF_SYSCALL)
+   * or may not (CAP_BPF, CAP_NET_ADMIN)
+   */
   static open(): VipGate {
     const places = new KernelSet(KEY_SIZE, CAPACITY);
     try {

@@ -8,8 +8,8 @@ const PLACE = {
 } as const;
 
 /**
- * A set of CIDRs of one family, asked for every new client: addresses are compared as the kernel's own words, so that a
- * look-up makes no garbage.
+ * A set of CIDRs of one family, asked for every new client: addresses are compared as the kernel's own words,
+ * so that a look-up makes no garbage.
  */
 export class AddressRanges {
   readonly #family: typeof AF_INET | typeof AF_INET6;

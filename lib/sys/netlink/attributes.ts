@@ -50,8 +50,9 @@ export function uint32(type: number, value: number): Uint8Array {
 }
 
 /**
- * Attributes that stand one after the other, read in place: values are valid as long as the message is. Whatever reaches beyond
- * its frame, or is shorter than its type, is a SysError with EBADMSG. Of two with one type the first counts.
+ * Attributes that stand one after the other, read in place: values are valid as long as the message is.
+ * Whatever reaches beyond its frame, or is shorter than its type, is a SysError with EBADMSG.
+ * Of two with one type the first counts.
  */
 export class Attributes {
   readonly #view: DataView;
@@ -100,7 +101,10 @@ export class Attributes {
     return this.require(type, 1).getUint8(0);
   }
 
-  /** A number in network order. @param otherwise what counts where there is none; without it, that is an error */
+  /**
+   * A number in network order.
+   * @param otherwise what counts where there is none; without it, that is an error
+   */
   uint16(type: number, otherwise?: number): number {
     if (otherwise !== undefined && !this.has(type)) return otherwise;
     return this.require(type, 2).getUint16(0);
@@ -117,7 +121,10 @@ export class Attributes {
   }
 }
 
-/** The attributes after the structure that a body begins with. @throws SysError with EBADMSG where it is cut short */
+/**
+ * The attributes after the structure that a body begins with.
+ * @throws SysError with EBADMSG where it is cut short
+ */
 export function attributesAfter(body: DataView, size: number): Attributes {
   if (body.byteLength < size) throw malformed();
   return new Attributes(new DataView(body.buffer, body.byteOffset + size, body.byteLength - size));

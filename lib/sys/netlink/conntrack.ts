@@ -24,8 +24,8 @@ const CT_GET_STATS = 0x105;
 const FAMILIES = { IPv4: AF_INET, IPv6: AF_INET6 } as const;
 
 /**
- * A conversation with the kernel about tracked connections (nf_conntrack_netlink; CAP_NET_ADMIN). Calls must not overlap: one that
- * begins before the steps of another have ended is refused with EBUSY.
+ * A conversation with the kernel about tracked connections (nf_conntrack_netlink; CAP_NET_ADMIN). Calls must
+ * not overlap: one that begins before the steps of another have ended is refused with EBUSY.
  */
 export class ConntrackSocket {
   readonly #exchange = new Exchange(() => new NetlinkSocket(NETLINK_NETFILTER));
@@ -59,8 +59,8 @@ export class ConntrackSocket {
   }
 
   /**
-   * Makes the kernel track a flow and translate its packets. At least one rule of a nat table must be in the network namespace,
-   * else nothing is translated.
+   * Makes the kernel track a flow and translate its packets. At least one rule of a nat table must be in the
+   * network namespace, else nothing is translated.
    *
    * @param flow its status must have the bit `confirmed`
    * @throws SysError: EEXIST where one of its tuples is tracked already, ENOMEM where the table is full
@@ -88,8 +88,8 @@ export class ConntrackSocket {
   }
 
   /**
-   * The TCP and UDP flows of a family that agree with a filter and for which `isWanted` holds. Costs one look at each flow of the
-   * family, by the kernel where it knows the filter (Linux 5.8).
+   * The TCP and UDP flows of a family that agree with a filter and for which `isWanted` holds. Costs one look
+   * at each flow of the family, by the kernel where it knows the filter (Linux 5.8).
    * @throws SysError
    */
   list(

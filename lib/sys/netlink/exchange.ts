@@ -11,8 +11,8 @@ import {
 import type { NetlinkSocket } from './socket.js';
 
 /**
- * Requests in one call. Their acknowledgements wait in the socket's receive buffer until the call has returned, and
- * what does not fit there is lost; a default buffer holds a few hundred.
+ * Requests in one call. Their acknowledgements wait in the socket's receive buffer until the call has
+ * returned, and what does not fit there is lost; a default buffer holds a few hundred.
  */
 const BATCH = 64;
 /** How often a list is asked for that changes while the kernel makes it. */
@@ -44,9 +44,9 @@ export async function inTurns<T>(steps: Steps<T>): Promise<T> {
 export type Channel = Pick<NetlinkSocket, 'send' | 'receive' | 'close'>;
 
 /**
- * Requests to one part of the kernel, and their answers, which are told by their sequence numbers. One at a time: a second one that
- * begins before the first has ended is refused with EBUSY. What breaks off in the middle costs the socket, so that its
- * answers cannot meet a later request.
+ * Requests to one part of the kernel, and their answers, which are told by their sequence numbers. One at a
+ * time: a second one that begins before the first has ended is refused with EBUSY. What breaks off in the
+ * middle costs the socket, so that its answers cannot meet a later request.
  */
 export class Exchange {
   readonly #open: () => Channel;
@@ -87,8 +87,8 @@ export class Exchange {
   }
 
   /**
-   * What `read` makes of each message of a dump, without what is null. A message is valid during the call only. Where things
-   * change while the kernel lists them (NLM_F_DUMP_INTR), it is asked again.
+   * What `read` makes of each message of a dump, without what is null. A message is valid during the call
+   * only. Where things change while the kernel lists them (NLM_F_DUMP_INTR), it is asked again.
    * @throws SysError, EAGAIN where things never stop changing
    */
   list<T>(request: Uint8Array, read: (body: DataView) => T | null): Steps<T[]> {

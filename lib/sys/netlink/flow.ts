@@ -44,8 +44,9 @@ export const STATUS = {
 export const TCP_STATE = { synSent: 1, synReceived: 2, established: 3 } as const;
 
 /**
- * A TCP connection or UDP flow that the kernel tracks. The tuple of the answers is the inverse of the original one, but for what
- * is translated: its source is where the packets really go, its destination is where they seem to come from.
+ * A TCP connection or UDP flow that the kernel tracks. The tuple of the answers is the inverse of the
+ * original one, but for what is translated: its source is where the packets really go, its destination is
+ * where they seem to come from.
  */
 export interface Flow {
   readonly original: Tuple;
@@ -93,8 +94,9 @@ function decodeTcpState(attributes: Attributes): number | null {
 }
 
 /**
- * The attributes that make a flow. The kernel wants the answers' tuple as if nothing were translated, and what is translated
- * beside it (CTA_NAT_DST, CTA_NAT_SRC): in a tuple that is translated already, it finds nothing left to do.
+ * The attributes that make a flow. The kernel wants the answers' tuple as if nothing were translated, and
+ * what is translated beside it (CTA_NAT_DST, CTA_NAT_SRC): in a tuple that is translated already,
+ * it finds nothing left to do.
  */
 export function encodeFlow({ original, reply, status, timeout, mark, tcpState }: Flow): Uint8Array[] {
   const attributes = [

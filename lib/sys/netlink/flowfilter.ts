@@ -20,8 +20,9 @@ export interface FlowFilter {
 }
 
 /**
- * The attributes by which the kernel lists such flows only. It compares marks from Linux 3.8 on, tuples from 5.8 on; an older one
- * skips what it does not know and lists all, so that {@link matches} must have a look all the same.
+ * The attributes by which the kernel lists such flows only. It compares marks from Linux 3.8 on, tuples from
+ * 5.8 on; an older one skips what it does not know and lists all,
+ * so that {@link matches} must have a look all the same.
  */
 export function encodeFilter({ mark, original, reply }: FlowFilter): Uint8Array[] {
   const attributes: Uint8Array[] = [];
@@ -40,8 +41,8 @@ export function encodeFilter({ mark, original, reply }: FlowFilter): Uint8Array[
 }
 
 /**
- * Without IPv6 addresses: where the kernel compares them, it leaves out just those that are equal (ctnetlink_filter_match_tuple,
- * from 5.8 on and still in 6.18).
+ * Without IPv6 addresses: where the kernel compares them, it leaves out just those that are equal
+ * (ctnetlink_filter_match_tuple, from 5.8 on and still in 6.18).
  */
 function comparable(tuple: PartialTuple = {}): PartialTuple {
   return {
@@ -55,7 +56,10 @@ function comparableEnd({ address, port }: PartialEnd = {}): PartialEnd {
   return { port, address: address?.length === 4 ? address : undefined };
 }
 
-/** These are in the order of the machine, as the kernel's own numbers, where the rest of netfilter has network order. */
+/**
+ * These are in the order of the machine, as the kernel's own numbers,
+ * where the rest of netfilter has network order.
+ */
 function flagsOf(type: number, tuple: PartialTuple): Uint8Array {
   let flags = tuple.protocol === undefined ? 0 : COMPARED_PROTOCOL;
   for (const side of SIDES) {

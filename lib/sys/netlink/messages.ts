@@ -26,7 +26,9 @@ export interface Message {
   readonly body: DataView;
 }
 
-/** A request: its header, and the parts of its body one after the other. It gets its number when it is sent. */
+/**
+ * A request: its header, and the parts of its body one after the other. It gets its number when it is sent.
+ */
 export function encodeRequest(type: number, flags: number, ...parts: readonly Uint8Array[]): Uint8Array {
   const body = Buffer.concat(parts);
   const request = new Uint8Array(aligned(HEADER_SIZE + body.length));

@@ -33,9 +33,9 @@ const CACHEINFO_SIZE = 16;
 const LOOPBACK_INDEX = 1;
 
 /**
- * By these the kernel itself knows which addresses are ours, whatever becomes of this process and its files: IPv4 addresses
- * have a label, `ip addr` shows it, and without it none of them is removed; IPv6 ones have the number of a program
- * (IFA_PROTO) from Linux 5.18 on. Older kernels skip what they do not know.
+ * By these the kernel itself knows which addresses are ours, whatever becomes of this process and its files:
+ * IPv4 addresses have a label, `ip addr` shows it, and without it none of them is removed; IPv6 ones have the
+ * number of a program (IFA_PROTO) from Linux 5.18 on. Older kernels skip what they do not know.
  */
 const LABEL = Buffer.from('lo:kube-portal\0');
 const PROTO = 107;
@@ -44,8 +44,8 @@ const PROTO = 107;
 export interface DeviceAddress {
   readonly address: string;
   /**
-   * Whether {@link RouteSocket.addToLoopback} has made it: `maybe` is one that is just as it makes them, by a kernel that
-   * cannot tell.
+   * Whether {@link RouteSocket.addToLoopback} has made it: `maybe` is one that is just as it makes them,
+   * by a kernel that cannot tell.
    */
   readonly ours: 'yes' | 'maybe' | 'no';
 }
@@ -78,8 +78,8 @@ export class RouteSocket {
   }
 
   /**
-   * Gives host addresses to the loopback device. They are never chosen as the source of a connection to elsewhere:
-   * IPv4 ones have host scope, IPv6 ones are deprecated.
+   * Gives host addresses to the loopback device. They are never chosen as the source of a connection to
+   * elsewhere: IPv4 ones have host scope, IPv6 ones are deprecated.
    * @returns the addresses refused; EEXIST for one that the device has already
    * @throws SysError
    */
@@ -108,7 +108,10 @@ export class RouteSocket {
   }
 }
 
-/** An ifaddrmsg with attributes: one whole address, without duplicate detection, which loopback has no use for. */
+/**
+ * An ifaddrmsg with attributes: one whole address, without duplicate detection,
+ * which loopback has no use for.
+ */
 function loopbackAddress(address: string): Uint8Array[] {
   const bytes = addressBytes(address);
   const isV4 = bytes.length === 4;
@@ -149,7 +152,10 @@ function makerOf4(attributes: Attributes): DeviceAddress['ours'] {
   return label !== null && LABEL.equals(label) ? 'yes' : 'no';
 }
 
-/** The kernel names a program only where one has named itself, so that an old kernel's addresses look like a person's. */
+/**
+ * The kernel names a program only where one has named itself,
+ * so that an old kernel's addresses look like a person's.
+ */
 function makerOf6(attributes: Attributes): DeviceAddress['ours'] {
   if (attributes.has(IFA_PROTO)) return attributes.uint8(IFA_PROTO) === PROTO ? 'yes' : 'no';
   if (!attributes.has(IFA_FLAGS) || !attributes.has(IFA_CACHEINFO)) return 'no';

@@ -10,7 +10,10 @@ const DELCHAIN = 0xa05;
 const DELRULE = 0xa08;
 /** NFTA_TABLE_NAME, NFTA_CHAIN_TABLE and NFTA_RULE_TABLE. */
 const TABLE = 1;
-/** What the chain's name is in, NFTA_CHAIN_NAME or NFTA_RULE_CHAIN, by the type of what was removed; null for a table. */
+/**
+ * What the chain's name is in, NFTA_CHAIN_NAME or NFTA_RULE_CHAIN, by the type of what was removed;
+ * null for a table.
+ */
 const CHAIN_NAME = new Map([
   [DELTABLE, null],
   [DELCHAIN, 3],
@@ -23,7 +26,10 @@ export interface Removal {
   readonly chain: string | null;
 }
 
-/** Hears what is removed from nf_tables in this network namespace, whoever does it. The old x_tables announce nothing. */
+/**
+ * Hears what is removed from nf_tables in this network namespace, whoever does it.
+ * The old x_tables announce nothing.
+ */
 export class RulesetWatch {
   readonly #netlink: NetlinkSocket;
 
@@ -43,7 +49,10 @@ export class RulesetWatch {
     }
   }
 
-  /** What was removed since the last call; null where that was more than the kernel could keep. @throws SysError */
+  /**
+   * What was removed since the last call; null where that was more than the kernel could keep.
+   * @throws SysError
+   */
   removals(): Removal[] | null {
     const removals: Removal[] = [];
     let isComplete = true;

@@ -25,8 +25,8 @@ const NL_GROUPS = 8;
 const BUFFER_SIZE = 65536;
 
 /**
- * Seconds. The kernel answers within the sending call, so that an answer which is not there by then was lost. To wait for it
- * would hold the thread, with all its connections, for ever.
+ * Seconds. The kernel answers within the sending call, so that an answer which is not there by then was lost.
+ * To wait for it would hold the thread, with all its connections, for ever.
  */
 const RECEIVE_TIMEOUT_S = 2;
 
@@ -59,8 +59,8 @@ export class NetlinkSocket {
   }
 
   /**
-   * Hears from now on what the kernel announces to a group. A membership (NETLINK_ADD_MEMBERSHIP) alone does not do: a
-   * socket without an address of its own hears nothing.
+   * Hears from now on what the kernel announces to a group. A membership (NETLINK_ADD_MEMBERSHIP) alone does
+   * not do: a socket without an address of its own hears nothing.
    *
    * @param group from 1 to 32
    * @throws SysError
@@ -73,7 +73,10 @@ export class NetlinkSocket {
     checked('bind', libc.bindSocket(this.#fd, address, SOCKADDR_NL_SIZE));
   }
 
-  /** Sends requests in one datagram of at most 64 KiB. The kernel works through them before this returns. @throws SysError */
+  /**
+   * Sends requests in one datagram of at most 64 KiB. The kernel works through them before this returns.
+   * @throws SysError
+   */
   send(requests: readonly Uint8Array[]): void {
     let end = 0;
     for (const request of requests) {
