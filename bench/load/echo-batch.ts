@@ -1,4 +1,4 @@
-import { layout, storePointer } from '../../lib/sys/layout.js';
+import { layout } from '../../lib/sys/layout.js';
 import * as libc from '../../lib/sys/libc.js';
 import { Memory } from '../../lib/sys/memory.js';
 import { SOCKADDR_SIZE } from '../../lib/sys/sockaddr.js';
@@ -34,14 +34,14 @@ export class EchoBatch {
   #prepare(slot: number, size: number): void {
     const vectors = this.#vectors.words;
     const vector = (slot * layout.iovec.size) / 4;
-    storePointer(vectors, vector, this.#payload.address + slot * SLOT_SIZE);
+    this.#vectors.setPointer(vector, this.#payload, slot * SLOT_SIZE);
     vectors[vector + layout.iovec.length / 4] = size;
     const headers = this.#headers.words;
     const header = slot * HEADER_WORDS;
-    storePointer(headers, header + layout.msghdr.iov / 4, this.#vectors.address + slot * layout.iovec.size);
+    this.#headers.setPointer(header + layout.msghdr.iov / 4, this.#vectors, slot * layout.iovec.size);
     headers[header + layout.msghdr.iovLength / 4] = 1;
     if (!this.#named) return;
-    storePointer(headers, header + layout.msghdr.name / 4, this.#names.address + slot * SOCKADDR_SIZE);
+    this.#headers.setPointer(header + layout.msghdr.name / 4, this.#names, slot * SOCKADDR_SIZE);
     headers[header + layout.msghdr.nameLength / 4] = SOCKADDR_SIZE;
   }
 

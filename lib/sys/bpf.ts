@@ -1,5 +1,5 @@
 import { SOL_SOCKET } from './constants.js';
-import { layout, storePointer } from './layout.js';
+import { layout } from './layout.js';
 import * as libc from './libc.js';
 import { Memory } from './memory.js';
 
@@ -36,6 +36,6 @@ export function attachProgram(fd: number, option: number, instructions: readonly
   }
   const program = new Memory(2 * layout.pointer);
   program.view.setUint16(0, instructions.length, true);
-  storePointer(program.words, layout.pointer / 4, code.address);
+  program.setPointer(layout.pointer / 4, code);
   return libc.setsockopt(fd, SOL_SOCKET, option, program.address, 2 * layout.pointer) === 0;
 }

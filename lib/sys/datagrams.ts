@@ -8,7 +8,7 @@ import {
   UDP_SEGMENT,
 } from './constants.js';
 import { ENOSYS, errno } from './errno.js';
-import { cmsgSpace, layout, storePointer } from './layout.js';
+import { cmsgSpace, layout } from './layout.js';
 import * as libc from './libc.js';
 import { Memory } from './memory.js';
 import { SOCKADDR_SIZE } from './sockaddr.js';
@@ -62,15 +62,15 @@ export class DatagramRing {
 
   #prepare(slot: number): void {
     const vector = slot * IOVEC_WORDS;
-    storePointer(this.#vectors.words, vector, this.payloadAddress(slot));
+    this.#vectors.setPointer(vector, this.#payload, slot * SLOT_SIZE);
     this.#vectors.words[vector + IOVEC_LENGTH_WORD] = SLOT_SIZE;
     const { words } = this.#headers;
     const header = slot * HEADER_WORDS;
-    storePointer(words, header + layout.msghdr.iov / 4, this.#vectors.address + slot * layout.iovec.size);
+    this.#headers.setPointer(header + layout.msghdr.iov / 4, this.#vectors, slot * layout.iovec.size);
     words[header + layout.msghdr.iovLength / 4] = 1;
     if (!this.#named) return;
-    storePointer(words, header + layout.msghdr.name / 4, this.#names.address + slot * SOCKADDR_SIZE);
-    storePointer(words, header + layout.msghdr.control / 4, this.#controls.address + slot * CONTROL_SIZE);
+    this.#headers.setPointer(header + layout.msghdr.name / 4, this.#names, slot * SOCKADDR_SIZE);
+    this.#headers.setPointer(header + layout.msghdr.control / 4, this.#controls, slot * CONTROL_SIZE);
     this.#rearm(header);
   }
 
@@ -127,8 +127,14 @@ export class DatagramRing {
     return this.#payload.bytes.subarray(slot * SLOT_SIZE, slot * SLOT_SIZE + this.length(slot));
   }
 
-  payloadAddress(slot: number): number {
-    return this.#payload.address + slot * SLOT_SIZE;
+  /** What the slots received; {@link startOf} tells where, {@link length} how much. */
+  get payloads(): Memory {
+    return this.#payload;
+  }
+
+  /** Byte of {@link payloads} where a slot begins. */
+  startOf(slot: number): number {
+    return slot * SLOT_SIZE;
   }
 
   /** The senders' socket addresses, NAME_WORDS words a slot. */

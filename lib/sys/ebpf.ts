@@ -30,14 +30,17 @@ export interface Instruction {
 
 const INSTRUCTION_SIZE = 8;
 const PROG_ATTRIBUTES_SIZE = 72;
-/** Where the instructions are, behind the attributes and the license with its end mark. */
-const CODE = PROG_ATTRIBUTES_SIZE + 16;
 
 /** The argument of a command. */
 function attributesOf(size: number, fill: (view: DataView) => void): Memory {
   const attributes = new Memory(size);
   fill(attributes.view);
   return attributes;
+}
+
+/** Pointers in there have 64 bits on every machine; the upper half of a shorter one stays zero. @param at byte */
+function setPointer(attributes: Memory, at: number, to: Memory): void {
+  attributes.setPointer(at / 4, to);
 }
 
 /** @throws SysError: ENOSYS without bpf(2), EPERM without the right to it, EINVAL where it does not know what is asked */
@@ -63,8 +66,9 @@ export class KernelSet {
     });
     this.fd = bpf('bpf map', MAP_CREATE, 20, attributes);
     this.#key = new Memory(keySize);
-    this.#delete = this.#elementAttributes(0);
-    this.#add = this.#elementAttributes(this.#value.address);
+    this.#delete = this.#elementAttributes();
+    this.#add = this.#elementAttributes();
+    setPointer(this.#add, 16, this.#value);
   }
 
   /** @throws SysError, E2BIG when it is full */
@@ -83,12 +87,10 @@ export class KernelSet {
     libc.close(this.fd);
   }
 
-  #elementAttributes(valueAddress: number): Memory {
-    return attributesOf(32, (view) => {
-      view.setUint32(0, this.fd, true);
-      view.setBigUint64(8, BigInt(this.#key.address), true);
-      view.setBigUint64(16, BigInt(valueAddress), true);
-    });
+  #elementAttributes(): Memory {
+    const attributes = attributesOf(32, (view) => view.setUint32(0, this.fd, true));
+    setPointer(attributes, 8, this.#key);
+    return attributes;
   }
 }
 
@@ -114,22 +116,28 @@ export function attachLookup(program: readonly Instruction[]): number {
   }
 }
 
-/** All in one block, so that no part of it can go before the call. */
 function loadLookup(program: readonly Instruction[]): number {
-  const block = new Memory(CODE + program.length * INSTRUCTION_SIZE);
-  const { view, bytes, address } = block;
-  view.setUint32(0, PROG_TYPE_SK_LOOKUP, true);
-  view.setUint32(4, program.length, true);
-  view.setBigUint64(8, BigInt(address + CODE), true);
-  view.setBigUint64(16, BigInt(address + PROG_ATTRIBUTES_SIZE), true);
-  view.setUint32(68, SK_LOOKUP, true);
-  bytes.set(Buffer.from(LICENSE), PROG_ATTRIBUTES_SIZE);
+  const license = new Memory(LICENSE.length + 1);
+  license.bytes.set(Buffer.from(LICENSE));
+  const attributes = attributesOf(PROG_ATTRIBUTES_SIZE, (view) => {
+    view.setUint32(0, PROG_TYPE_SK_LOOKUP, true);
+    view.setUint32(4, program.length, true);
+    view.setUint32(68, SK_LOOKUP, true);
+  });
+  setPointer(attributes, 8, assemble(program));
+  setPointer(attributes, 16, license);
+  return bpf('bpf program', PROG_LOAD, PROG_ATTRIBUTES_SIZE, attributes);
+}
+
+function assemble(program: readonly Instruction[]): Memory {
+  const assembled = new Memory(program.length * INSTRUCTION_SIZE);
+  const { view } = assembled;
   for (const [index, { code, to = 0, from = 0, offset = 0, value = 0 }] of program.entries()) {
-    const at = CODE + index * INSTRUCTION_SIZE;
+    const at = index * INSTRUCTION_SIZE;
     view.setUint8(at, code);
     view.setUint8(at + 1, to | (from << 4));
     view.setInt16(at + 2, offset, true);
     view.setInt32(at + 4, value, true);
   }
-  return bpf('bpf program', PROG_LOAD, PROG_ATTRIBUTES_SIZE, block);
+  return assembled;
 }

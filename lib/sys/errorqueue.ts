@@ -1,5 +1,5 @@
 import { AF_INET, AF_INET6, IPPROTO_IP, IPPROTO_IPV6, MSG_DONTWAIT, MSG_ERRQUEUE } from './constants.js';
-import { cmsgSpace, layout, storePointer } from './layout.js';
+import { cmsgSpace, layout } from './layout.js';
 import * as libc from './libc.js';
 import { Memory } from './memory.js';
 import { preferOption } from './options.js';
@@ -33,12 +33,12 @@ export class ErrorQueue {
   readonly #header = new Memory(layout.msghdr.size);
 
   constructor() {
-    storePointer(this.#vector.words, 0, this.#quote.address);
+    this.#vector.setPointer(0, this.#quote);
     this.#vector.words[layout.iovec.length / 4] = QUOTE_SIZE;
     const { words } = this.#header;
-    storePointer(words, layout.msghdr.iov / 4, this.#vector.address);
+    this.#header.setPointer(layout.msghdr.iov / 4, this.#vector);
     words[layout.msghdr.iovLength / 4] = 1;
-    storePointer(words, layout.msghdr.control / 4, this.#control.address);
+    this.#header.setPointer(layout.msghdr.control / 4, this.#control);
   }
 
   /** Takes the oldest error out of a socket's queue; what is said below is about it. @returns false where there is none */
