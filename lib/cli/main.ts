@@ -4,6 +4,7 @@ import { printable } from '../model/printable.js';
 import { LAST_LINES_MS, LineOutput } from './line-output.js';
 import { quickstartCommand } from './quickstart.js';
 import { runCommand } from './run.js';
+import { sessionsCommand } from './sessions.js';
 import { statusCommand } from './status.js';
 import { UsageError } from './usage-error.js';
 
@@ -30,7 +31,7 @@ function program(): Command {
     .version(packageVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .showHelpAfterError('(kube-portal --help, or kube-portal COMMAND --help, tells what is accepted)');
-  for (const command of [runCommand(), statusCommand(), quickstartCommand()]) {
+  for (const command of [runCommand(), statusCommand(), sessionsCommand(), quickstartCommand()]) {
     root.addCommand(command.copyInheritedSettings(root));
   }
   for (const command of [root, ...root.commands]) command.exitOverride();

@@ -155,7 +155,7 @@ function watchFlags(): Option[] {
       .default({ host: '0.0.0.0', port: 10_256 }, '0.0.0.0:10256'),
     new Option(
       '--metrics-bind-address <address:port>',
-      'serves /metrics, /status and /proxyMode; empty for none',
+      'serves /metrics, /status, /sessions and /proxyMode; empty for none',
     )
       .argParser(parseBindTarget)
       .default({ host: '127.0.0.1', port: 10_249 }, '127.0.0.1:10249'),

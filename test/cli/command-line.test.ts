@@ -19,7 +19,8 @@ t.test('--version tells the version of the package', (t) => {
 t.test('--help names every command', (t) => {
   const { status, stdout } = kubePortal('--help');
   t.equal(status, 0);
-  for (const command of ['run', 'status', 'quickstart']) t.match(stdout, new RegExp(`^  ${command} `, 'm'));
+  for (const command of ['run', 'status', 'sessions', 'quickstart'])
+    t.match(stdout, new RegExp(`^  ${command} `, 'm'));
   t.end();
 });
 
@@ -75,6 +76,7 @@ t.test('a wrong command line ends with 2 and says which flag, which value, and w
     [['run', '--manifest=x', '--nodeport-addresses=primary'], /primary: with --manifest there is no Node/],
     [['serve'], /unknown command 'serve'/],
     [['status', '--metrics-bind-address='], /--metrics-bind-address/],
+    [['sessions', '--metrics-bind-address='], /--metrics-bind-address: there must be an address/],
   ];
   for (const [args, message] of cases) {
     const { status, stderr } = kubePortal(...args);

@@ -73,6 +73,16 @@ t.test('the connections and flows that are open, with their endpoints', async (t
     total: 1,
   });
 
+  const command = (...flags: string[]) =>
+    lab.node.exec(process.execPath, ['bin/kube-portal', 'sessions', ...flags]);
+  t.match(
+    (await command(`--client=${neighbour.address4}`)).stdout,
+    /^default\/other:tcp\/TCP\/IPv4 .* open /m,
+  );
+  const refused = await command('--service=other');
+  t.equal(refused.code, 2);
+  t.match(refused.stderr, 'error: --service: "other" is not the namespace/name of a Service');
+
   const crowd = HeldConnections.open(client, { address: '10.96.0.7', port: 7, connections: MANY });
   t.equal((await crowd.round()).answered, MANY);
   const listed = await kubePortal.sessions('limit=100000');

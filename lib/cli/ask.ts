@@ -1,0 +1,63 @@
+import { Option } from 'commander';
+import { hostPort } from '../net/hostport.js';
+import { type BindTarget, parseBindTarget } from './parse.js';
+import { UsageError } from './usage-error.js';
+
+/** How long, ms, an answer may take as a whole. The longest lists 100,000 sessions. */
+const TIMEOUT_MS = 30_000;
+/** kube-portal says what is wrong with a query. */
+const BAD_REQUEST = 400;
+
+/** The flags of all commands that ask the kube-portal of this node. */
+export interface AskFlags {
+  readonly output: 'table' | 'json';
+  readonly metricsBindAddress: BindTarget;
+}
+
+export function askOptions(): Option[] {
+  return [
+    new Option('-o, --output <format>', 'how to print it').choices(['table', 'json']).default('table'),
+    new Option('--metrics-bind-address <address:port>', 'the same that run was given')
+      .argParser(parseBindTarget)
+      .default({ host: '127.0.0.1', port: 10_249 }, '127.0.0.1:10249'),
+  ];
+}
+
+/**
+ * Asks the kube-portal of this node for a report, and prints it as JSON or as `describe` has it.
+ * @param path with the query
+ * @throws UsageError for a query that it does not accept; Error where nobody answers
+ */
+export async function printReport<Report>(
+  { output, metricsBindAddress }: AskFlags,
+  path: string,
+  describe: (report: Report) => string,
+): Promise<void> {
+  if (metricsBindAddress === 'off')
+    throw new UsageError('--metrics-bind-address: there must be an address to ask');
+  const report = await ask(hostPort(metricsBindAddress.host, metricsBindAddress.port), path);
+  process.stdout.write(
+    output === 'json' ? `${JSON.stringify(report, null, 2)}\n` : describe(report as Report),
+  );
+}
+
+async function ask(authority: string, path: string): Promise<unknown> {
+  try {
+    const response = await fetch(`http://${authority}${path}`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
+    if (response.status === BAD_REQUEST) throw new UsageError(`--${(await response.text()).trimEnd()}`);
+    if (!response.ok) throw new Error(`it answered ${response.status}`);
+    return await response.json();
+  } catch (error) {
+    if (error instanceof UsageError) throw error;
+    throw new Error(
+      `no kube-portal answers on ${authority} (${reasonOf(error)}); ` +
+        'is it running on this node, with this --metrics-bind-address?',
+    );
+  }
+}
+
+/** fetch hides what went wrong in the cause of a TypeError. */
+function reasonOf(error: unknown): string {
+  const { cause } = error as { cause?: unknown };
+  return cause instanceof Error ? cause.message : String(error);
+}

@@ -1,0 +1,46 @@
+import { Command } from 'commander';
+import type { SessionsReport } from '../server/sessions.js';
+import { type AskFlags, askOptions, printReport } from './ask.js';
+import { table } from './table.js';
+
+interface SessionsFlags extends AskFlags {
+  readonly service?: string;
+  readonly client?: string;
+  readonly limit?: string;
+}
+
+/** `kube-portal sessions`: who is connected to which endpoint right now. */
+export function sessionsCommand(): Command {
+  const command = new Command('sessions')
+    .description('Show the TCP connections and UDP flows that are open on this node, and their endpoints.')
+    .option('--service <namespace/name>', 'only those of this Service')
+    .option('--client <address>', 'only those of this client')
+    .option('--limit <number>', 'how many to list; all are counted (default: 1000, at most 100000)')
+    .action((flags: SessionsFlags) => printReport<SessionsReport>(flags, pathOf(flags), sessionsText));
+  for (const option of askOptions()) command.addOption(option);
+  return command;
+}
+
+function pathOf({ service, client, limit }: SessionsFlags): string {
+  const given = Object.entries({ service, client, limit }).filter(([, value]) => value !== undefined);
+  return `/sessions?${new URLSearchParams(Object.fromEntries(given) as Record<string, string>)}`;
+}
+
+/** How many sessions each endpoint has, then the sessions themselves. */
+export function sessionsText({ sessions, endpoints, total }: SessionsReport): string {
+  if (total === 0) return 'no session is open\n';
+  const counts = endpoints
+    .toSorted((a, b) => (a.portal < b.portal ? -1 : a.portal > b.portal ? 1 : b.sessions - a.sessions))
+    .map((load) => [load.portal, load.endpoint ?? NO_ENDPOINT, String(load.sessions)]);
+  const parts = [table(['PORTAL', 'ENDPOINT', 'SESSIONS'], counts)];
+  const rows = sessions.map(({ portal, client, endpoint, state, idleMs }) => [
+    ...[portal, client, endpoint ?? NO_ENDPOINT],
+    ...[state, `${(idleMs / 1000).toFixed(1)}s`],
+  ]);
+  if (rows.length > 0) parts.push(table(['PORTAL', 'CLIENT', 'ENDPOINT', 'STATE', 'IDLE'], rows));
+  const unlisted = total - sessions.length;
+  if (unlisted > 0) parts.push(`${unlisted} more are open; --limit lists more\n`);
+  return parts.join('\n');
+}
+
+const NO_ENDPOINT = '<none yet>';
