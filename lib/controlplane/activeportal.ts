@@ -48,10 +48,7 @@ const PORT_TRIES = 100;
 /** What all portals of a node share. */
 export interface PortalContext extends ListenerContext {
   readonly workers: number;
-  /** Whether a driver really redirects; without one clients may use the proxy ports directly. */
-  readonly redirects: boolean;
-  readonly unsupported: RedirectDriver['unsupported'];
-  readonly gate: RedirectDriver['gate'];
+  readonly driver: Pick<RedirectDriver, 'captureOf' | 'bringsTraffic' | 'unsupported' | 'gate'>;
   readonly ports: ProxyPorts;
   readonly placements: Placements;
   readonly capacity: Capacity;
@@ -110,7 +107,7 @@ export class ActivePortal {
   }
 
   get isSupported(): boolean {
-    return !this.context.unsupported.has(this.#portal.family);
+    return !this.context.driver.unsupported.has(this.#portal.family);
   }
 
   get isComplete(): boolean {
@@ -278,7 +275,10 @@ export class ActivePortal {
       state: this.state,
       problems: this.isSupported
         ? this.problems()
-        : [`VIPs of ${family} are not served: ${this.context.unsupported.get(family)}`, ...this.problems()],
+        : [
+            `VIPs of ${family} are not served: ${this.context.driver.unsupported.get(family)}`,
+            ...this.problems(),
+          ],
     };
   }
 
@@ -301,7 +301,7 @@ export class ActivePortal {
 
   /** @returns whether the data plane must hear of it */
   #admit(): boolean {
-    const admission = nodeAdmission(this.#portal, this.context.capture);
+    const admission = nodeAdmission(this.#portal, this.context.driver.captureOf(this.#portal.family));
     if (isDeepStrictEqual(admission, this.#admission)) return false;
     this.#admission = admission;
     return true;
@@ -331,8 +331,8 @@ export class ActivePortal {
   }
 
   #takeProxyPort(): void {
-    const { capture, ports } = this.context;
-    if (capture === 'address' || !this.isSupported) return;
+    const { driver, ports } = this.context;
+    if (driver.captureOf(this.#portal.family) === 'address' || !this.isSupported) return;
     try {
       this.#proxyPort = ports.take(this.#portal);
     } catch (error) {
@@ -385,10 +385,11 @@ export class ActivePortal {
     try {
       const group = isProxyPort(listener) ? this.#openProxyPort(listener) : this.#openGroup(listener);
       this.#steer(group);
-      const redirectedPort = isProxyPort(listener) && this.context.redirects ? group.spec.port : null;
+      const redirectedPort =
+        isProxyPort(listener) && this.context.driver.bringsTraffic ? group.spec.port : null;
       this.#listeners = this.#listeners.concat({ group, redirectedPort, heard: null });
       this.context.capacity.listenersOpened(countOf(group));
-      if (group.spec.freeBind) this.context.gate?.openPort(group.spec);
+      if (group.spec.freeBind) this.context.driver.gate?.openPort(group.spec);
       return true;
     } catch (error) {
       if (error instanceof PortRangeError) this.#miss(null, error.message);
@@ -417,7 +418,7 @@ export class ActivePortal {
       family,
       address: listener.address,
       port: listener.port,
-      neighbours: neighboursOf(listener, protocol, this.context),
+      neighbours: neighboursOf(listener, this.#portal, this.context),
       freeBind: listener.kind === 'vip',
       onlyWorker: this.#placement,
     };
@@ -443,7 +444,7 @@ export class ActivePortal {
     this.#listeners = this.#listeners.filter((listener) => !dropped.includes(listener));
     for (const { group } of dropped) {
       this.context.capacity.listenersClosed(countOf(group));
-      if (group.spec.freeBind) this.context.gate?.closePort(group.spec);
+      if (group.spec.freeBind) this.context.driver.gate?.closePort(group.spec);
     }
     return true;
   }

@@ -1,6 +1,7 @@
 import { CidrSet } from '../net/cidr.js';
 import type { Admission } from '../portal/admission.js';
 import type { Portal } from '../portal/portal.js';
+import type { Capture } from '../redirect/driver.js';
 import { ownAddresses } from './nodeaddresses.js';
 
 const LOOPBACK = { IPv4: '127.0.0.0/8', IPv6: '::1/128' } as const;
@@ -10,7 +11,7 @@ const LOOPBACK = { IPv4: '127.0.0.0/8', IPv6: '::1/128' } as const;
  * addresses of the node (capture `address`), its own programs come from the VIP they go to; as in kube-proxy
  * they are then let in if the node's other addresses are.
  */
-export function nodeAdmission({ admission, family, vips }: Portal, capture: 'port' | 'address'): Admission {
+export function nodeAdmission({ admission, family, vips }: Portal, capture: Capture): Admission {
   const { sources, insiders } = admission;
   if (sources === null && insiders === null) return admission;
   const own = ownAddresses(family);

@@ -6,11 +6,16 @@ import type { SessionFilter, SessionsPage } from '../dataplane/shared/sessions.j
 import { NONE } from '../model/compact.js';
 import { diffSnapshots } from '../model/diff.js';
 import type { Problem } from '../model/problem.js';
-import type { Family } from '../net/address.js';
+import { FAMILIES, type Family } from '../net/address.js';
 import type { Protocol } from '../net/protocol.js';
 import type { Portal, Snapshot, Vip } from '../portal/portal.js';
 import type { PortalStatus, ProxyStatus } from '../portal/status.js';
-import { type RedirectDriver, RedirectError, RedirectsRefused } from '../redirect/driver.js';
+import {
+  type RedirectChange,
+  type RedirectDriver,
+  RedirectError,
+  RedirectsRefused,
+} from '../redirect/driver.js';
 import { StateDir } from '../state/statedir.js';
 import { mappingOf, PORTS_FILE, StateFile, StateMemory } from '../state/statefile.js';
 import { raiseDescriptorLimit } from '../sys/limits.js';
@@ -22,7 +27,7 @@ import { EventLog } from './eventlog.js';
 import { NodeLock } from './nodelock.js';
 import type { ProxyOptions } from './options.js';
 import { Placements } from './placement.js';
-import { ProxyPorts } from './proxyports.js';
+import { familyOfKey, ProxyPorts } from './proxyports.js';
 import { PublicPorts } from './publicports.js';
 import { Turns } from './turns.js';
 
@@ -474,8 +479,13 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     if (ports.dirty && !(await this.#portMemory.keep(ports.saved()))) ports.dirty = true;
   }
 
-  async #redirect(...change: Parameters<RedirectDriver['apply']>): Promise<RedirectError | null> {
-    return this.#tryRedirect(() => this.#driver.apply(...change));
+  /** @param listening resolves once the portals hear their clients; the driver gets ready meanwhile */
+  async #redirect(change: RedirectChange, listening?: Promise<void>): Promise<RedirectError | null> {
+    return this.#tryRedirect(async () => {
+      const prepared = await this.#driver.prepare(change);
+      await listening;
+      await prepared.commit();
+    });
   }
 
   /**
@@ -576,13 +586,10 @@ async function portalContext(
   portals: ReadonlyMap<string, ActivePortal>,
 ): Promise<PortalContext> {
   const publicPorts = new PublicPorts();
-  const saved = driver.capture === 'port' ? await portMemory.recall(mappingOf) : null;
+  const saved = await savedPorts(driver, portMemory);
   return {
     workers: options.workers,
-    capture: driver.capture,
-    redirects: driver.name !== 'none',
-    unsupported: driver.unsupported,
-    gate: driver.gate,
+    driver,
     bindAddress: options.bindAddress,
     nodeAddresses: options.nodeAddresses,
     ports: new ProxyPorts(options.proxyPortRange, saved, publicPorts),
@@ -592,6 +599,14 @@ async function portalContext(
     slotOf: (key) => portals.get(key)?.slot,
     isVip: (protocol, place) => [...portals.values()].some(({ portal }) => hasVip(portal, protocol, place)),
   };
+}
+
+/** What an earlier run remembered, without families that have no proxy ports in this one. */
+async function savedPorts(driver: RedirectDriver, memory: StateMemory): Promise<unknown> {
+  const hasPorts = (family: Family) => driver.captureOf(family) === 'port';
+  if (!FAMILIES.some(hasPorts)) return null;
+  const saved = (await memory.recall(mappingOf)) ?? {};
+  return Object.fromEntries(Object.entries(saved).filter(([key]) => hasPorts(familyOfKey(key))));
 }
 
 function hasVip(portal: Portal, protocol: Protocol, { address, port }: Vip): boolean {

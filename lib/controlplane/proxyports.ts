@@ -195,6 +195,11 @@ function spaceOfKey(key: string): string {
   return key.split('/').slice(-2).join('/');
 }
 
+/** The family of a portal with this key. */
+export function familyOfKey(key: string): Family {
+  return key.split('/').at(-1) as Family;
+}
+
 function protocolOfKey(key: string): Protocol {
   return key.split('/').at(-2) as Protocol;
 }

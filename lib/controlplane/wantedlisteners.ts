@@ -2,6 +2,7 @@ import type { Neighbours } from '../dataplane/listeners.js';
 import { WILDCARD } from '../net/address.js';
 import type { Protocol } from '../net/protocol.js';
 import type { Portal, Vip } from '../portal/portal.js';
+import type { RedirectDriver } from '../redirect/driver.js';
 import type { NodeAddresses } from './nodeaddresses.js';
 import type { PublicPorts } from './publicports.js';
 
@@ -14,7 +15,7 @@ export interface WantedListener {
 
 /** What decides where portals listen on this node. */
 export interface ListenerContext {
-  readonly capture: 'port' | 'address';
+  readonly driver: Pick<RedirectDriver, 'captureOf'>;
   readonly bindAddress: { readonly IPv4: string; readonly IPv6: string };
   readonly nodeAddresses: NodeAddresses;
   readonly publicPorts: PublicPorts;
@@ -29,9 +30,9 @@ export interface ListenerContext {
 export function listenersForVips(
   { family, vips }: Portal,
   proxyPort: number | null,
-  { capture, bindAddress }: ListenerContext,
+  { driver, bindAddress }: ListenerContext,
 ): WantedListener[] {
-  if (capture === 'address') return vips.map((vip) => ({ ...vip, kind: 'vip' }));
+  if (driver.captureOf(family) === 'address') return vips.map((vip) => ({ ...vip, kind: 'vip' }));
   return proxyPort === null ? [] : [{ address: bindAddress[family], port: proxyPort, kind: 'proxyPort' }];
 }
 
@@ -42,23 +43,27 @@ export function listenersForNodePort(portal: Portal, context: ListenerContext): 
   const wanted = context.nodeAddresses
     .of(family)
     .map((address) => ({ address, port: nodePort, kind: 'nodePort' as const }));
-  if (!hasVipsBeside(protocol, nodePort, context)) return wanted;
+  if (!hasVipsBeside(portal, nodePort, context)) return wanted;
   return wanted.filter((one) => one.address === WILDCARD[family] || !context.isVip(protocol, one));
 }
 
 /** Which other listeners may have the same port. */
 export function neighboursOf(
   { kind, port }: WantedListener,
-  protocol: Protocol,
+  portal: Pick<Portal, 'protocol' | 'family'>,
   context: ListenerContext,
 ): Neighbours {
   if (kind === 'vip') return 'any';
-  return kind === 'nodePort' && hasVipsBeside(protocol, port, context) ? 'own' : 'none';
+  return kind === 'nodePort' && hasVipsBeside(portal, port, context) ? 'own' : 'none';
 }
 
 /** Whether a listener of one of our VIPs may have this port. */
-function hasVipsBeside(protocol: Protocol, port: number, { capture, publicPorts }: ListenerContext): boolean {
-  return capture === 'address' && publicPorts.isVipPort(protocol, port);
+function hasVipsBeside(
+  { protocol, family }: Pick<Portal, 'protocol' | 'family'>,
+  port: number,
+  { driver, publicPorts }: ListenerContext,
+): boolean {
+  return driver.captureOf(family) === 'address' && publicPorts.isVipPort(protocol, port);
 }
 
 export function samePlace(a: Vip, b: Vip): boolean {

@@ -1,6 +1,7 @@
 import { isIPv4, isIPv6 } from 'node:net';
 
 export type Family = 'IPv4' | 'IPv6';
+export const FAMILIES: readonly Family[] = ['IPv4', 'IPv6'];
 
 /** The address that stands for all addresses of its family, for sockets that listen. */
 export const WILDCARD = { IPv4: '0.0.0.0', IPv6: '::' } as const;

@@ -6,12 +6,15 @@ import { EADDRNOTAVAIL, EEXIST, errnoName } from '../sys/errno.js';
 import { type AddressFailure, type DeviceAddress, RouteSocket } from '../sys/netlink/rtnetlink.js';
 import { addressMemory, recordedAddresses } from './addressrecord.js';
 import {
+  type Capture,
+  type PreparedChange,
   type Redirect,
   type RedirectChange,
   type RedirectDriver,
   RedirectError,
   RedirectsRefused,
 } from './driver.js';
+import { OneChange } from './onechange.js';
 import { PortGate } from './portgate.js';
 
 const IPV6_ADVICE = 'enable IPv6 on lo (sysctl -w net.ipv6.conf.lo.disable_ipv6=0)';
@@ -21,6 +24,14 @@ export interface AddressOptions {
   readonly stateDir: string;
 }
 
+/** Addresses of the loopback device, as they were found and as they should be. */
+interface Difference {
+  readonly ours: readonly string[];
+  readonly missing: readonly string[];
+  /** Ours, and not wanted any more. */
+  readonly stale: readonly string[];
+}
+
 /**
  * Makes each VIP an address of the loopback device, so that its traffic ends on this node and portals can
  * listen on it. It needs neither netfilter nor any program. The node then answers for the VIP on its links
@@ -28,7 +39,8 @@ export interface AddressOptions {
  */
 export class AddressDriver implements RedirectDriver {
   readonly name = 'address';
-  readonly capture = 'address';
+  readonly bringsTraffic = true;
+  readonly #change = new OneChange();
   private readonly redirects = new Map<string, Redirect>();
   /** Each address in its plain form, with the number of redirects that want it. */
   private readonly wanted = new Map<string, number>();
@@ -65,19 +77,31 @@ export class AddressDriver implements RedirectDriver {
     }
   }
 
-  async apply({ set, remove }: RedirectChange, listening?: Promise<void>): Promise<void> {
+  captureOf(): Capture {
+    return 'address';
+  }
+
+  async prepare({ set, remove }: RedirectChange): Promise<PreparedChange> {
+    this.#change.begin();
     for (const id of remove) this.forget(id);
     for (const redirect of set) {
       this.forget(redirect.id);
       this.redirects.set(redirect.id, redirect);
       this.count(redirect, 1);
     }
-    await this.synchronize(listening);
+    try {
+      const difference = await this.#look();
+      return this.#change.prepared(async () => void (await this.#synchronize(difference)));
+    } catch (error) {
+      this.#change.end();
+      throw error;
+    }
   }
 
   async audit(): Promise<number> {
+    this.#change.end();
     await this.gate.look();
-    return this.synchronize();
+    return this.#synchronize(await this.#look());
   }
 
   async clear(): Promise<void> {
@@ -104,16 +128,19 @@ export class AddressDriver implements RedirectDriver {
     }
   }
 
-  /** Resolves to the number of addresses added and removed. @throws RedirectError */
-  private async synchronize(listening?: Promise<void>): Promise<number> {
+  /** Compares the loopback device with what is wanted, and notes what will be added. @throws RedirectError */
+  async #look(): Promise<Difference> {
     const { wanted } = this;
     const all = await this.routes.addresses();
     const present = new Set(all.map(({ address }) => address));
     const missing = [...wanted.keys()].filter((address) => !present.has(address));
     const ours = oursAmong(all, this.recorded);
-    const stale = ours.filter((address) => !wanted.has(address));
     await this.remember([...ours, ...missing]);
-    await listening;
+    return { ours, missing, stale: ours.filter((address) => !wanted.has(address)) };
+  }
+
+  /** Resolves to the number of addresses added and removed. @throws RedirectError */
+  async #synchronize({ ours, missing, stale }: Difference): Promise<number> {
     const failures = await this.routes.addToLoopback(missing);
     await removeFromLoopback(this.routes, stale);
     const notOurs = new Set([...stale, ...failures.map(({ address }) => address)]);

@@ -23,17 +23,32 @@ export interface RedirectChange {
 }
 
 /**
- * Brings VIP traffic to the portals' listeners.
+ * How a family's VIPs reach the portals:
  *
- * - capture `port`: the portal listens on one proxy port and the driver sends the VIPs' traffic there.
- * - capture `address`: the portal listens on each VIP itself (IP_FREEBIND)
- *   and the driver makes the VIPs local.
+ * - `port`: the portal listens on one proxy port and the driver sends the VIPs' traffic there.
+ * - `address`: the portal listens on each VIP itself (IP_FREEBIND) and the driver makes the VIPs local.
+ */
+export type Capture = 'port' | 'address';
+
+/** A change that a driver has got ready for. */
+export interface PreparedChange {
+  /**
+   * Tells the kernel, in one transaction for each family. The portals must hear their clients by now.
+   * @throws RedirectError; the wanted state is then kept for `audit`
+   */
+  commit(): Promise<void>;
+}
+
+/**
+ * Brings VIP traffic to the portals' listeners.
  *
  * Calls never overlap: the caller waits for one promise before the next call.
  */
 export interface RedirectDriver {
-  readonly name: 'iptables' | 'address' | 'none';
-  readonly capture: 'port' | 'address';
+  /** For people, for example `iptables`, or `iptables (IPv6: address)` where the families differ. */
+  readonly name: string;
+  /** Whether it brings traffic at all: else clients may use the proxy ports directly. */
+  readonly bringsTraffic: boolean;
   /** The families whose VIPs cannot be redirected on this node, each with why and what to do. */
   readonly unsupported: ReadonlyMap<Family, string>;
   /** What this node's kernel cannot do for all redirects, each with the consequence and what to do. */
@@ -43,14 +58,14 @@ export interface RedirectDriver {
    * it keeps clients from all others.
    */
   readonly gate?: PortGate;
+  captureOf(family: Family): Capture;
   /**
-   * Applies one change, of supported families, in one transaction for each. Rejects with
-   * {@link RedirectError}; the wanted state is then kept for `audit`.
-   *
-   * @param listening resolves once the portals hear their clients: the kernel is told then, and all that
-   *   comes before is done meanwhile
+   * Takes over one change, of supported families, and does all that may come before the portals listen.
+   * From now on the change is part of the wanted state.
+   * @throws RedirectError; there is nothing to commit then
+   * @throws Error while an earlier change is neither committed nor audited
    */
-  apply(change: RedirectChange, listening?: Promise<void>): Promise<void>;
+  prepare(change: RedirectChange): Promise<PreparedChange>;
   /**
    * Compares the kernel with the wanted state and repairs it. Resolves to the number of things put back (0:
    * all was well). Rejects with {@link RedirectError}.

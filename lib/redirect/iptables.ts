@@ -3,10 +3,18 @@ import type { Family } from '../net/address.js';
 import { requireReachable } from './bindaddress.js';
 import { ProgramHung, type RunCommand } from './command.js';
 import { DisturbanceWatch } from './disturbance.js';
-import { type RedirectChange, type RedirectDriver, RedirectError } from './driver.js';
+import {
+  type Capture,
+  type PreparedChange,
+  type Redirect,
+  type RedirectChange,
+  type RedirectDriver,
+  RedirectError,
+} from './driver.js';
 import { FamilyRules } from './familyrules.js';
 import { warnOfKubeProxy } from './kubeproxy.js';
 import { clearLeftovers } from './leftovers.js';
+import { OneChange } from './onechange.js';
 import { probe } from './probe.js';
 import type { Features, PortRange } from './rules.js';
 import { StaleFlows } from './staleflows.js';
@@ -27,7 +35,8 @@ export interface IptablesOptions {
  */
 export class IptablesDriver implements RedirectDriver {
   readonly name = 'iptables';
-  readonly capture = 'port';
+  readonly bringsTraffic = true;
+  readonly #change = new OneChange();
 
   private constructor(
     private readonly options: IptablesOptions,
@@ -104,15 +113,24 @@ export class IptablesDriver implements RedirectDriver {
     );
   }
 
-  async apply(change: RedirectChange, listening?: Promise<void>): Promise<void> {
+  captureOf(): Capture {
+    return 'port';
+  }
+
+  async prepare({ set, remove }: RedirectChange): Promise<PreparedChange> {
+    this.#change.begin();
     const failures = new Failures();
-    for (const id of change.remove) for (const rules of this.families.values()) rules.delete(id);
-    for (const redirect of change.set) {
+    for (const id of remove) for (const rules of this.families.values()) rules.delete(id);
+    for (const redirect of set) {
       await failures.attempt([redirect.id], () => this.families.get(redirect.family)?.set(redirect));
     }
-    await listening;
+    return this.#change.prepared(() => this.#program(set, failures));
+  }
+
+  /** @param failures what has failed already */
+  async #program(set: readonly Redirect[], failures: Failures): Promise<void> {
     for (const [family, rules] of this.families) {
-      const ids = change.set.filter((redirect) => redirect.family === family).map(({ id }) => id);
+      const ids = set.filter((redirect) => redirect.family === family).map(({ id }) => id);
       await failures.attempt(ids, () => rules.program());
     }
     this.watch?.forget();
@@ -120,6 +138,7 @@ export class IptablesDriver implements RedirectDriver {
   }
 
   async audit(): Promise<number> {
+    this.#change.end();
     const failures = new Failures();
     let count = 0;
     for (const rules of this.families.values()) {

@@ -1,13 +1,17 @@
-import type { RedirectChange, RedirectDriver } from './driver.js';
+import type { Capture, PreparedChange, RedirectDriver } from './driver.js';
 
 /** Portals listen on their proxy ports and nothing brings the VIPs' traffic there: for laptops and tests. */
 export class NoneDriver implements RedirectDriver {
   readonly name = 'none';
-  readonly capture = 'port';
+  readonly bringsTraffic = false;
   readonly unsupported = new Map<never, never>();
 
-  async apply(_change: RedirectChange, listening?: Promise<void>): Promise<void> {
-    await listening;
+  captureOf(): Capture {
+    return 'port';
+  }
+
+  async prepare(): Promise<PreparedChange> {
+    return { commit: async () => {} };
   }
 
   async audit(): Promise<number> {

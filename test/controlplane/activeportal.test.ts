@@ -52,10 +52,7 @@ function activate(
   const publicPorts = new PublicPorts();
   const active = new Active(portal, 1, {
     workers: 2,
-    capture: 'port',
-    redirects: true,
-    unsupported: new Map(),
-    gate: undefined,
+    driver: { captureOf: () => 'port', bringsTraffic: true, unsupported: new Map() },
     bindAddress: { IPv4: '127.0.0.1', IPv6: '::1' },
     nodeAddresses: new NodeAddresses([]),
     ports: new ProxyPorts(range, null, publicPorts),

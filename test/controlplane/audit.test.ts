@@ -8,6 +8,8 @@ import { NodeAddresses } from '../../lib/controlplane/nodeaddresses.js';
 import { ServiceProxy } from '../../lib/controlplane/proxy.js';
 import { Dataplane } from '../../lib/dataplane/dataplane.js';
 import {
+  type Capture,
+  type PreparedChange,
   type RedirectChange,
   type RedirectDriver,
   RedirectError,
@@ -25,7 +27,7 @@ const PATIENCE = 2 * PERIOD;
 /** Its audits end when the test lets them, from the time on when it wants them slow, and its changes fail when it says so. */
 class SlowDriver implements RedirectDriver {
   readonly name = 'iptables';
-  readonly capture = 'port';
+  readonly bringsTraffic = true;
   readonly unsupported = new Map();
   readonly changes: RedirectChange[] = [];
   isSlow = true;
@@ -35,9 +37,16 @@ class SlowDriver implements RedirectDriver {
   /** Changes end when this does. */
   pause: Promise<void> | null = null;
 
-  async apply(change: RedirectChange, listening?: Promise<void>): Promise<void> {
+  captureOf(): Capture {
+    return 'port';
+  }
+
+  async prepare(change: RedirectChange): Promise<PreparedChange> {
     this.changes.push(change);
-    await listening;
+    return { commit: () => this.commit() };
+  }
+
+  async commit(): Promise<void> {
     await this.pause;
     if (this.isBroken) throw new RedirectError('no luck');
   }

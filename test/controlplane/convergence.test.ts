@@ -8,7 +8,13 @@ import { NodeAddresses } from '../../lib/controlplane/nodeaddresses.js';
 import { ServiceProxy } from '../../lib/controlplane/proxy.js';
 import type { DesiredState } from '../../lib/model/desiredstate.js';
 import type { ObjectSet } from '../../lib/model/objects.js';
-import type { Redirect, RedirectChange, RedirectDriver } from '../../lib/redirect/driver.js';
+import type {
+  Capture,
+  PreparedChange,
+  Redirect,
+  RedirectChange,
+  RedirectDriver,
+} from '../../lib/redirect/driver.js';
 import { anyObjects } from '../model/arbitrary.js';
 import { buildHere, NODE, objectSet, service, slice } from '../model/fixtures.js';
 import { sh } from '../redirect/namespace.js';
@@ -21,9 +27,19 @@ class FakeDriver implements RedirectDriver {
   readonly unsupported = new Map();
   readonly redirects = new Map<string, Redirect>();
 
-  constructor(readonly capture: 'port' | 'address') {}
+  readonly bringsTraffic = true;
 
-  async apply({ set, remove }: RedirectChange): Promise<void> {
+  constructor(readonly capture: Capture) {}
+
+  captureOf(): Capture {
+    return this.capture;
+  }
+
+  async prepare(change: RedirectChange): Promise<PreparedChange> {
+    return { commit: async () => this.commit(change) };
+  }
+
+  commit({ set, remove }: RedirectChange): void {
     for (const id of remove) this.redirects.delete(id);
     for (const redirect of set) this.redirects.set(redirect.id, redirect);
   }

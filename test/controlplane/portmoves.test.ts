@@ -7,7 +7,13 @@ import t, { type Test } from 'tap';
 import { NodeAddresses } from '../../lib/controlplane/nodeaddresses.js';
 import { ServiceProxy } from '../../lib/controlplane/proxy.js';
 import type { Snapshot } from '../../lib/portal/portal.js';
-import { type RedirectChange, type RedirectDriver, RedirectError } from '../../lib/redirect/driver.js';
+import {
+  type Capture,
+  type PreparedChange,
+  type RedirectChange,
+  type RedirectDriver,
+  RedirectError,
+} from '../../lib/redirect/driver.js';
 import { item } from '../lab/items.js';
 import { buildHere, objectSet, service, slice } from '../model/fixtures.js';
 import { sh } from '../redirect/namespace.js';
@@ -33,13 +39,20 @@ interface Step {
 /** Writes down what was listened on when it was told of a change. */
 class WatchingDriver implements RedirectDriver {
   readonly name = 'iptables';
-  readonly capture = 'port';
+  readonly bringsTraffic = true;
   readonly unsupported = new Map();
   readonly steps: Step[] = [];
   isBroken = false;
 
-  async apply({ set }: RedirectChange, ready?: Promise<void>): Promise<void> {
-    await ready;
+  captureOf(): Capture {
+    return 'port';
+  }
+
+  async prepare({ set }: RedirectChange): Promise<PreparedChange> {
+    return { commit: () => this.commit(set) };
+  }
+
+  async commit(set: RedirectChange['set']): Promise<void> {
     const to = Object.fromEntries(set.map(({ id, proxyPort }) => [id, proxyPort]));
     this.steps.push({ to, listening: listening() });
     this.#throwIfBroken();

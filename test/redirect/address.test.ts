@@ -11,7 +11,6 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
-import { setImmediate as otherWork } from 'node:timers/promises';
 import { pino } from 'pino';
 import t from 'tap';
 import { AddressDriver } from '../../lib/redirect/address.js';
@@ -23,6 +22,7 @@ import { StateDir } from '../../lib/state/statedir.js';
 import { item } from '../lab/items.js';
 import { notMachineRoot } from '../lab/rights.js';
 import { listening } from '../state/listening.js';
+import { apply } from './apply.js';
 import { Pod, sh } from './namespace.js';
 import { NameServer, reach, reachFrom } from './reach.js';
 
@@ -62,7 +62,7 @@ function onLoopback(): string[] {
 t.test('VIPs are reached from the node and from a pod', async (t) => {
   const driver = await open();
   const vips = ['10.96.0.10', 'fd00:96::10'] as const;
-  await driver.apply({ set: [redirect('four', vips[0]), redirect('six', vips[1])], remove: [] });
+  await apply(driver, { set: [redirect('four', vips[0]), redirect('six', vips[1])], remove: [] });
   t.strictSame(onLoopback(), ['10.96.0.10/32', 'fd00:96::10/128']);
   const server = await NameServer.start('web', vips);
   for (const address of vips) {
@@ -81,15 +81,25 @@ t.test('VIPs are reached from the node and from a pod', async (t) => {
   t.notOk(existsSync(record));
 });
 
+t.test('changes are prepared and committed one after the other', async (t) => {
+  const driver = await open();
+  const first = await driver.prepare({ set: [redirect('a', '10.96.0.16')], remove: [] });
+  const second = { set: [redirect('b', '10.96.0.17')], remove: [] };
+  await t.rejects(driver.prepare(second), /the redirect change before this one was not committed/);
+  await first.commit();
+  await t.rejects(first.commit(), /was committed before/);
+  t.strictSame(onLoopback(), ['10.96.0.16/32'], 'the one that was refused has left nothing');
+  await driver.prepare(second);
+  t.equal(await driver.audit(), 1, 'an audit puts in place what was prepared');
+  await driver.clear();
+});
+
 t.test('an address is recorded at once, and added when its portal listens', async (t) => {
   const driver = await open();
-  let startListening = () => {};
-  const listening = new Promise<void>((resolve) => (startListening = resolve));
-  const applied = driver.apply({ set: [redirect('web', '10.96.0.15')], remove: [] }, listening);
-  while (!existsSync(record)) await otherWork();
+  const prepared = await driver.prepare({ set: [redirect('web', '10.96.0.15')], remove: [] });
+  t.ok(existsSync(record));
   t.strictSame(onLoopback(), []);
-  startListening();
-  await applied;
+  await prepared.commit();
   t.strictSame(onLoopback(), ['10.96.0.15/32']);
   await driver.clear();
 });
@@ -97,12 +107,12 @@ t.test('an address is recorded at once, and added when its portal listens', asyn
 t.test('an address stays as long as one portal wants it', async (t) => {
   const driver = await open();
   const shared = '10.96.0.20';
-  await driver.apply({ set: [redirect('a', shared, '10.96.0.21'), redirect('b', shared)], remove: [] });
-  await driver.apply({ set: [], remove: ['a'] });
+  await apply(driver, { set: [redirect('a', shared, '10.96.0.21'), redirect('b', shared)], remove: [] });
+  await apply(driver, { set: [], remove: ['a'] });
   t.strictSame(onLoopback(), ['10.96.0.20/32']);
-  await driver.apply({ set: [redirect('b', '10.96.0.22')], remove: [] });
+  await apply(driver, { set: [redirect('b', '10.96.0.22')], remove: [] });
   t.strictSame(onLoopback(), ['10.96.0.22/32']);
-  await driver.apply({ set: [], remove: ['b'] });
+  await apply(driver, { set: [], remove: ['b'] });
   t.strictSame(onLoopback(), []);
   await driver.clear();
 });
@@ -111,7 +121,7 @@ t.test('an address that the node has is used and never removed', async (t) => {
   sh('ip addr add 192.0.2.1/32 dev lo');
   const driver = await open();
   const change = { set: [redirect('a', '192.0.2.1', Pod.router.IPv4, '192.0.2.2')], remove: [] };
-  await driver.apply(change);
+  await apply(driver, change);
   t.strictSame(onLoopback(), ['192.0.2.1/32', '192.0.2.2/32']);
   t.equal(await driver.audit(), 0);
   await driver.clear();
@@ -121,7 +131,7 @@ t.test('an address that the node has is used and never removed', async (t) => {
 
 t.test('what others take away is put back', async (t) => {
   const driver = await open();
-  await driver.apply({ set: [redirect('a', '10.96.0.30', '10.96.0.31')], remove: [] });
+  await apply(driver, { set: [redirect('a', '10.96.0.30', '10.96.0.31')], remove: [] });
   t.equal(await driver.audit(), 0);
   sh('ip addr del 10.96.0.31/32 dev lo');
   t.equal(await driver.audit(), 1);
@@ -132,7 +142,7 @@ t.test('what others take away is put back', async (t) => {
 t.test('thousands of addresses', async (t) => {
   const driver = await open();
   const many = Array.from({ length: 2000 }, (_, i) => `10.100.${i >> 8}.${i & 255}`);
-  await driver.apply({ set: [redirect('many', ...many)], remove: [] });
+  await apply(driver, { set: [redirect('many', ...many)], remove: [] });
   t.equal(onLoopback().length, 2000);
   t.equal(await driver.audit(), 0);
   await driver.clear();
@@ -145,7 +155,8 @@ async function runAndKill(address: string): Promise<void> {
     import { pino } from ${JSON.stringify(import.meta.resolve('pino'))};
     import { AddressDriver } from ${JSON.stringify(import.meta.resolve('../../lib/redirect/address.js'))};
     const driver = await AddressDriver.open({ log: pino({ level: 'silent' }), stateDir: ${JSON.stringify(stateDir)} });
-    await driver.apply({ set: [${JSON.stringify(redirect('killed', address))}], remove: [] });
+    const prepared = await driver.prepare({ set: [${JSON.stringify(redirect('killed', address))}], remove: [] });
+    await prepared.commit();
     process.kill(process.pid, 'SIGKILL');`;
   await once(execFile(process.execPath, ['--input-type=module', '-e', script]), 'exit');
 }
@@ -154,13 +165,13 @@ t.test('what a killed run left is removed or taken over', async (t) => {
   await runAndKill('10.96.0.40');
   t.strictSame(onLoopback(), ['10.96.0.40/32']);
   const driver = await open();
-  await driver.apply({ set: [redirect('a', '10.96.0.41')], remove: [] });
+  await apply(driver, { set: [redirect('a', '10.96.0.41')], remove: [] });
   t.strictSame(onLoopback(), ['10.96.0.41/32']);
   await driver.clear();
 
   await runAndKill('10.96.0.40');
   const heir = await open();
-  await heir.apply({ set: [redirect('a', '10.96.0.40')], remove: [] });
+  await apply(heir, { set: [redirect('a', '10.96.0.40')], remove: [] });
   await heir.clear();
   t.strictSame(onLoopback(), [], 'it was ours before and is ours again');
 
@@ -174,7 +185,7 @@ t.test('an address that cannot be added is named; the others work', async (t) =>
   const driver = await open();
   t.match(driver.unsupported.get('IPv6'), /disable_ipv6=0/);
   const change = { set: [redirect('six', 'fd00:96::10'), redirect('four', '10.96.0.50')], remove: [] };
-  const error = await driver.apply(change).then(
+  const error = await apply(driver, change).then(
     () => null,
     (error: RedirectError) => error,
   );
@@ -212,7 +223,7 @@ t.test(
         await StateDir.open(state, log);
         prevent();
         const driver = await AddressDriver.open({ log, stateDir: state });
-        await driver.apply({ set: [redirect('a', '10.96.0.60', 'fd00:96::60')], remove: [] });
+        await apply(driver, { set: [redirect('a', '10.96.0.60', 'fd00:96::60')], remove: [] });
         t.strictSame(onLoopback(), ['10.96.0.60/32', 'fd00:96::60/128']);
         sh('ip addr del 10.96.0.60/32 dev lo');
         t.equal(await driver.audit(), 1, 'repaired');
@@ -223,7 +234,7 @@ t.test(
           'said once',
         );
         const heir = await AddressDriver.open({ log: pino({ level: 'silent' }), stateDir: state });
-        await heir.apply({ set: [redirect('b', '10.96.0.61')], remove: [] });
+        await apply(heir, { set: [redirect('b', '10.96.0.61')], remove: [] });
         t.strictSame(onLoopback(), ['10.96.0.61/32'], 'a successor knows what is ours without a record');
         await driver.audit();
         allow();
@@ -268,7 +279,7 @@ t.test('a record that is not ours, or damaged, harms nobody', async (t) => {
     if (says === undefined) t.same(troubles, [], what);
     else t.match(troubles, [says], what);
     if (says !== undefined) t.ok(troubles[0]!.includes(record), 'names the file');
-    await driver.apply({ set: [redirect('a', '10.96.0.70')], remove: [] });
+    await apply(driver, { set: [redirect('a', '10.96.0.70')], remove: [] });
     await driver.clear();
     t.strictSame(onLoopback(), before, what);
     t.equal(readFileSync(bystander, 'utf8'), 'precious', what);
@@ -312,7 +323,7 @@ t.test('the choice of a driver', async (t) => {
     const driver = await createRedirectDriver('auto', options);
     t.equal(driver.name, 'iptables');
     t.strictSame(onLoopback(), []);
-    await driver.apply({ set: [redirect('a', '10.96.0.81')], remove: [] });
+    await apply(driver, { set: [redirect('a', '10.96.0.81')], remove: [] });
   });
 
   await t.test('address clears what the iptables driver left', async (t) => {
@@ -331,7 +342,7 @@ t.test('the choice of a driver', async (t) => {
 
   await t.test('none does nothing', async (t) => {
     const driver = await createRedirectDriver('none', without);
-    await driver.apply({ set: [redirect('a', '10.96.0.90')], remove: [] });
+    await apply(driver, { set: [redirect('a', '10.96.0.90')], remove: [] });
     t.equal(await driver.audit(), 0);
     t.strictSame(onLoopback(), []);
     await driver.clear();

@@ -1,4 +1,3 @@
-import { setImmediate as otherWork } from 'node:timers/promises';
 import { pino } from 'pino';
 import t from 'tap';
 import type { Family } from '../../lib/net/address.js';
@@ -9,6 +8,7 @@ import type { Redirect, RedirectError } from '../../lib/redirect/driver.js';
 import { IptablesDriver } from '../../lib/redirect/iptables.js';
 import { item } from '../lab/items.js';
 import { notMachineRoot } from '../lab/rights.js';
+import { apply } from './apply.js';
 import { Pod, sh } from './namespace.js';
 import { NameServer, reach, reachFrom } from './reach.js';
 
@@ -83,7 +83,7 @@ for (const kind of ['nft', 'legacy'] as const) {
 
   t.test(`${kind}: VIPs are reached from the node and from a pod`, async (t) => {
     const driver = await open(only(kind));
-    await driver.apply({ set: redirects('web', server.port), remove: [] });
+    await apply(driver, { set: redirects('web', server.port), remove: [] });
     for (const name of FAMILIES) {
       for (const protocol of PROTOCOLS) {
         const target = { protocol, address: VIP[name], port: 80 };
@@ -99,11 +99,11 @@ for (const kind of ['nft', 'legacy'] as const) {
   t.test(`${kind}: changes are seen, and what did not change stays`, async (t) => {
     const other = await NameServer.start('other', NODE_ADDRESSES);
     const driver = await open(only(kind));
-    await driver.apply({ set: [...redirects('a', 1, 80), ...redirects('b', server.port, 81)], remove: [] });
-    await driver.apply({ set: redirects('a', other.port, 80), remove: [] });
+    await apply(driver, { set: [...redirects('a', 1, 80), ...redirects('b', server.port, 81)], remove: [] });
+    await apply(driver, { set: redirects('a', other.port, 80), remove: [] });
     t.strictSame(await answers(80), ['other', 'other', 'other', 'other']);
     t.strictSame(await answers(81), ALL_WEB);
-    await driver.apply({ set: [], remove: redirects('a', 1).map(({ id }) => id) });
+    await apply(driver, { set: [], remove: redirects('a', 1).map(({ id }) => id) });
     t.notMatch(saved(kind), /default\/a/);
     t.strictSame(await answers(81), ALL_WEB);
     t.equal(await driver.audit(), 0);
@@ -114,7 +114,7 @@ for (const kind of ['nft', 'legacy'] as const) {
   t.test(`${kind}: what others break is repaired`, async (t) => {
     const driver = await open(only(kind));
     const many = Array.from({ length: 40 }, (_, i) => redirects(`s${i}`, server.port, 80 + i)).flat();
-    await driver.apply({ set: many, remove: [] });
+    await apply(driver, { set: many, remove: [] });
     t.equal(await driver.audit(), 0);
     const good = saved(kind).replace(/^#.*|\[\d+:\d+\]/gm, '');
     const damages: Record<string, (tables: string) => string> = {
@@ -140,9 +140,9 @@ for (const kind of ['nft', 'legacy'] as const) {
 
   t.test(`${kind}: a change works although somebody has flushed the table`, async (t) => {
     const driver = await open(only(kind));
-    await driver.apply({ set: [...redirects('a', server.port, 80), ...redirects('b', 1, 81)], remove: [] });
+    await apply(driver, { set: [...redirects('a', server.port, 80), ...redirects('b', 1, 81)], remove: [] });
     for (const which of FAMILIES) sh(`${family(which)} -t nat -F; ${family(which)} -t nat -X`);
-    await driver.apply({ set: redirects('b', server.port, 81), remove: [] });
+    await apply(driver, { set: redirects('b', server.port, 81), remove: [] });
     await driver.audit();
     t.strictSame(await answers(80), ALL_WEB);
     t.strictSame(await answers(81), ALL_WEB);
@@ -152,7 +152,7 @@ for (const kind of ['nft', 'legacy'] as const) {
   t.test(`${kind}: our jump goes before the rules of others, which stay`, async (t) => {
     sh(`iptables-${kind} -t nat -A OUTPUT -d ${VIP.IPv4} -p tcp -j REDIRECT --to-ports 1`);
     const driver = await open(only(kind));
-    await driver.apply({ set: redirects('web', server.port), remove: [] });
+    await apply(driver, { set: redirects('web', server.port), remove: [] });
     t.strictSame(await answers(), ALL_WEB);
     sh(`iptables-${kind} -t nat -I OUTPUT -d ${VIP.IPv4} -p tcp -j REDIRECT --to-ports 1`);
     t.equal(await driver.audit(), 1);
@@ -165,9 +165,9 @@ for (const kind of ['nft', 'legacy'] as const) {
 
   t.test(`${kind}: what a killed run left is taken over or cleared`, async (t) => {
     const killed = await open(only(kind));
-    await killed.apply({ set: [...redirects('a', 1, 80), ...redirects('gone', 2, 81)], remove: [] });
+    await apply(killed, { set: [...redirects('a', 1, 80), ...redirects('gone', 2, 81)], remove: [] });
     const next = await open(only(kind));
-    await next.apply({ set: redirects('a', server.port, 80), remove: [] });
+    await apply(next, { set: redirects('a', server.port, 80), remove: [] });
     t.notMatch(saved(kind), /default\/gone/);
     t.strictSame(await answers(), ALL_WEB);
     t.match(await clearAll('/nonexistent'), [/^\d+ iptables chains/]);
@@ -177,15 +177,15 @@ for (const kind of ['nft', 'legacy'] as const) {
 
   t.test(`${kind}: rules left in the other back end go`, async (t) => {
     const before = await open(only(OTHER[kind]));
-    await before.apply({ set: redirects('a', 1), remove: [] });
+    await apply(before, { set: redirects('a', 1), remove: [] });
     sh(`iptables-${kind} -t mangle -N KUBE-IPTABLES-HINT`);
     const driver = await open(runCommand);
     t.notMatch(saved(OTHER[kind]), /KUBE-PORTAL/);
-    await driver.apply({ set: redirects('a', server.port), remove: [] });
+    await apply(driver, { set: redirects('a', server.port), remove: [] });
     t.match(saved(kind), /KUBE-PORTAL/, 'the back end with the mark of the kubelet is chosen');
     t.strictSame(await answers(), ALL_WEB);
     sh(`iptables-${kind} -t mangle -X KUBE-IPTABLES-HINT`);
-    await before.apply({ set: redirects('b', 1), remove: [] });
+    await apply(before, { set: redirects('b', 1), remove: [] });
     await driver.clear();
     t.notMatch(saved(OTHER[kind]), /KUBE-PORTAL/, 'clear looks into both');
   });
@@ -193,7 +193,7 @@ for (const kind of ['nft', 'legacy'] as const) {
   t.test(`${kind}: the back end with rules of others is chosen`, async (t) => {
     sh(`iptables-${kind} -A FORWARD -j ACCEPT`);
     const driver = await open(runCommand);
-    await driver.apply({ set: redirects('a', server.port), remove: [] });
+    await apply(driver, { set: redirects('a', server.port), remove: [] });
     t.match(saved(kind), /KUBE-PORTAL/);
     await driver.clear();
     sh(`iptables-${kind} -D FORWARD -j ACCEPT`);
@@ -201,7 +201,7 @@ for (const kind of ['nft', 'legacy'] as const) {
 
   t.test(`${kind}: proxy ports refuse datagrams that were not redirected`, async (t) => {
     const driver = await open(only(kind));
-    await driver.apply({ set: redirects('web', server.port), remove: [] });
+    await apply(driver, { set: redirects('web', server.port), remove: [] });
     for (const address of [Pod.router.IPv4, Pod.router.IPv6]) {
       const target = { protocol: 'UDP', address, port: server.port } as const;
       t.equal(await reach(target), 'ECONNREFUSED', `${address} from the node`);
@@ -214,10 +214,10 @@ for (const kind of ['nft', 'legacy'] as const) {
   if (kind === 'nft') {
     t.test('what others remove is noticed at once, and what it does itself is not', async (t) => {
       const driver = await open(only(kind));
-      await driver.apply({ set: redirects('web', server.port), remove: [] });
+      await apply(driver, { set: redirects('web', server.port), remove: [] });
       t.equal(driver.wasDisturbed(), false, 'a change of its own');
-      await driver.apply({ set: [], remove: redirects('web', 1).map(({ id }) => id) });
-      await driver.apply({ set: redirects('web', server.port), remove: [] });
+      await apply(driver, { set: [], remove: redirects('web', 1).map(({ id }) => id) });
+      await apply(driver, { set: redirects('web', server.port), remove: [] });
       t.equal(driver.wasDisturbed(), false, 'chains that it took away itself');
       sh('iptables-nft -t nat -N MINE; iptables-nft -t nat -A MINE -j RETURN; iptables-nft -t nat -F MINE');
       sh('iptables-nft -t nat -X MINE');
@@ -237,7 +237,7 @@ for (const kind of ['nft', 'legacy'] as const) {
   for (const word of ['comment', 'conntrack', 'REJECT']) {
     t.test(`${kind}: a kernel without ${word} will do`, async (t) => {
       const driver = await open(only(kind, without(word)));
-      await driver.apply({ set: redirects('web', server.port), remove: [] });
+      await apply(driver, { set: redirects('web', server.port), remove: [] });
       t.notMatch(saved(kind), word);
       const troubled = word === 'conntrack' ? FAMILIES : [];
       t.match(
@@ -253,7 +253,7 @@ for (const kind of ['nft', 'legacy'] as const) {
 
   t.test(`${kind}: a listener on one address gets its traffic`, async (t) => {
     const driver = await open(only(kind), Pod.router);
-    await driver.apply({ set: redirects('web', server.port), remove: [] });
+    await apply(driver, { set: redirects('web', server.port), remove: [] });
     t.match(saved(kind), `-j DNAT --to-destination [${Pod.router.IPv6}]:${server.port}`);
     t.strictSame(await answers(), ALL_WEB);
     t.equal(
@@ -276,7 +276,7 @@ for (const kind of ['nft', 'legacy'] as const) {
     );
     broken = true;
     const change = { set: redirects('web', server.port), remove: [] };
-    await t.rejects(driver.apply(change), {
+    await t.rejects(apply(driver, change), {
       name: 'RedirectError',
       message: /iptables-\w+-restore failed: .*no luck, at "/,
     });
@@ -292,8 +292,8 @@ for (const kind of ['nft', 'legacy'] as const) {
     const many = Array.from({ length: 2000 }, (_, i) =>
       redirect(`s${i}`, 'IPv4', 'TCP', server.port, 1000 + i),
     );
-    await driver.apply({ set: many, remove: [] });
-    await driver.apply({ set: redirects('web', server.port), remove: [item(many, 7).id] });
+    await apply(driver, { set: many, remove: [] });
+    await apply(driver, { set: redirects('web', server.port), remove: [item(many, 7).id] });
     t.strictSame(await answers(), ALL_WEB);
     t.equal(await reach({ protocol: 'TCP', address: VIP.IPv4, port: 2999 }), 'web');
     t.notMatch(saved(kind), /default\/s7:/);
@@ -310,9 +310,9 @@ t.test('rules are not touched before their portals listen', async (t) => {
   };
   const driver = await open(run);
   steps.length = 0;
-  const listening = otherWork().then(() => void steps.push('listening'));
-  await driver.apply({ set: redirects('web', server.port), remove: [] }, listening);
-  t.equal(steps[0], 'listening');
+  const prepared = await driver.prepare({ set: redirects('web', server.port), remove: [] });
+  t.same(steps, []);
+  await prepared.commit();
   t.ok(steps.some((step) => step.endsWith('-restore')));
   await driver.clear();
 });
@@ -321,7 +321,7 @@ t.test('a VIP that is no address is refused alone', async (t) => {
   const driver = await open(runCommand);
   const bad = { ...redirect('bad', 'IPv4', 'TCP', 1), vips: [{ address: '10.96.0.999', port: 80 }] };
   const change = { set: [bad, ...redirects('web', server.port)], remove: [] };
-  const error = await driver.apply(change).then(
+  const error = await apply(driver, change).then(
     () => null,
     (error: RedirectError) => error,
   );
@@ -343,7 +343,7 @@ t.test(
     );
     broken = true;
     const set = redirects('web', server.port);
-    for (const attempt of [() => driver.apply({ set, remove: [] }), () => driver.audit()]) {
+    for (const attempt of [() => apply(driver, { set, remove: [] }), () => driver.audit()]) {
       const error = await attempt().then(
         () => null,
         (error: RedirectError) => error,
@@ -369,7 +369,7 @@ t.test('a lock that is held while the node is looked at decides nothing', async 
   });
   t.strictSame([...driver.unsupported.keys()], []);
   t.strictSame(driver.problems, []);
-  await driver.apply({ set: redirects('web', server.port), remove: [] });
+  await apply(driver, { set: redirects('web', server.port), remove: [] });
   t.match(saved('legacy'), /--comment "default\/web:main/);
   t.strictSame(await answers(), ALL_WEB);
   await driver.clear();
@@ -404,7 +404,7 @@ t.test('without ip6tables IPv6 is not supported and the IPv4 VIPs work', async (
   );
   t.match(driver.unsupported.get('IPv6'), /ip6tables.* not installed.*--redirect=address/);
   const set = redirects('web', server.port).filter(({ family }) => family === 'IPv4');
-  await driver.apply({ set, remove: [] });
+  await apply(driver, { set, remove: [] });
   t.equal(await reach({ protocol: 'TCP', address: VIP.IPv4, port: 80 }), 'web');
   t.equal(await driver.audit(), 0);
   await driver.clear();
@@ -420,7 +420,7 @@ t.test('a kernel with nfnetlink but without nf_tables: nothing is there to compl
   const log = pino({ level: 'warn' }, { write: (line: string) => warnings.push(line) });
   const bindAddress = { IPv4: '0.0.0.0', IPv6: '::' };
   const driver = await IptablesDriver.open({ log, run, bindAddress, proxyPortRange });
-  await driver.apply({ set: redirects('web', server.port), remove: [] });
+  await apply(driver, { set: redirects('web', server.port), remove: [] });
   t.strictSame(await answers(), ALL_WEB);
   await driver.clear();
   t.strictSame(await clearAll('/nonexistent', run), []);

@@ -9,6 +9,7 @@ import t, { type Test } from 'tap';
 import { runCommand } from '../../lib/redirect/command.js';
 import type { Redirect, RedirectDriver } from '../../lib/redirect/driver.js';
 import { IptablesDriver } from '../../lib/redirect/iptables.js';
+import { apply } from './apply.js';
 import { Pod, sh } from './namespace.js';
 import { NameServer } from './reach.js';
 
@@ -49,7 +50,7 @@ async function openDriver(t: Test, family: Family): Promise<RedirectDriver> {
     proxyPortRange: { first: 1024, last: 65535 },
   });
   t.teardown(() => driver.clear());
-  await driver.apply({ set: [redirect('other', family, 'TCP', servers.one.port, 81)], remove: [] });
+  await apply(driver, { set: [redirect('other', family, 'TCP', servers.one.port, 81)], remove: [] });
   return driver;
 }
 
@@ -92,7 +93,7 @@ for (const family of ['IPv4', 'IPv6'] as const) {
     const flow = await openFlow(t, family);
     t.not(await ask(flow), 'one');
     t.match(tracked(family, 'UDP'), [/UNREPLIED/]);
-    await driver.apply({ set: [redirect('web', family, 'UDP', servers.one.port)], remove: [] });
+    await apply(driver, { set: [redirect('web', family, 'UDP', servers.one.port)], remove: [] });
     t.equal(await ask(flow), 'one');
   });
 
@@ -100,18 +101,18 @@ for (const family of ['IPv4', 'IPv6'] as const) {
     `${family}: a UDP flow follows its VIP to another proxy port, and forgets one that goes`,
     async (t) => {
       const driver = await openDriver(t, family);
-      await driver.apply({ set: [redirect('web', family, 'UDP', servers.one.port)], remove: [] });
+      await apply(driver, { set: [redirect('web', family, 'UDP', servers.one.port)], remove: [] });
       const flow = await openFlow(t, family);
       t.equal(await ask(flow), 'one');
-      await driver.apply({ set: [redirect('web', family, 'UDP', servers.two.port)], remove: [] });
+      await apply(driver, { set: [redirect('web', family, 'UDP', servers.two.port)], remove: [] });
       t.equal(await ask(flow), 'two', 'another port');
       const { id } = redirect('web', family, 'UDP', 0);
-      await driver.apply({
+      await apply(driver, {
         set: [redirect('late', family, 'UDP', servers.one.port)],
         remove: [id],
       });
       t.equal(await ask(flow), 'one', 'another portal');
-      await driver.apply({ set: [], remove: [redirect('late', family, 'UDP', 0).id] });
+      await apply(driver, { set: [], remove: [redirect('late', family, 'UDP', 0).id] });
       t.not(await ask(flow), 'one', 'no portal');
       t.match(tracked(family, 'UDP'), [/UNREPLIED/], 'the old way is forgotten');
     },
@@ -119,7 +120,7 @@ for (const family of ['IPv4', 'IPv6'] as const) {
 
   t.test(`${family}: a flow that came while the rules were flushed is put right with them`, async (t) => {
     const driver = await openDriver(t, family);
-    await driver.apply({ set: [redirect('web', family, 'UDP', servers.one.port)], remove: [] });
+    await apply(driver, { set: [redirect('web', family, 'UDP', servers.one.port)], remove: [] });
     const flow = await openFlow(t, family);
     const tables = family === 'IPv4' ? 'iptables' : 'ip6tables';
     sh(`${tables} -t nat -F KUBE-PORTALS-HOST`);
@@ -134,18 +135,18 @@ for (const family of ['IPv4', 'IPv6'] as const) {
     t.teardown(() => server.close());
     await once(server, 'listening');
     const { port } = server.address() as AddressInfo;
-    await driver.apply({ set: [redirect('web', family, 'TCP', port)], remove: [] });
+    await apply(driver, { set: [redirect('web', family, 'TCP', port)], remove: [] });
     const socket = connect(PORT, VIPS[family]);
     t.teardown(() => socket.destroy());
     t.equal(await echo(socket), '?');
-    await driver.apply({ set: [redirect('web', family, 'TCP', servers.two.port)], remove: [] });
+    await apply(driver, { set: [redirect('web', family, 'TCP', servers.two.port)], remove: [] });
     t.equal(await echo(socket), '?', 'with another proxy port');
     t.match(tracked(family, 'TCP'), [/ESTABLISHED/]);
   });
 
   t.test(`${family}: with the driver go the flows`, async (t) => {
     const driver = await openDriver(t, family);
-    await driver.apply({ set: [redirect('web', family, 'UDP', servers.one.port)], remove: [] });
+    await apply(driver, { set: [redirect('web', family, 'UDP', servers.one.port)], remove: [] });
     t.equal(await ask(await openFlow(t, family)), 'one');
     t.equal(tracked(family, 'UDP').length, 1);
     await driver.clear();
