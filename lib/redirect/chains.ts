@@ -46,30 +46,34 @@ type Node = Leaf | Branch;
  * Nodes never change; a new path shares everything beside it with the old one.
  */
 export class ChainTree {
-  private root: Node | null = null;
+  #root: Node | null = null;
   /** What {@link chains} came to for a root. */
-  private shown: { readonly root: Node | null; readonly chains: Chains } = { root: null, chains: NO_CHAINS };
-  private readonly rendered = new WeakMap<Node, { name: string; rules: readonly string[] }>();
+  #shown: { readonly root: Node | null; readonly chains: Chains } = { root: null, chains: NO_CHAINS };
+  readonly #rendered = new WeakMap<Node, { name: string; rules: readonly string[] }>();
 
-  constructor(private readonly keyspace: Keyspace) {}
+  readonly #keyspace: Keyspace;
+
+  constructor(keyspace: Keyspace) {
+    this.#keyspace = keyspace;
+  }
 
   add(entry: Entry): void {
-    this.root = this.root === null ? build([entry]) : insert(this.root, entry);
+    this.#root = this.#root === null ? build([entry]) : insert(this.#root, entry);
   }
 
   /** Takes away the entry with this key and id, if it is there. */
   delete(entry: Entry): void {
-    if (this.root !== null) this.root = remove(this.root, entry);
+    if (this.#root !== null) this.#root = remove(this.#root, entry);
   }
 
   /** What a chain must hold that every packet enters: a few rules, or a jump for what may concern us. */
   entrance(): readonly string[] {
-    return this.root === null ? [] : this.reference(this.root);
+    return this.#root === null ? [] : this.#reference(this.#root);
   }
 
   /** Of entries with this key the one that a packet meets. */
   find(key: string): Entry | undefined {
-    let node = this.root;
+    let node = this.#root;
     while (node !== null && 'children' in node) node = childFor(node, key) ?? null;
     return node?.entries.find((entry) => entry.key === key);
   }
@@ -77,29 +81,29 @@ export class ChainTree {
   /** All chains below the entrance. Only what changed since the call before is made anew. */
   chains(): Chains {
     const changed = new Map<string, readonly string[] | undefined>();
-    const { gone, come } = unlike(this.shown.root, this.root);
-    for (const node of gone) changed.set(this.keyspace.chainNameOf(node.prefix), undefined);
-    for (const node of come) changed.set(this.render(node).name, this.render(node).rules);
-    this.shown = { root: this.root, chains: this.shown.chains.with(changed) };
-    return this.shown.chains;
+    const { gone, come } = unlike(this.#shown.root, this.#root);
+    for (const node of gone) changed.set(this.#keyspace.chainNameOf(node.prefix), undefined);
+    for (const node of come) changed.set(this.#render(node).name, this.#render(node).rules);
+    this.#shown = { root: this.#root, chains: this.#shown.chains.with(changed) };
+    return this.#shown.chains;
   }
 
-  private reference(node: Node): readonly string[] {
+  #reference(node: Node): readonly string[] {
     if (sizeOf(node) <= INLINE) return entriesOf(node).map((entry) => entry.rule);
-    const match = this.keyspace.matchOf(node.prefix);
-    const jump = `-j ${this.render(node).name}`;
+    const match = this.#keyspace.matchOf(node.prefix);
+    const jump = `-j ${this.#render(node).name}`;
     return [match === '' ? jump : `${match} ${jump}`];
   }
 
-  private render(node: Node): { name: string; rules: readonly string[] } {
-    let chain = this.rendered.get(node);
+  #render(node: Node): { name: string; rules: readonly string[] } {
+    let chain = this.#rendered.get(node);
     if (chain === undefined) {
       const rules =
         'children' in node
-          ? node.children.flatMap((child) => this.reference(child))
+          ? node.children.flatMap((child) => this.#reference(child))
           : node.entries.map((entry) => entry.rule);
-      chain = { name: this.keyspace.chainNameOf(node.prefix), rules };
-      this.rendered.set(node, chain);
+      chain = { name: this.#keyspace.chainNameOf(node.prefix), rules };
+      this.#rendered.set(node, chain);
     }
     return chain;
   }

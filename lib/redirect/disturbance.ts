@@ -15,10 +15,13 @@ const HOOKS: Readonly<Record<string, readonly string[]>> = {
  * moment is then for the next audit.
  */
 export class DisturbanceWatch {
-  private constructor(
-    private readonly watch: RulesetWatch,
-    private readonly log: Logger,
-  ) {}
+  readonly #watch: RulesetWatch;
+  readonly #log: Logger;
+
+  private constructor(watch: RulesetWatch, log: Logger) {
+    this.#watch = watch;
+    this.#log = log;
+  }
 
   /** Null where the back end announces nothing, or nobody may listen. */
   static open({ name }: Backend, log: Logger): DisturbanceWatch | null {
@@ -33,19 +36,19 @@ export class DisturbanceWatch {
 
   /** Whether it happened since the last call of any method. */
   wasDisturbed(): boolean {
-    const removals = this.removals();
+    const removals = this.#removals();
     return removals === null || removals.some(concernsUs);
   }
 
   forget(): void {
-    this.removals();
+    this.#removals();
   }
 
-  private removals(): readonly Removal[] | null {
+  #removals(): readonly Removal[] | null {
     try {
-      return this.watch.removals();
+      return this.#watch.removals();
     } catch (error) {
-      this.log.debug({ reason: (error as Error).message }, 'cannot hear of removed rules');
+      this.#log.debug({ reason: (error as Error).message }, 'cannot hear of removed rules');
       return [];
     }
   }

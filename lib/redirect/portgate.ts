@@ -15,11 +15,15 @@ export class PortGate {
   #exposed = '';
   #gated: ReadonlySet<string> = new Set();
 
-  private constructor(
-    private readonly log: Logger,
-    private kernel: VipGate | null,
-    private reason: string,
-  ) {}
+  readonly #log: Logger;
+  #kernel: VipGate | null;
+  #reason: string;
+
+  private constructor(log: Logger, kernel: VipGate | null, reason: string) {
+    this.#log = log;
+    this.#kernel = kernel;
+    this.#reason = reason;
+  }
 
   static open(log: Logger): PortGate {
     try {
@@ -34,21 +38,21 @@ export class PortGate {
   get problems(): string[] {
     if (this.#exposed === '') return [];
     return [
-      `clients of VIPs also reach what listens on all addresses of this node (${this.#exposed}), as this kernel does not refuse them (${this.reason}): ${NEEDS}`,
+      `clients of VIPs also reach what listens on all addresses of this node (${this.#exposed}), as this kernel does not refuse them (${this.#reason}): ${NEEDS}`,
     ];
   }
 
   /** Looks for what {@link problems} names; says so when it is found first. */
   async look(): Promise<void> {
-    if (this.kernel !== null) return;
+    if (this.#kernel !== null) return;
     const before = this.#exposed;
     this.#exposed = await wildcardPorts();
-    if (before === '') for (const problem of this.problems) this.log.warn(problem);
+    if (before === '') for (const problem of this.problems) this.#log.warn(problem);
   }
 
   /** From now on these addresses are gated, and no others. */
   gateOnly(addresses: readonly string[]): void {
-    if (this.kernel === null) return;
+    if (this.#kernel === null) return;
     const wanted = new Set(addresses);
     for (const address of wanted)
       if (!this.#gated.has(address)) this.#attempt((kernel) => kernel.gate(address));
@@ -66,18 +70,18 @@ export class PortGate {
   }
 
   close(): void {
-    this.kernel?.close();
-    this.kernel = null;
+    this.#kernel?.close();
+    this.#kernel = null;
   }
 
   #attempt(change: (kernel: VipGate) => void): void {
-    if (this.kernel === null) return;
+    if (this.#kernel === null) return;
     try {
-      change(this.kernel);
+      change(this.#kernel);
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
       if (error.code === ENOENT) return;
-      this.reason = error.message;
+      this.#reason = error.message;
       this.close();
     }
   }

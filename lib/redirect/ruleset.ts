@@ -39,22 +39,22 @@ export async function parseLongSave(text: string): Promise<Ruleset> {
 
 class SaveReader {
   readonly ruleset = new Map<string, Table>();
-  private chains = new Map<string, string[]>();
-  private others = new Map<string, string[]>();
+  #chains = new Map<string, string[]>();
+  #others = new Map<string, string[]>();
 
   read(line: string): void {
     if (line.startsWith('*')) {
-      this.chains = new Map();
-      this.others = new Map();
-      this.ruleset.set(line.slice(1), { chains: this.chains, hooks: this.others });
+      this.#chains = new Map();
+      this.#others = new Map();
+      this.ruleset.set(line.slice(1), { chains: this.#chains, hooks: this.#others });
     } else if (line.startsWith(':')) {
       const name = line.slice(1, line.indexOf(' '));
-      (isOwnChain(name) ? this.chains : this.others).set(name, []);
+      (isOwnChain(name) ? this.#chains : this.#others).set(name, []);
     } else if (line.startsWith('-A ')) {
       const [name = ''] = line.slice(3).split(' ', 1);
-      (this.chains.get(name) ?? this.others.get(name))?.push(line.slice(name.length + 4));
+      (this.#chains.get(name) ?? this.#others.get(name))?.push(line.slice(name.length + 4));
     } else if (line === 'COMMIT') {
-      keepHooks(this.others);
+      keepHooks(this.#others);
     }
   }
 }

@@ -29,22 +29,24 @@ export class LockHeld extends RedirectError {}
 
 /** `iptables-save` and `iptables-restore` of one back end and one family. */
 export class Xtables {
-  private readonly program: string;
-  private lockArguments: readonly string[] = ['-w', LOCK_SECONDS];
+  readonly #program: string;
+  readonly #run: RunCommand;
+  #lockArguments: readonly string[] = ['-w', LOCK_SECONDS];
 
   constructor(
     readonly backend: BackendName,
     readonly family: Family,
-    private readonly run: RunCommand,
+    run: RunCommand,
   ) {
-    this.program =
+    this.#run = run;
+    this.#program =
       (family === 'IPv4' ? 'iptables' : 'ip6tables') + (backend === 'system' ? '' : `-${backend}`);
   }
 
   /** All tables as text, or null where the program is not installed. @throws RedirectError */
   async save(): Promise<string | null> {
-    const program = `${this.program}-save`;
-    const result = await this.run(program, []);
+    const program = `${this.#program}-save`;
+    const result = await this.#run(program, []);
     if (result === null) return null;
     if (result.code !== 0) throw new RedirectError(`${program} failed: ${firstLine(result.stderr)}`);
     return result.stdout;
@@ -56,13 +58,13 @@ export class Xtables {
    * holds the lock for {@link LOCK_SECONDS}
    */
   async restore(script: string): Promise<void> {
-    const program = `${this.program}-restore`;
-    const result = await this.run(program, ['--noflush', ...this.lockArguments], script);
+    const program = `${this.#program}-restore`;
+    const result = await this.#run(program, ['--noflush', ...this.#lockArguments], script);
     if (result === null) throw new RedirectError(`${program} is not installed: ${INSTALL_HINT}`);
     if (result.code === 0) return;
-    if (this.lockArguments.length > 0 && /(?:unrecognized|invalid) option/.test(result.stderr)) {
+    if (this.#lockArguments.length > 0 && /(?:unrecognized|invalid) option/.test(result.stderr)) {
       // Restore learned to wait in iptables 1.6.2 only.
-      this.lockArguments = [];
+      this.#lockArguments = [];
       return this.restore(script);
     }
     const message = `${program} failed: ${firstLine(result.stderr)}${culprit(result.stderr, script)}`;

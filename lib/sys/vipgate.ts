@@ -159,10 +159,13 @@ export interface Place {
  * connection of the node one or two look-ups.
  */
 export class VipGate {
-  private constructor(
-    private readonly places: KernelSet,
-    private readonly link: number,
-  ) {}
+  readonly #places: KernelSet;
+  readonly #link: number;
+
+  private constructor(places: KernelSet, link: number) {
+    this.#places = places;
+    this.#link = link;
+  }
 
   /**
    * @throws SysError where the kernel cannot (before Linux 5.9, without CONFIG_BPF_SYSCALL)
@@ -180,26 +183,26 @@ export class VipGate {
 
   /** @throws SysError, E2BIG when there are too many */
   gate(address: string): void {
-    this.places.add(keyOf(address, 0));
+    this.#places.add(keyOf(address, 0));
   }
 
   /** The address is heard at all ports again. */
   ungate(address: string): void {
-    this.places.delete(keyOf(address, 0));
+    this.#places.delete(keyOf(address, 0));
   }
 
   /** @throws SysError, E2BIG when there are too many */
   openPort(place: Place): void {
-    this.places.add(placeKey(place));
+    this.#places.add(placeKey(place));
   }
 
   closePort(place: Place): void {
-    this.places.delete(placeKey(place));
+    this.#places.delete(placeKey(place));
   }
 
   close(): void {
-    libc.close(this.link);
-    this.places.close();
+    libc.close(this.#link);
+    this.#places.close();
   }
 }
 

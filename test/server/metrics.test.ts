@@ -76,7 +76,7 @@ t.test('a portal that nobody has come to has no series, and one that somebody le
 class Counted<T> {
   times = 0;
 
-  constructor(private readonly members: readonly T[]) {}
+  constructor(readonly members: readonly T[]) {}
 
   [Symbol.iterator](): Iterator<T> {
     this.times++;
