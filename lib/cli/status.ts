@@ -12,8 +12,8 @@ export function statusCommand(): Command {
   return command;
 }
 
-function describe(report: StatusReport): string {
-  const heading = `redirect: ${report.driver}, workers: ${report.workers}, service ports: ${report.portals.length}\n`;
-  const problems = report.problems.map((problem) => `problem: ${problem}\n`).join('');
-  return `${heading}${problems}\n${portalTable(report.portals, report.counters)}`;
+function describe({ driver, workers, problems, portals, counters }: StatusReport): string {
+  const heading = `redirect: ${driver}, workers: ${workers}, service ports: ${portals.length}\n`;
+  const problemLines = problems.map((problem) => `problem: ${problem}\n`).join('');
+  return `${heading}${problemLines}\n${portalTable(portals, counters)}`;
 }
