@@ -1,0 +1,96 @@
+import type { Admission } from '../../portal/admission.js';
+import type { WorkerListener, WorkerPortal } from '../shared/messages.js';
+import type { PortalChange } from '../shared/questions.js';
+import type { BalancerContext } from './balancer.js';
+import { ServedPortal } from './servedportal.js';
+import type { TcpListener } from './tcp/listener.js';
+import type { TcpRelay } from './tcp/relay.js';
+import { UdpListener } from './udp/listener.js';
+import type { UdpRelay } from './udp/relay.js';
+
+interface Entry {
+  readonly portal: ServedPortal;
+  readonly protocol: WorkerPortal['protocol'];
+  listeners: readonly (TcpListener | UdpListener)[];
+}
+
+/** The portals that a worker serves, by slot, with their listeners, which it closes when they are given up. */
+export class PortalTable {
+  readonly #tcp: TcpRelay;
+  readonly #udp: UdpRelay;
+  readonly #context: BalancerContext;
+  readonly #cells: Float64Array;
+  readonly #entries = new Map<number, Entry>();
+
+  /** @param cells this worker's counters */
+  constructor(tcp: TcpRelay, udp: UdpRelay, context: BalancerContext, cells: Float64Array) {
+    this.#tcp = tcp;
+    this.#udp = udp;
+    this.#context = context;
+    this.#cells = cells;
+  }
+
+  /**
+   * All portals are there before the first is told who may use it: that may name another portal.
+   * @throws SysError where a listener cannot be watched; the change is made in part then
+   */
+  apply({ set, remove }: PortalChange): void {
+    for (const slot of remove) this.#remove(slot);
+    const changed = set.map((portal) => this.#update(portal));
+    for (const [index, entry] of changed.entries()) {
+      this.#setListeners(entry, set[index].listeners);
+      this.#setAdmission(entry, set[index].admission);
+    }
+  }
+
+  closeListeners(): void {
+    for (const entry of this.#entries.values()) this.#closeAllBut(entry, []);
+  }
+
+  #update(wanted: WorkerPortal): Entry {
+    let entry = this.#entries.get(wanted.slot);
+    if (entry === undefined) {
+      const portal = new ServedPortal(wanted, this.#context, this.#cells);
+      entry = { portal, protocol: wanted.protocol, listeners: [] };
+      this.#entries.set(wanted.slot, entry);
+    }
+    entry.portal.update(wanted);
+    return entry;
+  }
+
+  #remove(slot: number): void {
+    const entry = this.#entries.get(slot);
+    if (entry === undefined) return;
+    this.#closeAllBut(entry, []);
+    entry.portal.detach();
+    this.#entries.delete(slot);
+  }
+
+  #setAdmission({ portal, listeners }: Entry, admission: Admission<number>): void {
+    const changed = portal.admit(admission, (slot) => this.#entries.get(slot)?.portal);
+    if (!changed) return;
+    for (const listener of listeners) {
+      if (listener instanceof UdpListener) listener.admissionChanged();
+    }
+  }
+
+  #setListeners(entry: Entry, wanted: readonly WorkerListener[]): void {
+    this.#closeAllBut(entry, wanted);
+    for (const { fd, redirectedPort } of wanted) {
+      if (entry.listeners.some((listener) => listener.fd === fd)) continue;
+      const listener =
+        entry.protocol === 'TCP'
+          ? this.#tcp.listen(fd, entry.portal, redirectedPort)
+          : this.#udp.listen(fd, entry.portal);
+      entry.listeners = entry.listeners.concat(listener);
+    }
+  }
+
+  #closeAllBut(entry: Entry, wanted: readonly WorkerListener[]): void {
+    const isWanted = (listener: TcpListener | UdpListener) => wanted.some(({ fd }) => fd === listener.fd);
+    const unwanted = entry.listeners.filter((listener) => !isWanted(listener));
+    if (unwanted.length === 0) return;
+    entry.listeners = entry.listeners.filter(isWanted);
+    for (const listener of unwanted) listener.close();
+  }
+}
