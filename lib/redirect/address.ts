@@ -41,21 +41,31 @@ export class AddressDriver implements RedirectDriver {
   readonly name = 'address';
   readonly bringsTraffic = true;
   readonly #change = new OneChange();
-  private readonly redirects = new Map<string, Redirect>();
+  readonly #redirects = new Map<string, Redirect>();
   /** Each address in its plain form, with the number of redirects that want it. */
-  private readonly wanted = new Map<string, number>();
+  readonly #wanted = new Map<string, number>();
   /** Whether the file says what {@link recorded} says. */
-  private isRecorded = true;
+  #isRecorded = true;
+
+  readonly #log: Logger;
+  readonly #routes: RouteSocket;
+  readonly #memory: StateMemory;
+  #recorded: ReadonlySet<string>;
 
   private constructor(
-    private readonly log: Logger,
-    private readonly routes: RouteSocket,
-    private readonly memory: StateMemory,
+    log: Logger,
+    routes: RouteSocket,
+    memory: StateMemory,
     /** What is ours on the loopback device, or about to be, as the kernel may not be able to tell. */
-    private recorded: ReadonlySet<string>,
+    recorded: ReadonlySet<string>,
     readonly unsupported: ReadonlyMap<Family, string>,
     readonly gate: PortGate,
-  ) {}
+  ) {
+    this.#log = log;
+    this.#routes = routes;
+    this.#memory = memory;
+    this.#recorded = recorded;
+  }
 
   /** @throws RedirectError if the loopback device is down */
   static async open({ log, stateDir }: AddressOptions): Promise<AddressDriver> {
@@ -83,11 +93,11 @@ export class AddressDriver implements RedirectDriver {
 
   async prepare({ set, remove }: RedirectChange): Promise<PreparedChange> {
     this.#change.begin();
-    for (const id of remove) this.forget(id);
+    for (const id of remove) this.#forget(id);
     for (const redirect of set) {
-      this.forget(redirect.id);
-      this.redirects.set(redirect.id, redirect);
-      this.count(redirect, 1);
+      this.#forget(redirect.id);
+      this.#redirects.set(redirect.id, redirect);
+      this.#count(redirect, 1);
     }
     try {
       const difference = await this.#look();
@@ -105,47 +115,47 @@ export class AddressDriver implements RedirectDriver {
   }
 
   async clear(): Promise<void> {
-    this.redirects.clear();
-    this.wanted.clear();
-    await removeFromLoopback(this.routes, oursAmong(await this.routes.addresses(), this.recorded));
-    this.recorded = new Set();
+    this.#redirects.clear();
+    this.#wanted.clear();
+    await removeFromLoopback(this.#routes, oursAmong(await this.#routes.addresses(), this.#recorded));
+    this.#recorded = new Set();
     this.gate.close();
-    await this.memory.forget();
+    await this.#memory.forget();
   }
 
-  private forget(id: string): void {
-    const redirect = this.redirects.get(id);
+  #forget(id: string): void {
+    const redirect = this.#redirects.get(id);
     if (redirect === undefined) return;
-    this.redirects.delete(id);
-    this.count(redirect, -1);
+    this.#redirects.delete(id);
+    this.#count(redirect, -1);
   }
 
-  private count({ vips }: Redirect, step: 1 | -1): void {
+  #count({ vips }: Redirect, step: 1 | -1): void {
     for (const { address } of vips) {
-      const number = (this.wanted.get(plain(address)) ?? 0) + step;
-      if (number === 0) this.wanted.delete(plain(address));
-      else this.wanted.set(plain(address), number);
+      const number = (this.#wanted.get(plain(address)) ?? 0) + step;
+      if (number === 0) this.#wanted.delete(plain(address));
+      else this.#wanted.set(plain(address), number);
     }
   }
 
   /** Compares the loopback device with what is wanted, and notes what will be added. @throws RedirectError */
   async #look(): Promise<Difference> {
-    const { wanted } = this;
-    const all = await this.routes.addresses();
+    const wanted = this.#wanted;
+    const all = await this.#routes.addresses();
     const present = new Set(all.map(({ address }) => address));
     const missing = [...wanted.keys()].filter((address) => !present.has(address));
-    const ours = oursAmong(all, this.recorded);
-    await this.remember([...ours, ...missing]);
+    const ours = oursAmong(all, this.#recorded);
+    await this.#remember([...ours, ...missing]);
     return { ours, missing, stale: ours.filter((address) => !wanted.has(address)) };
   }
 
   /** Resolves to the number of addresses added and removed. @throws RedirectError */
   async #synchronize({ ours, missing, stale }: Difference): Promise<number> {
-    const failures = await this.routes.addToLoopback(missing);
-    await removeFromLoopback(this.routes, stale);
+    const failures = await this.#routes.addToLoopback(missing);
+    await removeFromLoopback(this.#routes, stale);
     const notOurs = new Set([...stale, ...failures.map(({ address }) => address)]);
-    await this.remember([...ours, ...missing].filter((address) => !notOurs.has(address)));
-    this.report(failures);
+    await this.#remember([...ours, ...missing].filter((address) => !notOurs.has(address)));
+    this.#report(failures);
     return missing.length - failures.length + stale.length;
   }
 
@@ -153,36 +163,36 @@ export class AddressDriver implements RedirectDriver {
    * Written before an address is added,
    * so that a killed process leaves nothing that its successor does not know.
    */
-  private async remember(addresses: readonly string[]): Promise<void> {
+  async #remember(addresses: readonly string[]): Promise<void> {
     this.gate.gateOnly(addresses);
     const next = new Set(addresses);
     const isSame =
-      next.size === this.recorded.size && addresses.every((address) => this.recorded.has(address));
-    this.recorded = next;
-    if (isSame && this.isRecorded) return;
-    this.isRecorded = await this.memory.keep({ addresses: [...next] });
+      next.size === this.#recorded.size && addresses.every((address) => this.#recorded.has(address));
+    this.#recorded = next;
+    if (isSame && this.#isRecorded) return;
+    this.#isRecorded = await this.#memory.keep({ addresses: [...next] });
   }
 
-  private report(failures: readonly AddressFailure[]): void {
+  #report(failures: readonly AddressFailure[]): void {
     const real = failures.filter(({ address, code }) => {
       if (code !== EEXIST) return true;
-      this.log.info({ address }, 'the address appeared by itself; it is used and will not be removed');
+      this.#log.info({ address }, 'the address appeared by itself; it is used and will not be removed');
       return false;
     });
     const [first, ...others] = real;
     if (first === undefined) return;
     const { address, code } = first;
     const more = others.length > 0 ? ` and ${others.length} more` : '';
-    const labels = this.redirectsTo(new Set([address])).map(({ label }) => label);
+    const labels = this.#redirectsTo(new Set([address])).map(({ label }) => label);
     throw new RedirectsRefused(
       `cannot add ${address} for ${labels.slice(0, 1).join()}${more} to the loopback device: ${errnoName(code)}; ${advice(address)}`,
-      this.redirectsTo(new Set(real.map((failure) => failure.address))).map(({ id }) => id),
+      this.#redirectsTo(new Set(real.map((failure) => failure.address))).map(({ id }) => id),
     );
   }
 
-  private redirectsTo(addresses: ReadonlySet<string>): Redirect[] {
+  #redirectsTo(addresses: ReadonlySet<string>): Redirect[] {
     const isOne = ({ vips }: Redirect) => vips.some((vip) => addresses.has(plain(vip.address)));
-    return [...this.redirects.values()].filter(isOne);
+    return [...this.#redirects.values()].filter(isOne);
   }
 }
 

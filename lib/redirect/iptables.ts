@@ -38,14 +38,22 @@ export class IptablesDriver implements RedirectDriver {
   readonly bringsTraffic = true;
   readonly #change = new OneChange();
 
+  readonly #options: IptablesOptions;
+  readonly #families: ReadonlyMap<Family, FamilyRules>;
+  /** Null where the back end announces nothing. */
+  readonly #watch: DisturbanceWatch | null;
+
   private constructor(
-    private readonly options: IptablesOptions,
-    private readonly families: ReadonlyMap<Family, FamilyRules>,
+    options: IptablesOptions,
+    families: ReadonlyMap<Family, FamilyRules>,
     readonly unsupported: ReadonlyMap<Family, string>,
     readonly problems: readonly string[],
-    /** Null where the back end announces nothing. */
-    private readonly watch: DisturbanceWatch | null,
-  ) {}
+    watch: DisturbanceWatch | null,
+  ) {
+    this.#options = options;
+    this.#families = families;
+    this.#watch = watch;
+  }
 
   /**
    * Chooses a back end that really redirects.
@@ -60,7 +68,7 @@ export class IptablesDriver implements RedirectDriver {
     const problems: string[] = [];
     for (const backend of backends) {
       try {
-        const driver = await IptablesDriver.use(backend, options);
+        const driver = await IptablesDriver.#use(backend, options);
         await clearStale(
           backends.filter((other) => other !== backend),
           options,
@@ -75,7 +83,7 @@ export class IptablesDriver implements RedirectDriver {
     );
   }
 
-  private static async use(backend: Backend, options: IptablesOptions): Promise<IptablesDriver> {
+  static async #use(backend: Backend, options: IptablesOptions): Promise<IptablesDriver> {
     const families = new Map<Family, FamilyRules>();
     const unsupported = new Map<Family, string>();
     const problems: string[] = [];
@@ -120,20 +128,20 @@ export class IptablesDriver implements RedirectDriver {
   async prepare({ set, remove }: RedirectChange): Promise<PreparedChange> {
     this.#change.begin();
     const failures = new Failures();
-    for (const id of remove) for (const rules of this.families.values()) rules.delete(id);
+    for (const id of remove) for (const rules of this.#families.values()) rules.delete(id);
     for (const redirect of set) {
-      await failures.attempt([redirect.id], () => this.families.get(redirect.family)?.set(redirect));
+      await failures.attempt([redirect.id], () => this.#families.get(redirect.family)?.set(redirect));
     }
     return this.#change.prepared(() => this.#program(set, failures));
   }
 
   /** @param failures what has failed already */
   async #program(set: readonly Redirect[], failures: Failures): Promise<void> {
-    for (const [family, rules] of this.families) {
+    for (const [family, rules] of this.#families) {
       const ids = set.filter((redirect) => redirect.family === family).map(({ id }) => id);
       await failures.attempt(ids, () => rules.program());
     }
-    this.watch?.forget();
+    this.#watch?.forget();
     failures.throwIfAny();
   }
 
@@ -141,26 +149,26 @@ export class IptablesDriver implements RedirectDriver {
     this.#change.end();
     const failures = new Failures();
     let count = 0;
-    for (const rules of this.families.values()) {
+    for (const rules of this.#families.values()) {
       await failures.attempt(rules.ids, async () => {
         count += await rules.audit();
       });
     }
-    this.watch?.forget();
+    this.#watch?.forget();
     failures.throwIfAny();
     return count;
   }
 
   wasDisturbed(): boolean {
-    return this.watch?.wasDisturbed() ?? false;
+    return this.#watch?.wasDisturbed() ?? false;
   }
 
   /** Both back ends are cleared: the node may have changed its own between two runs. */
   async clear(): Promise<void> {
     try {
-      await clearIptables(this.options.run);
+      await clearIptables(this.#options.run);
     } finally {
-      for (const rules of this.families.values()) await rules.forget();
+      for (const rules of this.#families.values()) await rules.forget();
     }
   }
 }
@@ -174,22 +182,22 @@ function noGuard(family: Family, { first, last }: PortRange): string {
 
 /** What went wrong on the way: one family's trouble must not keep the other from being served. */
 class Failures {
-  private readonly messages: string[] = [];
-  private readonly ids = new Set<string>();
+  readonly #messages: string[] = [];
+  readonly #ids = new Set<string>();
 
   /** Runs a step that puts these redirects in place. */
   async attempt(ids: Iterable<string>, step: () => void | Promise<void>): Promise<void> {
     try {
       await step();
     } catch (error) {
-      this.messages.push((error as Error).message);
-      for (const id of ids) this.ids.add(id);
+      this.#messages.push((error as Error).message);
+      for (const id of ids) this.#ids.add(id);
     }
   }
 
   /** @throws RedirectError */
   throwIfAny(): void {
-    if (this.messages.length > 0) throw new RedirectError(this.messages.join('; '), this.ids);
+    if (this.#messages.length > 0) throw new RedirectError(this.#messages.join('; '), this.#ids);
   }
 }
 
