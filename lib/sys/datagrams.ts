@@ -1,14 +1,7 @@
-import {
-  IP_PKTINFO,
-  IPPROTO_IP,
-  IPPROTO_IPV6,
-  IPPROTO_UDP,
-  IPV6_PKTINFO,
-  MSG_DONTWAIT,
-  UDP_SEGMENT,
-} from './constants.js';
+import { MSG_DONTWAIT } from './constants.js';
+import { CONTROL_SIZE } from './controlmessages.js';
 import { ENOSYS, errno } from './errno.js';
-import { cmsgSpace, layout } from './layout.js';
+import { layout } from './layout.js';
 import * as libc from './libc.js';
 import { Memory } from './memory.js';
 import { SOCKADDR_SIZE } from './sockaddr.js';
@@ -18,10 +11,7 @@ import { SOCKADDR_SIZE } from './sockaddr.js';
  * 14.7 KB). The odd 192 bytes keep the slots from starting in the same cache set.
  */
 const SLOT_SIZE = 65536 + 192;
-/** Room for one IP_PKTINFO or IPV6_PKTINFO message and for another one: received are the hops, sent is UDP_SEGMENT. */
-export const CONTROL_SIZE = 64;
 export const NAME_WORDS = SOCKADDR_SIZE / 4;
-export const CONTROL_WORDS = CONTROL_SIZE / 4;
 
 export const HEADER_WORDS = layout.mmsghdr.size / 4;
 const LENGTH_WORD = layout.mmsghdr.length / 4;
@@ -29,7 +19,6 @@ export const NAME_LENGTH_WORD = layout.msghdr.nameLength / 4;
 export const CONTROL_LENGTH_WORD = layout.msghdr.controlLength / 4;
 export const IOVEC_WORDS = layout.iovec.size / 4;
 export const IOVEC_LENGTH_WORD = layout.iovec.length / 4;
-const CMSG_DATA_WORD = layout.cmsghdr.data / 4;
 
 /**
  * Slots that recvmmsg(2) fills one after another, round and round. A datagram stays readable until the ring comes
@@ -146,65 +135,4 @@ export class DatagramRing {
   get controlWords(): Int32Array {
     return this.#controls.words;
   }
-}
-
-/** Word offsets inside a control block with one packet-info message. */
-export const PACKET_INFO_V4 = { localAddress: CMSG_DATA_WORD + 1 } as const;
-export const PACKET_INFO_V6 = { localAddress: CMSG_DATA_WORD, interfaceIndex: CMSG_DATA_WORD + 4 } as const;
-
-export const PACKET_INFO_SPACE = { v4: cmsgSpace(12), v6: cmsgSpace(20) } as const;
-export const SEGMENT_SPACE = cmsgSpace(2);
-
-/**
- * How many hops a received datagram had left (IP_RECVTTL, IPV6_RECVHOPLIMIT). The kernel writes them behind the packet info
- * (ip_cmsg_recv_offset, ip6_datagram_recv_ctl).
- * @param at the word where its control block begins
- */
-export function receivedHopsOf(controls: Int32Array, at: number, isV6: boolean): number {
-  return controls[at + (isV6 ? PACKET_INFO_SPACE.v6 : PACKET_INFO_SPACE.v4) / 4 + CMSG_DATA_WORD];
-}
-
-export function putControlHeader(
-  words: Int32Array,
-  at: number,
-  length: number,
-  level: number,
-  type: number,
-): void {
-  words[at] = layout.cmsghdr.data + length;
-  words[at + layout.cmsghdr.level / 4] = level;
-  words[at + layout.cmsghdr.type / 4] = type;
-}
-
-/**
- * Builds the control block of replies at word `at`: a packet-info message that names the address to answer from,
- * then room for a segment size. The received block at `from` has the address that the client used.
- */
-export function writeReplyControl(
-  target: Int32Array,
-  at: number,
-  received: Int32Array,
-  from: number,
-  isV6: boolean,
-): void {
-  target.fill(0, at, at + CONTROL_WORDS);
-  if (isV6) {
-    putControlHeader(target, at, 20, IPPROTO_IPV6, IPV6_PKTINFO);
-    for (let word = 0; word < 4; word++) {
-      target[at + PACKET_INFO_V6.localAddress + word] = received[from + PACKET_INFO_V6.localAddress + word];
-    }
-    if (isLinkLocal(received[from + PACKET_INFO_V6.localAddress])) {
-      target[at + PACKET_INFO_V6.interfaceIndex] = received[from + PACKET_INFO_V6.interfaceIndex];
-    }
-  } else {
-    putControlHeader(target, at, 12, IPPROTO_IP, IP_PKTINFO);
-    target[at + PACKET_INFO_V4.localAddress] = received[from + PACKET_INFO_V4.localAddress];
-  }
-  const segment = at + (isV6 ? PACKET_INFO_SPACE.v6 : PACKET_INFO_SPACE.v4) / 4;
-  putControlHeader(target, segment, 2, IPPROTO_UDP, UDP_SEGMENT);
-}
-
-/** fe80::/10, read from a little-endian word in network order. */
-function isLinkLocal(word: number): boolean {
-  return (word & 0xc0ff) === 0x80fe;
 }

@@ -1,5 +1,6 @@
 import { IPPROTO_UDP, UDP_SEGMENT } from './constants.js';
-import { type DatagramRing, PACKET_INFO_SPACE, putControlHeader, SEGMENT_SPACE } from './datagrams.js';
+import { PACKET_INFO_SPACE, putControlHeader, SEGMENT_SPACE } from './controlmessages.js';
+import type { DatagramRing } from './datagrams.js';
 import { EAGAIN, EINVAL, EIO, EMSGSIZE, errno } from './errno.js';
 import { layout } from './layout.js';
 import { Memory } from './memory.js';

@@ -7,11 +7,6 @@ export const SOCKADDR_SIZE = 32;
 export const SOCKADDR_IN_SIZE = 16;
 export const SOCKADDR_IN6_SIZE = 28;
 
-/** The port of a sockaddr whose first word, family and port, is this one. The port is in network order. */
-export function portIn(word: number): number {
-  return ((word >>> 8) & 0xff00) | (word >>> 24);
-}
-
 /** One `sockaddr_in` or `sockaddr_in6` in memory: an argument for bind and connect, a result of accept. */
 export class SocketAddress {
   readonly memory = new Memory(SOCKADDR_SIZE);

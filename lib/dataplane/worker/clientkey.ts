@@ -1,14 +1,15 @@
 import { addressText } from '../../net/address.js';
-import { AF_INET6 } from '../../sys/constants.js';
+import { addressAt, addressWords, isV6At } from '../../sys/sockaddrwords.js';
 
 /** A client as a map key: its IPv4 address as a number, its IPv6 address as eight hexadecimal words. */
 export type ClientKey = number | string;
 
 /** The client of a sockaddr that starts at word `at`; the port does not count. */
 export function clientKey(words: Int32Array, at: number): ClientKey {
-  if ((words[at] & 0xffff) !== AF_INET6) return words[at + 1];
+  if (!isV6At(words, at)) return words[addressAt(at, false)];
   let key = '';
-  for (let word = at + 2; word < at + 6; word++) key += `${words[word].toString(16)}:`;
+  const first = addressAt(at, true);
+  for (let word = first; word < first + addressWords(true); word++) key += `${words[word].toString(16)}:`;
   return key;
 }
 

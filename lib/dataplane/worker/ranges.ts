@@ -1,26 +1,20 @@
 import { parseCidr } from '../../net/cidr.js';
-import { AF_INET, AF_INET6 } from '../../sys/constants.js';
-
-/** Where the address begins in a sockaddr, in words, and how many words it has. */
-const PLACE = {
-  [AF_INET]: { at: 1, words: 1 },
-  [AF_INET6]: { at: 2, words: 4 },
-} as const;
+import { addressAt, addressWords } from '../../sys/sockaddrwords.js';
 
 /**
  * A set of CIDRs of one family, asked for every new client: addresses are compared as the kernel's own words,
  * so that a look-up makes no garbage.
  */
 export class AddressRanges {
-  readonly #family: typeof AF_INET | typeof AF_INET6;
+  readonly #isV6: boolean;
   /** For each range and each word of an address: the mask and what must be left under it. */
   readonly #masks: Int32Array;
   readonly #values: Int32Array;
 
   /** @param cidrs a plain address counts as a range of one */
   constructor(cidrs: readonly string[], isV6: boolean) {
-    this.#family = isV6 ? AF_INET6 : AF_INET;
-    const { words } = PLACE[this.#family];
+    this.#isV6 = isV6;
+    const words = addressWords(isV6);
     this.#masks = new Int32Array(cidrs.length * words);
     this.#values = new Int32Array(cidrs.length * words);
     for (const [index, cidr] of cidrs.entries()) {
@@ -36,10 +30,11 @@ export class AddressRanges {
 
   /** Whether one of the ranges has the address of the sockaddr that starts at word `start`. */
   has(sockaddr: Int32Array, start: number): boolean {
-    const { at, words } = PLACE[this.#family];
+    const at = addressAt(start, this.#isV6);
+    const words = addressWords(this.#isV6);
     for (let range = 0; range < this.#masks.length; range += words) {
       let word = 0;
-      while (word < words && this.#matches(range + word, sockaddr[start + at + word])) word++;
+      while (word < words && this.#matches(range + word, sockaddr[at + word])) word++;
       if (word === words) return true;
     }
     return false;

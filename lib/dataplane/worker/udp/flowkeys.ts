@@ -1,13 +1,19 @@
 import {
   CONTROL_SIZE,
   CONTROL_WORDS,
-  NAME_WORDS,
-  PACKET_INFO_V4,
-  PACKET_INFO_V6,
+  usedAddressAt,
   writeReplyControl,
-} from '../../../sys/datagrams.js';
+} from '../../../sys/controlmessages.js';
+import { NAME_WORDS } from '../../../sys/datagrams.js';
 import { Memory } from '../../../sys/memory.js';
 import { SOCKADDR_SIZE } from '../../../sys/sockaddr.js';
+import {
+  addressAt,
+  addressWords,
+  familyAndPortAt,
+  isSameAddress,
+  isSameSocket,
+} from '../../../sys/sockaddrwords.js';
 import { sipHash } from './siphash.js';
 
 /** A flow's place in the arrays of the {@link FlowTable}. */
@@ -90,44 +96,27 @@ export class FlowKeys {
     return flow * NAME_WORDS;
   }
 
-  /** Word 0 of a sockaddr has family and port; IPv6 has its flow label next, which is no part of a flow's identity. */
-  #hashOf(listener: number, head: DatagramHead, isV6: boolean): number {
+  #hashOf(listener: number, { names, nameAt, controls, controlAt }: DatagramHead, isV6: boolean): number {
     const hashed = this.#hashed;
-    const { names, nameAt, controls, controlAt } = head;
+    const client = addressAt(nameAt, isV6);
+    const used = usedAddressAt(controlAt, isV6);
     hashed[0] = listener;
-    hashed[1] = names[nameAt];
-    if (!isV6) {
-      hashed[2] = names[nameAt + 1];
-      hashed[3] = controls[controlAt + PACKET_INFO_V4.localAddress];
-      return sipHash(this.#key, hashed, 4);
-    }
-    for (let word = 0; word < 4; word++) {
-      hashed[2 + word] = names[nameAt + 2 + word];
-      hashed[6 + word] = controls[controlAt + PACKET_INFO_V6.localAddress + word];
+    hashed[1] = familyAndPortAt(names, nameAt);
+    hashed[2] = names[client];
+    hashed[3] = controls[used];
+    if (!isV6) return sipHash(this.#key, hashed, 4);
+    for (let word = 1; word < addressWords(isV6); word++) {
+      hashed[2 + 2 * word] = names[client + word];
+      hashed[3 + 2 * word] = controls[used + word];
     }
     return sipHash(this.#key, hashed, MOST_HASHED_WORDS);
   }
 
   #matches(flow: FlowIndex, listener: number, head: DatagramHead, isV6: boolean): boolean {
     if (this.#listener[flow] !== listener) return false;
-    const name = flow * NAME_WORDS;
-    const control = flow * CONTROL_WORDS;
-    const { words: names } = this.names;
-    const { words: controls } = this.controls;
-    if (names[name] !== head.names[head.nameAt]) return false;
-    if (!isV6) {
-      const local = PACKET_INFO_V4.localAddress;
-      return (
-        names[name + 1] === head.names[head.nameAt + 1] &&
-        controls[control + local] === head.controls[head.controlAt + local]
-      );
-    }
-    const local = PACKET_INFO_V6.localAddress;
-    for (let word = 0; word < 4; word++) {
-      if (names[name + 2 + word] !== head.names[head.nameAt + 2 + word]) return false;
-      if (controls[control + local + word] !== head.controls[head.controlAt + local + word]) return false;
-    }
-    return names[name + 6] === head.names[head.nameAt + 6];
+    if (!isSameSocket(this.names.words, this.nameAt(flow), head.names, head.nameAt, isV6)) return false;
+    const used = usedAddressAt(flow * CONTROL_WORDS, isV6);
+    return isSameAddress(this.controls.words, used, head.controls, usedAddressAt(head.controlAt, isV6), isV6);
   }
 
   #enchain(flow: FlowIndex, hash: number): void {

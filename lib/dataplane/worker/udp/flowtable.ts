@@ -1,4 +1,4 @@
-import { portIn } from '../../../sys/sockaddr.js';
+import { portAt } from '../../../sys/sockaddrwords.js';
 import { clientKey } from '../clientkey.js';
 import type { OpenSession, SessionHolder } from '../sessionlisting.js';
 import type { FlowListener, UdpFlow } from './flow.js';
@@ -103,7 +103,7 @@ export class FlowTable implements SessionHolder {
         state: STATES[this.#stages.stageOf(at)],
         usedAt: this.#stages.lastUsed[at],
         client: clientKey(words, nameAt),
-        clientPort: portIn(words[nameAt]),
+        clientPort: portAt(words, nameAt),
       };
     }
   }

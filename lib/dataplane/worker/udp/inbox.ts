@@ -1,4 +1,5 @@
-import { CONTROL_WORDS, DatagramRing, NAME_WORDS } from '../../../sys/datagrams.js';
+import { CONTROL_WORDS } from '../../../sys/controlmessages.js';
+import { DatagramRing, NAME_WORDS } from '../../../sys/datagrams.js';
 import type { DatagramSender } from '../../../sys/datagramsender.js';
 import type { FirstDatagram } from '../pinkey.js';
 import type { UdpFlow } from './flow.js';

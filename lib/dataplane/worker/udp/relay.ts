@@ -1,4 +1,4 @@
-import { receivedHopsOf } from '../../../sys/datagrams.js';
+import { receivedHopsOf } from '../../../sys/controlmessages.js';
 import { DatagramSender } from '../../../sys/datagramsender.js';
 import { errno } from '../../../sys/errno.js';
 import type { DescriptorBudget } from '../../shared/budget.js';

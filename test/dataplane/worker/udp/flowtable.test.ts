@@ -6,8 +6,10 @@ import { type FlowListener, UdpFlow } from '../../../../lib/dataplane/worker/udp
 import type { DatagramHead } from '../../../../lib/dataplane/worker/udp/flowkeys.js';
 import { STAGES, Stage } from '../../../../lib/dataplane/worker/udp/flowstages.js';
 import { FlowTable } from '../../../../lib/dataplane/worker/udp/flowtable.js';
-import { CONTROL_WORDS, NAME_WORDS, PACKET_INFO_V4, PACKET_INFO_V6 } from '../../../../lib/sys/datagrams.js';
+import { CONTROL_WORDS, usedAddressAt } from '../../../../lib/sys/controlmessages.js';
+import { NAME_WORDS } from '../../../../lib/sys/datagrams.js';
 import { SocketAddress } from '../../../../lib/sys/sockaddr.js';
+import { addressWords } from '../../../../lib/sys/sockaddrwords.js';
 import { item } from '../../../lab/items.js';
 import { servedPortal } from '../fixtures.js';
 
@@ -28,7 +30,7 @@ function headOf({ client, port, local }: Who, isV6: boolean, flowLabel = 0): Dat
   names.set(SocketAddress.of(address, port).memory.words.subarray(0, NAME_WORDS));
   if (isV6) names[1] = flowLabel;
   const controls = new Int32Array(CONTROL_WORDS);
-  controls[isV6 ? PACKET_INFO_V6.localAddress + 3 : PACKET_INFO_V4.localAddress] = local;
+  controls[usedAddressAt(0, isV6) + addressWords(isV6) - 1] = local;
   return { names, nameAt: 0, controls, controlAt: 0 };
 }
 

@@ -1,4 +1,5 @@
-import { CONTROL_SIZE, DatagramRing } from '../../../../sys/datagrams.js';
+import { CONTROL_SIZE } from '../../../../sys/controlmessages.js';
+import { DatagramRing } from '../../../../sys/datagrams.js';
 import { DatagramSender } from '../../../../sys/datagramsender.js';
 import { SOCKADDR_SIZE } from '../../../../sys/sockaddr.js';
 import { FIELD } from '../../../shared/counters.js';
