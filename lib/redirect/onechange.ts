@@ -4,7 +4,10 @@ import type { PreparedChange } from './driver.js';
 export class OneChange {
   #isOpen = false;
 
-  /** @throws Error while another change is open: what the caller prepares would build on what the kernel has not heard of */
+  /**
+   * @throws Error while another change is open:
+   * what the caller prepares would build on what the kernel has not heard of
+   */
   begin(): void {
     if (this.#isOpen) throw new Error('the redirect change before this one was not committed');
     this.#isOpen = true;

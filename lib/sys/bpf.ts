@@ -3,7 +3,10 @@ import { layout } from './layout.js';
 import * as libc from './libc.js';
 import { Memory } from './memory.js';
 
-/** Classic BPF opcodes, linux/bpf_common.h: load an absolute word; and, modulo with a constant; jump if equal; return. */
+/**
+ * Classic BPF opcodes, linux/bpf_common.h: load an absolute word; and, modulo with a constant;
+ * jump if equal; return.
+ */
 export const BPF_LD_W_ABS = 0x20;
 export const BPF_AND_K = 0x54;
 export const BPF_MOD_K = 0x94;

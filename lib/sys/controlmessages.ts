@@ -1,7 +1,10 @@
 import { IP_PKTINFO, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_UDP, IPV6_PKTINFO, UDP_SEGMENT } from './constants.js';
 import { cmsgSpace, layout } from './layout.js';
 
-/** Room for one IP_PKTINFO or IPV6_PKTINFO message and for another one: received are the hops, sent is UDP_SEGMENT. */
+/**
+ * Room for one IP_PKTINFO or IPV6_PKTINFO message and for another one: received are the hops,
+ * sent is UDP_SEGMENT.
+ */
 export const CONTROL_SIZE = 64;
 export const CONTROL_WORDS = CONTROL_SIZE / 4;
 const CMSG_DATA_WORD = layout.cmsghdr.data / 4;
@@ -19,8 +22,8 @@ export const PACKET_INFO_SPACE = { v4: cmsgSpace(12), v6: cmsgSpace(20) } as con
 export const SEGMENT_SPACE = cmsgSpace(2);
 
 /**
- * How many hops a received datagram had left (IP_RECVTTL, IPV6_RECVHOPLIMIT). The kernel writes them behind the packet info
- * (ip_cmsg_recv_offset, ip6_datagram_recv_ctl).
+ * How many hops a received datagram had left (IP_RECVTTL, IPV6_RECVHOPLIMIT). The kernel writes them behind
+ * the packet info (ip_cmsg_recv_offset, ip6_datagram_recv_ctl).
  * @param at the word where its control block begins
  */
 export function receivedHopsOf(controls: Int32Array, at: number, isV6: boolean): number {
@@ -40,8 +43,8 @@ export function putControlHeader(
 }
 
 /**
- * Builds the control block of replies at word `at`: a packet-info message that names the address to answer from,
- * then room for a segment size. The received block at `from` has the address that the client used.
+ * Builds the control block of replies at word `at`: a packet-info message that names the address to answer
+ * from, then room for a segment size. The received block at `from` has the address that the client used.
  */
 export function writeReplyControl(
   target: Int32Array,

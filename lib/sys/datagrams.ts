@@ -7,8 +7,8 @@ import { Memory } from './memory.js';
 import { SOCKADDR_SIZE } from './sockaddr.js';
 
 /**
- * The largest UDP payload, 65,527 bytes with IPv6, must fit: a datagram cut short would be a lost one (Cyclone DDS sends
- * 14.7 KB). The odd 192 bytes keep the slots from starting in the same cache set.
+ * The largest UDP payload, 65,527 bytes with IPv6, must fit: a datagram cut short would be a lost one
+ * (Cyclone DDS sends 14.7 KB). The odd 192 bytes keep the slots from starting in the same cache set.
  */
 const SLOT_SIZE = 65536 + 192;
 export const NAME_WORDS = SOCKADDR_SIZE / 4;
@@ -21,8 +21,9 @@ export const IOVEC_WORDS = layout.iovec.size / 4;
 export const IOVEC_LENGTH_WORD = layout.iovec.length / 4;
 
 /**
- * Slots that recvmmsg(2) fills one after another, round and round. A datagram stays readable until the ring comes
- * around again, which is what lets the UDP relay send a refused one a second time without ever having copied it.
+ * Slots that recvmmsg(2) fills one after another, round and round. A datagram stays readable until the ring
+ * comes around again, which is what lets the UDP relay send a refused one a
+ * second time without ever having copied it.
  */
 export class DatagramRing {
   readonly slots: number;
@@ -37,7 +38,10 @@ export class DatagramRing {
   readonly #headers: Memory;
   readonly #named: boolean;
 
-  /** @param named whether senders and control messages are wanted; a connected socket's are known, and cost time */
+  /**
+   * @param named whether senders and control messages are wanted; a connected socket's are known,
+   * and cost time
+   */
   constructor(slots: number, named: boolean) {
     this.slots = slots;
     this.#named = named;
@@ -71,7 +75,8 @@ export class DatagramRing {
   }
 
   /**
-   * Receives at most `limit` datagrams into the next slots; fewer than {@link room} means that the socket is empty.
+   * Receives at most `limit` datagrams into the next slots;
+   * fewer than {@link room} means that the socket is empty.
    * @returns how many, from slot {@link first} on, or -1 with `errno`
    */
   receive(fd: number, limit: number): number {

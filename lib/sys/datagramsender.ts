@@ -8,15 +8,18 @@ import { doSegmentsArrive } from './segments.js';
 import { SendHeaders } from './sendheaders.js';
 import { SOCKADDR_IN_SIZE, SOCKADDR_IN6_SIZE } from './sockaddr.js';
 
-/** Bytes. The path MTU that a segment must fit is at least this on the links robots use; bigger runs go one by one. */
+/**
+ * Bytes. The path MTU that a segment must fit is at least this on the links robots use;
+ * bigger runs go one by one.
+ */
 const LARGEST_SEGMENT = 1400;
 const LARGEST_SUPER_DATAGRAM = 65000;
 /** Errors of earlier datagrams may come faster than they are told, but hardly so many. */
 const PENDING_ERRORS = 2;
 
 /**
- * Collects datagrams for one peer and sends them with as few calls as the kernel allows: one send for one, one
- * UDP_SEGMENT send for a run of equal sizes (Linux 4.18), else sendmmsg(2).
+ * Collects datagrams for one peer and sends them with as few calls as the kernel allows: one send for one,
+ * one UDP_SEGMENT send for a run of equal sizes (Linux 4.18), else sendmmsg(2).
  */
 export class DatagramSender {
   readonly capacity: number;
@@ -27,7 +30,9 @@ export class DatagramSender {
   readonly #segmentControl = new Memory(SEGMENT_SPACE);
   /** Whether runs may be segmented by the kernel, if it can. The caller knows which paths have refused it. */
   maySegment = true;
-  /** What became of the last send as a run: none, if it was not sent so; refused, if it went one by one then. */
+  /**
+   * What became of the last send as a run: none, if it was not sent so; refused, if it went one by one then.
+   */
   segments: 'none' | 'sent' | 'refused' = 'none';
   /** So many more errors may be those of earlier datagrams. */
   #pendingErrors = 0;
@@ -36,7 +41,9 @@ export class DatagramSender {
 
   readonly #kernelSegments: boolean;
 
-  /** @param kernelSegments whether the kernel can do that at all; each thread finds out with its first sender */
+  /**
+   * @param kernelSegments whether the kernel can do that at all; each thread finds out with its first sender
+   */
   constructor(capacity: number, kernelSegments = doesKernelSegment()) {
     this.capacity = capacity;
     this.#kernelSegments = kernelSegments;
@@ -65,7 +72,10 @@ export class DatagramSender {
     this.bytes += length;
   }
 
-  /** All segments have one size; only the last may be shorter, but not empty: nothing would be left to see of it. */
+  /**
+   * All segments have one size; only the last may be shorter, but not empty:
+   * nothing would be left to see of it.
+   */
   #fitsRun(length: number): boolean {
     return length > 0 && length <= this.#segmentSize && this.bytes === this.count * this.#segmentSize;
   }
@@ -82,8 +92,8 @@ export class DatagramSender {
   }
 
   /**
-   * Sends what was collected on a connected socket. The error of an earlier datagram, which the kernel hands to the next call
-   * instead of doing it, costs nothing here; `keepErrors` has it still.
+   * Sends what was collected on a connected socket. The error of an earlier datagram, which the kernel hands
+   * to the next call instead of doing it, costs nothing here; `keepErrors` has it still.
    * @returns how many datagrams the kernel took; fewer than `count` leaves the reason in `errno`
    */
   sendConnected(fd: number): number {
@@ -146,7 +156,10 @@ export class DatagramSender {
     return this.#sendEach(fd);
   }
 
-  /** @returns count, 0 with `errno`, or -1 when segmentation is not to be had and the datagrams must go one by one */
+  /**
+   * @returns count, 0 with `errno`, or -1 when segmentation is not to be
+   * had and the datagrams must go one by one
+   */
   #sendSegmented(fd: number): number {
     if (this.#headers.sendAsRun(fd, this.count) >= 0) {
       this.segments = 'sent';

@@ -16,7 +16,10 @@ const MAP_TYPE_HASH = 1;
 const NO_PREALLOC = 1;
 const PROG_TYPE_SK_LOOKUP = 30;
 const SK_LOOKUP = 36;
-/** The kernel wants to know, and lends a few functions to programs with a license like its own only; none of them is used. */
+/**
+ * The kernel wants to know, and lends a few functions to programs with a license like its own only;
+ * none of them is used.
+ */
 const LICENSE = 'Apache-2.0';
 
 /** `struct bpf_insn`: opcode u8, two registers of four bits, offset s16, immediate s32. */
@@ -38,18 +41,27 @@ function attributesOf(size: number, fill: (view: DataView) => void): Memory {
   return attributes;
 }
 
-/** Pointers in there have 64 bits on every machine; the upper half of a shorter one stays zero. @param at byte */
+/**
+ * Pointers in there have 64 bits on every machine; the upper half of a shorter one stays zero.
+ * @param at byte
+ */
 function setPointer(attributes: Memory, at: number, to: Memory): void {
   attributes.setPointer(at / 4, to);
 }
 
-/** @throws SysError: ENOSYS without bpf(2), EPERM without the right to it, EINVAL where it does not know what is asked */
+/**
+ * @throws SysError: ENOSYS without bpf(2), EPERM without the right to it,
+ * EINVAL where it does not know what is asked
+ */
 function bpf(what: string, command: number, size: number, attributes: Memory): number {
   if (NUMBER === undefined) throw new SysError('bpf', ENOSYS);
   return checked(what, libc.bpf(NUMBER, command, attributes.address, size));
 }
 
-/** A hash map of the kernel: a set of keys that programs look up. It takes memory as it fills, beside 16 bytes for each key it may have. */
+/**
+ * A hash map of the kernel: a set of keys that programs look up. It takes memory as it fills,
+ * beside 16 bytes for each key it may have.
+ */
 export class KernelSet {
   readonly fd: number;
   readonly #key: Memory;
@@ -95,8 +107,9 @@ export class KernelSet {
 }
 
 /**
- * Has a program asked before the kernel looks for the socket of a packet that no connected socket of this network namespace
- * wants (BPF_PROG_TYPE_SK_LOOKUP, Linux 5.9). It ends with its descriptor, whatever ends the process.
+ * Has a program asked before the kernel looks for the socket of a packet that no connected socket of this
+ * network namespace wants (BPF_PROG_TYPE_SK_LOOKUP, Linux 5.9). It ends with its descriptor,
+ * whatever ends the process.
  * @returns the descriptor
  * @throws SysError
  */

@@ -41,7 +41,10 @@ export class ErrorQueue {
     this.#header.setPointer(layout.msghdr.control / 4, this.#control);
   }
 
-  /** Takes the oldest error out of a socket's queue; what is said below is about it. @returns false where there is none */
+  /**
+   * Takes the oldest error out of a socket's queue; what is said below is about it.
+   * @returns false where there is none
+   */
   read(fd: number): boolean {
     this.#control.bytes.fill(0);
     this.#header.words[layout.msghdr.controlLength / 4] = CONTROL_SIZE;

@@ -25,8 +25,8 @@ export class Memory {
   }
 
   /**
-   * Writes a pointer to another block, which from now on lives as long as this one. The kernel reads pointers that the garbage
-   * collector does not see.
+   * Writes a pointer to another block, which from now on lives as long as this one. The kernel reads pointers
+   * that the garbage collector does not see.
    * @param word where in this block, index of 32-bit words
    * @param offset where in the other one, bytes
    */

@@ -14,9 +14,9 @@ import { Memory } from './memory.js';
 const FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL;
 
 /**
- * The structures by which datagrams are sent: one by one, by sendmmsg(2), or as a run that the kernel cuts (UDP_SEGMENT). What they
- * point to lives until it is replaced; blocks change with every datagram, so that they are kept here and not by
- * {@link Memory.setPointer}.
+ * The structures by which datagrams are sent: one by one, by sendmmsg(2), or as a run that the kernel cuts
+ * (UDP_SEGMENT). What they point to lives until it is replaced; blocks change with every datagram, so that
+ * they are kept here and not by {@link Memory.setPointer}.
  */
 export class SendHeaders {
   readonly #vectors: Memory;
@@ -50,7 +50,10 @@ export class SendHeaders {
     this.#vectors.words[vector + IOVEC_LENGTH_WORD] = length;
   }
 
-  /** Where all go: to the sockaddr at a byte of a block, with the control messages at a byte of another; null for none. */
+  /**
+   * Where all go: to the sockaddr at a byte of a block, with the control messages at a byte of another;
+   * null for none.
+   */
   setDestination(
     names: Memory | null,
     nameAt: number,
@@ -67,7 +70,10 @@ export class SendHeaders {
     this.#controlLength = controlLength;
   }
 
-  /** Sends the first datagram on a connected socket, without control messages. @returns bytes, or -1 with `errno` */
+  /**
+   * Sends the first datagram on a connected socket, without control messages.
+   * @returns bytes, or -1 with `errno`
+   */
   sendFirst(fd: number): number {
     const { words } = this.#vectors;
     const low = words[0] >>> 0;
@@ -75,7 +81,10 @@ export class SendHeaders {
     return libc.send(fd, address, words[IOVEC_LENGTH_WORD], FLAGS);
   }
 
-  /** Sends the first `count` datagrams as one, which a control message tells the kernel to cut. @returns -1 with `errno` */
+  /**
+   * Sends the first `count` datagrams as one, which a control message tells the kernel to cut.
+   * @returns -1 with `errno`
+   */
   sendAsRun(fd: number, count: number): number {
     this.#run.words[layout.msghdr.iovLength / 4] = count;
     this.#address(this.#run.words, 0);
@@ -94,7 +103,10 @@ export class SendHeaders {
     for (let index = 0; index < count; index++) this.#address(words, index * HEADER_WORDS);
   }
 
-  /** Sends the datagrams from number `from` to before number `end`. @returns how many the kernel took; -1 with `errno` */
+  /**
+   * Sends the datagrams from number `from` to before number `end`.
+   * @returns how many the kernel took; -1 with `errno`
+   */
   sendSome(fd: number, from: number, end: number): number {
     const address = this.#headers.address + from * layout.mmsghdr.size;
     const taken = libc.sendmmsg(fd, address, end - from, FLAGS);

@@ -1,11 +1,11 @@
 import { AF_INET6 } from './constants.js';
 
 /*
- * What stands in a sockaddr_in or sockaddr_in6, read in place: as 32-bit words of a block that holds many, from word `at` on. Nothing
- * here makes garbage.
+ * What stands in a sockaddr_in or sockaddr_in6, read in place: as 32-bit words of a block that holds many,
+ * from word `at` on. Nothing here makes garbage.
  *
- * struct sockaddr_in: family u16, port u16 in network order, address. struct sockaddr_in6: family, port, flow label u32,
- * address, scope u32 (ip(7), ipv6(7)).
+ * struct sockaddr_in: family u16, port u16 in network order, address. struct sockaddr_in6: family, port, flow
+ * label u32, address, scope u32 (ip(7), ipv6(7)).
  */
 
 const SCOPE = 6;
@@ -46,7 +46,10 @@ export function isSameAddress(
   return !isV6 || (a[aAt + 1] === b[bAt + 1] && a[aAt + 2] === b[bAt + 2] && a[aAt + 3] === b[bAt + 3]);
 }
 
-/** Whether two sockaddrs of one family are of the same socket; the flow label, which each datagram may change, does not count. */
+/**
+ * Whether two sockaddrs of one family are of the same socket; the flow label,
+ * which each datagram may change, does not count.
+ */
 export function isSameSocket(a: Int32Array, aAt: number, b: Int32Array, bAt: number, isV6: boolean): boolean {
   if (a[aAt] !== b[bAt] || (isV6 && a[aAt + SCOPE] !== b[bAt + SCOPE])) return false;
   return isSameAddress(a, addressAt(aAt, isV6), b, addressAt(bAt, isV6), isV6);
