@@ -1,6 +1,6 @@
 import { type NodeAddresses, ownAddresses } from '../controlplane/nodeaddresses.js';
 import type { NodeState } from '../model/node.js';
-import { familyOf, WILDCARD } from '../net/address.js';
+import { FAMILIES, familyOf, WILDCARD } from '../net/address.js';
 
 const LOOPBACK = ['127.0.0.1', '::1'];
 
@@ -10,7 +10,7 @@ const LOOPBACK = ['127.0.0.1', '::1'];
  * changes, those that the node has.
  */
 export function nodePortAddresses(addresses: NodeAddresses, node: NodeState | null): readonly string[] {
-  return (['IPv4', 'IPv6'] as const).flatMap((family) => {
+  return FAMILIES.flatMap((family) => {
     const served = addresses.of(family);
     if (!served.includes(WILDCARD[family])) return served;
     const known = node === null ? ownAddresses(family) : node.addresses;

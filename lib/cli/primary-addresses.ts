@@ -1,5 +1,5 @@
 import type { NodeState } from '../model/node.js';
-import { familyOf, WILDCARD } from '../net/address.js';
+import { FAMILIES, familyOf, WILDCARD } from '../net/address.js';
 import type { BindAddresses } from './parse.js';
 
 /**
@@ -10,7 +10,7 @@ export function primaryAddresses(
   bindAddress: BindAddresses,
   node: Pick<NodeState, 'addresses'> | null,
 ): readonly string[] {
-  return (['IPv4', 'IPv6'] as const).flatMap((family) => {
+  return FAMILIES.flatMap((family) => {
     if (bindAddress[family] !== WILDCARD[family]) return bindAddress[family];
     return node?.addresses.find((address) => familyOf(address) === family) ?? [];
   });

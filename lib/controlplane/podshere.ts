@@ -1,4 +1,4 @@
-import { familyOf } from '../net/address.js';
+import { FAMILIES, familyOf } from '../net/address.js';
 import { cidrContains } from '../net/cidr.js';
 import { rangesOnLink } from '../sys/routes.js';
 
@@ -20,7 +20,7 @@ export function podsHere(
     ...podCidrs,
     ...onLink().filter((range) => clusterCidrs.some((cidr) => cidrContains(cidr, range))),
   ];
-  return (['IPv4', 'IPv6'] as const).flatMap((family) => {
+  return FAMILIES.flatMap((family) => {
     const isOfFamily = (cidr: string) => familyOf(cidr) === family;
     const known = [...new Set(here.filter(isOfFamily))];
     return known.length > 0 ? known : clusterCidrs.filter(isOfFamily);

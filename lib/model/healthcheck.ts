@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { Family } from '../net/address.js';
+import { FAMILIES, type Family } from '../net/address.js';
 import type { Node } from './node.js';
 import type { EndpointSlice, Service } from './objects.js';
 
@@ -10,8 +10,6 @@ export interface HealthCheck {
   readonly port: number;
   readonly localEndpoints: number;
 }
-
-const FAMILIES: readonly Family[] = ['IPv4', 'IPv6'];
 
 /**
  * The health check of a load balancer with externalTrafficPolicy Local, else null.

@@ -1,10 +1,8 @@
-import { type Family, familyOf } from '../net/address.js';
+import { FAMILIES, familyOf } from '../net/address.js';
 import type { Field } from './field.js';
 import { type EndpointSlice, type ObjectMeta, objectKey, type SliceEndpoint } from './objects.js';
 import { type Parsed, parseObject } from './parse.js';
 import { readSlicePorts, readTarget, readTriggerTime } from './parse-slice.js';
-
-const FAMILIES: readonly Family[] = ['IPv4', 'IPv6'];
 
 /**
  * Reads a v1 Endpoints object as slices, one per subset and family, so that the model knows one form only.

@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
-import { addressBytes, addressText, type Family } from '../net/address.js';
+import { addressBytes, addressText, type Family, familyOf } from '../net/address.js';
 import { ADDRESSES_FILE, StateFile, type StateMemory } from '../state/statefile.js';
 import { EADDRNOTAVAIL, EEXIST, errnoName } from '../sys/errno.js';
 import { type AddressFailure, type DeviceAddress, RouteSocket } from '../sys/netlink/rtnetlink.js';
@@ -262,5 +262,5 @@ async function removeFromLoopback(routes: RouteSocket, addresses: readonly strin
 }
 
 function advice(address: string): string {
-  return address.includes(':') ? `run as root; ${IPV6_ADVICE}` : 'run as root';
+  return familyOf(address) === 'IPv6' ? `run as root; ${IPV6_ADVICE}` : 'run as root';
 }

@@ -1,5 +1,5 @@
 import type { Logger } from 'pino';
-import type { Family } from '../net/address.js';
+import { FAMILIES, type Family } from '../net/address.js';
 import { requireReachable } from './bindaddress.js';
 import { ProgramHung, type RunCommand } from './command.js';
 import { DisturbanceWatch } from './disturbance.js';
@@ -235,7 +235,7 @@ async function clearBackend(backend: BackendName, run: RunCommand): Promise<Clea
   const failures: string[] = [];
   let isInstalled = false;
   let count = 0;
-  for (const family of ['IPv4', 'IPv6'] as const) {
+  for (const family of FAMILIES) {
     try {
       const removed = await new Xtables(backend, family, run).clear();
       isInstalled ||= removed !== null;
