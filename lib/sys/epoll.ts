@@ -42,7 +42,10 @@ export class Epoll {
     return false;
   }
 
-  /** Closing a descriptor does this too; this is for those that stay open. */
+  /**
+   * Closing a descriptor does this too; this is for those that stay open. One that is not in the set (ENOENT)
+   * is as good as removed, so that there is no error to act on.
+   */
   remove(fd: number): void {
     libc.epollCtl(this.#fd, EPOLL_CTL_DEL, fd, 0);
   }

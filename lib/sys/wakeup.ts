@@ -18,6 +18,7 @@ export class Wakeup {
     return new Wakeup(fd);
   }
 
+  /** Refused only where 2^64 signals wait (EAGAIN, eventfd(2)): the thread wakes all the same. */
   signal(): void {
     this.#cell.words[0] = 1;
     this.#cell.words[1] = 0;

@@ -1,0 +1,140 @@
+import { AF_INET6, IPPROTO_UDP } from './constants.js';
+import type { Instruction, KernelSet } from './ebpf.js';
+
+/**
+ * A key of the set: an address (IPv4 as ::ffff:a.b.c.d), then one word: port,
+ * and protocol in the upper half; 0 for the address.
+ */
+export const KEY_SIZE = 20;
+export const PORT_WORD = 16;
+const MAPPED_WORD = 0xffff0000;
+
+/** `struct bpf_sk_lookup` */
+const FAMILY = 8;
+const PROTOCOL = 12;
+const REMOTE = { address4: 16, address6: 20, port: 36 };
+const LOCAL = { address4: 40, address6: 44, port: 60 };
+
+/**
+ * Registers: the result and a scratch one, the arguments of a call, one that calls keep,
+ * the end of the stack.
+ */
+const R0 = 0;
+const ARG1 = 1;
+const ARG2 = 2;
+const SCRATCH = 3;
+const CONTEXT = 6;
+const STACK_END = 10;
+const KEY = -KEY_SIZE;
+
+const PASS = 1;
+const DROP = 0;
+const MAP_LOOKUP_ELEM = 1;
+
+const move = (to: number, from: number): Instruction => ({ code: 0xbf, to, from });
+const set = (to: number, value: number): Instruction => ({ code: 0xb7, to, value });
+const add = (to: number, value: number): Instruction => ({ code: 0x07, to, value });
+const shiftLeft = (to: number, value: number): Instruction => ({ code: 0x67, to, value });
+const or = (to: number, from: number): Instruction => ({ code: 0x4f, to, from });
+/** From network order. */
+const swap16 = (to: number): Instruction => ({ code: 0xdc, to, value: 16 });
+const load32 = (to: number, from: number, offset: number): Instruction => ({ code: 0x61, to, from, offset });
+const load16 = (to: number, from: number, offset: number): Instruction => ({ code: 0x69, to, from, offset });
+const store32 = (from: number, offset: number): Instruction => ({ code: 0x63, to: STACK_END, from, offset });
+const storeConstant = (value: number, offset: number): Instruction => ({
+  code: 0x62,
+  to: STACK_END,
+  value,
+  offset,
+});
+/** Jumps count the instructions to skip. */
+const skip = (offset: number): Instruction => ({ code: 0x05, offset });
+const skipIfEqual = (to: number, value: number, offset: number): Instruction => ({
+  code: 0x15,
+  to,
+  value,
+  offset,
+});
+const skipUnlessEqual = (to: number, value: number, offset: number): Instruction => ({
+  code: 0x55,
+  to,
+  value,
+  offset,
+});
+const RETURN: Instruction = { code: 0x95 };
+
+/** Puts an address of the context into the key, and no port. */
+function storeAddress({ address4, address6 }: typeof LOCAL): Instruction[] {
+  const v6 = [0, 4, 8, 12].flatMap((at) => [
+    load32(SCRATCH, CONTEXT, address6 + at),
+    store32(SCRATCH, KEY + at),
+  ]);
+  const v4 = [
+    storeConstant(0, KEY),
+    storeConstant(0, KEY + 4),
+    storeConstant(MAPPED_WORD, KEY + 8),
+    load32(SCRATCH, CONTEXT, address4),
+    store32(SCRATCH, KEY + 12),
+    skip(v6.length),
+  ];
+  return [
+    load32(SCRATCH, CONTEXT, FAMILY),
+    skipIfEqual(SCRATCH, AF_INET6, v4.length),
+    ...v4,
+    ...v6,
+    storeConstant(0, KEY + PORT_WORD),
+  ];
+}
+
+/** Puts a port, which is in {@link SCRATCH}, into the key, with the protocol. */
+const STORE_PORT = [
+  load32(ARG1, CONTEXT, PROTOCOL),
+  shiftLeft(ARG1, 16),
+  or(SCRATCH, ARG1),
+  store32(SCRATCH, KEY + PORT_WORD),
+];
+
+/** Looks the key up: {@link R0} is 0 afterwards where the set does not have it. */
+function lookUp(places: KernelSet): Instruction[] {
+  return [
+    // Two instructions that load a descriptor as the map it stands for (BPF_PSEUDO_MAP_FD).
+    { code: 0x18, to: ARG1, from: 1, value: places.fd },
+    { code: 0 },
+    move(ARG2, STACK_END),
+    add(ARG2, KEY),
+    { code: 0x85, value: MAP_LOOKUP_ELEM },
+  ];
+}
+
+const end = (verdict: number): Instruction[] => [set(R0, verdict), RETURN];
+
+/**
+ * Drops, as if there were no socket, what comes to an address of ours at a port that we do not serve; the
+ * kernel then refuses the client. Answers to the node's own programs are none of that: a program that asks a
+ * VIP by UDP has the VIP's own address.
+ */
+export function programFor(places: KernelSet): Instruction[] {
+  return [
+    move(CONTEXT, ARG1),
+    ...storeAddress(LOCAL),
+    ...lookUp(places),
+    skipUnlessEqual(R0, 0, 2),
+    ...end(PASS),
+    load32(SCRATCH, CONTEXT, LOCAL.port),
+    ...STORE_PORT,
+    ...lookUp(places),
+    skipIfEqual(R0, 0, 2),
+    ...end(PASS),
+    load32(SCRATCH, CONTEXT, PROTOCOL),
+    skipIfEqual(SCRATCH, IPPROTO_UDP, 2),
+    ...end(DROP),
+    ...storeAddress(REMOTE),
+    load16(SCRATCH, CONTEXT, REMOTE.port),
+    swap16(SCRATCH),
+    ...STORE_PORT,
+    ...lookUp(places),
+    skipIfEqual(R0, 0, 2),
+    ...end(PASS),
+    ...end(DROP),
+  ];
+}
