@@ -7,8 +7,9 @@ export interface Table {
   /** Our chains, with all their rules. */
   readonly chains: ReadonlyMap<string, readonly string[]>;
   /**
-   * Chains of others that lead to ours, with their rules from the top to the last one that does. What we want
-   * is ours alone: then nobody takes a packet before us.
+   * Chains of others that lead to ours. In nat with their rules from the top to the last one that does: what we
+   * want is ours alone, then nobody takes a packet before us. In filter with those that do: who puts a rule above
+   * ours wants to judge before us, as engines of network policies do, and would put it there again.
    */
   readonly hooks: ReadonlyMap<string, readonly string[]>;
 }
@@ -41,12 +42,14 @@ class SaveReader {
   readonly ruleset = new Map<string, Table>();
   #chains = new Map<string, string[]>();
   #others = new Map<string, string[]>();
+  #table = '';
 
   read(line: string): void {
     if (line.startsWith('*')) {
       this.#chains = new Map();
       this.#others = new Map();
-      this.ruleset.set(line.slice(1), { chains: this.#chains, hooks: this.#others });
+      this.#table = line.slice(1);
+      this.ruleset.set(this.#table, { chains: this.#chains, hooks: this.#others });
     } else if (line.startsWith(':')) {
       const name = line.slice(1, line.indexOf(' '));
       (isOwnChain(name) ? this.#chains : this.#others).set(name, []);
@@ -54,17 +57,24 @@ class SaveReader {
       const [name = ''] = line.slice(3).split(' ', 1);
       (this.#chains.get(name) ?? this.#others.get(name))?.push(line.slice(name.length + 4));
     } else if (line === 'COMMIT') {
-      keepHooks(this.#others);
+      keepHooks(this.#others, this.#table === 'filter' ? ours : downToOurs);
     }
   }
 }
 
-function keepHooks(chains: Map<string, string[]>): void {
+function keepHooks(chains: Map<string, string[]>, kept: (rules: readonly string[]) => string[]): void {
   for (const [name, rules] of chains) {
-    const last = rules.findLastIndex(jumpsToOwnChain);
-    if (last < 0) chains.delete(name);
-    else rules.length = last + 1;
+    if (rules.some(jumpsToOwnChain)) chains.set(name, kept(rules));
+    else chains.delete(name);
   }
+}
+
+function ours(rules: readonly string[]): string[] {
+  return rules.filter(jumpsToOwnChain);
+}
+
+function downToOurs(rules: readonly string[]): string[] {
+  return rules.slice(0, rules.findLastIndex(jumpsToOwnChain) + 1);
 }
 
 /** How to get from one state to another. */

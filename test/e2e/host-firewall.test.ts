@@ -59,3 +59,20 @@ for (const [what, denial] of Object.entries(FIREWALLS)) {
     t.same((await kubePortal.status()).problems, []);
   });
 }
+
+t.test('who puts rules on top of INPUT, as engines of network policies do, judges first', async (t) => {
+  const lab = await Lab.forTest(t, { pods: ['allowed', 'forbidden', 'a'] });
+  const pods = [lab.pod('a')];
+  await startBackend(pods[0]!, { tcp: { 7: 'echo' }, udp: { 7: 'echo' } });
+  const objects = serviceWithPods(SERVICE, pods);
+  const flags = ['--redirect=iptables', '--iptables-sync-period=1s'];
+  const kubePortal = await KubePortal.forTest(t, lab.node, { objects, flags });
+  const forbid = `-I INPUT -s ${lab.pod('forbidden').address4} -j DROP`;
+  await lab.node.must('iptables', ['-w', '10', ...forbid.split(' ')]);
+
+  await lab.node.must('iptables', ['-w', '10', '-t', 'nat', '-F', 'KUBE-PORTALS-CONTAINER']);
+  await kubePortal.waitForLog(({ msg }) => /put back/.test(msg));
+  const to = { address: VIPS[0], port: 7, patienceMs: 1000 };
+  t.notMatch(await askUdp(lab.pod('forbidden'), to), [{ answers: ['?'] }], 'kept out');
+  t.match(await askUdp(lab.pod('allowed'), to), [{ answers: ['?'] }]);
+});

@@ -56,6 +56,29 @@ t.test('a rule of others before ours moves ours to the front', (t) => {
     script: '*nat\n-D OUTPUT -j KUBE-PORTALS-HOST\n-I OUTPUT -j KUBE-PORTALS-HOST\nCOMMIT\n',
     count: 1,
   });
+
+  t.test(
+    'in filter a rule of others may come first: engines of network policies put theirs there again',
+    (t) => {
+      const guard = new Map([['KUBE-PORTALS-GUARD', ['-j RETURN']]]);
+      const hooks = new Map([['INPUT', ['-p udp -j KUBE-PORTALS-GUARD', '-p tcp -j KUBE-PORTALS-GUARD']]]);
+      const want: Ruleset = new Map([['filter', { chains: guard, hooks }]]);
+      const filter = (...rules: string[]) =>
+        ['*filter', ':INPUT DROP [0:0]', ':KUBE-PORTALS-GUARD - [0:0]', ...rules, 'COMMIT', ''].join('\n');
+      const [udp, tcp] = [
+        '-A INPUT -p udp -j KUBE-PORTALS-GUARD',
+        '-A INPUT -p tcp -j KUBE-PORTALS-GUARD',
+      ] as const;
+      const rest = ['-A INPUT -j REJECT', '-A KUBE-PORTALS-GUARD -j RETURN'];
+      const between = filter('-A INPUT -j ENGINE', udp, '-A INPUT -j f2b', tcp, ...rest);
+      t.strictSame(difference(parseSave(between), want), { script: '', count: 0 });
+      t.match(difference(parseSave(filter('-A INPUT -j ENGINE', udp, ...rest)), want), {
+        count: 1,
+        script: /^-I INPUT -p tcp -j KUBE-PORTALS-GUARD\n-I INPUT -p udp -j KUBE-PORTALS-GUARD$/m,
+      });
+      t.end();
+    },
+  );
   t.end();
 });
 
