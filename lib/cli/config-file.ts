@@ -101,7 +101,7 @@ function leavesOf(value: unknown, path = ''): Map<string, unknown> {
 
 function read(path: string, text: string): Partial<RunFlags> {
   try {
-    return READERS[path]!(text);
+    return READERS[path]?.(text) ?? {};
   } catch (error) {
     if (!(error instanceof InvalidArgumentError)) throw error;
     throw new Error(`${path}: '${text}' is not understood. ${error.message}`);

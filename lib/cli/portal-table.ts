@@ -15,21 +15,21 @@ const AFFINITY_NAMES: Readonly<Record<AffinityStatus['by'], string>> = { 'client
 export function portalTable(unsorted: readonly PortalStatus[], counters?: readonly PortalCounters[]): string {
   const portals = unsorted.toSorted((a, b) => (a.key < b.key ? -1 : 1));
   const titles = ['SERVICE', 'VIP:PORT', 'PROTOCOL', 'ENDPOINTS', 'AFFINITY', 'STATE'];
-  const rows = portals.map((portal) => [
+  const rowOf = (portal: PortalStatus) => [
     portal.portName === '' ? portal.service : `${portal.service}:${portal.portName}`,
     [...portal.vips.map(({ address, port }) => hostPort(address, port)), ...nodePortText(portal)].join('\n'),
     portal.protocol,
     endpointsText(portal.endpoints),
     affinityText(portal.affinity),
     [portal.state, ...portal.problems].join('\n'),
-  ]);
-  if (counters === undefined) return table(titles, rows);
+  ];
+  if (counters === undefined) return table(titles, portals.map(rowOf));
   const open = new Map(
     counters.map((counter) => [counter.key, counter.connectionsActive + counter.flowsActive]),
   );
   return table(
     [...titles, 'OPEN'],
-    rows.map((row, index) => [...row, String(open.get(portals[index]!.key) ?? 0)]),
+    portals.map((portal) => [...rowOf(portal), String(open.get(portal.key) ?? 0)]),
   );
 }
 

@@ -444,11 +444,15 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     stale: readonly string[],
     listening: Promise<void>,
   ): Promise<void> {
-    const set = wanted.map((active) => active.redirect());
-    const versions = wanted.map(({ redirectVersion }) => redirectVersion);
+    const sent = wanted.map((active) => ({
+      active,
+      redirect: active.redirect(),
+      version: active.redirectVersion,
+    }));
+    const set = sent.map(({ redirect }) => redirect);
     const failure = await this.#redirect({ set, remove: stale }, listening);
-    for (const [index, active] of wanted.entries()) {
-      active.redirected(versions[index]!, failure?.concerns(set[index]!.id) ?? false);
+    for (const { active, redirect, version } of sent) {
+      active.redirected(version, failure?.concerns(redirect.id) ?? false);
     }
   }
 

@@ -37,8 +37,9 @@ export function leaveOutCircles(
   const problems: Problem[] = [];
   const straight = slices.flatMap((slice) => {
     const circles = findCircles(slice, queues, node);
-    if (circles.length === 0) return slice;
-    problems.push(circleProblem(service, slice, circles));
+    const [first, ...others] = circles;
+    if (first === undefined) return slice;
+    problems.push(circleProblem(service, slice, first, others.length));
     return slice.ports.map((port) => ({
       ...slice,
       ports: [port],
@@ -96,10 +97,14 @@ function ownerOf(
 }
 
 /** One for a slice, however many there are: who may write slices must not fill the log. */
-function circleProblem(service: Service, slice: EndpointSlice, [first, ...others]: Circle[]): Problem {
-  const { address, port, owner } = first!;
+function circleProblem(
+  service: Service,
+  slice: EndpointSlice,
+  { address, port, owner }: Circle,
+  others: number,
+): Problem {
   const place = vipClaim(address, port.port, port.protocol);
-  const more = others.length === 0 ? '' : `, and ${others.length} more like it,`;
+  const more = others === 0 ? '' : `, and ${others} more like it,`;
   const reason =
     owner === service
       ? 'is where this Service itself is reached'

@@ -72,12 +72,14 @@ function requeue(
   const queueOf = (claim: string) => (changed.has(claim) ? changed.get(claim) : queues.get(claim)) ?? [];
   for (const [key, request] of requests) {
     const old = grants.get(key)?.request;
-    for (const claim of claimsOf(old)) changed.set(claim, without(queueOf(claim), old!.service));
+    if (old !== undefined)
+      for (const claim of claimsOf(old)) changed.set(claim, without(queueOf(claim), old.service));
+    if (request === undefined) continue;
     // Hardly anything is asked for twice: one array will do for all that a Service has.
-    const alone = request && [request.service];
+    const alone = [request.service];
     for (const claim of claimsOf(request)) {
       const queue = queueOf(claim);
-      changed.set(claim, queue.length === 0 ? alone : queue.concat(request!.service).sort(byAge));
+      changed.set(claim, queue.length === 0 ? alone : queue.concat(request.service).sort(byAge));
     }
   }
   return changed;
@@ -115,7 +117,7 @@ function settle(
 }
 
 function findLosses(request: ServiceRequest, queues: Claims['queues']): Losses {
-  const ownerOf = (claim: string) => queues.get(claim)![0]!;
+  const ownerOf = (claim: string) => queues.get(claim)?.at(0) ?? request.service;
   const lost = claimsOf(request).filter((claim) => ownerOf(claim) !== request.service);
   return lost.length === 0 ? NO_LOSSES : new Map(lost.map((claim) => [claim, ownerOf(claim)]));
 }
@@ -151,8 +153,8 @@ function byAge(a: Service, b: Service): number {
 }
 
 /** Everything on the node that a Service wants for itself alone, each once. */
-function claimsOf(request: ServiceRequest | undefined): string[] {
-  const claims = request?.frontends.flatMap((frontend) => [
+function claimsOf(request: ServiceRequest): string[] {
+  const claims = request.frontends.flatMap((frontend) => [
     ...vipClaims(frontend),
     ...nodePortClaims(frontend),
   ]);

@@ -133,7 +133,7 @@ function collectProblems(
   const troubled = (key: string) => hasProblems(states, key) || hasProblems(previous.services, key);
   const sameOrder = previous.problems.length === 0 || services === previous.objects.services;
   if (sameOrder && ![...dirty].some(troubled)) return previous.problems;
-  return [...services.keys()].flatMap((key) => states.get(key)!.problems);
+  return [...services.keys()].flatMap((key) => states.get(key)?.problems ?? []);
 }
 
 function hasProblems(states: ServiceStates, key: string): boolean {

@@ -26,9 +26,10 @@ export function diffSnapshots(from: Snapshot, to: Snapshot): SnapshotDiff {
   const removed: Portal[] = [];
   const changed: ChangedPortal[] = [];
   for (const { before, after } of changesBetween(from, to)) {
-    if (after === undefined) removed.push(before!);
-    else if (before === undefined) added.push(after);
-    else if (!isDeepStrictEqual(before, after)) changed.push({ before, after });
+    if (before !== undefined && after !== undefined) {
+      if (!isDeepStrictEqual(before, after)) changed.push({ before, after });
+    } else if (after !== undefined) added.push(after);
+    else if (before !== undefined) removed.push(before);
   }
   if (added.length === 0 || removed.length === 0) return { added, removed, changed };
   const renamed = pairRenamed(removed, added);

@@ -119,11 +119,11 @@ function readAffinity(spec: Field): Affinity | null {
 function readPorts(list: Field, mayBeEmpty: boolean): ServicePort[] {
   const fields = list.items();
   if (fields.length === 0 && !mayBeEmpty) list.fail('missing; a Service needs at least one port');
-  const ports = fields.map((field) => readPort(field, fields.length > 1));
-  refuseTwice(fields, ports, 'name', (port) => port.name);
-  refuseTwice(fields, ports, 'port', (port) => `${port.port}/${port.protocol}`);
-  refuseTwice(fields, ports, 'nodePort', (port) => port.nodePort && `${port.nodePort}/${port.protocol}`);
-  return ports;
+  const ports = new Map(fields.map((field) => [field, readPort(field, fields.length > 1)]));
+  refuseTwice(ports, 'name', (port) => port.name);
+  refuseTwice(ports, 'port', (port) => `${port.port}/${port.protocol}`);
+  refuseTwice(ports, 'nodePort', (port) => port.nodePort && `${port.nodePort}/${port.protocol}`);
+  return [...ports.values()];
 }
 
 function readPort(port: Field, named: boolean): ServicePort {
@@ -137,17 +137,16 @@ function readPort(port: Field, named: boolean): ServicePort {
 }
 
 function refuseTwice(
-  fields: readonly Field[],
-  ports: readonly ServicePort[],
+  ports: ReadonlyMap<Field, ServicePort>,
   member: string,
   identify: (port: ServicePort) => string | null | 0,
 ): void {
   const seen = new Map<string, Field>();
-  for (const [index, port] of ports.entries()) {
+  for (const [field, port] of ports) {
     const value = identify(port);
     if (!value) continue;
     const earlier = seen.get(value);
-    if (earlier) fields[index]!.at(member).fail(`${value} is already used by ${earlier.path}`);
-    seen.set(value, fields[index]!);
+    if (earlier) field.at(member).fail(`${value} is already used by ${earlier.path}`);
+    seen.set(value, field);
   }
 }

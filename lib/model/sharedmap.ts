@@ -41,8 +41,10 @@ export class SharedMap<T> implements ReadonlyMap<string, T> {
    */
   partsUnlike(other: SharedMap<T>): [ReadonlyMap<string, T>, ReadonlyMap<string, T>][] {
     if (this.shards.length !== other.shards.length) return [[this, other]];
-    const indices = [...this.shards.keys()].filter((index) => this.shards[index] !== other.shards[index]);
-    return indices.map((index) => [this.shards[index]!, other.shards[index]!]);
+    return this.shards.flatMap((shard, index) => {
+      const its = other.shards[index];
+      return its === undefined || its === shard ? [] : [[shard, its]];
+    });
   }
 
   get(key: string): T | undefined {
@@ -82,7 +84,7 @@ function replaced<T>(
   const copies = new Map<number, Map<string, T>>();
   for (const [key, value] of replacements) {
     const index = indexOf(key, shards.length);
-    const shard = copies.get(index) ?? shards[index]!;
+    const shard = copies.get(index) ?? shardOf(shards, key);
     if (shard.get(key) === value) continue;
     const copy = copies.get(index) ?? new Map(shard);
     copies.set(index, copy);
@@ -98,13 +100,13 @@ function fitted<T>(shards: readonly ReadonlyMap<string, T>[]): readonly Readonly
   if (shards.length === wanted) return shards;
   const result = Array.from({ length: wanted }, () => new Map<string, T>());
   for (const shard of shards) {
-    for (const [key, value] of shard) result[indexOf(key, wanted)]!.set(key, value);
+    for (const [key, value] of shard) result[indexOf(key, wanted)]?.set(key, value);
   }
   return result;
 }
 
 function shardOf<T>(shards: readonly ReadonlyMap<string, T>[], key: string): ReadonlyMap<string, T> {
-  return shards[indexOf(key, shards.length)]!;
+  return shards[indexOf(key, shards.length)] ?? new Map();
 }
 
 /** The characters as digits of a number, which is the hash of Java's strings. */

@@ -154,7 +154,7 @@ export class FamilyRules {
 
   #proxyPortOf(vip: string): number | null {
     const entry = this.#vips.find(vip);
-    return entry === undefined ? null : this.#entries.get(entry.id)!.proxyPort;
+    return entry === undefined ? null : (this.#entries.get(entry.id)?.proxyPort ?? null);
   }
 
   async #synchronize(wanted: Ruleset): Promise<number> {

@@ -84,7 +84,7 @@ function registerPortalStates(registry: Registry, source: MetricsSource): void {
     registers: [registry],
     collect() {
       const counts = new Map(STATES.map((state) => [state, 0]));
-      for (const { state } of source.states()) counts.set(state, counts.get(state)! + 1);
+      for (const { state } of source.states()) counts.set(state, (counts.get(state) ?? 0) + 1);
       for (const [state, count] of counts) gauge.set({ state }, count);
     },
   });

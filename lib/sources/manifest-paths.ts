@@ -47,7 +47,7 @@ export async function directoryOf(path: string): Promise<string> {
 /** `ENOENT: no such file or directory` and the like, without the call and the path. */
 export function reasonOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
-  return message.split(', ')[0]!;
+  return message.replace(/, .*/s, '');
 }
 
 /**

@@ -65,6 +65,6 @@ function endOfObject(text: string, begin: number): number {
 
 function endOfSpace(text: string, begin: number): number {
   let end = begin;
-  while (end < text.length && text[end]!.trim() === '') end++;
+  while (end < text.length && text.charAt(end).trim() === '') end++;
   return end;
 }
