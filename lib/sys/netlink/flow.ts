@@ -1,5 +1,5 @@
 import { AF_INET, AF_INET6 } from '../constants.js';
-import { type Attributes, attribute, nested, uint8, uint16, uint32 } from './attributes.js';
+import { type Attributes, attribute, type Encoded, nested, uint8, uint16, uint32 } from './attributes.js';
 import { netfilterAttributes } from './nfnetlink.js';
 import {
   type AddressPort,
@@ -98,7 +98,7 @@ function decodeTcpState(attributes: Attributes): number | null {
  * what is translated beside it (CTA_NAT_DST, CTA_NAT_SRC): in a tuple that is translated already,
  * it finds nothing left to do.
  */
-export function encodeFlow({ original, reply, status, timeout, mark, tcpState }: Flow): Uint8Array[] {
+export function encodeFlow({ original, reply, status, timeout, mark, tcpState }: Flow): Encoded[] {
   const attributes = [
     encodeTuple(CTA_TUPLE_ORIG, original, original.zone),
     encodeTuple(CTA_TUPLE_REPLY, inverse(original), reply.zone),
@@ -117,13 +117,13 @@ export function encodeFlow({ original, reply, status, timeout, mark, tcpState }:
 }
 
 /** The attributes by which the kernel finds just this flow, and no later one. */
-export function encodeIdentity({ original, id, zone }: TrackedFlow): Uint8Array[] {
+export function encodeIdentity({ original, id, zone }: TrackedFlow): Encoded[] {
   const attributes = [encodeTuple(CTA_TUPLE_ORIG, original, original.zone), uint32(CTA_ID, id)];
   if (zone !== 0) attributes.push(uint16(CTA_ZONE, zone));
   return attributes;
 }
 
-function encodeNat(type: number, { address, port }: AddressPort): Uint8Array {
+function encodeNat(type: number, { address, port }: AddressPort): Encoded {
   const [lowest, highest] = CTA_NAT_IP[familyOf(address)];
   const ports = [uint16(CTA_PROTONAT_PORT_MIN, port), uint16(CTA_PROTONAT_PORT_MAX, port)];
   return nested(

@@ -1,4 +1,4 @@
-import { attribute, nested, uint32 } from './attributes.js';
+import { attribute, type Encoded, nested, uint32 } from './attributes.js';
 import { CTA_MARK, CTA_TUPLE_ORIG, CTA_TUPLE_REPLY, type Flow } from './flow.js';
 import { encodeTuple, type PartialEnd, type PartialTuple, SIDES, type Tuple } from './tuple.js';
 
@@ -24,8 +24,8 @@ export interface FlowFilter {
  * 5.8 on; an older one skips what it does not know and lists all,
  * so that {@link matches} must have a look all the same.
  */
-export function encodeFilter({ mark, original, reply }: FlowFilter): Uint8Array[] {
-  const attributes: Uint8Array[] = [];
+export function encodeFilter({ mark, original, reply }: FlowFilter): Encoded[] {
+  const attributes: Encoded[] = [];
   if (mark !== undefined) attributes.push(uint32(CTA_MARK, mark.value), uint32(CTA_MARK_MASK, mark.mask));
   const forKernel = { original: comparable(original), reply: comparable(reply) };
   attributes.push(
@@ -60,13 +60,13 @@ function comparableEnd({ address, port }: PartialEnd = {}): PartialEnd {
  * These are in the order of the machine, as the kernel's own numbers,
  * where the rest of netfilter has network order.
  */
-function flagsOf(type: number, tuple: PartialTuple): Uint8Array {
+function flagsOf(type: number, tuple: PartialTuple): Encoded {
   let flags = tuple.protocol === undefined ? 0 : COMPARED_PROTOCOL;
   for (const side of SIDES) {
     if (tuple[side]?.address !== undefined) flags |= COMPARED_ADDRESS[side];
     if (tuple[side]?.port !== undefined) flags |= COMPARED_PORT[side];
   }
-  return attribute(type, new Uint8Array(Uint32Array.of(flags).buffer));
+  return attribute(type, [flags, 0, 0, 0]);
 }
 
 export function matches({ mark, original, reply }: FlowFilter, flow: Flow): boolean {

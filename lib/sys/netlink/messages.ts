@@ -29,14 +29,22 @@ export interface Message {
 /**
  * A request: its header, and the parts of its body one after the other. It gets its number when it is sent.
  */
-export function encodeRequest(type: number, flags: number, ...parts: readonly Uint8Array[]): Uint8Array {
-  const body = Buffer.concat(parts);
-  const request = new Uint8Array(aligned(HEADER_SIZE + body.length));
+export function encodeRequest(
+  type: number,
+  flags: number,
+  ...parts: readonly ArrayLike<number>[]
+): Uint8Array {
+  const size = parts.reduce((sum, { length }) => sum + length, HEADER_SIZE);
+  const request = new Uint8Array(aligned(size));
   const view = new DataView(request.buffer);
-  view.setUint32(0, HEADER_SIZE + body.length, true);
+  view.setUint32(0, size, true);
   view.setUint16(TYPE, type, true);
   view.setUint16(FLAGS, flags | NLM_F_REQUEST, true);
-  request.set(body, HEADER_SIZE);
+  let at = HEADER_SIZE;
+  for (const part of parts) {
+    request.set(part, at);
+    at += part.length;
+  }
   return request;
 }
 

@@ -112,7 +112,7 @@ export class RouteSocket {
  * An ifaddrmsg with attributes: one whole address, without duplicate detection,
  * which loopback has no use for.
  */
-function loopbackAddress(address: string): Uint8Array[] {
+function loopbackAddress(address: string): ArrayLike<number>[] {
   const bytes = addressBytes(address);
   const isV4 = bytes.length === 4;
   const fixed = new Uint8Array(IFADDRMSG_SIZE);

@@ -1,5 +1,5 @@
 import { AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP } from '../constants.js';
-import { type Attributes, attribute, nested, uint8, uint16 } from './attributes.js';
+import { type Attributes, attribute, type Encoded, nested, uint8, uint16 } from './attributes.js';
 
 /** linux/netfilter/nfnetlink_conntrack.h: enum ctattr_tuple, ctattr_ip and ctattr_l4proto. */
 const CTA_TUPLE_IP = 1;
@@ -84,9 +84,9 @@ function decodeEnd(layer3: Attributes, layer4: Attributes, side: Side): AddressP
 }
 
 /** @param type CTA_TUPLE_ORIG or CTA_TUPLE_REPLY */
-export function encodeTuple(type: number, tuple: PartialTuple, zone = 0): Uint8Array {
-  const addresses: Uint8Array[] = [];
-  const ports: Uint8Array[] = [];
+export function encodeTuple(type: number, tuple: PartialTuple, zone = 0): Encoded {
+  const addresses: Encoded[] = [];
+  const ports: Encoded[] = [];
   for (const side of SIDES) {
     const { address, port } = tuple[side] ?? {};
     if (address !== undefined) addresses.push(attribute(CTA_IP[familyOf(address)][side], address));

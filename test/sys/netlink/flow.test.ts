@@ -45,7 +45,7 @@ const flow = fc
   );
 
 function messageOf(flow: Flow, id: number): DataView {
-  const body = Buffer.concat([netfilterHeader(0), ...encodeFlow(flow), uint32(CTA_ID, id)]);
+  const body = [...netfilterHeader(0), ...encodeFlow(flow).flat(), ...uint32(CTA_ID, id)];
   return new DataView(Uint8Array.from(body).buffer);
 }
 
