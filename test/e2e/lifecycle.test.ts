@@ -132,16 +132,26 @@ for (const [driver, { sample, damage }] of Object.entries(DRIVERS)) {
       await isClean(t, lab, kubePortal);
     });
 
-    await t.test('--keep-rules keeps them for the next run', async (t) => {
+    await t.test('--keep-rules keeps them for the next run, and open UDP flows go on', async (t) => {
       const kubePortal = await start(t, { flags: [...options.flags, '--keep-rules'] });
       const before = await tracesIn(lab.node);
       const ports = await proxyPorts(kubePortal);
+      const flow = client.spawn('socat', ['STDIO', `UDP4:${VIPS[0]}:7`]);
+      flow.write('before\n');
+      await flow.waitForOutput(/^before$/m);
       t.equal(await kubePortal.stop(), 0, 'exit code');
       t.same(await tracesIn(lab.node), before);
+      for (const address of VIPS) {
+        const asked = await askTcp(client, { address, port: 7, send: 'x' });
+        t.match(asked, [{ outcome: 'ECONNREFUSED' }], `${address} meanwhile: refused, not left waiting`);
+      }
       await kubePortal.startAgain();
       t.same(await proxyPorts(kubePortal), ports, 'the same proxy ports');
       t.same(await tracesIn(lab.node), before, 'nothing is there twice');
       await isServed(t, client);
+      flow.write('after\n');
+      await flow.waitForOutput(/^after$/m);
+      await flow.stop('SIGTERM');
       await kubePortal.stop();
       t.match(await cleanup(kubePortal), { code: 0, stdout: /^removed \d+ / });
       await isClean(t, lab, kubePortal);
