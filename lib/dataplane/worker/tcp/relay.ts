@@ -10,21 +10,15 @@ import type { EventLoop, Task } from '../loop.js';
 import type { PinKey } from '../pinkey.js';
 import type { ServedPortal } from '../servedportal.js';
 import type { Target } from '../target.js';
-import { TimerList } from '../timers.js';
 import { ClientTable } from './clients.js';
 import { Dialer } from './dialer.js';
 import { Door, Verdict } from './door.js';
 import { TcpListener } from './listener.js';
 import { PipePool } from './pipepool.js';
 import { TcpSession } from './session.js';
+import { SessionTimers } from './sessiontimers.js';
 import { StreamResources } from './stream.js';
 
-/** Waits for an endpoint's answer, ms, one attempt after the other: the userspace kube-proxy's own values. */
-const CONNECT_TIMEOUTS = [250, 500, 1000, 2000];
-/** A connection that lives this long, ms, gets keep-alive towards the endpoint; most never do, and save the calls. */
-const KEEP_ALIVE_AFTER = 5000;
-/** How often, ms, a session asks again for what the node is short of. */
-const WAIT = 100;
 /** How often, ms, paused listeners and waiting connections look whether descriptors have come free, here or in another worker. */
 const PAUSE = 100;
 const DESCRIPTORS_PER_SESSION = 2;
@@ -45,11 +39,8 @@ export class TcpRelay implements Task {
   readonly resources: StreamResources;
   readonly clients = new ClientTable();
   readonly dialer: Dialer;
+  readonly timers: SessionTimers;
   readonly door: Door<Arrival>;
-  readonly #connectTimers = CONNECT_TIMEOUTS.map((delay) => new TimerList(delay));
-  readonly #keepAliveTimers = new TimerList(KEEP_ALIVE_AFTER);
-  readonly #waitTimers = new TimerList(WAIT);
-  readonly #timerLists = [...this.#connectTimers, this.#keepAliveTimers, this.#waitTimers];
   readonly #paused = new Set<TcpListener>();
   #unfinished: TcpSession[] = [];
   /** By the client's descriptor. */
@@ -68,6 +59,7 @@ export class TcpRelay implements Task {
     readonly report: (event: DataplaneEvent) => void,
     readPorts: () => Uint16Array,
   ) {
+    this.timers = new SessionTimers(loop);
     this.dialer = new Dialer(readPorts, () => loop.now);
     this.door = new Door(
       budget,
@@ -82,13 +74,10 @@ export class TcpRelay implements Task {
   get deadline(): number {
     if (this.#unfinished.length > 0) return 0;
     const isSomebodyWaiting = this.#paused.size > 0 || !this.door.isEmpty;
-    let earliest = isSomebodyWaiting ? this.#resumeAt : Number.POSITIVE_INFINITY;
-    for (const list of this.#timerLists) earliest = Math.min(earliest, list.deadline);
-    return earliest;
+    return isSomebodyWaiting ? this.#resumeAt : Number.POSITIVE_INFINITY;
   }
 
   expire(now: number): void {
-    for (const list of this.#timerLists) list.expire(now);
     this.#continue();
     if (now >= this.#resumeAt) this.#resume();
   }
@@ -205,24 +194,6 @@ export class TcpRelay implements Task {
     if (session.queued) return;
     session.queued = true;
     this.#unfinished.push(session);
-  }
-
-  startConnectTimer(session: TcpSession, attempt: number): void {
-    const list = this.#connectTimers[Math.min(attempt, this.#connectTimers.length) - 1];
-    // A turn that begins thousands of connects takes longer than the first of these waits.
-    list.start(session, this.loop.readClock());
-  }
-
-  hasConnectTimeLeft(attempts: number): boolean {
-    return attempts < this.#connectTimers.length;
-  }
-
-  startWaitTimer(session: TcpSession): void {
-    this.#waitTimers.start(session, this.loop.now);
-  }
-
-  startKeepAliveTimer(session: TcpSession): void {
-    this.#keepAliveTimers.start(session, this.loop.now);
   }
 
   #continue(): void {

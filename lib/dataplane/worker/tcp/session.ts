@@ -165,7 +165,7 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession, OpenSessi
     this.#endpointFd = fd;
     this.#localPort = dialer.port;
     if (!loop.watch(fd, EVERYTHING, this)) return errno();
-    this.relay.startConnectTimer(this, this.#attempts);
+    this.relay.timers.startConnect(this, this.#attempts);
     return 0;
   }
 
@@ -184,7 +184,7 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession, OpenSessi
   #waitForNode(target: Target, code: number): void {
     this.#closeEndpoint();
     this.relay.reportNodeFailure(this.portal, target, code);
-    if (this.#waits++ < MOST_WAITS) this.relay.startWaitTimer(this);
+    if (this.#waits++ < MOST_WAITS) this.relay.timers.startWait(this);
     else this.#refuse();
   }
 
@@ -196,7 +196,7 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession, OpenSessi
       return;
     }
     this.#failover = null;
-    this.relay.startKeepAliveTimer(this);
+    this.relay.timers.startKeepAlive(this);
     this.#duplex = new Duplex(this.relay.resources, this.clientFd, this.#endpointFd, events);
     this.pump();
   }
@@ -204,7 +204,7 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession, OpenSessi
   /** Another endpoint is tried after a silent one, or the same with more patience where there is no other. */
   #giveUpWaiting(target: Target): void {
     const other = this.#endpointFailed(target, 'no answer in time');
-    const again = this.relay.hasConnectTimeLeft(this.#attempts) ? target : null;
+    const again = this.relay.timers.hasConnectTimeLeft(this.#attempts) ? target : null;
     this.#connect(other ?? again);
   }
 
