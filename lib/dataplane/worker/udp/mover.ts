@@ -10,16 +10,22 @@ import type { UdpFlow } from './flow.js';
 import { RING_SLOTS } from './inbox.js';
 import type { FlowLifetimes } from './lifetimes.js';
 
-/** Endpoints that refuse a flow within this time, ms, refused the same datagrams; later ones are another story. */
+/**
+ * Refusals of a flow within this time, ms, belong together: several endpoints refused the same datagrams.
+ * After a longer time all endpoints may be tried again.
+ */
 const REFUSAL_WINDOW = 1000;
-/** Unproven complaints this close, ms, with nothing heard from the endpoint between them, confirm each other. */
+/**
+ * Two complaints without proof confirm each other if they come within this time, ms, and the endpoint has
+ * said nothing between them.
+ */
 const SUSPICION_WINDOW = 5000;
-/** How long, ms, a flow that was moved without proof stays where it is, unless there is proof. */
+/** A flow that was moved without proof is moved again in this time, ms, only if there is proof. */
 const UNPROVEN_REST = 30_000;
 
-/** Moves flows from endpoints that are gone to others, with what was not answered. */
+/** Moves flows from endpoints that are gone to others, and sends again what was not answered. */
 export class FlowMover implements CarrierEvents {
-  /** Filled anew each time: a flow with nowhere else to go comes here with every datagram. */
+  /** One set for all calls: a flow that has no other endpoint asks again with every datagram. */
   readonly #failed = new Set<Target>();
   readonly #sender = new DatagramSender(RING_SLOTS);
 
@@ -33,13 +39,19 @@ export class FlowMover implements CarrierEvents {
     return this.lifetimes.loop.now;
   }
 
-  /** Gives a new flow a carrier to its endpoint, or to another that can be had. @returns false where it had to go */
+  /**
+   * Gives a new flow a carrier to its endpoint, or to another that can be had.
+   * @returns false where it had to go
+   */
   settle(flow: UdpFlow): boolean {
-    const code = this.open(flow, flow.target);
+    const code = this.#open(flow, flow.target);
     return code === 0 || this.#move(flow, this.#afterError(flow, code, true));
   }
 
-  /** Before datagrams are sent: gives the flow another endpoint where it needs one. @returns false where it had to go */
+  /**
+   * Before datagrams are sent: gives the flow another endpoint where it needs one.
+   * @returns false where it had to go
+   */
   reconsider(flow: UdpFlow): boolean {
     if (flow.target.removed) return this.#leave(flow);
     return flow.heardAt >= flow.target.failedAt || this.#leaveFailed(flow);
@@ -56,7 +68,7 @@ export class FlowMover implements CarrierEvents {
     flow.failover = null;
   }
 
-  /** It is asked again first: a second one that says so confirms it. */
+  /** The endpoint is asked again first. A second complaint about that confirms the first one. */
   suspected(flow: UdpFlow, code: number): void {
     if (this.#isConfirmed(flow)) this.refused(flow, code, false);
     else this.#sendAgain(flow);
@@ -64,7 +76,8 @@ export class FlowMover implements CarrierEvents {
 
   /**
    * Another endpoint gets the flow, and again what the first never answered.
-   * @param isForAll whether the failure counts for everyone; else others stay until a second client was refused too
+   * @param isForAll whether the failure counts for everyone; else others stay until a second client was
+   *   refused too
    */
   refused(flow: UdpFlow, code: number, isForAll: boolean): void {
     flow.carrier?.drain();
@@ -83,7 +96,10 @@ export class FlowMover implements CarrierEvents {
     return true;
   }
 
-  /** Blames the flow's endpoint for an error, if it is to blame. @returns the endpoint to try next, or null */
+  /**
+   * Blames the flow's endpoint for an error, if it is to blame.
+   * @returns the endpoint to try next, or null
+   */
   #afterError(flow: UdpFlow, code: number, isForAll: boolean): Target | null {
     const { portal, target, pinKey } = flow;
     if (blameForConnect(code) !== Blame.Endpoint) {
@@ -99,8 +115,8 @@ export class FlowMover implements CarrierEvents {
   }
 
   /**
-   * The endpoint is no longer one of the Service's: another has the flow from this datagram on. What came before is
-   * still the first one's to answer.
+   * The endpoint is no longer one of the Service's: another has the flow from this datagram on. What came
+   * before is still the first one's to answer.
    * @returns false where the flow had to go
    */
   #leave(flow: UdpFlow): boolean {
@@ -111,8 +127,8 @@ export class FlowMover implements CarrierEvents {
   }
 
   /**
-   * The endpoint has refused another flow since this one last heard of it. That may be all the news there is: Linux
-   * refuses six datagrams of one peer, and then one a second. A flow with nowhere else to go stays.
+   * The endpoint has refused another flow since it last answered this one. No other sign may ever come:
+   * Linux refuses six datagrams of one peer, and then one a second. A flow that has no other endpoint stays.
    * @returns false where the flow had to go
    */
   #leaveFailed(flow: UdpFlow): boolean {
@@ -132,13 +148,23 @@ export class FlowMover implements CarrierEvents {
     while (target !== null) {
       flow.carrier?.close();
       flow.portal.count(FIELD.flowsMoved, 1);
-      const code = this.open(flow, target);
+      const code = this.#open(flow, target);
       if (code === 0) return true;
       // The kernel itself says so, for want of a route: that goes for all flows.
       target = this.#afterError(flow, code, true);
     }
     this.lifetimes.end(flow);
     return false;
+  }
+
+  /** @returns 0, or the errno */
+  #open(flow: UdpFlow, target: Target): number {
+    flow.target = target;
+    const carrier = this.open(flow);
+    if (typeof carrier === 'number') return carrier;
+    flow.carrier = carrier;
+    flow.heardAt = this.#now;
+    return 0;
   }
 
   #sendAgain(flow: UdpFlow): void {

@@ -22,7 +22,10 @@ import type { LocalPorts } from './sockets/localports.js';
 /** Batches one listener may take before the others get their turn. */
 const BATCHES_PER_EVENT = 4;
 
-/** The UDP portals of one worker: takes clients' datagrams in batches, and sends each flow's share to its endpoint. */
+/**
+ * The UDP portals of one worker: takes clients' datagrams in batches, and sends each flow's share to its
+ * endpoint.
+ */
 export class UdpRelay {
   readonly table: FlowTable;
   readonly lifetimes: FlowLifetimes;
@@ -41,7 +44,7 @@ export class UdpRelay {
   ) {
     this.table = new FlowTable(maxFlows);
     this.lifetimes = new FlowLifetimes(loop, this.table, this.#inbox, udpTimeout);
-    this.#mover = new FlowMover(this.lifetimes, (flow, target) => sockets.open(flow, target), report);
+    this.#mover = new FlowMover(this.lifetimes, (flow) => sockets.open(flow), report);
     const sockets = new FlowSockets(loop, localPorts, budget, this.lifetimes, this.#mover, report);
   }
 

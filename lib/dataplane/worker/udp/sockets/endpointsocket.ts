@@ -24,9 +24,15 @@ const PORT_TRIES = 128;
 export interface SocketOwner {
   readonly loop: EventLoop;
   readonly localPorts: LocalPorts<EndpointSocket>;
-  /** Asked about the holder of a port that is in use; closes it and returns true where the port can be had. */
+  /**
+   * Asked about the holder of a port that is in use; closes it and returns true where the port can be had.
+   */
   giveUp(holder: EndpointSocket): boolean;
-  /** A socket has replies, errors or both. @param events as epoll reported them @returns 0, or the errno where it has neither */
+  /**
+   * A socket has replies, errors or both.
+   * @param events as epoll reported them
+   * @returns 0, or the errno where it has neither
+   */
   onSocketReady(socket: EndpointSocket, events: number): number;
   /** See {@link Carrier}; `closed` comes after. */
   drain(socket: EndpointSocket): void;
@@ -53,8 +59,12 @@ export class EndpointSocket implements Watcher, Carrier {
     this.#hops = flow.hops;
   }
 
-  /** @returns the socket, which is not watched yet, or the errno: EADDRNOTAVAIL where no local port is to be had */
-  static open(flow: UdpFlow, target: Target, sockets: SocketOwner): EndpointSocket | number {
+  /**
+   * @returns the socket, which is not watched yet, or the errno: EADDRNOTAVAIL where no local port is to be
+   *   had
+   */
+  static open(flow: UdpFlow, sockets: SocketOwner): EndpointSocket | number {
+    const { target } = flow;
     const { address } = target;
     const fd = openDatagram(address.family);
     if (fd < 0) return errno();

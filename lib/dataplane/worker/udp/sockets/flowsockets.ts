@@ -3,7 +3,6 @@ import { EAGAIN, EMFILE, errno } from '../../../../sys/errno.js';
 import type { DescriptorBudget } from '../../../shared/budget.js';
 import type { DataplaneEvent } from '../../../shared/messages.js';
 import type { EventLoop, Task } from '../../loop.js';
-import type { Target } from '../../target.js';
 import type { CarrierEvents } from '../carrier.js';
 import type { UdpFlow } from '../flow.js';
 import type { FlowLifetimes } from '../lifetimes.js';
@@ -18,7 +17,10 @@ const NEARLY_ALL = 7 / 8;
 /** Batches of late replies that are saved from a socket before it closes. */
 const LATE_BATCHES = 4;
 
-/** Carries flows by sockets, one connected to the endpoint for each: within the descriptor budget, watched by the loop. */
+/**
+ * Carries flows by sockets, one connected to the endpoint for each: within the descriptor budget, watched by
+ * the loop.
+ */
 export class FlowSockets implements Task, SocketOwner {
   readonly #replies: Replies;
   readonly #complaints: Complaints;
@@ -51,11 +53,10 @@ export class FlowSockets implements Task, SocketOwner {
     }
   }
 
-  /** Connects a flow that has no carrier to an endpoint. @returns 0, or the errno */
-  open(flow: UdpFlow, target: Target): number {
-    flow.target = target;
+  /** Connects a socket to the endpoint that a flow has now. @returns the errno where there is none to be had */
+  open(flow: UdpFlow): EndpointSocket | number {
     if (!this.#takeDescriptor(flow)) return EMFILE;
-    const socket = EndpointSocket.open(flow, target, this);
+    const socket = EndpointSocket.open(flow, this);
     if (typeof socket === 'number') {
       this.budget.give(1);
       return socket;
@@ -65,11 +66,10 @@ export class FlowSockets implements Task, SocketOwner {
       socket.close();
       return code;
     }
-    flow.carrier = socket;
-    flow.heardAt = this.loop.now;
     const { used, size } = socket.ports;
-    if (used >= size * NEARLY_ALL) this.report({ kind: 'portsShort', endpoint: target.name, ports: size });
-    return 0;
+    const endpoint = flow.target.name;
+    if (used >= size * NEARLY_ALL) this.report({ kind: 'portsShort', endpoint, ports: size });
+    return socket;
   }
 
   leave(socket: EndpointSocket): void {
@@ -113,7 +113,10 @@ export class FlowSockets implements Task, SocketOwner {
     return hasHeard ? 0 : code;
   }
 
-  /** Hears the errors that a socket has kept, and tells what follows from them. @returns whether there were any */
+  /**
+   * Hears the errors that a socket has kept, and tells what follows from them.
+   * @returns whether there were any
+   */
   #hear(socket: EndpointSocket): boolean {
     const { flow } = socket;
     const verdict = this.#complaints.hear(socket);
