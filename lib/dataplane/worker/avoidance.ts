@@ -15,8 +15,8 @@ class Avoided implements TimerEntry {
 }
 
 /**
- * The endpoints of one portal in two parts: those that failed lately, and the others. Every step takes the same time
- * however many there are, as thousands may fail at once.
+ * The endpoints of one portal in two parts: those that failed lately, and the others. Every step takes the
+ * same time however many there are, as thousands may fail at once.
  */
 export class Avoidance {
   readonly #avoided = new Map<Target, Avoided>();

@@ -32,9 +32,9 @@ export enum Blame {
 }
 
 /**
- * The endpoint's own answer, one of a router on the way (what the kernel makes of ICMP: icmp_err_convert in net/ipv4/icmp.c,
- * tab_unreach in net/ipv6/icmp.c), or a route of this node that excludes it: unreachable (EHOSTUNREACH),
- * prohibit (EACCES), blackhole (EINVAL).
+ * The endpoint's own answer, one of a router on the way (what the kernel makes of ICMP: icmp_err_convert in
+ * net/ipv4/icmp.c, tab_unreach in net/ipv6/icmp.c), or a route of this node that excludes it: unreachable
+ * (EHOSTUNREACH), prohibit (EACCES), blackhole (EINVAL).
  */
 const NO_WAY_THERE: ReadonlySet<number> = new Set([
   EACCES,
@@ -53,14 +53,17 @@ const NO_WAY_THERE: ReadonlySet<number> = new Set([
 ]);
 
 /**
- * Of an error of connect, or one that a socket has pending. EPERM is here a policy of this node about this endpoint (a BPF
- * program of its cgroup): TCP does not hear of packets that netfilter drops.
+ * Of an error of connect, or one that a socket has pending. EPERM is here a policy of this node about this
+ * endpoint (a BPF program of its cgroup): TCP does not hear of packets that netfilter drops.
  */
 export function blameForConnect(code: number): Blame {
   return NO_WAY_THERE.has(code) || code === EPERM ? Blame.Endpoint : Blame.Node;
 }
 
-/** Of an error of sending a datagram. EPERM is here netfilter's drop: a rule of this node, or its conntrack table is full. */
+/**
+ * Of an error of sending a datagram. EPERM is here netfilter's drop: a rule of this node, or its conntrack
+ * table is full.
+ */
 export function blameForSend(code: number): Blame {
   if (code === EMSGSIZE) return Blame.Datagram;
   return NO_WAY_THERE.has(code) ? Blame.Endpoint : Blame.Node;

@@ -2,8 +2,8 @@
 const STALL = 50;
 
 /**
- * The clock of a worker's loop, ms. While the thread is held up (stopped, throttled, its machine paused) it moves by a
- * little only, so that nobody is late whom this thread could not hear.
+ * The clock of a worker's loop, ms. While the thread is held up (stopped, throttled, its machine paused) it
+ * moves by a little only, so that nobody is late whom this thread could not hear.
  */
 export class LoopClock {
   readonly #source: () => number;
@@ -22,7 +22,10 @@ export class LoopClock {
     return this.#now;
   }
 
-  /** Reads it anew. @param asleep how long, ms, the thread has slept on purpose since the last reading, at most */
+  /**
+   * Reads it anew.
+   * @param asleep how long, ms, the thread has slept on purpose since the last reading, at most
+   */
   read(asleep = 0): void {
     const read = this.#source();
     const elapsed = read - this.#read;

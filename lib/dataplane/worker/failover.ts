@@ -4,17 +4,21 @@ import type { ServedPortal } from './servedportal.js';
 import type { Target } from './target.js';
 
 /**
- * Most endpoints that one client is led to. Where half of all are dead and nobody knows which, one client in 65,536 meets
- * this limit; tries that the kernel refuses at once take less than a millisecond together.
+ * Most endpoints that are tried for one client. If half of all endpoints are dead and nobody knows which, one
+ * client in 65,536 meets this limit. Tries that the kernel refuses at once take less than a millisecond
+ * together.
  */
 const MAX_TRIES = 16;
 /**
- * No further try begins so long, ms, after the first one failed; the last may take two seconds more. Clients that have a
- * limit seldom wait for longer.
+ * No further try begins this long, ms, after the first one failed. The last one may take two seconds more.
+ * Clients that have a time limit seldom wait longer.
  */
 const PATIENCE = 8000;
 
-/** The way of one client from an endpoint that failed to the next: each is tried once, and there is an end to it. */
+/**
+ * Finds the next endpoint for a client whose endpoint failed. Each endpoint is tried once, and both the tries
+ * and their time together have a limit.
+ */
 export class Failover {
   readonly #portal: ServedPortal;
   readonly #key: PinKey | null;

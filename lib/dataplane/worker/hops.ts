@@ -2,11 +2,13 @@
 const MOST = 64;
 
 /**
- * How many hops are left from a client to the endpoint. The proxy counts as a router does: an endpoint that leads back here, over
- * whatever other node, NodePort or rule, makes a circle, and ends as it does in the kernel.
+ * How many hops are left from a client to the endpoint. The proxy counts as a router does: an endpoint that
+ * leads back here, over whatever other node, NodePort or rule, makes a circle, and ends as it does in the
+ * kernel.
  *
- * It takes two system calls a connection (1 us) and one a flow. To count for clients with many connections only would let those go
- * that come and leave at once: a circle without its head runs on with two or three connections open at any time.
+ * It takes two system calls a connection (1 us) and one a flow. It is not enough to count for clients that
+ * have many connections: in a circle whose client has left, no more than two or three connections are open at
+ * any time.
  *
  * @param received hops left on arrival
  * @returns 0 where none is left

@@ -25,12 +25,15 @@ export interface Task {
 const EVENTS_PER_WAIT = 256;
 /** What epoll_wait's timeout can hold, ms. */
 const MOST_TIMEOUT = 2 ** 31 - 1;
-/** A descriptor that is ready so often in a row and never gives anything will never do: asking on would keep the processor busy. */
+/**
+ * A descriptor that was ready this many times in a row, and gave nothing each time, rests: more tries would
+ * only keep the processor busy.
+ */
 const MOST_FRUITLESS = 100;
 
 /**
- * A worker's event loop: epoll over raw descriptors. One thread, one loop, no promises; whatever a watcher does must
- * be bounded, so that no connection starves the others.
+ * A worker's event loop: epoll over raw descriptors. One thread, one loop, no promises; whatever a watcher
+ * does must be bounded, so that no connection starves the others.
  */
 export class EventLoop {
   readonly #clock = new LoopClock();
@@ -42,7 +45,10 @@ export class EventLoop {
   readonly #tasks: Task[] = [];
   readonly #late: LateWatches;
   #watched = 0;
-  /** All that was ready by this time has been dispatched. Timers go by it: who was in time must be heard first. */
+  /**
+   * All that was ready by this time has been dispatched. Timers go by it: who was in time must be heard
+   * first.
+   */
   #seenUntil = Number.NEGATIVE_INFINITY;
   /** The next such time, and how many descriptors may have been ready by then that are not dispatched yet. */
   #seenNext = this.now;
@@ -88,9 +94,9 @@ export class EventLoop {
   }
 
   /**
-   * Closes a descriptor, watched or not, that nobody else has. The kernel takes it out of the epoll set with its last
-   * copy (epoll(7)), which saves a call for every connection; while another process has a copy, events would go on, and
-   * {@link unwatch} must come first.
+   * Closes a descriptor, watched or not, that nobody else has. The kernel takes it out of the epoll set with
+   * its last copy (epoll(7)), which saves a call for every connection; while another process has a copy,
+   * events would go on, and {@link unwatch} must come first.
    */
   closeUnshared(fd: number): void {
     this.#forget(fd);
@@ -129,9 +135,9 @@ export class EventLoop {
   }
 
   /**
-   * A wait that is not full has brought all that was ready when it began. Under a load that fills every wait, all has been
-   * brought once there were as many events as descriptors: epoll's list is first in, first out (ep_send_events in
-   * fs/eventpoll.c puts what stays ready at its end).
+   * A wait that is not full has brought all that was ready when it began. Under a load that fills every wait,
+   * all has been brought once there were as many events as descriptors: epoll's list is first in, first out
+   * (ep_send_events in fs/eventpoll.c puts what stays ready at its end).
    */
   #noteSeen(ready: number): void {
     this.#unseen -= ready;
@@ -141,7 +147,9 @@ export class EventLoop {
     this.#unseen = this.#watched;
   }
 
-  /** A descriptor closed and opened again within one batch must not get the old one's event: its tag differs. */
+  /**
+   * A descriptor closed and opened again within one batch must not get the old one's event: its tag differs.
+   */
   #dispatch(index: number): void {
     const fd = this.#epoll.fdAt(index);
     if (this.#tags[fd] !== this.#epoll.tagAt(index)) return;

@@ -14,7 +14,9 @@ interface Entry {
   listeners: readonly (TcpListener | UdpListener)[];
 }
 
-/** The portals that a worker serves, by slot, with their listeners, which it closes when they are given up. */
+/**
+ * The portals that a worker serves, by slot, with their listeners, which it closes when they are given up.
+ */
 export class PortalTable {
   readonly #tcp: TcpRelay;
   readonly #udp: UdpRelay;

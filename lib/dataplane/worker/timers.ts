@@ -8,8 +8,9 @@ export interface TimerEntry {
 }
 
 /**
- * Timers of one constant delay: new ones go to the end, so the list is always sorted and every operation is O(1).
- * JavaScript's own timers don't fire in a thread that sleeps in epoll_wait. Times are milliseconds of the loop's clock.
+ * Timers of one constant delay: new ones go to the end, so the list is always sorted and every operation is
+ * O(1). JavaScript's own timers don't fire in a thread that sleeps in epoll_wait. Times are milliseconds of
+ * the loop's clock.
  */
 export class TimerList {
   #head: TimerEntry | null = null;

@@ -1,6 +1,9 @@
 import type { ClientKey } from '../clientkey.js';
 
-/** Sessions move in their client's list at most so often, ms: the order is exact to this, and a packet costs no more than a look. */
+/**
+ * A session moves to the end of its client's list at most once in this time, ms. So the order is exact to a
+ * second, and a packet costs one comparison.
+ */
 const RESOLUTION = 1000;
 
 /** A session in the list of its client. The links and the time belong to the list. */
@@ -48,7 +51,10 @@ export class Client {
     this.#latest = session;
   }
 
-  /** The links are cut: an ended session that the collector has not come to must not keep the next one alive, and that one its next. */
+  /**
+   * The links are cut: else an ended session that is not collected yet would keep the next one alive, and
+   * that one the next again.
+   */
   #unlink(session: ClientSession): void {
     const { clientPrevious, clientNext } = session;
     if (clientPrevious === null) this.idlest = clientNext;
@@ -61,8 +67,9 @@ export class Client {
 }
 
 /**
- * Who has how many sessions open in one worker. The kernel spreads the connections of one address evenly over the workers
- * (or, with affinity, keeps them in one), so a worker's own counts tell well enough who takes more than others.
+ * Who has how many sessions open in one worker. The kernel spreads the connections of one address evenly over
+ * the workers (or, with affinity, keeps them in one), so a worker's own counts tell well enough who takes
+ * more than others.
  */
 export class ClientTable {
   readonly #clients = new Map<ClientKey, Client>();
@@ -85,7 +92,11 @@ export class ClientTable {
     return this.#clients.get(key)?.sessions ?? 0;
   }
 
-  /** A session of this client begins. @param now loop clock, ms @returns the client that it must leave at its end */
+  /**
+   * A session of this client begins.
+   * @param now loop clock, ms
+   * @returns the client that it must leave at its end
+   */
   enter(key: ClientKey, session: ClientSession, now: number): Client {
     let client = this.#clients.get(key);
     if (client === undefined) {

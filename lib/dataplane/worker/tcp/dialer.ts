@@ -5,7 +5,10 @@ import { ReusedPorts, TIME_WAIT } from './reusedports.js';
 
 /** Ports of ours that one connection tries: others of this node may have some of them. */
 const TRIES = 4;
-/** The kernel looks at every port before it says that there is none, 3 ms at worst, so it is not asked again so soon, ms. */
+/**
+ * The kernel looks at every port before it says that there is none, 3 ms at worst, so it is not asked again
+ * so soon, ms.
+ */
 const PAUSE = 100;
 
 /** Opens the connections of one worker to endpoints, and sees to it that local ports do not run out. */

@@ -7,11 +7,15 @@ const IDLE = 5000;
 /** Part of all descriptors that connections waiting in one worker may hold, one each. */
 const WAITING_SHARE = 1 / 128;
 /**
- * Other clients are looked out for so long, ms, after the last one came. The kernel hands out connections in the order they came, so
- * who stands behind a crowd of one client's can only be seen by not letting that crowd wait.
+ * After a connection of another client, all connections are accepted for this time, ms. The kernel hands them
+ * out in the order in which they came. A client behind many connections of one other client can only be seen
+ * if those do not wait in the kernel.
  */
 const LOOKOUT = 30_000;
-/** One client's connections, alone, wait so long, ms, in the kernel until somebody is looked out for behind them. */
+/**
+ * If only one client has connections, its new ones wait in the kernel for this time, ms. Then they are
+ * accepted for a while, to see whether another client waits behind them.
+ */
 const PATIENCE = 15_000;
 
 export enum Verdict {
@@ -26,8 +30,9 @@ export interface Visitor {
 }
 
 /**
- * Who is let in while descriptors are nearly used up: a client that has the most connections of all waits, another is served, and
- * takes the place of the longest idle one of the first. While there is room, nobody is asked.
+ * Decides who is let in while descriptors are nearly used up. The client that has the most connections waits.
+ * Any other client is served, in the place of that client's longest idle connection. While there is room, all
+ * come in.
  */
 export class Door<V extends Visitor> {
   #waiting: V[] = [];
@@ -108,7 +113,9 @@ export class Door<V extends Visitor> {
     return greediest !== null && this.clients.sessionsOf(client) >= greediest.sessions;
   }
 
-  /** Ends the longest idle connection of the client that has the most, if it has more than another will have. */
+  /**
+   * Ends the longest idle connection of the client that has the most, if it has more than another will have.
+   */
   #endIdle(share: number): void {
     const { greediest } = this.clients;
     if (greediest === null || greediest.sessions <= share) return;

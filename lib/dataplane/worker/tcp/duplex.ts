@@ -58,7 +58,10 @@ export class Duplex {
     if (events & EPOLLERR) this.#breakOff();
   }
 
-  /** Moves data both ways, in bounded time. @returns Finished when both directions have ended, Broken when one broke */
+  /**
+   * Moves data both ways, in bounded time.
+   * @returns Finished when both directions have ended, Broken when one broke
+   */
   pump(): Progress {
     const out = this.#toEndpoint.pump();
     this.#toClient.isLast = this.#toEndpoint.finished;
@@ -82,8 +85,9 @@ export class Duplex {
   }
 
   /**
-   * One side is gone. What it said last may still be in its socket (an endpoint that answers and closes without reading
-   * everything resets too): it is delivered as far as the other side takes it at once, and then the reset follows.
+   * One side is gone. What it said last may still be in its socket (an endpoint that answers and closes
+   * without reading everything resets too): it is delivered as far as the other side takes it at once, and
+   * then the reset follows.
    */
   #breakOff(): void {
     this.#broken = true;

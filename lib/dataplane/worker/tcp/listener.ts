@@ -16,7 +16,10 @@ import type { ServedPortal } from '../servedportal.js';
 import type { TcpRelay } from './relay.js';
 
 const ACCEPTS_PER_EVENT = 32;
-/** Errors of accept that do not come again by themselves. Any other would come at once and for ever, as its cause stays. */
+/**
+ * Errors of accept that pass. After any other error its cause stays, and the next accept fails at once in the
+ * same way.
+ */
 const PASSING: ReadonlySet<number> = new Set([EAGAIN, ECONNABORTED, EINTR]);
 
 /** One listening socket of a portal. */

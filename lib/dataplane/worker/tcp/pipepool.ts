@@ -12,8 +12,8 @@ const KEPT = 16;
 const DESCRIPTORS = 2;
 
 /**
- * Pipes for bulk data, kept for reuse: a connection owns one only while data is inside. They are a luxury, and so never
- * the reason why a connection has to wait for descriptors.
+ * Pipes for bulk data, kept for reuse: a connection owns one only while data is inside. They are a luxury,
+ * and so never the reason why a connection has to wait for descriptors.
  */
 export class PipePool {
   readonly #free: Pipe[] = [];
@@ -22,7 +22,9 @@ export class PipePool {
 
   constructor(readonly budget: DescriptorBudget) {}
 
-  /** @returns null where descriptors are short, or the kernel does not splice; the stream then goes on copying */
+  /**
+   * @returns null where descriptors are short, or the kernel does not splice; the stream then goes on copying
+   */
   take(): Pipe | null {
     if (this.#isRefused) return null;
     const kept = this.#free.pop();

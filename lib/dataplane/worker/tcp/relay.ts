@@ -19,7 +19,10 @@ import { TcpSession } from './session.js';
 import { SessionTimers } from './sessiontimers.js';
 import { StreamResources } from './stream.js';
 
-/** How often, ms, paused listeners and waiting connections look whether descriptors have come free, here or in another worker. */
+/**
+ * How often, ms, paused listeners and waiting connections look whether descriptors have come free, here or in
+ * another worker.
+ */
 const PAUSE = 100;
 const DESCRIPTORS_PER_SESSION = 2;
 
@@ -48,7 +51,8 @@ export class TcpRelay implements Task {
   #resumeAt = 0;
 
   /**
-   * @param freeDescriptors asked for idle descriptors when the budget is used up; returns how many it gave back
+   * @param freeDescriptors asked for idle descriptors when the budget is used up; returns how many it gave
+   *   back
    * @param report takes events for the log
    * @param readPorts looks up the local ports that it may bind; see portsToReuse
    */
@@ -157,7 +161,10 @@ export class TcpRelay implements Task {
     this.unreserve();
   }
 
-  /** The open sessions, in the order of their clients' descriptors. @param fd the first descriptor to look at */
+  /**
+   * The open sessions, in the order of their clients' descriptors.
+   * @param fd the first descriptor to look at
+   */
   *sessionsFrom(fd: number): Iterable<TcpSession> {
     for (let at = fd; at < this.#sessions.length; at++) {
       const session = this.#sessions[at];

@@ -1,15 +1,24 @@
 /** TCP_TIMEWAIT_LEN of the kernel (include/net/tcp.h), ms. */
 export const TIME_WAIT = 60_000;
-/** A port rests so long, ms, while there are others, as with net.ipv4.tcp_tw_reuse: late packets of its last connection are gone then. */
+/**
+ * A port rests for this long, ms, while there are others, as with net.ipv4.tcp_tw_reuse. Late packets of its
+ * last connection are gone by then.
+ */
 const SHORT_REST = 1000;
-/** So many ports in a row that rested, and could not be used again: time-stamps are off on one side, and only TIME_WAIT's end helps. */
+/**
+ * After this many ports in a row could not be used again though they had rested, time-stamps are off on one
+ * side. A port can then be used only after its TIME_WAIT.
+ */
 const CONVINCING_REFUSALS = 3;
-/** With this part of a worker's ports of one endpoint in TIME_WAIT, the kernel's own search for a free one is still quick. */
+/**
+ * With this part of a worker's ports of one endpoint in TIME_WAIT, the kernel's own search for a free one is
+ * still quick.
+ */
 const CROWDED_SHARE = 1 / 4;
 
 /**
- * The ports that a worker may bind by number: its part of every second one. A connect without a bind looks at those of the
- * other parity first (__inet_hash_connect), so other programs find theirs as before.
+ * The ports that a worker may bind by number: its part of every second one. A connect without a bind looks at
+ * those of the other parity first (__inet_hash_connect), so other programs find theirs as before.
  *
  * @param ports the node's local ports (lib/sys/portrange.ts)
  */
@@ -22,11 +31,13 @@ export function portsToReuse(ports: readonly number[], worker: number, workers: 
 }
 
 /**
- * Local ports towards one endpoint whose connections this side ends first, which leaves each in TIME_WAIT for a minute.
+ * Local ports towards one endpoint whose connections this side ends first, which leaves each in TIME_WAIT for
+ * a minute.
  *
- * The kernel's own choice (a connect without a bind) passes all of these over, and has none left at 28,232 in a minute. A socket
- * that was bound to the port by number may take its own TIME_WAIT over where both sides have timestamps, whatever
- * net.ipv4.tcp_tw_reuse says (tcp_twsk_unique in net/ipv4/tcp_ipv4.c, `!twp`), so few ports are enough.
+ * The kernel's own choice (a connect without a bind) passes all of these over, and has none left at 28,232 in
+ * a minute. A socket that was bound to the port by number may take its own TIME_WAIT over where both sides
+ * have timestamps, whatever net.ipv4.tcp_tw_reuse says (tcp_twsk_unique in net/ipv4/tcp_ipv4.c, `!twp`), so
+ * few ports are enough.
  */
 export class ReusedPorts {
   /** Until then, loop clock, there is no use in looking for a port. */

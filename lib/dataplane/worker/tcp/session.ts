@@ -148,8 +148,9 @@ export class TcpSession implements Watcher, TimerEntry, ClientSession, OpenSessi
   }
 
   /**
-   * Whether the client's reset has come. Its descriptor is watched only once an endpoint answers, which saves a call for each
-   * connection that is answered at once. An end alone says nothing: the client may still wait for an answer.
+   * Whether the client's reset has come. Its descriptor is watched only once an endpoint answers, which saves
+   * a call for each connection that is answered at once. An end alone says nothing: the client may still wait
+   * for an answer.
    */
   #isClientGone(): boolean {
     return takeError(this.clientFd) !== 0;

@@ -10,7 +10,10 @@ const READ_SIZE = 65536;
 const FULL_READS_BEFORE_SPLICE = 2;
 /** Bytes; a splice that brings less ends bulk mode. */
 const SMALL_SPLICE = 16384;
-/** What splice says where the kernel or a policy has none for sockets (splice(2), seccomp(2)); no connection ends with one of these. */
+/**
+ * What splice says where the kernel or a policy has none for sockets (splice(2), seccomp(2)); no connection
+ * ends with one of these.
+ */
 const REFUSALS: ReadonlySet<number> = new Set([ENOSYS, EINVAL, EOPNOTSUPP, EPERM, EACCES]);
 /** Steps one direction may take before the others get their turn. */
 const STEPS = 16;
@@ -35,12 +38,12 @@ export class StreamResources {
 }
 
 /**
- * One direction of a relayed connection: source to sink, with the end of stream, and with back-pressure: nothing is
- * read while the sink takes nothing.
+ * One direction of a relayed connection: source to sink, with the end of stream, and with back-pressure:
+ * nothing is read while the sink takes nothing.
  *
- * Small data is copied through one shared buffer, and only what the sink did not take is kept; bulk data goes through
- * a pipe with splice(2). Both descriptors are registered edge-triggered for everything, so the two flags below are the
- * only state about readiness, and no epoll_ctl is needed while data flows.
+ * Small data is copied through one shared buffer, and only what the sink did not take is kept; bulk data goes
+ * through a pipe with splice(2). Both descriptors are registered edge-triggered for everything, so the two
+ * flags below are the only state about readiness, and no epoll_ctl is needed while data flows.
  */
 export class Stream {
   /** Bytes moved since the owner last looked. */
@@ -120,7 +123,10 @@ export class Stream {
     return this.#write(length);
   }
 
-  /** epoll(7): a short read from a stream socket means that it is empty. One call less at the end, and one a message. */
+  /**
+   * epoll(7): a short read from a stream socket means that it is empty. One call less at the end, and one a
+   * message.
+   */
   #noteEmpty(): void {
     this.readable = false;
     this.ended = this.endNear && !this.cutOff;
@@ -129,7 +135,8 @@ export class Stream {
   #write(length: number): boolean {
     const { buffer } = this.resources;
     if (this.writes < 2) this.writes++;
-    // The end that follows at once then travels in the same packet: one less through the stack, and one wake-up less.
+    // The end that follows at once then travels in the same packet: one less through the stack, and one
+    // wake-up less.
     const flags = this.ended ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
     const written = buffer.send(this.sink, length, flags);
     if (written === length) {

@@ -7,7 +7,10 @@ import type { Carrier } from './carrier.js';
 import { NO_FLOW } from './flowkeys.js';
 import { NO_SLOT } from './inbox.js';
 
-/** How long, ms, a path that refused a segmented run is sent whole datagrams only: its MTU may be another one later. */
+/**
+ * After a path has refused a segmented run, it gets single datagrams only for this time, ms. Then segments
+ * are tried again, as the path's MTU may be another one.
+ */
 const SEGMENTS_PAUSE = 60_000;
 
 /** The socket that a flow's client sends to. */
@@ -38,7 +41,7 @@ export class UdpFlow {
   asked = false;
   /** When the flow was last moved because of that. */
   movedUnprovenAt = Number.NEGATIVE_INFINITY;
-  /** When an endpoint last refused the flow, and the way that it has gone since the first one that did. */
+  /** When an endpoint last refused the flow, and which endpoints were tried since the first one did. */
   refusedAt = Number.NEGATIVE_INFINITY;
   failover: Failover | null = null;
   /** From when on runs may be segmented again: a path may have refused them. */
@@ -72,7 +75,7 @@ export class UdpFlow {
     return this.lastNumber > this.answeredUpTo;
   }
 
-  /** Long flows never pick again, so they keep their pin alive themselves. */
+  /** A pin lives from pick to pick. A flow picks only once, so a long one refreshes its pin now and then. */
   keepPin(now: number): void {
     if (this.pinKey === null || now < this.#pinRefreshAt) return;
     const { balancer } = this.portal;

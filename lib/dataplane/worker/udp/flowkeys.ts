@@ -34,8 +34,8 @@ export interface DatagramHead {
 /**
  * What tells flows apart: (listener, client address and port, address that the client used) → index.
  *
- * A look-up happens for every datagram and must not make garbage, so this is a chained hash over typed arrays that
- * compares the kernel's own bytes. The same bytes are the addresses of the replies.
+ * A look-up happens for every datagram and must not make garbage, so this is a chained hash over typed arrays
+ * that compares the kernel's own bytes. The same bytes are the addresses of the replies.
  */
 export class FlowKeys {
   /** Client socket addresses, the destination of replies: SOCKADDR_SIZE bytes a flow. */

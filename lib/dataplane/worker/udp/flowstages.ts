@@ -17,7 +17,10 @@ const STREAM_AFTER = 2000;
 /** Flows without a reply may be this share of all; beyond it they push out each other. */
 const UNREPLIED_SHARE = 0.25;
 
-/** The order in which the flows of each stage were used: which is idle for longest, and which is the first to give up. */
+/**
+ * The order in which the flows of each stage were used: which is idle for longest, and which is the first to
+ * give up.
+ */
 export class FlowStages {
   /** By flow: when it last carried something, ms of the loop's clock. */
   readonly lastUsed: Float64Array;
@@ -83,8 +86,9 @@ export class FlowStages {
   }
 
   /**
-   * The flow to give up first, or NO_FLOW. Those that have their answer go before those that wait for one, of which a few are
-   * always under way, and these before streams; but a flood of spoofed sources pushes out its own kind.
+   * The flow to give up first, or NO_FLOW. Those that have their answer go before those that wait for one, of
+   * which a few are always under way, and these before streams; but a flood of spoofed sources pushes out its
+   * own kind.
    */
   victim(): FlowIndex {
     const unreplied = this.#oldest[Stage.Unreplied];

@@ -9,8 +9,8 @@ import { FlowStages, type Stage } from './flowstages.js';
 const STATES = ['unreplied', 'answered', 'stream'] as const;
 
 /**
- * The flows of one worker, and all that is known about them. What every datagram asks for is in typed arrays, at the
- * flow's index: its key, and its place in the order of use. The rest is in the {@link UdpFlow}.
+ * The flows of one worker, and all that is known about them. What every datagram asks for is in typed arrays,
+ * at the flow's index: its key, and its place in the order of use. The rest is in the {@link UdpFlow}.
  */
 export class FlowTable implements SessionHolder {
   readonly keys: FlowKeys;
@@ -38,7 +38,10 @@ export class FlowTable implements SessionHolder {
     return this.#at(this.keys.find(listener.fd, head, listener.portal.isV6));
   }
 
-  /** Adds the flow of a datagram that {@link find} did not know. The table must not be full. @param now loop clock, ms */
+  /**
+   * Adds the flow of a datagram that {@link find} did not know. The table must not be full.
+   * @param now loop clock, ms
+   */
   add(flow: UdpFlow, head: DatagramHead, now: number): void {
     const { listener } = flow;
     const index = this.#free.pop() ?? this.#flows.length;

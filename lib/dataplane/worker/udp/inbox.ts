@@ -13,7 +13,10 @@ export const BATCH = 32;
 export const RING_SLOTS = 64;
 /** Older datagrams are not sent again, ms. */
 const RESEND_WINDOW = 200;
-/** Bytes of a datagram that must be quoted, if it has so many, for a quote to prove anything: the first few are often known. */
+/**
+ * A quote proves something only if it has this many bytes of the datagram, or all of a shorter one. A
+ * stranger can often guess fewer: the first bytes of a protocol are known.
+ */
 const PROOF = 256;
 
 /** One datagram in the ring. There is one object for all of them, as every datagram is looked at. */
@@ -43,15 +46,19 @@ export class ReceivedDatagram implements DatagramHead, FirstDatagram {
 }
 
 /**
- * What clients sent last, over all flows of a worker: received in batches into a ring, sorted by flow, and kept for as long as the
- * ring has room, so that what an endpoint refuses can go to another one without ever having been copied.
+ * What clients sent last, over all flows of a worker: received in batches into a ring, sorted by flow, and
+ * kept for as long as the ring has room, so that what an endpoint refuses can go to another one without ever
+ * having been copied.
  */
 export class Inbox {
   /** The flows of the batch in hand, each once. */
   readonly flows: UdpFlow[] = [];
   readonly #ring = new DatagramRing(RING_SLOTS, true);
   readonly #head = new ReceivedDatagram(this.#ring);
-  /** Per slot: whose datagram it is, its number, when it came, and the next slot of the same flow in the batch. */
+  /**
+   * Per slot: whose datagram it is, its number, when it came, and the next slot of the same flow in the
+   * batch.
+   */
   readonly #flow: (UdpFlow | null)[] = new Array(RING_SLOTS).fill(null);
   readonly #number = new Float64Array(RING_SLOTS);
   readonly #time = new Float64Array(RING_SLOTS);
@@ -76,7 +83,10 @@ export class Inbox {
     return this.#ring.first;
   }
 
-  /** Receives one batch. @returns how many datagrams, from slot {@link first} on; 0 or less where there are none */
+  /**
+   * Receives one batch.
+   * @returns how many datagrams, from slot {@link first} on; 0 or less where there are none
+   */
   receive(fd: number): number {
     this.#room = this.#ring.room(BATCH);
     this.flows.length = 0;
@@ -148,8 +158,8 @@ export class Inbox {
   }
 
   /**
-   * Takes the datagram of this flow that a quote is out of, with its run: Linux routers between virtual devices drop a run as a whole,
-   * and quote its first segment. Nothing is taken twice.
+   * Takes the datagram of this flow that a quote is out of, with its run: Linux routers between virtual
+   * devices drop a run as a whole, and quote its first segment. Nothing is taken twice.
    */
   collectQuoted(flow: UdpFlow, quote: Uint8Array, sender: DatagramSender): void {
     const quoted = this.#flow.findIndex(

@@ -7,15 +7,19 @@ import { type Inbox, NO_SLOT, type ReceivedDatagram } from './inbox.js';
 
 /** Idle times of nf_conntrack_udp_timeout and nf_conntrack_udp_timeout_stream by stage, ms. */
 const TIMEOUTS = [30_000, 30_000, 120_000];
-/** A flow idle for this long, ms, may go when TCP needs its descriptor. */
+/** A flow that is idle for this long, ms, may end when a TCP connection needs its descriptor. */
 const SPARE_AFTER = 1000;
 /**
- * A flow idle for this long by its stage, ms, may go when a new one needs its local port. A look-up that has its answer
- * is done; who still waits for one gets a while, and a stream is left alone.
+ * A flow of each stage that is idle for this long, ms, may end when a new flow needs its local port. A
+ * look-up that has its answer is done. A flow that waits for its first answer gets a second. A stream gets
+ * half a minute.
  */
 const PORT_SPARE_AFTER = [1000, 1, 30_000];
 
-/** How the flows of one worker begin and end: after an idle time, with their listener, or for what another one needs. */
+/**
+ * How the flows of one worker begin and end. A flow ends when it is idle for too long, when its listener
+ * closes, or when another one needs what it holds.
+ */
 export class FlowLifetimes implements Task {
   readonly #timeouts: readonly number[];
 
@@ -104,7 +108,10 @@ export class FlowLifetimes implements Task {
     return freed;
   }
 
-  /** Frees a descriptor for a flow, from the least recently used other one. @returns false where there is none */
+  /**
+   * Frees a descriptor for a flow, from the least recently used other one.
+   * @returns false where there is none
+   */
   evictOther(flow: UdpFlow): boolean {
     const victim = this.table.victim();
     if (victim === null || victim === flow) return false;
@@ -112,10 +119,14 @@ export class FlowLifetimes implements Task {
     return true;
   }
 
-  /** Ends a flow for one that needs its local port. @returns false where it is not idle for long enough, and stays */
+  /**
+   * Ends a flow for one that needs its local port.
+   * @returns false where it is not idle for long enough, and stays
+   */
   evictIdle(flow: UdpFlow): boolean {
     const stage = this.table.stageOf(flow);
-    // A look-up that has its answer may be the next one already: another socket of the client's with the same port.
+    // A look-up that has its answer may be the next one already: another socket of the client's with the same
+    // port.
     const isNext = stage === Stage.Answered && flow.isWaiting;
     if (this.#idleTime(flow) < PORT_SPARE_AFTER[isNext ? Stage.Unreplied : stage]) return false;
     this.#evict(flow);

@@ -20,12 +20,15 @@ export enum Verdict {
 }
 
 /**
- * Reads the errors that a flow's socket has kept, and finds out whom to believe. Anybody who can send packets of his own making can
- * make an ICMP error, and Linux passes on each that names the right addresses and ports. So:
+ * Reads the errors that a flow's socket has kept, and finds out whom to believe. Anybody who can send packets
+ * of his own making can make an ICMP error, and Linux passes on each that names the right addresses and
+ * ports. So:
  *
- * - this node's own word is true: with IPv4 its addresses cannot come in from outside (ip_route_input_slow: martian source);
+ * - this node's own word is true: with IPv4 its addresses cannot come in from outside (ip_route_input_slow:
+ *   martian source);
  * - who quotes what was sent (Linux and routers quote 500 bytes and more) is on the way to the endpoint;
- * - else it is a suspicion, and nothing at all where a host but the endpoint says that the endpoint's port is closed.
+ * - else it is a suspicion, and nothing at all where a host but the endpoint says that the endpoint's port is
+ *   closed.
  */
 export class Complaints {
   readonly #errors = new ErrorQueue();

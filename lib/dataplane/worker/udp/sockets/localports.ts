@@ -2,9 +2,9 @@
 const NODE_SHARE = 0.25;
 
 /**
- * The local ports of one worker's UDP sockets. A port is only used up per endpoint: two sockets may have the same one as long as
- * they are connected to different addresses or ports, so that flows to one endpoint never take ports away from another, and
- * some ports of the range are never touched.
+ * The local ports of one worker's UDP sockets. A port is only used up per endpoint: two sockets may have the
+ * same one as long as they are connected to different addresses or ports, so that flows to one endpoint never
+ * take ports away from another, and some ports of the range are never touched.
  *
  * @typeParam Holder who has a port
  */
@@ -25,7 +25,10 @@ export class LocalPorts<Holder> {
   }
 }
 
-/** The local ports towards one endpoint, which are handed out in turn: the next one is that of the oldest socket. */
+/**
+ * The local ports towards one endpoint, which are handed out in turn: the next one is that of the oldest
+ * socket.
+ */
 export class EndpointPorts<Holder> {
   readonly #holders = new Map<number, Holder>();
   readonly #endpoint: string;

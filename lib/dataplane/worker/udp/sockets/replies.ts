@@ -14,7 +14,10 @@ export class Replies {
 
   constructor(readonly keys: FlowKeys) {}
 
-  /** Relays one batch of what a flow's socket has. @returns how many replies there were, or -1 with `errno` */
+  /**
+   * Relays one batch of what a flow's socket has.
+   * @returns how many replies there were, or -1 with `errno`
+   */
   relay({ fd, flow }: EndpointSocket, now: number): number {
     const { portal, index } = flow;
     const count = this.#ring.receive(fd, BATCH);
