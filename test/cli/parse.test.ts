@@ -52,6 +52,7 @@ const cases: readonly [name: string, parse: (text: string) => unknown, text: str
   ['bind target', parseBindTarget, '', 'off'],
   ['CIDRs', parseCidrs, '10.0.0.0/8', ['10.0.0.0/8']],
   ['CIDRs', parseCidrs, '10.0.0.0/8, fd00::/8', ['10.0.0.0/8', 'fd00::/8']],
+  ['CIDRs', parseCidrs, '010.0.0.0/08', ['10.0.0.0/8']],
   ['CIDRs', parseCidrs, '10.0.0.0/33', null],
   ['CIDRs', parseCidrs, 'primary', null],
   ['node addresses', parseNodePortAddresses, 'primary, 10.0.0.0/8', ['primary', '10.0.0.0/8']],

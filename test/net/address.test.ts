@@ -76,6 +76,7 @@ t.test('addresses are read as kube-proxy reads them', async (t) => {
     ['::ffff:0.0.0.0', null],
     ['00fd00:0096::00010', 'fd00:96::10'],
     ['fd00::0', 'fd00::'],
+    ['::192.0.2.1', '::c000:201'],
     ['::', null],
     ['00.0.0.0', null],
   ];
