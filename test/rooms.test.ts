@@ -80,3 +80,21 @@ t.test("libc's calls and memory addresses are in the room of the kernel only", a
     t.notMatch(text, UNSAFE, `lib/${path}`);
   }
 });
+
+t.test('members are private by the language; where they cannot be, a comment says why', async (t) => {
+  const HALF_PRIVATE = /\b(?:private|protected) (?!constructor)[\w ]+[(:=<]/;
+  for (const [path, text] of FILES) {
+    const lines = text.split('\n');
+    const isExplained = (index: number) => lines[index - 1]?.includes('// Not `#') === true;
+    t.same(
+      lines.filter((line, index) => HALF_PRIVATE.test(line) && !isExplained(index)),
+      [],
+      `lib/${path}`,
+    );
+  }
+});
+
+t.test('comments fit into 110 columns', async (t) => {
+  const isTooLong = (line: string) => line.length > 110 && /^ *(?:\/?\*|\/\/)|\*\/$/.test(line);
+  for (const [path, text] of FILES) t.same(text.split('\n').filter(isTooLong), [], `lib/${path}`);
+});

@@ -7,9 +7,10 @@ export interface Table {
   /** Our chains, with all their rules. */
   readonly chains: ReadonlyMap<string, readonly string[]>;
   /**
-   * Chains of others that lead to ours. In nat with their rules from the top to the last one that does: what we
-   * want is ours alone, then nobody takes a packet before us. In filter with those that do: who puts a rule above
-   * ours wants to judge before us, as engines of network policies do, and would put it there again.
+   * Chains of others that lead to ours. In nat with their rules from the top to the last one that does: what
+   * we want is ours alone, then nobody takes a packet before us. In filter with those that do: who puts a
+   * rule above ours wants to judge before us, as engines of network policies do,
+   * and would put it there again.
    */
   readonly hooks: ReadonlyMap<string, readonly string[]>;
 }

@@ -53,7 +53,10 @@ export class FlowSockets implements Task, SocketOwner {
     }
   }
 
-  /** Connects a socket to the endpoint that a flow has now. @returns the errno where there is none to be had */
+  /**
+   * Connects a socket to the endpoint that a flow has now.
+   * @returns the errno where there is none to be had
+   */
   open(flow: UdpFlow): EndpointSocket | number {
     if (!this.#takeDescriptor(flow)) return EMFILE;
     const socket = EndpointSocket.open(flow, this);
