@@ -30,6 +30,22 @@ export function keyOfBytes(address: Iterable<number>, protocol: Protocol, port: 
   return digits + PROTOCOL_DIGIT[protocol] + portKeyOf(port);
 }
 
+/** The address bytes, protocol and port that a key of {@link keyOf} was made of. */
+export function partsOf(key: string): { address: Uint8Array; protocol: Protocol; port: number } {
+  const addressDigits = key.length - PORT_DIGITS - 1;
+  return {
+    address: Uint8Array.from(bytesOf(key.slice(0, addressDigits))),
+    protocol: key[addressDigits] === PROTOCOL_DIGIT.TCP ? 'TCP' : 'UDP',
+    port: firstPort(key.slice(addressDigits + 1)),
+  };
+}
+
+function bytesOf(digits: string): number[] {
+  return Array.from({ length: digits.length / 4 }, (_, i) =>
+    Number.parseInt(digits.slice(4 * i, 4 * i + 4), 4),
+  );
+}
+
 /** How prefixes of keys become matches and chains. */
 export interface Keyspace {
   /**
@@ -95,10 +111,7 @@ function vipChainName(family: Family, prefix: string): string {
 
 function prefixAddress(family: Family, prefix: string): string {
   const digits = prefix.slice(0, ADDRESS_DIGITS[family]).padEnd(ADDRESS_DIGITS[family], '0');
-  const bytes = Array.from({ length: digits.length / 4 }, (_, i) =>
-    Number.parseInt(digits.slice(4 * i, 4 * i + 4), 4),
-  );
-  return addressText(bytes);
+  return addressText(bytesOf(digits));
 }
 
 function portRange(prefix: string): string {
