@@ -4,7 +4,9 @@
  */
 #define _GNU_SOURCE
 #include <errno.h>
+#include <fcntl.h>
 #include <netinet/in.h>
+#include <stdarg.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -60,4 +62,14 @@ int sendmmsg(int fd, struct mmsghdr *headers, unsigned count, int flags) {
 ssize_t splice(int in, off64_t *in_offset, int out, off64_t *out_offset, size_t length, unsigned flags) {
   if (lacks_call("splice")) return refuse(EINVAL);
   return syscall(SYS_splice, in, in_offset, out, out_offset, length, flags);
+}
+
+/* No kernel lacks this; a sandbox may forbid it. */
+int fcntl(int fd, int command, ...) {
+  va_list arguments;
+  va_start(arguments, command);
+  long argument = va_arg(arguments, long);
+  va_end(arguments);
+  if (command == F_SETFL && lacks("F_SETFL")) return refuse(EPERM);
+  return syscall(SYS_fcntl, fd, command, argument);
 }

@@ -7,7 +7,14 @@ import { fileURLToPath } from 'node:url';
 const SOURCE = fileURLToPath(new URL('../../../test/lab/old-kernel.c', import.meta.url));
 
 /** What a kernel may not have: socket options and control messages by their names, system calls by theirs. */
-export type Lacking = 'UDP_SEGMENT' | 'IPV6_FREEBIND' | 'accept4' | 'recvmmsg' | 'sendmmsg' | 'splice';
+export type Lacking =
+  | 'UDP_SEGMENT'
+  | 'IPV6_FREEBIND'
+  | 'accept4'
+  | 'recvmmsg'
+  | 'sendmmsg'
+  | 'splice'
+  | 'F_SETFL';
 
 /** @returns the environment in which programs find the kernel without these */
 export function oldKernel(
