@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import t from 'tap';
 import { EAGAIN, EBUSY, EINVAL, ENOBUFS, ENOENT, ETIMEDOUT, SysError } from '../../../lib/sys/errno.js';
 import { atOnce, type Channel, Exchange, inTurns } from '../../../lib/sys/netlink/exchange.js';
@@ -144,4 +145,16 @@ t.test('a kernel that does not answer holds nobody for ever', async (t) => {
   t.teardown(() => socket.close());
   t.equal(socket.receiveAtOnce(), null);
   t.throws(() => socket.receive(), { code: ETIMEDOUT });
+});
+
+t.test('signals interrupt no exchange with the real kernel', async (t) => {
+  const module = import.meta.resolve('../../../lib/sys/netlink/rtnetlink.js');
+  const script = `
+    import { RouteSocket } from '${module}';
+    const routes = new RouteSocket();
+    console.log((await routes.addresses()).length > 0 && typeof routes.loopbackIsUp());
+  `;
+  const interrupted = ['-e', 'trace=recvfrom', '-e', 'inject=recvfrom:error=EINTR:when=1..3'];
+  const command = ['-f', '-qq', '-o', '/dev/null', ...interrupted, process.execPath, '--input-type=module'];
+  t.equal(execFileSync('strace', [...command, '-e', script], { encoding: 'utf8' }), 'boolean\n');
 });
