@@ -50,6 +50,15 @@ t.test('run --help groups the flags and explains each', (t) => {
       '--nodeport-addresses',
     ],
     'How traffic is relayed:': ['--workers', '--udp-timeout'],
+    'Connection tracking of the kernel, with iptables; what is not given stays as it is:': [
+      '--conntrack-max-per-core',
+      '--conntrack-min',
+      '--conntrack-tcp-timeout-established',
+      '--conntrack-tcp-timeout-close-wait',
+      '--conntrack-tcp-be-liberal',
+      '--conntrack-udp-timeout',
+      '--conntrack-udp-timeout-stream',
+    ],
     'What can be watched:': ['--healthz-bind-address', '--metrics-bind-address', '-v, --v'],
     'Start and stop:': ['--state-dir', '--drain-timeout', '--keep-rules', '--cleanup'],
   };

@@ -13,13 +13,13 @@ kind: KubeProxyConfiguration
 conntrack: { maxPerCore: 0, tcpCloseWaitTimeout: 1h, udpTimeout: 7s }
 `;
 
-/** As in a container that is not privileged. */
+/** As in a container that is not privileged. Flags that /proc may have must stay, mount_namespaces(7). */
 const READ_ONLY = [
   'unshare',
   '--mount',
   'sh',
   '-ec',
-  'mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro /proc/sys; exec "$@"',
+  'mount --bind /proc/sys /proc/sys; mount -o remount,bind,ro,nosuid,nodev,noexec /proc/sys; exec "$@"',
   'sh',
 ] as const;
 
