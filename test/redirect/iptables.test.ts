@@ -359,6 +359,22 @@ t.test(
   },
 );
 
+t.test('both families are tried at once', async (t) => {
+  let begun!: () => void;
+  const ipv6HasBegun = new Promise<void>((resolve) => {
+    begun = resolve;
+  });
+  const driver = await open(
+    only('nft', async (program, args, input) => {
+      if (program === 'ip6tables-nft-restore') begun();
+      if (program === 'iptables-nft-restore') await ipv6HasBegun;
+      return runCommand(program, args, input);
+    }),
+  );
+  t.same([...driver.unsupported], []);
+  await driver.clear();
+});
+
 t.test('a lock that is held while the node is looked at decides nothing', async (t) => {
   const held = { code: 4, stdout: '', stderr: 'Another app is currently holding the xtables lock' };
   const locked = { iptables: 3, ip6tables: 3 };
