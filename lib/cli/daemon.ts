@@ -120,7 +120,7 @@ export class Daemon {
       createRedirectDriver(flags.redirect, { ...options, run: commands.run }),
     );
     // Not before there are rules: they load the module. Addresses have no tracking on their path.
-    if (proxy.driver === 'iptables') applyConntrack(flags, log);
+    if (proxy.usesConntrack) applyConntrack(flags, log);
     const daemon = new Daemon(flags, log, output, source, proxy, commands, nodeAddresses, orders.hurry);
     try {
       await daemon.#listen();

@@ -103,7 +103,7 @@ function redirectFlags(): Option[] {
     new Option(
       '--redirect <mode>',
       'iptables: rules send VIP traffic to proxy ports; address: VIPs become addresses of the loopback device, ' +
-        'no netfilter; none: listen only; auto: iptables where it works, else address',
+        'no netfilter; none: listen only; auto: for each IP family iptables where it works, else address',
     )
       .choices(REDIRECT_MODES)
       .default('auto'),

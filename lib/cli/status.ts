@@ -12,8 +12,9 @@ export function statusCommand(): Command {
   return command;
 }
 
-function describe({ driver, workers, problems, portals, counters }: StatusReport): string {
+function describe({ driver, fallbacks, workers, problems, portals, counters }: StatusReport): string {
   const heading = `redirect: ${driver}, workers: ${workers}, service ports: ${portals.length}\n`;
+  const fallbackLines = fallbacks.map((fallback) => `redirect: ${fallback}\n`).join('');
   const problemLines = problems.map((problem) => `problem: ${problem}\n`).join('');
-  return `${heading}${problemLines}\n${portalTable(portals, counters)}`;
+  return `${heading}${fallbackLines}${problemLines}\n${portalTable(portals, counters)}`;
 }

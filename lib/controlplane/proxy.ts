@@ -189,6 +189,12 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     return this.#driver.name;
   }
 
+  /** Whether traffic passes the kernel's connection tracking on its way to the portals. */
+  get usesConntrack(): boolean {
+    const driver = this.#driver;
+    return driver.bringsTraffic && FAMILIES.some((family) => driver.captureOf(family) === 'port');
+  }
+
   /** How each portal is; costs much less than the whole {@link status}. */
   states(): readonly Pick<PortalStatus, 'key' | 'state'>[] {
     return [...this.#portals.values()];
@@ -201,7 +207,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   /** The {@link status} without the portals. */
   summary(): Omit<ProxyStatus, 'portals'> {
     const problems = [...(this.#driver.problems ?? NONE), ...(this.#driver.gate?.problems ?? NONE)];
-    return { driver: this.#driver.name, workers: this.#options.workers, problems };
+    const { name: driver, fallbacks = NONE } = this.#driver;
+    return { driver, fallbacks, workers: this.#options.workers, problems };
   }
 
   /** Each portal's status, read when it is taken; one that has gone by then is left out. */

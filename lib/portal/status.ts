@@ -31,7 +31,10 @@ export function affinityStatus({ affinity }: ServicePolicy): AffinityStatus | nu
 
 /** The whole program as people see it. */
 export interface ProxyStatus {
+  /** Of the redirect, for example `iptables (IPv6: address)`. */
   readonly driver: string;
+  /** Which IP family another driver serves than the one that was tried first, and why: a sentence each. */
+  readonly fallbacks: readonly string[];
   readonly workers: number;
   /** What is amiss with the node as a whole. */
   readonly problems: readonly string[];

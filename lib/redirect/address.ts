@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 import type { Logger } from 'pino';
-import { addressBytes, addressText, type Family, familyOf } from '../net/address.js';
+import { addressBytes, addressText, FAMILIES, type Family, familyOf } from '../net/address.js';
 import { ADDRESSES_FILE, StateFile, type StateMemory } from '../state/statefile.js';
 import { EADDRNOTAVAIL, EEXIST, errnoName } from '../sys/errno.js';
 import { type AddressFailure, type DeviceAddress, RouteSocket } from '../sys/netlink/rtnetlink.js';
@@ -22,6 +22,10 @@ const IPV6_ADVICE = 'enable IPv6 on lo (sysctl -w net.ipv6.conf.lo.disable_ipv6=
 export interface AddressOptions {
   readonly log: Logger;
   readonly stateDir: string;
+  /** What it serves. Default: both. */
+  readonly families?: readonly Family[];
+  /** Why iptables does not serve them, where it was to. */
+  readonly noIptables?: string;
 }
 
 /** Addresses of the loopback device, as they were found and as they should be. */
@@ -59,6 +63,7 @@ export class AddressDriver implements RedirectDriver {
     /** What is ours on the loopback device, or about to be, as the kernel may not be able to tell. */
     recorded: ReadonlySet<string>,
     readonly unsupported: ReadonlyMap<Family, string>,
+    readonly fallbacks: readonly string[],
     readonly gate: PortGate,
   ) {
     this.#log = log;
@@ -68,7 +73,12 @@ export class AddressDriver implements RedirectDriver {
   }
 
   /** @throws RedirectError if the loopback device is down */
-  static async open({ log, stateDir }: AddressOptions): Promise<AddressDriver> {
+  static async open({
+    log,
+    stateDir,
+    families = FAMILIES,
+    noIptables,
+  }: AddressOptions): Promise<AddressDriver> {
     const routes = openRoutes();
     try {
       if (!routes.loopbackIsUp()) {
@@ -76,11 +86,14 @@ export class AddressDriver implements RedirectDriver {
       }
       const memory = addressMemory(stateDir, log);
       const recorded = (await memory.recall(recordedAddresses)) ?? new Set();
-      const unsupported = await findUnsupported();
-      const gate = PortGate.open(log);
+      const unsupported = await unsupportedByAddress();
+      const gate = PortGate.open(log, families);
       gate.gateOnly(oursAmong(await routes.addresses(), recorded));
       await gate.look();
-      return new AddressDriver(log, routes, memory, recorded, unsupported, gate);
+      const served = families.filter((family) => !unsupported.has(family));
+      const fallbacks =
+        noIptables === undefined ? [] : served.map((family) => describeFallback(family, noIptables));
+      return new AddressDriver(log, routes, memory, recorded, unsupported, fallbacks, gate);
     } catch (error) {
       routes.close();
       throw error;
@@ -230,12 +243,16 @@ function oursAmong(all: readonly DeviceAddress[], recorded: ReadonlySet<string>)
 }
 
 /** A kernel without IPv6 has no such file; where it is disabled on the device, no address can be added. */
-async function findUnsupported(): Promise<Map<Family, string>> {
+export async function unsupportedByAddress(): Promise<Map<Family, string>> {
   const disabled = await readFile('/proc/sys/net/ipv6/conf/lo/disable_ipv6', 'utf8').catch(() => '1');
   if (disabled.trim() === '0') return new Map();
   return new Map([
     ['IPv6', `this node has no IPv6 on its loopback device; ${IPV6_ADVICE}, then start again`],
   ]);
+}
+
+function describeFallback(family: Family, noIptables: string): string {
+  return `${family} is served with addresses on the loopback device, not with iptables: ${noIptables}`;
 }
 
 /** The spelling that the kernel uses. */

@@ -1,11 +1,12 @@
 import type { Logger } from 'pino';
-import { AddressDriver, clearAddresses } from './address.js';
+import { AddressDriver, clearAddresses, unsupportedByAddress } from './address.js';
 import { type RunCommand, runCommand } from './command.js';
 import { type RedirectDriver, RedirectError } from './driver.js';
 import { clearIptables, IptablesDriver } from './iptables.js';
 import { warnOfKubeProxy } from './kubeproxy.js';
 import { clearLeftovers } from './leftovers.js';
 import { NoneDriver } from './none.js';
+import { PerFamilyDriver } from './perfamily.js';
 import type { PortRange } from './rules.js';
 import { findBackends } from './xtables.js';
 
@@ -24,8 +25,8 @@ export interface RedirectOptions {
 }
 
 /**
- * The driver for `--redirect`. `auto` takes iptables where it really redirects a datagram, else addresses.
- * What a driver of the other kind left behind in an earlier run is removed.
+ * The driver for `--redirect`. `auto` takes for each family iptables where it really redirects a datagram,
+ * else addresses, and says so. What a driver of the other kind left behind in an earlier run is removed.
  * @throws RedirectError if the chosen driver cannot work here; the message says what to do
  */
 export async function createRedirectDriver(
@@ -61,15 +62,29 @@ function open(mode: RedirectMode, options: RedirectOptions): Promise<RedirectDri
   }
 }
 
+/** Each family gets iptables where it works for it, else addresses. IPv6 alone does not get iptables. */
 async function openBest(options: RedirectOptions, run: RunCommand): Promise<RedirectDriver> {
+  const driver = await openWorking(options, run);
+  for (const fallback of driver.fallbacks ?? []) options.log.info(fallback);
+  return driver;
+}
+
+async function openWorking(options: RedirectOptions, run: RunCommand): Promise<RedirectDriver> {
+  let iptables: IptablesDriver;
   try {
-    const driver = await IptablesDriver.open({ ...options, run });
-    options.log.info('redirect: iptables, as a probe datagram was redirected');
-    return driver;
+    iptables = await IptablesDriver.open({ ...options, run });
   } catch (error) {
     if (!(error instanceof RedirectError)) throw error;
-    const driver = await AddressDriver.open(options);
-    options.log.info({ reason: error.message }, 'redirect: addresses on the loopback device');
-    return driver;
+    return AddressDriver.open({ ...options, noIptables: error.message });
+  }
+  const noIptables = iptables.missing.get('IPv6');
+  if (noIptables === undefined || (await unsupportedByAddress()).has('IPv6')) return iptables;
+  try {
+    const address = await AddressDriver.open({ ...options, families: ['IPv6'], noIptables });
+    return new PerFamilyDriver({ IPv4: iptables, IPv6: address });
+  } catch (error) {
+    if (!(error instanceof RedirectError)) throw error;
+    options.log.debug({ reason: error.message }, 'IPv6 cannot be served with addresses either');
+    return iptables;
   }
 }

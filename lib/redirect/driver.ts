@@ -53,11 +53,13 @@ export interface RedirectDriver {
   readonly unsupported: ReadonlyMap<Family, string>;
   /** What this node's kernel cannot do for all redirects, each with the consequence and what to do. */
   readonly problems?: readonly string[];
+  /** Which family is not served by the driver that is tried first, and why: a sentence each. */
+  readonly fallbacks?: readonly string[];
   /**
    * Told of the places that portals listen on, where VIPs are addresses of the node:
    * it keeps clients from all others.
    */
-  readonly gate?: PortGate;
+  readonly gate?: PortGate | undefined;
   captureOf(family: Family): Capture;
   /**
    * Takes over one change, of supported families, and does all that may come before the portals listen.

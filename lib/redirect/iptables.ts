@@ -11,6 +11,7 @@ import {
   type RedirectDriver,
   RedirectError,
 } from './driver.js';
+import { Failures } from './failures.js';
 import { FamilyRules } from './familyrules.js';
 import { warnOfKubeProxy } from './kubeproxy.js';
 import { clearLeftovers } from './leftovers.js';
@@ -46,7 +47,8 @@ export class IptablesDriver implements RedirectDriver {
   private constructor(
     options: IptablesOptions,
     families: ReadonlyMap<Family, FamilyRules>,
-    readonly unsupported: ReadonlyMap<Family, string>,
+    /** Families that iptables does not work for on this node, each with why. */
+    readonly missing: ReadonlyMap<Family, string>,
     readonly problems: readonly string[],
     watch: DisturbanceWatch | null,
   ) {
@@ -64,7 +66,8 @@ export class IptablesDriver implements RedirectDriver {
     requireReachable(options.bindAddress);
     const backends = await findBackends(options.run);
     warnOfKubeProxy(options.log, backends);
-    if (backends.length === 0) throw new RedirectError(`iptables is not installed: ${INSTALL_HINT}`);
+    if (backends.length === 0)
+      throw new RedirectError(`iptables is not installed: ${INSTALL_HINT}, or use --redirect=address`);
     const problems: string[] = [];
     for (const backend of backends) {
       try {
@@ -85,7 +88,7 @@ export class IptablesDriver implements RedirectDriver {
 
   static async #use(backend: Backend, options: IptablesOptions): Promise<IptablesDriver> {
     const families = new Map<Family, FamilyRules>();
-    const unsupported = new Map<Family, string>();
+    const missing = new Map<Family, string>();
     const problems: string[] = [];
     const staleFlows = new StaleFlows(options.log);
     const { bindAddress, proxyPortRange } = options;
@@ -107,18 +110,21 @@ export class IptablesDriver implements RedirectDriver {
     use('IPv4', IPv4.value);
     if (IPv6.status === 'fulfilled') use('IPv6', IPv6.value);
     else {
-      unsupported.set(
-        'IPv6',
-        `ip6tables does not work here (${(IPv6.reason as Error).message}); load the kernel's IPv6 nat module and start again, or use --redirect=address`,
-      );
+      missing.set('IPv6', (IPv6.reason as Error).message);
+      const where = `the ${backend.name} back end of IPv6`;
+      await clearLeftovers(options.log, where, backend.IPv6.clear());
     }
     return new IptablesDriver(
       options,
       families,
-      unsupported,
+      missing,
       problems,
       DisturbanceWatch.open(backend, options.log),
     );
+  }
+
+  get unsupported(): Map<Family, string> {
+    return new Map([...this.missing].map(([family, reason]) => [family, explainMissing(reason)]));
   }
 
   captureOf(): Capture {
@@ -173,32 +179,18 @@ export class IptablesDriver implements RedirectDriver {
   }
 }
 
+function explainMissing(reason: string): string {
+  return (
+    `ip6tables does not work here (${reason}); load the kernel's IPv6 nat module, or enable IPv6 on lo ` +
+    '(sysctl -w net.ipv6.conf.lo.disable_ipv6=0) and use --redirect=auto; then start again'
+  );
+}
+
 function noGuard(family: Family, { first, last }: PortRange): string {
   return (
     `the kernel has no filter table or no conntrack match (xt_conntrack) for ${family}: redirected traffic is not let through ` +
     `a host firewall, and UDP proxy ports answer who comes to them directly; open ports ${first}-${last} in the firewall`
   );
-}
-
-/** What went wrong on the way: one family's trouble must not keep the other from being served. */
-class Failures {
-  readonly #messages: string[] = [];
-  readonly #ids = new Set<string>();
-
-  /** Runs a step that puts these redirects in place. */
-  async attempt(ids: Iterable<string>, step: () => void | Promise<void>): Promise<void> {
-    try {
-      await step();
-    } catch (error) {
-      this.#messages.push((error as Error).message);
-      for (const id of ids) this.#ids.add(id);
-    }
-  }
-
-  /** @throws RedirectError */
-  throwIfAny(): void {
-    if (this.#messages.length > 0) throw new RedirectError(this.#messages.join('; '), this.#ids);
-  }
 }
 
 /** What an earlier run left in a back end that the node has given up would still send VIPs to old ports. */

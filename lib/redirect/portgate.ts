@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { Family } from '../net/address.js';
 import { ENOENT, SysError } from '../sys/errno.js';
 import { type Place, VipGate } from '../sys/vipgate.js';
 import { wildcardPorts } from './wildcards.js';
@@ -16,21 +17,24 @@ export class PortGate {
   #gated: ReadonlySet<string> = new Set();
 
   readonly #log: Logger;
+  readonly #families: readonly Family[];
   #kernel: VipGate | null;
   #reason: string;
 
-  private constructor(log: Logger, kernel: VipGate | null, reason: string) {
+  private constructor(log: Logger, families: readonly Family[], kernel: VipGate | null, reason: string) {
     this.#log = log;
+    this.#families = families;
     this.#kernel = kernel;
     this.#reason = reason;
   }
 
-  static open(log: Logger): PortGate {
+  /** @param families of the VIPs */
+  static open(log: Logger, families: readonly Family[]): PortGate {
     try {
-      return new PortGate(log, VipGate.open(), '');
+      return new PortGate(log, families, VipGate.open(), '');
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
-      return new PortGate(log, null, error.message);
+      return new PortGate(log, families, null, error.message);
     }
   }
 
@@ -46,7 +50,7 @@ export class PortGate {
   async look(): Promise<void> {
     if (this.#kernel !== null) return;
     const before = this.#exposed;
-    this.#exposed = await wildcardPorts();
+    this.#exposed = await wildcardPorts(this.#families);
     if (before === '') for (const problem of this.problems) this.#log.warn(problem);
   }
 

@@ -89,7 +89,7 @@ export class Xtables {
   }
 }
 
-export const INSTALL_HINT = 'apt-get install iptables, or use --redirect=address';
+export const INSTALL_HINT = 'apt-get install iptables';
 
 export interface Backend {
   readonly name: BackendName;

@@ -113,7 +113,7 @@ t.test('the dashboard asks for metrics that exist', async (t) => {
   new SyncMetrics(registry);
   const routes = metricsRoutes(
     {
-      summary: () => ({ driver: 'none', workers: 1, problems: [] }),
+      summary: () => ({ driver: 'none', workers: 1, fallbacks: [], problems: [] }),
       portals: () => [],
       states: () => [],
       counters: () => [],

@@ -418,7 +418,7 @@ t.test('without ip6tables IPv6 is not supported and the IPv4 VIPs work', async (
   const driver = await open(async (program, args, input) =>
     program.startsWith('ip6') ? null : runCommand(program, args, input),
   );
-  t.match(driver.unsupported.get('IPv6'), /ip6tables.* not installed.*--redirect=address/);
+  t.match(driver.unsupported.get('IPv6'), /ip6tables.* not installed.*--redirect=auto/);
   const set = redirects('web', server.port).filter(({ family }) => family === 'IPv4');
   await apply(driver, { set, remove: [] });
   t.equal(await reach({ protocol: 'TCP', address: VIP.IPv4, port: 80 }), 'web');

@@ -72,7 +72,7 @@ for (const path of ['/metrics', '/status']) {
       }
     }
     const routes = metricsRoutes({
-      summary: () => ({ driver: 'none', workers: 1, problems: [] }),
+      summary: () => ({ driver: 'none', workers: 1, fallbacks: [], problems: [] }),
       portals: () => services.map((service) => portalStatus({ service })),
       states: () => [],
       counters,

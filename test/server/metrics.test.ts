@@ -6,7 +6,7 @@ import { answerOf, bodyOf, portalCounters, portalStatus } from './fixtures.js';
 
 function routesOf(portals: Iterable<PortalStatus>, counters: Iterable<PortalCounters>) {
   return metricsRoutes({
-    summary: () => ({ driver: 'address', workers: 2, problems: [] }),
+    summary: () => ({ driver: 'address', workers: 2, fallbacks: [], problems: [] }),
     portals: () => portals,
     states: () => [...portals],
     counters: () => counters,

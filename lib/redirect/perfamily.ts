@@ -1,0 +1,103 @@
+import { FAMILIES, type Family } from '../net/address.js';
+import type { Capture, PreparedChange, Redirect, RedirectChange, RedirectDriver } from './driver.js';
+import { Failures } from './failures.js';
+import { OneChange } from './onechange.js';
+import type { PortGate } from './portgate.js';
+
+/** A driver for each IP family. */
+export type FamilyDrivers = Readonly<Record<Family, RedirectDriver>>;
+
+/**
+ * Passes each redirect to the driver of its family. What goes wrong with one driver does not keep the other
+ * from its work.
+ */
+export class PerFamilyDriver implements RedirectDriver {
+  readonly name: string;
+  readonly bringsTraffic = true;
+  readonly unsupported: ReadonlyMap<Family, string>;
+  readonly #drivers: FamilyDrivers;
+  readonly #change = new OneChange();
+  /** Ids of what is wanted. */
+  readonly #wanted: Readonly<Record<Family, Set<string>>> = { IPv4: new Set(), IPv6: new Set() };
+
+  constructor(drivers: FamilyDrivers) {
+    this.#drivers = drivers;
+    this.name = `${drivers.IPv4.name} (IPv6: ${drivers.IPv6.name})`;
+    this.unsupported = new Map(
+      FAMILIES.flatMap((family) => {
+        const reason = drivers[family].unsupported.get(family);
+        return reason === undefined ? [] : [[family, reason] as const];
+      }),
+    );
+  }
+
+  get problems(): string[] {
+    return FAMILIES.flatMap((family) => this.#drivers[family].problems ?? []);
+  }
+
+  get fallbacks(): string[] {
+    return FAMILIES.flatMap((family) => this.#drivers[family].fallbacks ?? []);
+  }
+
+  get gate(): PortGate | undefined {
+    return this.#drivers.IPv4.gate ?? this.#drivers.IPv6.gate;
+  }
+
+  captureOf(family: Family): Capture {
+    return this.#drivers[family].captureOf(family);
+  }
+
+  async prepare({ set, remove }: RedirectChange): Promise<PreparedChange> {
+    this.#change.begin();
+    const failures = new Failures();
+    const commits: (() => Promise<void>)[] = [];
+    for (const family of FAMILIES) {
+      const ofFamily = set.filter((redirect) => redirect.family === family);
+      const ids = this.#want(family, ofFamily, remove);
+      await failures.attempt(ids, async () => {
+        // Also where nothing of its own changes: its first change takes away what an earlier run has left.
+        const prepared = await this.#drivers[family].prepare({ set: ofFamily, remove });
+        commits.push(() => failures.attempt(ids, () => prepared.commit()));
+      });
+    }
+    return this.#change.prepared(async () => {
+      for (const commit of commits) await commit();
+      failures.throwIfAny();
+    });
+  }
+
+  async audit(): Promise<number> {
+    this.#change.end();
+    const failures = new Failures();
+    let count = 0;
+    for (const family of FAMILIES) {
+      await failures.attempt(this.#wanted[family], async () => {
+        count += await this.#drivers[family].audit();
+      });
+    }
+    failures.throwIfAny();
+    return count;
+  }
+
+  wasDisturbed(): boolean {
+    return FAMILIES.some((family) => this.#drivers[family].wasDisturbed?.());
+  }
+
+  async clear(): Promise<void> {
+    const failures = new Failures();
+    for (const family of FAMILIES) {
+      await failures.attempt(this.#wanted[family], () => this.#drivers[family].clear());
+      this.#wanted[family].clear();
+    }
+    failures.throwIfAny();
+  }
+
+  /** @returns ids of what is set */
+  #want(family: Family, set: readonly Redirect[], remove: readonly string[]): string[] {
+    const wanted = this.#wanted[family];
+    const ids = set.map(({ id }) => id);
+    for (const id of remove) wanted.delete(id);
+    for (const id of ids) wanted.add(id);
+    return ids;
+  }
+}
