@@ -16,8 +16,11 @@ export interface AskFlags {
 
 export function askOptions(): Option[] {
   return [
-    new Option('-o, --output <format>', 'how to print it').choices(['table', 'json']).default('table'),
-    new Option('--metrics-bind-address <address:port>', 'the same that run was given')
+    new Option('-o, --output <format>', 'form of the output').choices(['table', 'json']).default('table'),
+    new Option(
+      '--metrics-bind-address <address:port>',
+      'address of the running kube-portal; the same value as for run',
+    )
       .argParser(parseBindTarget)
       .default({ host: '127.0.0.1', port: 10_249 }, '127.0.0.1:10249'),
   ];

@@ -2,7 +2,7 @@ import { InvalidArgumentError, Option } from 'commander';
 import { integerBetween, parseBoolean, parseDurationOrZero } from './parse.js';
 
 /**
- * How the kernel is to track connections. What is not given leaves the kernel as it is, and so does 0.
+ * How the kernel tracks connections. A setting that is not given, or is 0, leaves the kernel as it is.
  * Times are milliseconds.
  */
 export interface ConntrackFlags {
@@ -25,7 +25,7 @@ const parseCount = integerBetween(0, 2 ** 31 - 1);
 function parseTimeout(text: string): number {
   const ms = parseDurationOrZero(text);
   if (ms === 0 || ms >= 1000) return ms;
-  throw new InvalidArgumentError('Give 0s to leave it as it is, or at least 1s.');
+  throw new InvalidArgumentError('Give at least 1s, or 0s to leave the setting as it is.');
 }
 
 /** The fields below `conntrack` in a KubeProxyConfiguration, each as the flag of the same meaning is read. */
@@ -44,31 +44,32 @@ export function conntrackFlags(): Option[] {
   return [
     new Option(
       '--conntrack-max-per-core <number>',
-      'entries for each core, to raise nf_conntrack_max; 0 leaves it (default: 32768 with --conntrack-min)',
+      'raise nf_conntrack_max to this number for each core. 0: leave it (default: 32768 with --conntrack-min)',
     ).argParser(parseCount),
     new Option(
       '--conntrack-min <number>',
-      'entries however few cores there are (default: 131072 with --conntrack-max-per-core)',
+      'raise nf_conntrack_max to at least this number (default: 131072 with --conntrack-max-per-core)',
     ).argParser(parseCount),
     new Option(
       '--conntrack-tcp-timeout-established <duration>',
-      'idle time of an open TCP connection (nf_conntrack_tcp_timeout_established)',
+      'idle time after which an open TCP connection is forgotten (nf_conntrack_tcp_timeout_established)',
     ).argParser(parseTimeout),
     new Option(
       '--conntrack-tcp-timeout-close-wait <duration>',
-      'idle time of one that one side has closed (nf_conntrack_tcp_timeout_close_wait)',
+      'idle time after which a TCP connection that one side has closed is forgotten ' +
+        '(nf_conntrack_tcp_timeout_close_wait)',
     ).argParser(parseTimeout),
     new Option(
       '--conntrack-tcp-be-liberal [boolean]',
-      'takes no segment for invalid that is out of its window (nf_conntrack_tcp_be_liberal)',
+      'accept TCP segments outside of the window as valid (nf_conntrack_tcp_be_liberal)',
     ).argParser(parseBoolean),
     new Option(
       '--conntrack-udp-timeout <duration>',
-      'idle time of a UDP flow without an answer (nf_conntrack_udp_timeout)',
+      'idle time after which a UDP flow without an answer is forgotten (nf_conntrack_udp_timeout)',
     ).argParser(parseTimeout),
     new Option(
       '--conntrack-udp-timeout-stream <duration>',
-      'the same of one that is a stream (nf_conntrack_udp_timeout_stream)',
+      'idle time after which a UDP flow with answers is forgotten (nf_conntrack_udp_timeout_stream)',
     ).argParser(parseTimeout),
   ];
 }

@@ -1,8 +1,8 @@
 import { type Command, Option } from 'commander';
 
 /**
- * Flags of kube-proxy that have no meaning for a proxy in user space, or none for this one. They are accepted
- * so that a DaemonSet made for kube-proxy starts with its arguments as they are.
+ * Flags of kube-proxy that have no meaning for kube-portal. They are accepted, so that a DaemonSet made for
+ * kube-proxy starts with its arguments as they are.
  * `true` marks flags that need no value.
  */
 const FOREIGN: Readonly<Record<string, boolean>> = {

@@ -8,7 +8,7 @@ import { sessionsCommand } from './sessions.js';
 import { statusCommand } from './status.js';
 import { UsageError } from './usage-error.js';
 
-/** What the process ends with; scripts and service managers tell by it who has to act. */
+/** Exit codes. Scripts and service managers can see from them what to do. */
 const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
 
 /** A YAML parser shows the place of an error in a few lines. */
@@ -27,10 +27,10 @@ export async function main(args: readonly string[]): Promise<number> {
 /** The whole command line, ready to parse; every command ends by throwing, never by leaving the process. */
 function program(): Command {
   const root = new Command('kube-portal')
-    .description('Userspace L4 Service proxy for Kubernetes nodes with minimal kernels.')
+    .description('Userspace Service proxy (TCP and UDP) for Kubernetes nodes with minimal kernels.')
     .version(packageVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
-    .showHelpAfterError('(kube-portal --help, or kube-portal COMMAND --help, tells what is accepted)');
+    .showHelpAfterError('(kube-portal --help and kube-portal COMMAND --help list what is accepted)');
   for (const command of [runCommand(), statusCommand(), sessionsCommand(), quickstartCommand()]) {
     root.addCommand(command.copyInheritedSettings(root));
   }

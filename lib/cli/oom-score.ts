@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 
 /**
- * Tells the kernel how gladly it may kill this process when memory runs out, see proc_pid_oom_score_adj(5).
+ * Tells the kernel how early to kill this process when memory runs out, see proc_pid_oom_score_adj(5).
  * To go below what a container's runtime has set takes CAP_SYS_RESOURCE; without it that value stays,
  * and a line of the log says so.
  */

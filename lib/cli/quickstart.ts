@@ -22,15 +22,15 @@ interface QuickstartFlags {
 /** `kube-portal quickstart`: sample Services and backends on this machine, until Ctrl-C. */
 export function quickstartCommand(): Command {
   return new Command('quickstart')
-    .description('Serve two sample Services with sample backends on this machine, to try kube-portal out.')
-    .option('--namespaced', 'this runs in a network namespace of its own; tell how to enter it', false)
+    .description('Try kube-portal: serve two sample Services with sample backends on this machine.')
+    .option('--namespaced', 'for a network namespace of its own: print the command that enters it', false)
     .action(quickstart);
 }
 
 async function quickstart({ namespaced }: QuickstartFlags): Promise<void> {
   if (process.geteuid?.() !== 0) {
     throw new Error(
-      'quickstart changes rules or addresses, which takes root; `npm start` does it without, in a namespace',
+      'quickstart changes rules or addresses and needs root. Without root, use `npm start`: it makes a namespace',
     );
   }
   const log = await createLog(0);

@@ -67,7 +67,10 @@ function groups(): [string, Option[]][] {
     ['What to serve:', sourceFlags()],
     ['How traffic gets here:', redirectFlags()],
     ['How traffic is relayed:', relayFlags()],
-    ['Connection tracking of the kernel, with iptables; what is not given stays as it is:', conntrackFlags()],
+    [
+      'Connection tracking of the kernel (with iptables only; without a flag, a setting stays as it is):',
+      conntrackFlags(),
+    ],
     ['What can be watched:', watchFlags()],
     ['Start and stop:', lifecycleFlags()],
   ];
@@ -77,21 +80,28 @@ function sourceFlags(): Option[] {
   return [
     new Option(
       '--manifest <path>',
-      'file or directory with Services, EndpointSlices and Endpoints, YAML or JSON; watched for changes; - or a pipe is read once; repeatable',
+      'file or directory with Services, EndpointSlices and Endpoints, in YAML or JSON. ' +
+        'Files are watched for changes. - (standard input) and pipes are read once. Can be given several times',
     )
       .argParser(collectPaths)
       .default([], 'none'),
     new Option(
       '--kubeconfig <path>',
-      'kubeconfig of the API server to follow; in a pod the service account serves, and no flag is needed',
+      'file with the address and credentials of the API server to follow. Not needed in a pod: ' +
+        "the pod's service account is used",
     ).conflicts('manifest'),
-    new Option('--master <url>', 'address of the API server, if not the one in the kubeconfig').conflicts(
-      'manifest',
+    new Option(
+      '--master <url>',
+      'address of the API server. It replaces the address in the kubeconfig',
+    ).conflicts('manifest'),
+    new Option(
+      '--hostname-override <name>',
+      'name of this node in the cluster, where its host name is another',
     ),
-    new Option('--hostname-override <name>', 'name of this node, if not its host name'),
     new Option(
       '--cluster-cidr <cidrs>',
-      "addresses of the cluster's pods; what this node's own send to a Service's external addresses is served as traffic to its ClusterIP",
+      "addresses of the cluster's pods. When a pod of this node uses an external address of a Service, " +
+        'it gets what the ClusterIP gives',
     )
       .argParser(parseCidrs)
       .default([], 'none'),
@@ -102,23 +112,34 @@ function redirectFlags(): Option[] {
   return [
     new Option(
       '--redirect <mode>',
-      'iptables: rules send VIP traffic to proxy ports; address: VIPs become addresses of the loopback device, ' +
-        'no netfilter; none: listen only; auto: for each IP family iptables where it works, else address',
+      'how traffic for a VIP gets to kube-portal. iptables: rules send it to proxy ports. ' +
+        'address: VIPs become addresses of the loopback device, without netfilter. none: nothing is redirected. ' +
+        'auto: for each IP family iptables if it works, else address',
     )
       .choices(REDIRECT_MODES)
       .default('auto'),
-    new Option('--iptables-sync-period <duration>', 'how often rules and addresses are checked and repaired')
+    new Option(
+      '--iptables-sync-period <duration>',
+      'time between two checks of rules and addresses. What is missing is put back',
+    )
       .argParser(parseDuration)
       .default(30_000, '30s'),
-    new Option('--bind-address <address>', 'address that proxy ports listen on; once per IP family')
+    new Option(
+      '--bind-address <address>',
+      'address that proxy ports listen on. Can be given once for each IP family',
+    )
       .argParser(parseBindAddress)
       .default(WILDCARD, '0.0.0.0 and ::'),
-    new Option('--proxy-port-range <range>', 'ports for the portals, as first-last or first+offset')
+    new Option(
+      '--proxy-port-range <range>',
+      'range of proxy ports, as first-last or first+offset. Each Service port needs one port',
+    )
       .argParser(parsePortRange)
       .default({ first: 20_000, last: 29_999 }, '20000-29999'),
     new Option(
       '--nodeport-addresses <cidrs>',
-      "node addresses that serve NodePorts: CIDRs, or primary (the Node's own), localhost, all; repeatable",
+      "addresses of this node that serve NodePorts: CIDRs, primary (the Node object's addresses), " +
+        'localhost, or all. Can be given several times',
     )
       .argParser(parseNodePortAddresses)
       .default([], 'all'),
@@ -135,12 +156,12 @@ function defaultWorkers(): number {
 
 function relayFlags(): Option[] {
   return [
-    new Option('--workers <number>', 'threads that relay traffic')
+    new Option('--workers <number>', 'number of threads that relay traffic')
       .argParser(integerBetween(1, 64))
-      .default(defaultWorkers(), 'half as many as cores, from 1 to 4'),
+      .default(defaultWorkers(), 'half the number of cores, from 1 to 4'),
     new Option(
       '--udp-timeout <duration>',
-      'idle time after which a UDP flow is forgotten (default: 30s, and 120s once it has lasted 2s and had a reply)',
+      'idle time after which a UDP flow ends (default: 30s; 120s if the flow has lasted 2s and had an answer)',
     ).argParser(parseDuration),
   ];
 }
@@ -149,17 +170,21 @@ function watchFlags(): Option[] {
   return [
     new Option(
       '--healthz-bind-address <address:port>',
-      'serves /healthz and /livez; 0.0.0.0 and :: mean all addresses of both families; empty for none',
+      'where /healthz and /livez are served. 0.0.0.0 and :: both mean all addresses, IPv4 and IPv6. ' +
+        'An empty value turns it off',
     )
       .argParser(parseBindTarget)
       .default({ host: '0.0.0.0', port: 10_256 }, '0.0.0.0:10256'),
     new Option(
       '--metrics-bind-address <address:port>',
-      'serves /metrics, /status, /sessions and /proxyMode; empty for none',
+      'where /metrics, /status, /sessions and /proxyMode are served. An empty value turns it off',
     )
       .argParser(parseBindTarget)
       .default({ host: '127.0.0.1', port: 10_249 }, '127.0.0.1:10249'),
-    new Option('-v, --v <level>', 'how much to log: 0 changes and troubles, 4 decisions, 6 everything')
+    new Option(
+      '-v, --v <level>',
+      'how much is logged. 0: changes and problems. 4: also decisions. 6: everything',
+    )
       .argParser(parseLogLevel)
       .default(0),
   ];
@@ -174,22 +199,27 @@ function lifecycleFlags(): Option[] {
   return [
     new Option(
       '--config <path>',
-      'a KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1); it replaces the flags that it has a field for',
+      'file with a KubeProxyConfiguration (kubeproxy.config.k8s.io/v1alpha1). Flags that it has a field for ' +
+        'are then ignored. When the file changes, the process ends with exit code 1',
     ),
     new Option(
       '--oom-score-adj <score>',
-      'how gladly the kernel may kill this process, -1000 to 1000',
+      'from -1000 to 1000. When memory runs out, the kernel kills processes with a high value first',
     ).argParser(integerBetween(-1000, 1000)),
-    new Option('--state-dir <path>', 'where proxy ports are remembered across restarts').default(
+    new Option('--state-dir <path>', 'directory in which proxy ports are kept for the next start').default(
       '/run/kube-portal',
     ),
     new Option(
       '--drain-timeout <duration>',
-      'how long open connections may finish after SIGTERM; new ones are taken meanwhile; a second signal cuts it short',
+      'time that open connections have to finish after SIGTERM. New clients are served until then. ' +
+        'A second signal ends this time',
     )
       .argParser(parseDurationOrZero)
       .default(5_000, '5s'),
-    new Option('--keep-rules', 'leave rules and addresses in place on exit, for a quick restart'),
-    new Option('--cleanup', 'remove every rule and address that kube-portal ever made here, then exit'),
+    new Option(
+      '--keep-rules',
+      'leave rules and addresses in place at the end, so that the next start finds them',
+    ),
+    new Option('--cleanup', 'remove every rule and address that kube-portal has made on this node, then end'),
   ];
 }

@@ -14,7 +14,7 @@ import { UsageError } from './usage-error.js';
 /** `kube-portal run`: serve until SIGTERM or SIGINT. */
 export function runCommand(): Command {
   return addRunFlags(new Command('run'))
-    .description('Serve the Services of this node until SIGTERM or SIGINT.')
+    .description('Serve Services on this node until SIGTERM or SIGINT.')
     .helpOption('-h, --help', 'print this help')
     .helpGroup('Commands:')
     .addHelpText('after', EXAMPLES)
@@ -22,7 +22,10 @@ export function runCommand(): Command {
 }
 
 const EXAMPLES = `
-Durations are written as 250ms, 30s or 1m30s, and 576h (24 days) is the longest. Every flag can be given as --flag value or --flag=value.
+Write durations as 250ms, 30s or 1m30s. The longest is 576h (24 days).
+Write flags as --flag value or --flag=value.
+
+Exit codes: 0 when told to stop, 1 after a failure, 2 when the command line is wrong.
 
 Examples:
   kube-portal run --manifest examples/quickstart.yaml

@@ -12,10 +12,10 @@ interface SessionsFlags extends AskFlags {
 /** `kube-portal sessions`: who is connected to which endpoint right now. */
 export function sessionsCommand(): Command {
   const command = new Command('sessions')
-    .description('Show the TCP connections and UDP flows that are open on this node, and their endpoints.')
-    .option('--service <namespace/name>', 'only those of this Service')
-    .option('--client <address>', 'only those of this client')
-    .option('--limit <number>', 'how many to list; all are counted (default: 1000, at most 100000)')
+    .description('Show open TCP connections and UDP flows, with client and endpoint.')
+    .option('--service <namespace/name>', 'only sessions of this Service')
+    .option('--client <address>', 'only sessions of this client')
+    .option('--limit <number>', 'how many sessions to list, at most 100000; all are counted (default: 1000)')
     .action((flags: SessionsFlags) => printReport<SessionsReport>(flags, pathOf(flags), sessionsText));
   for (const option of askOptions()) command.addOption(option);
   return command;

@@ -6,7 +6,7 @@ import { portalTable } from './portal-table.js';
 /** `kube-portal status`: what the kube-portal of this node serves right now. */
 export function statusCommand(): Command {
   const command = new Command('status')
-    .description('Show the Services that the kube-portal of this node serves, and how they are.')
+    .description('Show the Services that are served on this node, and their state.')
     .action((flags: AskFlags) => printReport<StatusReport>(flags, '/status', describe));
   for (const option of askOptions()) command.addOption(option);
   return command;

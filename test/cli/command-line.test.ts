@@ -50,7 +50,7 @@ t.test('run --help groups the flags and explains each', (t) => {
       '--nodeport-addresses',
     ],
     'How traffic is relayed:': ['--workers', '--udp-timeout'],
-    'Connection tracking of the kernel, with iptables; what is not given stays as it is:': [
+    'Connection tracking of the kernel (with iptables only; without a flag, a setting stays as it is):': [
       '--conntrack-max-per-core',
       '--conntrack-min',
       '--conntrack-tcp-timeout-established',
