@@ -1,6 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { DataplanePortal, PortalListener } from '../dataplane/dataplane.js';
 import {
+  closeListeners,
   type ListenerGroup,
   type ListenerSpec,
   openListeners,
@@ -57,6 +58,8 @@ export interface PortalContext extends ListenerContext {
 }
 
 interface OpenListener extends PortalListener {
+  /** Whether the workers own the descriptors by now: else who gives the listener up closes them. */
+  isHandedOver: boolean;
   /** Whom it hears while there are no endpoints, see {@link setFilter}; null for everyone. */
   heard: string | null;
 }
@@ -198,13 +201,18 @@ export class ActivePortal {
     return true;
   }
 
+  /** The workers have got its listeners, and close them from now on. */
+  handOver(): void {
+    for (const listener of this.#listeners) listener.isHandedOver = true;
+  }
+
   /** Once the workers have endpoints, everyone may be heard again. */
   hearEveryone(): void {
     if (this.#isEmpty) return;
     for (const listener of this.#listeners) if (listener.heard !== null) this.#hear(listener, null);
   }
 
-  /** The portal is going: the data plane closes its sockets. */
+  /** The portal is going: the workers close the sockets that they have got. */
   release(): void {
     this.#dropListeners(() => true);
     this.context.placements.leave(this.#portal.service, this.#portal.policy.affinity !== null);
@@ -257,6 +265,12 @@ export class ActivePortal {
    */
   redirected(version: number, isRefused: boolean): void {
     if (version === this.redirectVersion) this.redirectState = isRefused ? 'refused' : 'inPlace';
+  }
+
+  /** Nothing is to lead to it any more, also where the driver is at an earlier version still. */
+  unredirect(): void {
+    this.redirectVersion++;
+    this.redirectState = 'missing';
   }
 
   status(): PortalStatus {
@@ -387,7 +401,7 @@ export class ActivePortal {
       this.#steer(group);
       const redirectedPort =
         isProxyPort(listener) && this.context.driver.bringsTraffic ? group.spec.port : null;
-      this.#listeners = this.#listeners.concat({ group, redirectedPort, heard: null });
+      this.#listeners = this.#listeners.concat({ group, redirectedPort, heard: null, isHandedOver: false });
       this.context.capacity.listenersOpened(countOf(group));
       if (group.spec.freeBind) this.context.driver.gate?.openPort(group.spec);
       return true;
@@ -442,7 +456,8 @@ export class ActivePortal {
     const dropped = this.#listeners.filter(({ group }) => isUnwanted(group));
     if (dropped.length === 0) return false;
     this.#listeners = this.#listeners.filter((listener) => !dropped.includes(listener));
-    for (const { group } of dropped) {
+    for (const { group, isHandedOver } of dropped) {
+      if (!isHandedOver) closeListeners(group);
       this.context.capacity.listenersClosed(countOf(group));
       if (group.spec.freeBind) this.context.driver.gate?.closePort(group.spec);
     }

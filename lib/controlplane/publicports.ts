@@ -10,23 +10,25 @@ export class PublicPorts {
   readonly #nodePorts = new Users();
   readonly #vipPorts = new Users();
   #own: ReadonlySet<number> = new Set();
+  /** Whether {@link isNodes} may be true of a proxy port by now. Who has looked sets it to false. */
+  haveGrown = false;
 
-  /**
-   * Takes what a change brings and takes away.
-   * @param own TCP ports of the program itself, of all of its servers
-   * @returns whether {@link isNodes} is true of more numbers now
-   */
-  update({ added, changed, removed }: SnapshotDiff, own: readonly number[]): boolean {
-    const before = this.#own;
-    this.#own = new Set(own);
+  /** Takes what a change of the portals brings and takes away. */
+  update({ added, changed, removed }: SnapshotDiff): void {
     const gone = [...removed, ...changed.map((change) => change.before)];
     const come = [...added, ...changed.map((change) => change.after)];
-    const fresh = come.filter(
-      ({ protocol, nodePort }) => nodePort !== null && !this.isNodePort(protocol, nodePort),
-    );
+    const isFresh = ({ protocol, nodePort }: Portal) =>
+      nodePort !== null && !this.isNodePort(protocol, nodePort);
+    if (come.some(isFresh)) this.haveGrown = true;
     for (const portal of gone) this.#count(portal, -1);
     for (const portal of come) this.#count(portal, 1);
-    return fresh.length > 0 || own.some((port) => !before.has(port));
+  }
+
+  /** @param own TCP ports of the program itself, of all of its servers */
+  setOwn(own: readonly number[]): void {
+    const before = this.#own;
+    this.#own = new Set(own);
+    if (own.some((port) => !before.has(port))) this.haveGrown = true;
   }
 
   /** Whether somebody may come to this port on the node's own addresses: a proxy port must be another one. */

@@ -66,6 +66,11 @@ export function openListeners(spec: ListenerSpec, workers: number): ListenerGrou
   }
 }
 
+/** Only for a group that the workers have not got: they close what is theirs. */
+export function closeListeners({ fds }: Pick<ListenerGroup, 'fds'>): void {
+  for (const fd of fds) if (fd !== null) closeSocket(fd);
+}
+
 function openGroup(spec: ListenerSpec, workers: number, wanted: Sharing): ListenerGroup {
   const sharing = possible(wanted, spec);
   const fds = new Array<number | null>(workers).fill(null);
@@ -73,7 +78,7 @@ function openGroup(spec: ListenerSpec, workers: number, wanted: Sharing): Listen
   try {
     for (const worker of own) fds[worker] = openOne(spec, sharing);
   } catch (error) {
-    for (const fd of fds) if (fd !== null) closeSocket(fd);
+    closeListeners({ fds });
     throw error;
   }
   return { spec, fds };
