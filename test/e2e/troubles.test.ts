@@ -191,9 +191,13 @@ t.test('iptables is not installed', { buffered: true }, async (t) => {
   const kubePortal = await KubePortal.forTest(t, lab.node, { objects: objects(), env });
   t.ok(await isServed(), 'auto serves');
   t.equal((await kubePortal.status()).driver, 'address');
-  await kubePortal.waitForLog(
-    ({ msg, reason }) => /^redirect: addresses/.test(msg) && /iptables is not installed/.test(String(reason)),
-  );
+  for (const family of ['IPv4', 'IPv6']) {
+    await kubePortal.waitForLog(({ msg }) =>
+      msg.startsWith(
+        `${family} is served with addresses on the loopback device, not with iptables: iptables is not`,
+      ),
+    );
+  }
 });
 
 t.test('API ports that other programs hold', { buffered: true }, async (t) => {
