@@ -1,13 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { DataplanePortal, PortalListener } from '../dataplane/dataplane.js';
-import {
-  closeListeners,
-  type ListenerGroup,
-  type ListenerSpec,
-  openListeners,
-  setFilter,
-  steer,
-} from '../dataplane/listeners.js';
+import type { DataplanePortal } from '../dataplane/dataplane.js';
+import { type ListenerGroup, type ListenerSpec, setFilter, steer } from '../dataplane/listeners.js';
 import { NONE } from '../model/compact.js';
 import { hostPort } from '../net/hostport.js';
 import { type Admission, EVERYONE } from '../portal/admission.js';
@@ -30,6 +23,7 @@ import {
   vipsServed,
 } from './listenfailure.js';
 import type { Placement, Placements } from './placement.js';
+import { type OpenListener, PortalSockets } from './portalsockets.js';
 import { PortRangeError, type ProxyPorts } from './proxyports.js';
 import {
   type ListenerContext,
@@ -57,13 +51,6 @@ export interface PortalContext extends ListenerContext {
   slotOf(key: string): number | undefined;
 }
 
-interface OpenListener extends PortalListener {
-  /** Whether the workers own the descriptors by now: else who gives the listener up closes them. */
-  isHandedOver: boolean;
-  /** Whom it hears while there are no endpoints, see {@link setFilter}; null for everyone. */
-  heard: string | null;
-}
-
 /** A portal that exists on this node: its sockets, its place in the data plane and what is wrong with it. */
 export class ActivePortal {
   /**
@@ -73,12 +60,12 @@ export class ActivePortal {
   redirectState: 'missing' | 'outdated' | 'refused' | 'inPlace' = 'missing';
   /** Of what it wants: the driver may be at an earlier one. */
   redirectVersion = 0;
+  readonly #sockets: PortalSockets;
   #portal: Portal;
   #placement: Placement;
   #proxyPort: number | null = null;
   // Lists and not maps: they are short,
   // and with thousands of portals a map in each is the most of the memory.
-  #listeners: readonly OpenListener[] = NONE;
   #missing: readonly MissingListener[] = NONE;
   #said: readonly MissingListener[] = NONE;
   /** What its listeners should do and the kernel refuses, with the consequence. */
@@ -91,6 +78,7 @@ export class ActivePortal {
     readonly slot: number,
     readonly context: PortalContext,
   ) {
+    this.#sockets = new PortalSockets(context);
     this.#portal = portal;
     this.#placement = context.placements.join(portal.service, portal.policy.affinity !== null);
   }
@@ -153,7 +141,7 @@ export class ActivePortal {
    */
   closeListeners(): boolean {
     const kept = [...this.#wanted(), ...this.#left()];
-    return this.#dropListeners(
+    return this.#sockets.giveUp(
       ({ spec }) => spec.onlyWorker !== this.#placement || !kept.some((one) => samePlace(one, spec)),
     );
   }
@@ -168,9 +156,9 @@ export class ActivePortal {
     this.#shortcomings = NONE;
     this.#takeProxyPort();
     let changed = this.closeListeners();
-    for (const { group } of this.#listeners) this.#steer(group);
+    for (const { group } of this.#sockets.all) this.#steer(group);
     for (const listener of this.#wanted()) {
-      if (this.#listeners.some(({ group }) => samePlace(group.spec, listener))) continue;
+      if (this.#sockets.has(listener)) continue;
       changed = this.#open(listener) || changed;
     }
     if (!sameVips(served, this.#vipsServed)) this.#outdate();
@@ -203,18 +191,18 @@ export class ActivePortal {
 
   /** The workers have got its listeners, and close them from now on. */
   handOver(): void {
-    for (const listener of this.#listeners) listener.isHandedOver = true;
+    this.#sockets.handOver();
   }
 
   /** Once the workers have endpoints, everyone may be heard again. */
   hearEveryone(): void {
     if (this.#isEmpty) return;
-    for (const listener of this.#listeners) if (listener.heard !== null) this.#hear(listener, null);
+    for (const listener of this.#sockets.all) if (listener.heard !== null) this.#hear(listener, null);
   }
 
   /** The portal is going: the workers close the sockets that they have got. */
   release(): void {
-    this.#dropListeners(() => true);
+    this.#sockets.giveUp(() => true);
     this.context.placements.leave(this.#portal.service, this.#portal.policy.affinity !== null);
     this.context.ports.leave(this.#portal.key);
   }
@@ -229,7 +217,7 @@ export class ActivePortal {
       family,
       endpoints,
       policy,
-      listeners: this.#listeners,
+      listeners: this.#sockets.all,
       onlyWorker: this.#placement,
       admission: this.#admissionInSlots(),
     };
@@ -323,7 +311,8 @@ export class ActivePortal {
 
   #ignoreOutsiders(): void {
     const heard = this.#admission.insiders?.sources ?? [];
-    for (const listener of this.#listeners) if (listener.heard !== heard.join()) this.#hear(listener, heard);
+    for (const listener of this.#sockets.all)
+      if (listener.heard !== heard.join()) this.#hear(listener, heard);
   }
 
   /** @param heard see {@link setFilter} */
@@ -401,9 +390,7 @@ export class ActivePortal {
       this.#steer(group);
       const redirectedPort =
         isProxyPort(listener) && this.context.driver.bringsTraffic ? group.spec.port : null;
-      this.#listeners = this.#listeners.concat({ group, redirectedPort, heard: null, isHandedOver: false });
-      this.context.capacity.listenersOpened(countOf(group));
-      if (group.spec.freeBind) this.context.driver.gate?.openPort(group.spec);
+      this.#sockets.adopt(group, redirectedPort);
       return true;
     } catch (error) {
       if (error instanceof PortRangeError) this.#miss(null, error.message);
@@ -436,7 +423,7 @@ export class ActivePortal {
       freeBind: listener.kind === 'vip',
       onlyWorker: this.#placement,
     };
-    return openListeners(spec, this.context.workers);
+    return this.#sockets.open(spec);
   }
 
   #refused(listener: WantedListener, error: SysError): void {
@@ -450,27 +437,10 @@ export class ActivePortal {
   #miss(wanted: WantedListener | null, message: string, { isTaken = false, isWaiting = false } = {}): void {
     this.#missing = [...this.#missing, { wanted, message, isTaken, isWaiting }];
   }
-
-  /** @returns whether there were any */
-  #dropListeners(isUnwanted: (group: ListenerGroup) => boolean): boolean {
-    const dropped = this.#listeners.filter(({ group }) => isUnwanted(group));
-    if (dropped.length === 0) return false;
-    this.#listeners = this.#listeners.filter((listener) => !dropped.includes(listener));
-    for (const { group, isHandedOver } of dropped) {
-      if (!isHandedOver) closeListeners(group);
-      this.context.capacity.listenersClosed(countOf(group));
-      if (group.spec.freeBind) this.context.driver.gate?.closePort(group.spec);
-    }
-    return true;
-  }
 }
 
 function isProxyPort({ kind }: WantedListener): boolean {
   return kind === 'proxyPort';
-}
-
-function countOf(group: ListenerGroup): number {
-  return group.fds.filter((fd) => fd !== null).length;
 }
 
 function sameVips(a: readonly Vip[], b: readonly Vip[]): boolean {

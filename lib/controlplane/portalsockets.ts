@@ -1,0 +1,88 @@
+import type { PortalListener } from '../dataplane/dataplane.js';
+import {
+  closeListeners,
+  type ListenerGroup,
+  type ListenerSpec,
+  openListeners,
+} from '../dataplane/listeners.js';
+import { NONE } from '../model/compact.js';
+import type { Vip } from '../portal/portal.js';
+import type { RedirectDriver } from '../redirect/driver.js';
+import type { Capacity } from './capacity.js';
+import { samePlace } from './wantedlisteners.js';
+
+export interface OpenListener extends PortalListener {
+  /** Whether the workers own the descriptors by now: else who gives the listener up closes them. */
+  isHandedOver: boolean;
+  /** Whom it hears while there are no endpoints, see {@link setFilter}; null for everyone. */
+  heard: string | null;
+}
+
+/** What the sockets of all portals share. */
+export interface SocketContext {
+  readonly workers: number;
+  readonly driver: Pick<RedirectDriver, 'gate'>;
+  readonly capacity: Capacity;
+}
+
+/**
+ * A portal's open listeners. It owns their descriptors until {@link handOver}. From then on the workers own
+ * them, and close a listener that they are told of no more.
+ */
+export class PortalSockets {
+  // A list and not a map: with thousands of portals a map in each is the most of the memory.
+  #listeners: readonly OpenListener[] = NONE;
+  readonly #context: SocketContext;
+
+  constructor(context: SocketContext) {
+    this.#context = context;
+  }
+
+  get all(): readonly OpenListener[] {
+    return this.#listeners;
+  }
+
+  has(place: Vip): boolean {
+    return this.#listeners.some(({ group }) => samePlace(group.spec, place));
+  }
+
+  /** @throws SysError, EADDRINUSE above all; nothing stays open then */
+  open(spec: ListenerSpec): ListenerGroup {
+    return openListeners(spec, this.#context.workers);
+  }
+
+  /**
+   * Takes over a group whose sockets are open, and with it the duty to close them.
+   * @param redirectedPort see WorkerListener
+   */
+  adopt(group: ListenerGroup, redirectedPort: number | null): void {
+    this.#listeners = this.#listeners.concat({ group, redirectedPort, heard: null, isHandedOver: false });
+    this.#context.capacity.listenersOpened(countOf(group));
+    if (group.spec.freeBind) this.#context.driver.gate?.openPort(group.spec);
+  }
+
+  /** The workers have got the listeners, and close them from now on. */
+  handOver(): void {
+    for (const listener of this.#listeners) listener.isHandedOver = true;
+  }
+
+  /**
+   * Gives listeners up. What the workers have not got is closed at once, they close the others.
+   * @returns whether there were any
+   */
+  giveUp(isUnwanted: (group: ListenerGroup) => boolean): boolean {
+    const dropped = this.#listeners.filter(({ group }) => isUnwanted(group));
+    if (dropped.length === 0) return false;
+    this.#listeners = this.#listeners.filter((listener) => !dropped.includes(listener));
+    for (const { group, isHandedOver } of dropped) {
+      if (!isHandedOver) closeListeners(group);
+      this.#context.capacity.listenersClosed(countOf(group));
+      if (group.spec.freeBind) this.#context.driver.gate?.closePort(group.spec);
+    }
+    return true;
+  }
+}
+
+function countOf(group: ListenerGroup): number {
+  return group.fds.filter((fd) => fd !== null).length;
+}

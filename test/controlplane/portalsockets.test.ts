@@ -1,0 +1,60 @@
+import { fstatSync } from 'node:fs';
+import t from 'tap';
+import { Capacity } from '../../lib/controlplane/capacity.js';
+import { PortalSockets } from '../../lib/controlplane/portalsockets.js';
+import { closeListeners, type ListenerSpec } from '../../lib/dataplane/listeners.js';
+import '../redirect/namespace.js';
+
+const SPEC: ListenerSpec = {
+  protocol: 'TCP',
+  family: 'IPv4',
+  address: '0.0.0.0',
+  port: 20_000,
+  neighbours: 'none',
+  freeBind: false,
+  onlyWorker: null,
+};
+
+function sockets() {
+  const capacity = new Capacity(100_000);
+  const before = capacity.forTraffic;
+  const used = () => before - capacity.forTraffic;
+  return { sockets: new PortalSockets({ workers: 2, driver: {}, capacity }), used };
+}
+
+function isOpen(fd: number | null): boolean {
+  try {
+    return fd !== null && fstatSync(fd).isSocket();
+  } catch {
+    return false;
+  }
+}
+
+t.test('adopted sockets are its own, and closed where the workers never got them', async (t) => {
+  const { sockets: own, used } = sockets();
+  const group = own.open(SPEC);
+  t.equal(used(), 0);
+  own.adopt(group, SPEC.port);
+  t.equal(used(), 2);
+  t.ok(own.has(SPEC));
+  t.ok(group.fds.every(isOpen));
+  t.ok(own.giveUp(() => true));
+  t.notOk(group.fds.some(isOpen));
+  t.equal(used(), 0);
+  t.notOk(own.has(SPEC));
+  t.notOk(
+    own.giveUp(() => true),
+    'nothing is left',
+  );
+});
+
+t.test('sockets that the workers have got are left to them', async (t) => {
+  const { sockets: own, used } = sockets();
+  const group = own.open(SPEC);
+  own.adopt(group, null);
+  own.handOver();
+  t.ok(own.giveUp(() => true));
+  t.ok(group.fds.every(isOpen));
+  t.equal(used(), 0);
+  closeListeners(group);
+});
