@@ -1,4 +1,4 @@
-# The base has Debian's apt and Node.js 20.18 or later with npm. Builds for linux/amd64, linux/arm64 and linux/arm/v7.
+# The base image needs Debian's apt, and Node.js 20.18 or later with npm. Builds for linux/amd64, linux/arm64 and linux/arm/v7.
 ARG BASE_IMAGE=node:22-bookworm-slim
 
 FROM ${BASE_IMAGE} AS build
@@ -11,7 +11,7 @@ COPY --chown=build tsconfig*.json ./
 COPY --chown=build bin bin
 COPY --chown=build lib lib
 COPY --chown=build examples examples
-# Two modules of the Kubernetes client are in use (lib/sources/kubernetes); the others are half of node_modules.
+# lib/sources/kubernetes uses two modules of the Kubernetes client. The others are half of node_modules, and go.
 RUN npx tsc -b \
     && npm prune --omit=dev --no-audit --no-fund \
     && find node_modules \( -name '*.d.ts' -o -name '*.d.cts' -o -name '*.d.mts' -o -name '*.map' \
