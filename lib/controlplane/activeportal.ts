@@ -47,8 +47,8 @@ export interface PortalContext extends ListenerContext {
   readonly ports: ProxyPorts;
   readonly placements: Placements;
   readonly capacity: Capacity;
-  /** The slot of the portal with a key. */
-  slotOf(key: string): number | undefined;
+  /** The id of the portal with a key. */
+  idOf(key: string): number | undefined;
 }
 
 /** A portal that exists on this node: its sockets, its place in the data plane and what is wrong with it. */
@@ -75,7 +75,7 @@ export class ActivePortal {
 
   constructor(
     portal: Portal,
-    readonly slot: number,
+    readonly id: number,
     readonly context: PortalContext,
   ) {
     this.#sockets = new PortalSockets(context);
@@ -210,7 +210,7 @@ export class ActivePortal {
   forDataplane(): DataplanePortal {
     const { key, service, protocol, family, endpoints, policy } = this.#portal;
     return {
-      slot: this.slot,
+      id: this.id,
       key,
       service,
       protocol,
@@ -219,17 +219,17 @@ export class ActivePortal {
       policy,
       listeners: this.#sockets.all,
       onlyWorker: this.#placement,
-      admission: this.#admissionInSlots(),
+      admission: this.#admissionByIds(),
     };
   }
 
   /**
-   * For workers, who know portals by their slots.
+   * For workers, who know portals by their ids.
    * The other portal may have got another key since the ranges were made.
    */
-  #admissionInSlots(): Admission<number> {
+  #admissionByIds(): Admission<number> {
     const { sources, insiders } = this.#admission;
-    const portal = this.context.slotOf(this.#portal.admission.insiders?.portal ?? '');
+    const portal = this.context.idOf(this.#portal.admission.insiders?.portal ?? '');
     return { sources, insiders: insiders === null || portal === undefined ? null : { ...insiders, portal } };
   }
 

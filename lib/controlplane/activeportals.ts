@@ -30,8 +30,8 @@ export class ActivePortals {
     }
   }
 
-  slotOf(key: string): number | undefined {
-    return this.#byKey.get(key)?.slot;
+  idOf(key: string): number | undefined {
+    return this.#byKey.get(key)?.id;
   }
 
   /** Whether some portal has this place among its VIPs. Looks at all. */

@@ -52,7 +52,7 @@ export async function portalContext(
     publicPorts,
     placements: new Placements(options.workers, probeSteering(), capacity),
     capacity,
-    slotOf: (key) => portals.slotOf(key),
+    idOf: (key) => portals.idOf(key),
     isVip: (protocol, place) => portals.isVip(protocol, place),
   };
 }

@@ -10,7 +10,7 @@ import type { Redirects } from './redirects.js';
 export interface ExecutorTools {
   readonly context: PortalContext;
   readonly portals: ActivePortals;
-  readonly dataplane: Pick<Dataplane, 'apply' | 'takeSlot' | 'budget'>;
+  readonly dataplane: Pick<Dataplane, 'apply' | 'takeId' | 'budget'>;
   readonly redirects: Pick<Redirects, 'change'>;
   /** Writes the proxy ports down. Called before anything points at them. */
   savePorts(): Promise<void>;
@@ -95,7 +95,7 @@ export class Executor {
     for (const { key } of diff.removed) {
       const active = portals.remove(key);
       active.release();
-      this.#closing.add(active.slot);
+      this.#closing.add(active.id);
       this.#unfinished.delete(key);
     }
     for (const { before, after } of diff.changed) {
@@ -104,7 +104,7 @@ export class Executor {
       this.#unfinished.add(after.key);
     }
     for (const portal of diff.added) {
-      portals.add(new ActivePortal(portal, dataplane.takeSlot(), context));
+      portals.add(new ActivePortal(portal, dataplane.takeId(), context));
       this.#unfinished.add(portal.key);
     }
     for (const key of [...this.#stale]) if (desired.has(key)) this.#stale.delete(key);
@@ -117,17 +117,17 @@ export class Executor {
     }
     if (this.#vacating.size === 0 && this.#closing.size === 0) return;
     const told = this.#vacating.size === 0 ? [] : [...new Set([...keys, ...this.#vacating])];
-    const slots = [...this.#closing];
-    await this.#apply(this.#tools.portals.some(told), slots);
-    for (const slot of slots) this.#closing.delete(slot);
+    const ids = [...this.#closing];
+    await this.#apply(this.#tools.portals.some(told), ids);
+    for (const id of ids) this.#closing.delete(id);
     for (const key of told) this.#vacating.delete(key);
     this.#shareDescriptors();
   }
 
   /** From its end on the workers own the listeners. */
-  async #apply(told: readonly ActivePortal[], slots: readonly number[]): Promise<void> {
+  async #apply(told: readonly ActivePortal[], ids: readonly number[]): Promise<void> {
     const set = told.map((active) => active.forDataplane());
-    await this.#tools.dataplane.apply(set, slots);
+    await this.#tools.dataplane.apply(set, ids);
     for (const active of told) active.handOver();
   }
 

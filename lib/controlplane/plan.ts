@@ -7,7 +7,7 @@ export interface Current {
   readonly portals: Snapshot;
   /** Keys of portals that steps must still be done for: an earlier run failed before its end. */
   readonly unfinished: ReadonlySet<string>;
-  /** Slots of portals that are gone, and whose listeners the workers have not closed yet. */
+  /** Ids of portals that are gone, and whose listeners the workers have not closed yet. */
   readonly closing: ReadonlySet<number>;
   /** Keys of portals that are gone, and whose redirects the driver may have still. */
   readonly stale: ReadonlySet<string>;

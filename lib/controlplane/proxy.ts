@@ -227,9 +227,9 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
 
   /** As {@link portals}. */
   *counters(): Iterable<PortalCounters> {
-    for (const { slot, portal } of this.#portals.present()) {
+    for (const { id, portal } of this.#portals.present()) {
       const { key, service, portName, protocol, family } = portal;
-      yield { key, service, portName, protocol, family, ...this.#dataplane.counters(slot) };
+      yield { key, service, portName, protocol, family, ...this.#dataplane.counters(id) };
     }
   }
 

@@ -1,11 +1,11 @@
 import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { ListenerGroup } from './listeners.js';
+import { PortalIds } from './portalids.js';
 import { DescriptorBudget } from './shared/budget.js';
 import type { CounterValues } from './shared/counters.js';
 import type { WorkerPortal } from './shared/messages.js';
 import { FIRST_PAGE, type PageStart, type SessionFilter, type SessionsPage } from './shared/sessions.js';
-import { Slots } from './slots.js';
 import { WorkerThread, type WorkerThreadEvents } from './workerthread.js';
 
 /**
@@ -54,21 +54,21 @@ export interface DataplaneOptions {
 export class Dataplane extends EventEmitter<WorkerThreadEvents> {
   /** What is used of {@link DataplaneOptions.descriptors}. The limit may change at any time. */
   readonly budget = new DescriptorBudget();
-  readonly #slots: Slots;
-  /** By worker, in their order: the slots of the portals that it was told of. */
+  readonly #ids: PortalIds;
+  /** By worker, in their order: the ids of the portals that it was told of. */
   readonly #threads: ReadonlyMap<WorkerThread, Set<number>>;
   #hasFailed = false;
 
   private constructor({ workers, descriptors, maxFlows, udpTimeout }: DataplaneOptions) {
     super();
     this.budget.limit = descriptors;
-    this.#slots = new Slots(workers);
+    this.#ids = new PortalIds(workers);
     const threads = Array.from({ length: workers }, (_, index) =>
       this.#startThread({
         index,
         workers,
-        counters: this.#slots.counterMemory,
-        roundRobin: this.#slots.roundRobinMemory,
+        counters: this.#ids.counterMemory,
+        roundRobin: this.#ids.roundRobinMemory,
         budget: this.budget.memory,
         maxFlows: Math.max(1, Math.floor(maxFlows / workers)),
         maxPins: Math.floor(MAX_PINS / workers),
@@ -96,9 +96,9 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
     return thread;
   }
 
-  /** A slot for a new portal, see {@link Slots.take}. */
-  takeSlot(): number {
-    return this.#slots.take();
+  /** An id for a new portal, see {@link PortalIds.take}. */
+  takeId(): number {
+    return this.#ids.take();
   }
 
   /**
@@ -109,12 +109,12 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
   async apply(set: readonly DataplanePortal[], remove: readonly number[]): Promise<void> {
     const answers = Array.from(this.#threads, ([thread, told], worker) => {
       const own = set.filter((portal) => concerns(portal, told, worker));
-      for (const slot of remove) told.delete(slot);
-      for (const { slot } of own) told.add(slot);
+      for (const id of remove) told.delete(id);
+      for (const { id } of own) told.add(id);
       return thread.ask('apply', { set: own.map((portal) => forWorker(portal, worker)), remove });
     });
     await Promise.all(answers);
-    this.#slots.giveBack(remove);
+    this.#ids.giveBack(remove);
   }
 
   /**
@@ -134,13 +134,13 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
     }
   }
 
-  counters(slot: number): CounterValues {
-    return this.#slots.counters(slot);
+  counters(id: number): CounterValues {
+    return this.#ids.counters(id);
   }
 
   /** TCP connections that are open although their portal was removed. */
   get connectionsOfRemoved(): number {
-    return this.#slots.connectionsOfRemoved;
+    return this.#ids.connectionsOfRemoved;
   }
 
   /**
@@ -154,7 +154,7 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
       isHurried = true;
     });
     const isOver = () => isHurried || this.#hasFailed || performance.now() - started >= timeout;
-    while (!isOver() && this.#slots.hasConnections) await sleep(DRAIN_LOOK_MS);
+    while (!isOver() && this.#ids.hasConnections) await sleep(DRAIN_LOOK_MS);
   }
 
   /** Closes all listeners, resets the connections that are still open and ends the threads. */
@@ -164,8 +164,8 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
 }
 
 /** A worker that a portal has left must hear so: it has connections of it, and listeners to close. */
-function concerns({ onlyWorker, slot }: DataplanePortal, told: ReadonlySet<number>, worker: number): boolean {
-  return onlyWorker === null || onlyWorker === worker || told.has(slot);
+function concerns({ onlyWorker, id }: DataplanePortal, told: ReadonlySet<number>, worker: number): boolean {
+  return onlyWorker === null || onlyWorker === worker || told.has(id);
 }
 
 function forWorker(portal: DataplanePortal, worker: number): WorkerPortal {

@@ -52,7 +52,7 @@ export class WorkerThread extends EventEmitter<WorkerThreadEvents> {
   /**
    * Questions are sent, and answered, in the order in which they are asked; many may be under way at once.
    * @throws Error (the promise rejects) with the worker's reason for having no answer, or with that for which
-   * it is gone
+   *   it is gone
    */
   ask<T extends Topic>(topic: T, question: Question<T>): Promise<Answer<T>> {
     if (this.#failure !== null) return Promise.reject(this.#failure);

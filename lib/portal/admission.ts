@@ -1,7 +1,7 @@
 /**
  * Who may use a portal, and which of them another portal serves.
  *
- * @template Name how the other portal is named: by its key, or in a worker by its slot
+ * @template Name how the other portal is named: by its key, or in a worker by its id
  */
 export interface Admission<Name = string> {
   /**

@@ -59,7 +59,7 @@ function activate(
     publicPorts,
     placements: new Placements(2, true, capacity),
     capacity,
-    slotOf: () => undefined,
+    idOf: () => undefined,
     isVip: () => false,
   });
   t.teardown(() => descriptors(active).forEach(closeSocket));

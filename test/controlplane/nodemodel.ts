@@ -3,7 +3,7 @@ import type { Current, Step } from '../../lib/controlplane/plan.js';
 import type { Portal, Snapshot } from '../../lib/portal/portal.js';
 
 interface ModelPortal {
-  readonly slot: number;
+  readonly id: number;
   portal: Portal;
   /** Places that it listens on, with those that it has given up and the workers have not closed. */
   places: readonly string[];
@@ -16,12 +16,12 @@ export class NodeModel {
   #snapshot: Snapshot = new Map();
   readonly #portals = new Map<string, ModelPortal>();
   readonly #unfinished = new Set<string>();
-  /** By slot: the places of portals that are gone. */
+  /** By id: the places of portals that are gone. */
   readonly #closing = new Map<number, readonly string[]>();
   readonly #stale = new Set<string>();
   /** What the driver has: by key, the VIPs that lead there. */
   readonly #redirects = new Map<string, readonly string[]>();
-  #nextSlot = 0;
+  #nextId = 0;
 
   current(): Current {
     return {
@@ -79,8 +79,8 @@ export class NodeModel {
   #takeOver({ desired, diff, stale }: Extract<Step, { do: 'take over' }>): void {
     this.#snapshot = desired;
     for (const { key } of diff.removed) {
-      const { slot, places } = this.#get(key);
-      this.#closing.set(slot, places);
+      const { id, places } = this.#get(key);
+      this.#closing.set(id, places);
       this.#portals.delete(key);
       this.#unfinished.delete(key);
     }
@@ -93,7 +93,7 @@ export class NodeModel {
       this.#unfinished.add(after.key);
     }
     for (const portal of diff.added) {
-      this.#portals.set(portal.key, { slot: this.#nextSlot++, portal, places: [], told: null });
+      this.#portals.set(portal.key, { id: this.#nextId++, portal, places: [], told: null });
       this.#unfinished.add(portal.key);
     }
     for (const key of stale) this.#stale.add(key);

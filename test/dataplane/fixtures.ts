@@ -16,12 +16,12 @@ export const LISTENER: ListenerSpec = {
 
 /** A TCP portal that everybody may use. */
 export function tcpPortal(
-  slot: number,
+  id: number,
   group: ListenerGroup,
   endpoints: DataplanePortal['endpoints'],
 ): DataplanePortal {
   return {
-    slot,
+    id,
     key: 'default/web:/TCP/IPv4',
     service: 'default/web',
     protocol: 'TCP',

@@ -1,8 +1,8 @@
 import { once } from 'node:events';
 import t, { type Test } from 'tap';
+import { PortalIds } from '../../lib/dataplane/portalids.js';
 import { DescriptorBudget } from '../../lib/dataplane/shared/budget.js';
 import { FIRST_PAGE, type SessionsQuestion } from '../../lib/dataplane/shared/sessions.js';
-import { Slots } from '../../lib/dataplane/slots.js';
 import { WorkerThread } from '../../lib/dataplane/workerthread.js';
 import { EVERYONE } from '../../lib/portal/admission.js';
 import { DEFAULT_POLICY } from '../../lib/portal/policy.js';
@@ -12,12 +12,12 @@ const ALL: SessionsQuestion = { from: FIRST_PAGE, most: 10, service: null, clien
 const NOT_OPEN = 1_000_000;
 
 function startThread(t: Test): WorkerThread {
-  const slots = new Slots(1);
+  const ids = new PortalIds(1);
   const thread = new WorkerThread({
     index: 0,
     workers: 1,
-    counters: slots.counterMemory,
-    roundRobin: slots.roundRobinMemory,
+    counters: ids.counterMemory,
+    roundRobin: ids.roundRobinMemory,
     budget: new DescriptorBudget().memory,
     maxFlows: 10,
     maxPins: 10,
@@ -64,7 +64,7 @@ t.test('a worker that is gone has no answer for anybody', async (t) => {
   const change = thread.ask('apply', {
     set: [
       {
-        slot: 1,
+        id: 1,
         key: 'default/web:/TCP/IPv4',
         service: 'default/web',
         protocol: 'TCP',

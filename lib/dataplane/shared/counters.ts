@@ -1,14 +1,15 @@
 import type { PortalName } from '../../portal/status.js';
 
 /**
- * Counters in shared memory: each worker writes its own cells without locks, the main thread adds them up
- * when somebody asks. Cells are doubles, exact to 2^53. A portal's counters begin at zero when it is made;
- * restarts begin anew.
+ * Counters in shared memory. Each worker writes its own cells without locks; the main thread adds them up
+ * when it is asked. A cell is a double, exact to 2^53. Counters are zero when their portal or the process
+ * starts.
  */
 
 /**
- * What is counted per portal, with the place of its cell behind the portal's {@link base}. Those named
- * `Active` are numbers of this moment, all others only grow. "In" is from clients to endpoints.
+ * What is counted for each portal: the offset of the counter's cell from the portal's {@link firstCell}. A
+ * name with `Active` says how many there are now; all other counters only grow. "In" is from clients to
+ * endpoints.
  */
 export const FIELD = {
   /** TCP connections of clients that may come here, also those that no endpoint answers. */
@@ -59,36 +60,33 @@ export const COUNTER_FIELDS = Object.keys(FIELD) as readonly CounterField[];
 export interface PortalCounters extends Readonly<CounterValues>, PortalName {}
 
 /**
- * Slots, of which 0 is {@link REMOVED}: so 65,535 portals can exist at once. Unused slots cost no memory:
- * their pages are never touched.
+ * How many ids of portals there are. One is {@link REMOVED_PORTALS}, so at most 65,535 portals exist at once.
+ * The cells of unused ids cost no memory: nothing ever touches their pages.
  */
-export const MAX_SLOTS = 65536;
+export const PORTAL_IDS = 65536;
 
-/**
- * The slot that connections count in after their portal was removed. Their `connectionsActive` is read there;
- * what else they count is nobody's.
- */
-export const REMOVED = 0;
+/** Connections of removed portals count under this id. Only their `connectionsActive` is read. */
+export const REMOVED_PORTALS = 0;
 
 const WIDTH = COUNTER_FIELDS.length;
-const WORKER_CELLS = MAX_SLOTS * WIDTH;
+const WORKER_CELLS = PORTAL_IDS * WIDTH;
 
 export function createCounterMemory(workers: number): SharedArrayBuffer {
   return new SharedArrayBuffer(workers * WORKER_CELLS * 8);
 }
 
-/** One worker's cells: `cells[base(slot) + FIELD.x] += 1`. */
+/** One worker's cells: `cells[firstCell(id) + FIELD.x] += 1`. */
 export function workerCells(memory: SharedArrayBuffer, worker: number): Float64Array {
   return new Float64Array(memory, worker * WORKER_CELLS * 8, WORKER_CELLS);
 }
 
-export function base(slot: number): number {
-  return slot * WIDTH;
+export function firstCell(id: number): number {
+  return id * WIDTH;
 }
 
 /** The sum of a portal's counters over all workers. */
-export function sumCounters(workers: readonly Float64Array[], slot: number): CounterValues {
-  const at = base(slot);
+export function sumCounters(workers: readonly Float64Array[], id: number): CounterValues {
+  const at = firstCell(id);
   const sums = {} as CounterValues;
   for (const name of COUNTER_FIELDS) {
     sums[name] = 0;
@@ -97,7 +95,7 @@ export function sumCounters(workers: readonly Float64Array[], slot: number): Cou
   return sums;
 }
 
-/** Makes a slot ready for another portal. */
-export function zeroSlot(workers: readonly Float64Array[], slot: number): void {
-  for (const cells of workers) cells.fill(0, base(slot), base(slot + 1));
+/** Makes an id ready for another portal. */
+export function zeroCounters(workers: readonly Float64Array[], id: number): void {
+  for (const cells of workers) cells.fill(0, firstCell(id), firstCell(id + 1));
 }

@@ -5,8 +5,8 @@ import type { Answered, Asked } from './questions.js';
 /** A portal as a worker knows it. What the model says of it comes unchanged. */
 export interface WorkerPortal
   extends Pick<Portal, 'key' | 'service' | 'protocol' | 'family' | 'policy' | 'endpoints'> {
-  /** Index into the counters and the round robin; the portal's identity between the threads. */
-  readonly slot: number;
+  /** The portal's number between the threads: its index in the counters and in the round robin. */
+  readonly id: number;
   /** This worker's own listeners; the worker closes those that a later message leaves out. */
   readonly listeners: readonly WorkerListener[];
   /** As it reads on this node. */
@@ -78,7 +78,7 @@ export interface WorkerSetup {
   readonly wakeupFd: number;
   /** The counters of all workers, see `workerCells`. */
   readonly counters: SharedArrayBuffer;
-  /** One 32-bit number for each slot: the turn of the portal's round robin, which all workers share. */
+  /** For each portal id 32 bits: the turn of its round robin, which all workers share. */
   readonly roundRobin: SharedArrayBuffer;
   /** See DescriptorBudget. */
   readonly budget: SharedArrayBuffer;

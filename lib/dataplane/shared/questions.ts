@@ -37,6 +37,6 @@ export type Answerers = { readonly [T in Topic]: (question: Question<T>) => Answ
 /** All portals of one change at once: affinity must never see a Service half updated. */
 export interface PortalChange {
   readonly set: readonly WorkerPortal[];
-  /** Slots of the portals that go. */
+  /** Ids of the portals that go. */
   readonly remove: readonly number[];
 }

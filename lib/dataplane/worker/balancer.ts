@@ -12,7 +12,7 @@ const NOTHING: ReadonlySet<Target> = new Set();
 export interface BalancerContext {
   readonly pins: PinTable;
   readonly services: ServiceEndpoints;
-  /** One counter per portal slot, shared by all workers: that makes the round robin exact. */
+  /** One counter per portal, shared by all workers: that makes the round robin exact. */
   readonly roundRobin: Int32Array;
   now(): number;
 }
@@ -30,7 +30,7 @@ export class Balancer {
   #affinity: Affinity | null = null;
 
   constructor(
-    readonly slot: number,
+    readonly portalId: number,
     readonly key: string,
     readonly service: string,
     readonly context: BalancerContext,
@@ -149,7 +149,7 @@ export class Balancer {
 
   /** The next in turn that is neither tried nor avoided; an avoided one only where nothing else is left. */
   #next(tried: ReadonlySet<Target>): Target | null {
-    const turn = Atomics.add(this.context.roundRobin, this.slot, 1) >>> 0;
+    const turn = Atomics.add(this.context.roundRobin, this.portalId, 1) >>> 0;
     const preferred = this.#avoidance === null ? this.#targets : this.#notAvoided(this.#avoidance);
     return nextOf(preferred, turn, tried) ?? nextOf(this.#targets, turn, tried);
   }

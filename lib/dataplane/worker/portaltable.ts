@@ -14,9 +14,7 @@ interface Entry {
   listeners: readonly (TcpListener | UdpListener)[];
 }
 
-/**
- * The portals that a worker serves, by slot, with their listeners, which it closes when they are given up.
- */
+/** The portals that a worker serves, by id, with their listeners, which it closes when they are given up. */
 export class PortalTable {
   readonly #tcp: TcpRelay;
   readonly #udp: UdpRelay;
@@ -37,7 +35,7 @@ export class PortalTable {
    * @throws SysError where a listener cannot be watched; the change is made in part then
    */
   apply({ set, remove }: PortalChange): void {
-    for (const slot of remove) this.#remove(slot);
+    for (const id of remove) this.#remove(id);
     const changed = set.map((portal) => this.#update(portal));
     for (const [index, entry] of changed.entries()) {
       this.#setListeners(entry, set[index].listeners);
@@ -50,26 +48,26 @@ export class PortalTable {
   }
 
   #update(wanted: WorkerPortal): Entry {
-    let entry = this.#entries.get(wanted.slot);
+    let entry = this.#entries.get(wanted.id);
     if (entry === undefined) {
       const portal = new ServedPortal(wanted, this.#context, this.#cells);
       entry = { portal, protocol: wanted.protocol, listeners: [] };
-      this.#entries.set(wanted.slot, entry);
+      this.#entries.set(wanted.id, entry);
     }
     entry.portal.update(wanted);
     return entry;
   }
 
-  #remove(slot: number): void {
-    const entry = this.#entries.get(slot);
+  #remove(id: number): void {
+    const entry = this.#entries.get(id);
     if (entry === undefined) return;
     this.#closeAllBut(entry, []);
     entry.portal.detach();
-    this.#entries.delete(slot);
+    this.#entries.delete(id);
   }
 
   #setAdmission({ portal, listeners }: Entry, admission: Admission<number>): void {
-    const changed = portal.admit(admission, (slot) => this.#entries.get(slot)?.portal);
+    const changed = portal.admit(admission, (id) => this.#entries.get(id)?.portal);
     if (!changed) return;
     for (const listener of listeners) {
       if (listener instanceof UdpListener) listener.admissionChanged();

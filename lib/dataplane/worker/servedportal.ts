@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Admission, EVERYONE } from '../../portal/admission.js';
 import { DEFAULT_POLICY } from '../../portal/policy.js';
-import { base, FIELD, REMOVED } from '../shared/counters.js';
+import { FIELD, firstCell, REMOVED_PORTALS } from '../shared/counters.js';
 import type { WorkerPortal } from '../shared/messages.js';
 import { Balancer, type BalancerContext } from './balancer.js';
 import type { PinKey } from './pinkey.js';
@@ -10,7 +10,6 @@ import type { Target } from './target.js';
 
 /** A portal inside a worker: its balancer and its counters. Connections keep it alive after its removal. */
 export class ServedPortal {
-  readonly slot: number;
   /** For log lines; a renamed port gets another. */
   key: string;
   readonly isV6: boolean;
@@ -19,15 +18,14 @@ export class ServedPortal {
   #sources: AddressRanges | null = null;
   #insiders: { readonly ranges: AddressRanges; readonly portal: ServedPortal } | null = null;
   readonly #cells: Float64Array;
-  #base: number;
+  #firstCell: number;
 
   constructor(portal: WorkerPortal, context: BalancerContext, cells: Float64Array) {
-    this.slot = portal.slot;
     this.key = portal.key;
     this.isV6 = portal.family === 'IPv6';
-    this.balancer = new Balancer(portal.slot, portal.key, portal.service, context);
+    this.balancer = new Balancer(portal.id, portal.key, portal.service, context);
     this.#cells = cells;
-    this.#base = base(portal.slot);
+    this.#firstCell = firstCell(portal.id);
   }
 
   /** Takes a new version. Who may come is told by {@link admit}, once all portals of a change are there. */
@@ -38,7 +36,7 @@ export class ServedPortal {
 
   /** Adds to one of the counters, a value of {@link FIELD}. */
   count(field: number, amount: number): void {
-    this.#cells[this.#base + field] += amount;
+    this.#cells[this.#firstCell + field] += amount;
   }
 
   /**
@@ -53,10 +51,10 @@ export class ServedPortal {
 
   /**
    * Who may come here, and who is sent to another portal.
-   * @param portalIn finds a portal by its slot
+   * @param portalIn finds a portal by its id
    * @returns whether that changed
    */
-  admit(admission: Admission<number>, portalIn: (slot: number) => ServedPortal | undefined): boolean {
+  admit(admission: Admission<number>, portalIn: (id: number) => ServedPortal | undefined): boolean {
     const { sources, insiders } = admission;
     const portal = insiders === null ? undefined : portalIn(insiders.portal);
     if (isDeepStrictEqual(admission, this.#admission) && portal === this.#insiders?.portal) return false;
@@ -79,12 +77,12 @@ export class ServedPortal {
     return this.#insiders?.ranges.has(sockaddr, at) ? this.#insiders.portal : this;
   }
 
-  /** The portal was removed: its slot will belong to another, so what still runs counts elsewhere. */
+  /** The portal was removed: its id will belong to another, so what still runs counts elsewhere. */
   detach(): void {
-    const removed = base(REMOVED);
+    const removed = firstCell(REMOVED_PORTALS);
     const active = FIELD.connectionsActive;
-    this.#cells[removed + active] += this.#cells[this.#base + active];
-    this.#base = removed;
+    this.#cells[removed + active] += this.#cells[this.#firstCell + active];
+    this.#firstCell = removed;
     this.balancer.update({ endpoints: [], policy: DEFAULT_POLICY });
   }
 }

@@ -72,8 +72,8 @@ class DataplaneWorker {
   }
 
   /**
-   * Reads what the main thread says. A listing ends the turn: many may be asked for at once,
-   * and between two of them the worker relays.
+   * Reads what the main thread says. A listing ends the turn: many may be asked for at once, and between two
+   * of them the worker relays.
    * @returns 0, or the errno of an eventfd that cannot be read
    */
   #readMessages(): number {

@@ -1,12 +1,12 @@
 import t from 'tap';
 import { DescriptorBudget } from '../../../lib/dataplane/shared/budget.js';
 import {
-  base,
   createCounterMemory,
   FIELD,
+  firstCell,
   sumCounters,
   workerCells,
-  zeroSlot,
+  zeroCounters,
 } from '../../../lib/dataplane/shared/counters.js';
 import { item } from '../../lab/items.js';
 
@@ -31,14 +31,14 @@ t.test('counters add up over workers and keep portals apart', async (t) => {
   const memory = createCounterMemory(2);
   const workers = [workerCells(memory, 0), workerCells(memory, 1)];
   for (const cells of workers) {
-    cells[base(1) + FIELD.bytesIn] = 2 ** 40;
-    cells[base(65_535) + FIELD.pinsMoved] = 1;
+    cells[firstCell(1) + FIELD.bytesIn] = 2 ** 40;
+    cells[firstCell(65_535) + FIELD.pinsMoved] = 1;
   }
-  item(workers, 1)[base(2) + FIELD.connectionsTotal] = 3;
+  item(workers, 1)[firstCell(2) + FIELD.connectionsTotal] = 3;
   t.match(sumCounters(workers, 1), { bytesIn: 2 ** 41, bytesOut: 0, connectionsTotal: 0 });
   t.match(sumCounters(workers, 2), { connectionsTotal: 3, bytesIn: 0 });
   t.match(sumCounters(workers, 65_535), { pinsMoved: 2 }, 'the last portal');
-  zeroSlot(workers, 1);
+  zeroCounters(workers, 1);
   t.match(sumCounters(workers, 1), { bytesIn: 0 });
   t.match(sumCounters(workers, 2), { connectionsTotal: 3 }, 'its neighbour is left alone');
 });

@@ -24,8 +24,8 @@ class Stage {
     this.context = { pins, services: new ServiceEndpoints(), roundRobin, now };
   }
 
-  balancer(endpoints: readonly Endpoint[], { slot = 1, affinity = false } = {}): Balancer {
-    const balancer = new Balancer(slot, `default/web:port${slot}`, 'default/web', this.context);
+  balancer(endpoints: readonly Endpoint[], { portalId = 1, affinity = false } = {}): Balancer {
+    const balancer = new Balancer(portalId, `default/web:port${portalId}`, 'default/web', this.context);
     balancer.update({ endpoints, policy: affinity ? PINNING : DEFAULT_POLICY });
     return balancer;
   }
@@ -42,7 +42,7 @@ t.test('round robin', async (t) => {
     new Stage(roundRobin).balancer(pods('abc')),
   ];
   t.equal(picks(one, 4) + picks(other, 4) + picks(one, 1), 'abcabcabc', 'workers share one turn');
-  t.equal(picks(new Stage(roundRobin).balancer(pods('abc'), { slot: 2 }), 1), 'a', 'portals do not');
+  t.equal(picks(new Stage(roundRobin).balancer(pods('abc'), { portalId: 2 }), 1), 'a', 'portals do not');
   roundRobin[1] = 2 ** 31 - 2;
   t.equal(new Set(picks(one, 3)).size, 3, 'the turn may grow past 2^31');
   t.equal(new Stage().balancer([]).pick(null), null, 'nobody there');
@@ -128,7 +128,7 @@ t.test('targets that stay are kept over an update', async (t) => {
 t.test('a client keeps its pod on every port of the Service', async (t) => {
   const stage = new Stage();
   const tcp = stage.balancer(pods('abc'), { affinity: true });
-  const udp = stage.balancer(pods('abc', 53), { slot: 2, affinity: true });
+  const udp = stage.balancer(pods('abc', 53), { portalId: 2, affinity: true });
   t.equal(picks(tcp, 2, 7) + picks(udp, 2, 7), 'aaaa');
   t.equal(picks(udp, 2, 8) + picks(tcp, 2, 8), 'aaaa', 'whichever port it uses first');
   t.equal(picks(tcp, 2, 9), 'bb', 'another client is the next in turn');
@@ -137,7 +137,7 @@ t.test('a client keeps its pod on every port of the Service', async (t) => {
 t.test('a removed pod loses its clients and nobody else does', async (t) => {
   const stage = new Stage();
   const tcp = stage.balancer(pods('abc'), { affinity: true });
-  const udp = stage.balancer(pods('abc', 53), { slot: 2, affinity: true });
+  const udp = stage.balancer(pods('abc', 53), { portalId: 2, affinity: true });
   const homes = () => Array.from({ length: 30 }, (_, client) => picks(tcp, 1, client)).join('');
   const before = homes();
   const [a, , c] = exactly(3, pods('abc'));
@@ -157,7 +157,7 @@ t.test('a removed pod loses its clients and nobody else does', async (t) => {
 t.test('a port that the pinned pod does not serve has a pin of its own', async (t) => {
   const stage = new Stage();
   const web = stage.balancer(pods('abc'), { affinity: true });
-  const admin = stage.balancer(pods('xy', 81), { slot: 2, affinity: true });
+  const admin = stage.balancer(pods('xy', 81), { portalId: 2, affinity: true });
   t.equal(picks(web, 1, 7), 'a');
   t.equal(picks(admin, 3, 7), 'xxx');
   t.equal(picks(web, 1, 7), 'a', "the Service's pin stays");
@@ -167,7 +167,7 @@ t.test('a port that the pinned pod does not serve has a pin of its own', async (
 t.test('a failed endpoint moves the pin once, however many connections notice', async (t) => {
   const stage = new Stage();
   const tcp = stage.balancer(pods('abc'), { affinity: true });
-  const udp = stage.balancer(pods('abc', 53), { slot: 2, affinity: true });
+  const udp = stage.balancer(pods('abc', 53), { portalId: 2, affinity: true });
   const [failedTcp, failedUdp] = [tcp.pick(7), udp.pick(7)] as [Target, Target];
   t.ok(tcp.unpin(7, failedTcp));
   const moved = tcp.pickOther(7, new Set([failedTcp]));

@@ -16,7 +16,7 @@ export function servedPortal(over: Partial<WorkerPortal> = {}): ServedPortal {
     now,
   };
   const record: WorkerPortal = {
-    slot: 1,
+    id: 1,
     key: 'default/web:/TCP/IPv4',
     service: 'default/web',
     protocol: 'TCP',

@@ -30,7 +30,7 @@ t.test('bytes around urgent ones arrive, and so does the end', async (t) => {
   const { port } = server.address() as { port: number };
   const group = openListeners(LISTENER, 1);
   const endpoints = [{ id: 'sink', address: '127.0.0.1', port }];
-  await dataplane.apply([tcpPortal(dataplane.takeSlot(), group, endpoints)], []);
+  await dataplane.apply([tcpPortal(dataplane.takeId(), group, endpoints)], []);
   const relay = SocketAddress.of('127.0.0.1', localAddress(group.fds[0] as number).port);
   for (let round = 0; round < ROUNDS; round++) {
     const client = openStream(AF_INET);

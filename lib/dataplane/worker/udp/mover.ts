@@ -127,8 +127,8 @@ export class FlowMover implements CarrierEvents {
   }
 
   /**
-   * The endpoint has refused another flow since it last answered this one. No other sign may ever come:
-   * Linux refuses six datagrams of one peer, and then one a second. A flow that has no other endpoint stays.
+   * The endpoint has refused another flow since it last answered this one. No other sign may ever come: Linux
+   * refuses six datagrams of one peer, and then one a second. A flow that has no other endpoint stays.
    * @returns false where the flow had to go
    */
   #leaveFailed(flow: UdpFlow): boolean {
