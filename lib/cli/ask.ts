@@ -3,9 +3,9 @@ import { hostPort } from '../net/hostport.js';
 import { type BindTarget, parseBindTarget } from './parse.js';
 import { UsageError } from './usage-error.js';
 
-/** How long, ms, an answer may take as a whole. The longest lists 100,000 sessions. */
+/** Milliseconds for a whole answer. The longest answer lists 100,000 sessions. */
 const TIMEOUT_MS = 30_000;
-/** kube-portal says what is wrong with a query. */
+/** HTTP status. The body of the answer says what is wrong with the query. */
 const BAD_REQUEST = 400;
 
 /** The flags of all commands that ask the kube-portal of this node. */
@@ -27,9 +27,9 @@ export function askOptions(): Option[] {
 }
 
 /**
- * Asks the kube-portal of this node for a report, and prints it as JSON or as `describe` has it.
- * @param path with the query
- * @throws UsageError for a query that it does not accept; Error where nobody answers
+ * Asks the kube-portal of this node for a report, and prints it as JSON or as the text of `describe`.
+ * @param path includes the query
+ * @throws UsageError if kube-portal refuses the query; Error if nothing answers
  */
 export async function printReport<Report>(
   { output, metricsBindAddress }: AskFlags,
@@ -37,7 +37,7 @@ export async function printReport<Report>(
   describe: (report: Report) => string,
 ): Promise<void> {
   if (metricsBindAddress === 'off')
-    throw new UsageError('--metrics-bind-address: there must be an address to ask');
+    throw new UsageError('--metrics-bind-address: there must be an address to ask, such as 127.0.0.1:10249');
   const report = await ask(hostPort(metricsBindAddress.host, metricsBindAddress.port), path);
   process.stdout.write(
     output === 'json' ? `${JSON.stringify(report, null, 2)}\n` : describe(report as Report),
@@ -48,7 +48,7 @@ async function ask(authority: string, path: string): Promise<unknown> {
   try {
     const response = await fetch(`http://${authority}${path}`, { signal: AbortSignal.timeout(TIMEOUT_MS) });
     if (response.status === BAD_REQUEST) throw new UsageError(`--${(await response.text()).trimEnd()}`);
-    if (!response.ok) throw new Error(`it answered ${response.status}`);
+    if (!response.ok) throw new Error(`HTTP status ${response.status}`);
     return await response.json();
   } catch (error) {
     if (error instanceof UsageError) throw error;
@@ -59,7 +59,7 @@ async function ask(authority: string, path: string): Promise<unknown> {
   }
 }
 
-/** fetch hides what went wrong in the cause of a TypeError. */
+/** fetch throws a TypeError for every failure. The real failure is its cause. */
 function reasonOf(error: unknown): string {
   const { cause } = error as { cause?: unknown };
   return cause instanceof Error ? cause.message : String(error);

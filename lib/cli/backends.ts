@@ -8,8 +8,8 @@ const PROGRAM = fileURLToPath(new URL('../../../examples/backends.js', import.me
 type Child = ChildProcessByStdio<Writable, Readable, null>;
 
 /**
- * The sample backends of the quickstart, in a process of their own that ends when this one does,
- * however it ends.
+ * The child process with the quickstart's sample backends. The child ends when this process ends,
+ * even by SIGKILL: the child's standard input is then closed.
  */
 export class Backends {
   readonly #child: Child;
@@ -18,7 +18,7 @@ export class Backends {
     this.#child = child;
   }
 
-  /** Resolves once they all listen. @throws Error if they cannot; they say why on stderr themselves. */
+  /** Resolves once all backends listen. @throws Error if one cannot listen. The child prints the reason. */
   static async start(): Promise<Backends> {
     const child = spawn(process.execPath, [PROGRAM, '--until-stdin-closes'], {
       stdio: ['pipe', 'pipe', 'inherit'],
@@ -27,11 +27,11 @@ export class Backends {
       once(child.stdout, 'data').then(() => true),
       once(child, 'exit').then(() => false),
     ]);
-    if (!ready) throw new Error('the sample backends did not start');
+    if (!ready) throw new Error('the sample backends did not start; the reason is printed above');
     return new Backends(child);
   }
 
-  /** Resolves once they are gone. */
+  /** Resolves once the child has ended. */
   async stop(): Promise<void> {
     if (this.#child.exitCode !== null || this.#child.signalCode !== null) return;
     const gone = once(this.#child, 'exit');

@@ -4,11 +4,11 @@ import { StateDir } from '../state/statedir.js';
 import { PORTS_FILE, StateFile } from '../state/statefile.js';
 
 /**
- * `run --cleanup`: takes away what kube-portal left in the kernel and in its state directory, in whatever
- * mode and run, and says what it was.
+ * `run --cleanup`: removes everything that any earlier run left in the kernel and in the state directory,
+ * and prints what was removed.
  *
- * @param stateDir where an earlier run remembered its proxy ports and addresses
- * @throws Error while a kube-portal runs here: it would put everything back
+ * @param stateDir directory in which an earlier run stored its proxy ports and addresses
+ * @throws Error while a kube-portal runs on this node, because it would put everything back
  */
 export async function removeEverything(stateDir: string): Promise<void> {
   const lock = NodeLock.take();

@@ -19,13 +19,13 @@ const KIND = 'KubeProxyConfiguration';
 
 export interface ConfigFile {
   readonly flags: Partial<RunFlags>;
-  /** Paths of fields that are set and mean nothing here. */
+  /** Paths of fields that are set and have no effect in kube-portal. */
   readonly ignored: readonly string[];
 }
 
 type Reader = (text: string) => Partial<RunFlags>;
 
-/** The fields that mean something here, each as the flag of the same meaning would be read. */
+/** The fields that have an effect. Each is read like the flag with the same meaning. */
 const READERS: Readonly<Record<string, Reader>> = {
   bindAddress: (text) => ({ bindAddress: parseBindAddress(text) }),
   'clientConnection.kubeconfig': (kubeconfig) => ({ kubeconfig }),
@@ -41,14 +41,14 @@ const READERS: Readonly<Record<string, Reader>> = {
   udpIdleTimeout: (text) => ({ udpTimeout: parseDuration(text) }),
 };
 
-/** What Go writes for "not set": kubeadm's files have every field. */
+/** Go's zero values. kubeadm writes every field, and a zero value there means "not set". */
 const UNSET = new Set<unknown>([undefined, null, '', 0, '0', '0s', false]);
-/** Pointers in Go's type: null is what is not set, and 0 is a value. */
+/** Fields that are pointers in Go: null means "not set", and 0 is a value. */
 const NULLABLE = new Set(['conntrack.maxPerCore', 'conntrack.min', 'oomScoreAdj']);
 
 /**
- * Reads a kube-proxy configuration file, YAML or JSON. Fields that are not set have their default.
- * @throws Error that names the field; the caller knows the file
+ * Reads a kube-proxy configuration file, YAML or JSON. A field that is not set keeps its default.
+ * @throws Error that names the field. The caller adds the file.
  */
 export function parseConfigFile(text: string): ConfigFile {
   const fields = leavesOf(parse(text));
@@ -63,7 +63,7 @@ export function parseConfigFile(text: string): ConfigFile {
   const known = set.filter(([path]) => Object.hasOwn(READERS, path));
   return {
     flags: Object.assign(
-      serversBeside(fields.get('bindAddress')),
+      defaultServerAddresses(fields.get('bindAddress')),
       ...known.map(([path, value]) => read(path, String(value))),
     ) as Partial<RunFlags>,
     ignored: set.map(([path]) => path).filter((path) => !Object.hasOwn(READERS, path)),
@@ -72,15 +72,15 @@ export function parseConfigFile(text: string): ConfigFile {
 
 function isSet(path: string, value: unknown): boolean {
   if (NULLABLE.has(path)) return value !== null && value !== undefined;
-  // kubeadm writes the default out. It says nothing of the node's iptables.
+  // kubeadm writes this default into every file. So it does not mean that the user wants iptables.
   return !UNSET.has(value) && !(path === 'mode' && value === 'iptables');
 }
 
 /**
- * Where kube-proxy's servers listen unless the file says it:
- * in the family of `bindAddress` (getDefaultAddresses).
+ * The server addresses where the file gives none: the IP family of `bindAddress`, as in kube-proxy
+ * (getDefaultAddresses).
  */
-function serversBeside(bindAddress: unknown): Partial<RunFlags> {
+function defaultServerAddresses(bindAddress: unknown): Partial<RunFlags> {
   if (!isIPv6(String(bindAddress))) return {};
   return {
     healthzBindAddress: parseBindTarget('[::]:10256'),
@@ -88,7 +88,7 @@ function serversBeside(bindAddress: unknown): Partial<RunFlags> {
   };
 }
 
-/** Values by path; a list is one value, its items separated by commas. */
+/** Values by path. A list is one value, with commas between its items. */
 function leavesOf(value: unknown, path = ''): Map<string, unknown> {
   if (Array.isArray(value)) return new Map([[path, value.join()]]);
   if (typeof value !== 'object' || value === null) return new Map([[path, value]]);
@@ -108,7 +108,7 @@ function read(path: string, text: string): Partial<RunFlags> {
   }
 }
 
-/** As in kube-proxy, an address alone has the usual port. */
+/** As in kube-proxy, an address without a port gets the default port. */
 function withPort(text: string, port: number): string {
   if (/^\[.*\]$/.test(text) || !text.includes(':')) return `${text}:${port}`;
   return /^[^[]*:[^:]*:/.test(text) ? hostPort(text, port) : text;

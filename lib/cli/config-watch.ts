@@ -4,26 +4,26 @@ import { textOf } from '../sys/filetext.js';
 import { readRegularFile, SMALL_FILE } from '../sys/readfile.js';
 import { parseConfigFile } from './config-file.js';
 
-/** Nobody waits for a new configuration at the desk: what events do not tell may take some seconds. */
+/** A change without an inotify event is found within 5 s. A new configuration is not urgent. */
 const TIMES: WatchTimes = { debounceMs: 100, maxDelayMs: 1000, pollMs: 5000 };
 
 /**
- * Looks after the file given with --config. As kube-proxy does, a process ends when its content changes, to
- * be started again with the new one; other than there, not for one that could not be used: a mistake must not
- * take the node's Services down.
+ * Watches the file of --config. When its content changes, the process ends and is started again with the new
+ * content, as in kube-proxy. If the new content is not valid, the process goes on (kube-proxy ends here too):
+ * a typing mistake must not stop the node's Services.
  */
 export class ConfigWatch {
-  /** Resolves once the file says something else than at the start. */
+  /** Resolves once the file has a new content that is valid. */
   readonly changed: Promise<void>;
   readonly #path: string;
   readonly #log: Logger;
   #watch!: PathWatch;
   readonly #text: string;
-  /** The last content that could not be used: it is told once. */
+  /** The last content that was not valid. It is logged once. */
   #refused = '';
   #hasChanged = false;
 
-  /** @param text what the file said when it was read */
+  /** @param text the content with which this process was started */
   constructor(path: string, text: string, log: Logger) {
     this.#path = path;
     this.#text = text;
@@ -60,13 +60,13 @@ export class ConfigWatch {
       const reason = (error as Error).message;
       this.#log.error(
         { path, reason },
-        'the new configuration cannot be used; the one before stays in force',
+        'the new configuration cannot be used; the old configuration stays in force',
       );
       return false;
     }
     this.#log.warn(
       { path },
-      'the configuration has changed: ending, to be started again; rules stay in place',
+      'the configuration has changed: this process ends, so that it is started again; rules stay in place',
     );
     return true;
   }

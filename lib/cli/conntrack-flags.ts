@@ -2,8 +2,8 @@ import { InvalidArgumentError, Option } from 'commander';
 import { integerBetween, parseBoolean, parseDurationOrZero } from './parse.js';
 
 /**
- * How the kernel tracks connections. A setting that is not given, or is 0, leaves the kernel as it is.
- * Times are milliseconds.
+ * Settings of the kernel's connection tracking. Absent or 0: the kernel's setting is not changed.
+ * Times are milliseconds, at least 1000.
  */
 export interface ConntrackFlags {
   readonly conntrackMaxPerCore?: number;
@@ -19,8 +19,8 @@ export interface ConntrackFlags {
 const parseCount = integerBetween(0, 2 ** 31 - 1);
 
 /**
- * Milliseconds of a time that the kernel counts in seconds.
- * @throws InvalidArgumentError for less than one second, which would be none
+ * Reads a duration as milliseconds. The kernel counts it in whole seconds.
+ * @throws InvalidArgumentError if it is above 0 and below one second: the kernel would read it as 0
  */
 function parseTimeout(text: string): number {
   const ms = parseDurationOrZero(text);
@@ -28,7 +28,7 @@ function parseTimeout(text: string): number {
   throw new InvalidArgumentError('Give at least 1s, or 0s to leave the setting as it is.');
 }
 
-/** The fields below `conntrack` in a KubeProxyConfiguration, each as the flag of the same meaning is read. */
+/** The fields of `conntrack` in a KubeProxyConfiguration. Each is read like its flag. */
 export const CONNTRACK_FIELDS: Readonly<Record<string, (text: string) => ConntrackFlags>> = {
   maxPerCore: (text) => ({ conntrackMaxPerCore: parseCount(text) }),
   min: (text) => ({ conntrackMin: parseCount(text) }),
@@ -39,7 +39,7 @@ export const CONNTRACK_FIELDS: Readonly<Record<string, (text: string) => Conntra
   udpStreamTimeout: (text) => ({ conntrackUdpTimeoutStream: parseTimeout(text) }),
 };
 
-/** kube-proxy's flags of the same names. */
+/** kube-proxy has these flags, with the same names. */
 export function conntrackFlags(): Option[] {
   return [
     new Option(

@@ -4,44 +4,44 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { ConntrackFlags } from './conntrack-flags.js';
 
-/** A number that the kernel holds in a file. */
+/** A number that the kernel shows in a file. */
 interface Setting {
   readonly file: string;
   readonly value: number;
-  /** A larger number stays. */
-  readonly atLeast?: boolean;
+  /** True: the kernel's number is raised to `value`, and never lowered. */
+  readonly isMinimum?: boolean;
 }
 
-/** What kube-proxy has where only the other of the two is given. */
+/** kube-proxy's default of each flag where only the other flag is given. */
 const DEFAULT_MAX_PER_CORE = 32_768;
 const DEFAULT_MIN = 131_072;
-/** kube-proxy's bound for what many cores add up to, 300 bytes each. */
-const MOST_BY_CORES = 1_048_576;
+/** Entries. kube-proxy's maximum for max-per-core times cores. One entry takes about 300 bytes. */
+const MAX_BY_CORES = 1_048_576;
 
 /**
- * Gives connection tracking the settings of the flags, as kube-proxy does (nf_conntrack-sysctl in the
- * kernel's documentation). They hold for this network namespace. Only the limit of entries and the size of
- * their table are the machine's: its first namespace alone may write them. A setting that cannot be written
- * stays as it is, and a line of the log says what to do. At the end of the program they stay.
+ * Writes the flags' settings of connection tracking, as kube-proxy does (nf_conntrack-sysctl in the kernel's
+ * documentation). They are settings of this network namespace. Two belong to the machine, and only the first
+ * namespace can write them: the maximum of entries and the size of the table. If a setting cannot be
+ * written, a log line says what to do. The settings stay when the program ends.
  *
- * @param root where /proc and /sys are
+ * @param root the directory that contains /proc and /sys
  */
 export function applyConntrack(flags: ConntrackFlags, log: Logger, root = '/'): void {
   for (const setting of [...limits(flags, cpus().length), ...timeouts(flags)]) apply(setting, log, root);
 }
 
-/** The table has a quarter as many buckets as the limit has entries, as kube-proxy wants it. */
+/** As in kube-proxy, the table gets one bucket for four entries of the maximum. */
 function limits({ conntrackMaxPerCore, conntrackMin }: ConntrackFlags, cores: number): Setting[] {
   if (conntrackMaxPerCore === undefined && conntrackMin === undefined) return [];
   const byCores = (conntrackMaxPerCore ?? DEFAULT_MAX_PER_CORE) * cores;
   if (byCores === 0) return [];
-  const most = Math.max(Math.min(byCores, MOST_BY_CORES), conntrackMin ?? DEFAULT_MIN);
+  const maxEntries = Math.max(Math.min(byCores, MAX_BY_CORES), conntrackMin ?? DEFAULT_MIN);
   return [
-    { file: sysctl('max'), value: most, atLeast: true },
+    { file: sysctl('max'), value: maxEntries, isMinimum: true },
     {
       file: '/sys/module/nf_conntrack/parameters/hashsize',
-      value: Math.floor(most / 4),
-      atLeast: true,
+      value: Math.floor(maxEntries / 4),
+      isMinimum: true,
     },
   ];
 }
@@ -65,11 +65,11 @@ function sysctl(name: string): string {
   return `/proc/sys/net/netfilter/nf_conntrack_${name}`;
 }
 
-function apply({ file, value, atLeast = false }: Setting, log: Logger, root: string): void {
+function apply({ file, value, isMinimum = false }: Setting, log: Logger, root: string): void {
   const path = join(root, file);
   try {
     const before = Number(readFileSync(path, 'utf8'));
-    if (before === value || (atLeast && before > value)) return;
+    if (before === value || (isMinimum && before > value)) return;
     writeFileSync(path, String(value));
     log.info({ file, before, value }, 'connection tracking: changed');
   } catch (error) {
@@ -80,5 +80,5 @@ function apply({ file, value, atLeast = false }: Setting, log: Logger, root: str
 
 function whatToDo(code: string | undefined, file: string, value: number): string {
   if (code === 'ENOENT') return 'the kernel has no such setting, or its module nf_conntrack is not loaded';
-  return `let root of the node do it, at each boot: echo ${value} > ${file}`;
+  return `run this as root of the node, at each boot: echo ${value} > ${file}`;
 }

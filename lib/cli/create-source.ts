@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { Source } from '../sources/source.js';
 import type { RunFlags } from './run-flags.js';
 
-/** The source that the flags name. Each kind is loaded only where it is used, for the sake of memory. */
+/** The source that the flags name. Only the code of this source is loaded, to save memory. */
 export async function createSource(flags: RunFlags, nodeName: string, log: Logger): Promise<Source> {
   if (flags.manifest.length > 0) {
     const { ManifestSource } = await import('../sources/manifest.js');

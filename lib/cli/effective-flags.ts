@@ -5,8 +5,8 @@ import { foreignFlagsOf } from './foreign-flags.js';
 import type { RunFlags } from './run-flags.js';
 import { UsageError } from './usage-error.js';
 
-/** The flags that a configuration file replaces, as in kube-proxy: those that it has a field for. */
-const REPLACED: readonly (keyof RunFlags)[] = [
+/** The flags that the configuration file has a field for. As in kube-proxy, the file replaces all of them. */
+const FLAGS_OF_FILE: readonly (keyof RunFlags)[] = [
   'bindAddress',
   'clusterCidr',
   'conntrackMaxPerCore',
@@ -28,39 +28,44 @@ const REPLACED: readonly (keyof RunFlags)[] = [
 
 export interface EffectiveFlags {
   readonly flags: RunFlags;
-  /** What the user should know about flags and fields that have no effect, one line each. */
+  /** Warnings about flags and fields without effect, one line each. */
   readonly notes: readonly string[];
-  /** The configuration file as it was read. */
+  /** The content of the configuration file. */
   readonly configText?: string;
 }
 
 /**
  * Joins the command line of a `run` with the configuration file that it names.
  *
- * @param defaults what holds where neither says anything
- * @throws UsageError when the file cannot be used
+ * @param defaults the values of flags that neither the command line nor the file sets
+ * @throws UsageError if the file cannot be read or is not valid
  */
 export function effectiveFlags(command: Command, defaults: RunFlags): EffectiveFlags {
-  const given = command.opts<RunFlags>();
+  const commandLine = command.opts<RunFlags>();
   const foreign = foreignFlagsOf(command);
   const notes =
     foreign.length > 0 ? [`flags of kube-proxy without a meaning here: ${foreign.join(' ')}`] : [];
-  if (given.config === undefined) return { flags: given, notes };
-  const { text, flags: configured, ignored } = readConfig(given.config);
+  if (commandLine.config === undefined) return { flags: commandLine, notes };
+  const { text, flags: configured, ignored } = readConfig(commandLine.config);
   const replaced = command.options.filter(
     (option) =>
-      REPLACED.includes(option.attributeName() as keyof RunFlags) &&
+      FLAGS_OF_FILE.includes(option.attributeName() as keyof RunFlags) &&
       command.getOptionValueSource(option.attributeName()) === 'cli',
   );
   if (replaced.length > 0) {
     notes.push(`--config replaces these flags: ${replaced.map((option) => option.long).join(' ')}`);
   }
   if (ignored.length > 0)
-    notes.push(`fields of ${given.config} without a meaning here: ${ignored.join(' ')}`);
-  const reset = Object.fromEntries(REPLACED.map((name) => [name, defaults[name]])) as Partial<RunFlags>;
-  const { hostnameOverride = configured.hostnameOverride } = given;
+    notes.push(`fields of ${commandLine.config} without a meaning here: ${ignored.join(' ')}`);
+  const reset = Object.fromEntries(FLAGS_OF_FILE.map((name) => [name, defaults[name]])) as Partial<RunFlags>;
+  const { hostnameOverride = configured.hostnameOverride } = commandLine;
   return {
-    flags: { ...given, ...reset, ...configured, ...(hostnameOverride !== undefined && { hostnameOverride }) },
+    flags: {
+      ...commandLine,
+      ...reset,
+      ...configured,
+      ...(hostnameOverride !== undefined && { hostnameOverride }),
+    },
     notes,
     configText: text,
   };

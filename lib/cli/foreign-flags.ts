@@ -1,9 +1,8 @@
 import { type Command, Option } from 'commander';
 
 /**
- * Flags of kube-proxy that have no meaning for kube-portal. They are accepted, so that a DaemonSet made for
- * kube-proxy starts with its arguments as they are.
- * `true` marks flags that need no value.
+ * Flags of kube-proxy that have no effect in kube-portal. They are accepted, so that a DaemonSet for
+ * kube-proxy works without a change of its arguments. `true`: the flag can be given without a value.
  */
 const FOREIGN: Readonly<Record<string, boolean>> = {
   'bind-address-hard-fail': true,
@@ -43,7 +42,7 @@ const FOREIGN: Readonly<Record<string, boolean>> = {
   'write-config-to': false,
 };
 
-/** Makes a command accept them; its help does not show them. */
+/** Makes a command accept the foreign flags. The help does not show them. */
 export function addForeignFlags(command: Command): void {
   for (const [name, needsNoValue] of Object.entries(FOREIGN)) {
     const value = needsNoValue ? '[value]' : '<value>';
@@ -51,7 +50,7 @@ export function addForeignFlags(command: Command): void {
   }
 }
 
-/** Those that a parsed command line has, as they are written. */
+/** The foreign flags on a parsed command line, for example `--proxy-mode`. */
 export function foreignFlagsOf(command: Command): string[] {
   return command.options
     .filter((option) => option.long !== undefined && Object.hasOwn(FOREIGN, option.long.slice(2)))

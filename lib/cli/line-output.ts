@@ -1,35 +1,36 @@
 import { constants, fstatSync, openSync, writeSync } from 'node:fs';
 import { setTimeout as sleep } from 'node:timers/promises';
 
-/** What waits for its reader, bytes; beyond it lines are dropped. */
+/** Bytes that are kept while the reader does not read. Beyond this, new lines are dropped. */
 const CAPACITY = 64 * 1024;
-/** How often, ms, a reader that did not read is tried again. */
+/** Milliseconds between two attempts to write while the reader does not read. */
 const RETRY_MS = 250;
 
-/** How long a process that ends waits, ms, for who reads its last lines slowly. */
+/** Milliseconds that an ending process waits at most for a slow reader of its last lines. */
 export const LAST_LINES_MS = 1000;
 
 /**
- * Writes what is taken at once.
- * @returns how many bytes that were; 0 where the other side is full or broken
+ * Writes as many bytes as possible without waiting.
+ * @returns the number of bytes written; 0 if the other side is full or broken
  */
-export type WriteAtOnce = (bytes: Uint8Array) => number;
+export type NonBlockingWrite = (bytes: Uint8Array) => number;
 
 /**
- * Lines for somebody who may not read them, or a file on a disk that may be full. Writing never waits: lines
- * are kept for a while, then dropped and counted. As long as they are taken they are written within the call,
- * so none is lost when the process ends.
+ * Writes lines and never waits for the reader. If the reader does not read, or the disk is full, up to
+ * 64 KiB of lines are kept, and later lines are dropped and counted. Otherwise a line is written before
+ * `write` returns, so no line is lost when the process ends.
  */
 export class LineOutput {
-  readonly #write: WriteAtOnce;
+  readonly #write: NonBlockingWrite;
   readonly #waiting: Buffer[] = [];
   #waitingBytes = 0;
   #timer: NodeJS.Timeout | null = null;
   #dropped = 0;
-  #told = 0;
+  /** How many of the dropped lines `#onDropped` knows. */
+  #reportedDrops = 0;
   #onDropped: (count: number) => void = () => {};
 
-  constructor(write: WriteAtOnce) {
+  constructor(write: NonBlockingWrite) {
     this.#write = write;
   }
 
@@ -43,9 +44,9 @@ export class LineOutput {
     return this.#dropped;
   }
 
-  /** Calls back with the number of lines that were dropped, once lines are taken again. */
-  onDropped(tell: (count: number) => void): void {
-    this.#onDropped = tell;
+  /** Calls back with the number of dropped lines, when the reader reads again. */
+  onDropped(report: (count: number) => void): void {
+    this.#onDropped = report;
   }
 
   write(line: string): void {
@@ -60,9 +61,9 @@ export class LineOutput {
     this.#drain();
   }
 
-  /** Waits for a slow reader, but no longer than this, ms. */
-  async flush(patienceMs: number): Promise<void> {
-    const deadline = performance.now() + patienceMs;
+  /** Resolves when all lines are written, or after `timeoutMs`. */
+  async flush(timeoutMs: number): Promise<void> {
+    const deadline = performance.now() + timeoutMs;
     while (this.#waitingBytes > 0 && performance.now() < deadline) {
       await sleep(RETRY_MS / 10);
       this.#drain();
@@ -72,16 +73,16 @@ export class LineOutput {
   #drain(): void {
     while (this.#waiting.length > 0) {
       const [bytes] = this.#waiting as [Buffer];
-      const taken = this.#write(bytes);
-      this.#waitingBytes -= taken;
-      if (taken < bytes.length) this.#waiting[0] = bytes.subarray(taken);
+      const written = this.#write(bytes);
+      this.#waitingBytes -= written;
+      if (written < bytes.length) this.#waiting[0] = bytes.subarray(written);
       else this.#waiting.shift();
-      if (taken === 0) {
+      if (written === 0) {
         this.#retryLater();
         return;
       }
     }
-    if (this.#dropped > this.#told) this.#tell();
+    if (this.#dropped > this.#reportedDrops) this.#reportDrops();
   }
 
   #retryLater(): void {
@@ -91,25 +92,25 @@ export class LineOutput {
     }, RETRY_MS).unref();
   }
 
-  #tell(): void {
-    const count = this.#dropped - this.#told;
-    this.#told = this.#dropped;
+  #reportDrops(): void {
+    const count = this.#dropped - this.#reportedDrops;
+    this.#reportedDrops = this.#dropped;
     this.#onDropped(count);
   }
 }
 
 /*
- * O_NONBLOCK is a property of the open file description, which other programs share: a shell and its whole
- * pipeline. So a pipe or terminal is opened once more, for a description of our own. Writing in a thread of
- * the pool would not do: the process could not end while one waits.
+ * O_NONBLOCK belongs to the open file description, and other programs share it: a shell and its whole
+ * pipeline. So a pipe or terminal is opened again, to get a description of our own. Writing in a thread of
+ * libuv's pool is no solution: the process cannot end while such a write blocks.
  */
-async function writerTo(fd: 1 | 2): Promise<WriteAtOnce> {
+async function writerTo(fd: 1 | 2): Promise<NonBlockingWrite> {
   const kind = fstatSync(fd);
   if (kind.isSocket()) {
     const { sendAtOnce } = await import('../sys/output.js');
     return (bytes) => sendAtOnce(fd, bytes);
   }
-  // A file takes all or says that the disk is full; opened once more, it would have an offset of its own.
+  // A write to a file does not block. A file is not opened again, because it would get an offset of its own.
   if (kind.isFile()) return (bytes) => writeTo(fd, bytes);
   let own: number | null = null;
   return (bytes) => {
@@ -119,8 +120,8 @@ async function writerTo(fd: 1 | 2): Promise<WriteAtOnce> {
 }
 
 /**
- * Null as long as a pipe has no reader. One that belongs to another user cannot be opened: there,
- * writing may wait.
+ * Null while a pipe has no reader (ENXIO). If the pipe belongs to another user, it cannot be opened again.
+ * The result is then `fd` itself, and writing may block.
  */
 function reopen(fd: number): number | null {
   try {

@@ -1,26 +1,27 @@
 import type { LoggerOptions } from 'pino';
 import { printable } from '../model/printable.js';
 
-/** More than any list or object that this program logs has. */
+/** Members of a list or object that are logged. This program logs none with more. */
 const MAX_MEMBERS = 100;
+/** Levels of nested objects that are logged. A deeper object is logged as `...`. */
 const MAX_DEPTH = 4;
 
 /**
- * What pino does with everything that is logged: whoever logs a value need not ask where it comes from, since
- * here each is made {@link printable}. Of an error only what it says is told: Node adds the command with its
- * arguments, the whole URL and the like to some, and these can hold passwords.
+ * Makes every logged value {@link printable}, so that callers can log values from any origin. Of an error,
+ * only type, message, stack, code and cause are logged: Node adds the command line or the whole URL to some
+ * errors, and these can contain passwords.
  */
 export const LOG_VALUES: Pick<LoggerOptions, 'formatters' | 'hooks' | 'serializers'> = {
   formatters: { log: (values) => shownMembers(values, 0) },
   hooks: {
     logMethod([first, second], method) {
       const [values, message] = typeof first === 'string' ? [undefined, first] : [first, second];
-      // pino takes what an error says for the message where there is none.
+      // Without a message of its own, a log line gets the error's message from pino.
       const text = message ?? (values instanceof Error ? values.message : undefined);
       method.call(this, values, typeof text === 'string' ? printable(text) : text);
     },
   },
-  // The formatter has done it already; pino's own would add what was left out.
+  // The formatter has converted the error. pino's own serializer would add the members that were left out.
   serializers: { err: (shown: unknown) => shown },
 };
 
@@ -50,7 +51,7 @@ function shownError(error: Error, depth: number): object {
   return {
     type: name,
     message: printable(message),
-    // The message is told above, and can be of any length.
+    // Frames only: the stack repeats the message, which can have any length.
     stack: stack
       .split('\n')
       .filter(isFrame)

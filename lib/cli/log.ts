@@ -3,20 +3,20 @@ import pino, { type Logger } from 'pino';
 import { LineOutput } from './line-output.js';
 import { LOG_VALUES } from './log-values.js';
 
-/** The program's log, and where it goes. */
+/** The program's log and its output. */
 export interface Log {
   readonly logger: Logger;
   readonly output: LineOutput;
 }
 
 /**
- * The program's log on stdout: JSON lines for machines, one readable line per event on a terminal.
+ * Creates the log on standard output: readable lines if it is a terminal, otherwise JSON lines.
  *
- * Both write in this thread: pino's transports would start a worker thread each, which costs memory that a
- * robot board would rather keep, and could lose the last lines before an exit. Neither ever waits for its
- * reader. What Node itself warns of goes there too: its own way would write to stderr, and wait.
+ * Lines are written in this thread. A pino transport would start a worker thread: it costs memory, and the
+ * last lines before an exit could be lost. Writing never waits for the reader. Node's own warnings become log
+ * lines too: by default Node writes them to stderr, and such a write can block.
  *
- * @param verbosity klog's -v: 0 tells changes and troubles, 4 adds decisions, 6 adds everything.
+ * @param verbosity as klog's -v. 0: changes and problems. 4: also decisions. 6: everything.
  */
 export async function createLog(verbosity: number): Promise<Log> {
   const output = await LineOutput.of(1);
@@ -27,9 +27,9 @@ export async function createLog(verbosity: number): Promise<Log> {
     timestamp: pino.stdTimeFunctions.isoTime,
   };
   const logger = pino(options, isatty(1) ? await readable(output) : output);
-  output.onDropped((count) => logger.warn({ count }, 'lines of the log were dropped: nobody took them'));
+  output.onDropped((count) => logger.warn({ count }, 'log lines were dropped: nothing read standard output'));
   process.removeAllListeners('warning');
-  process.on('warning', (warning) => logger.warn({ err: warning }, 'Node.js warns'));
+  process.on('warning', (warning) => logger.warn({ err: warning }, 'a warning of Node.js'));
   return { logger, output };
 }
 

@@ -8,10 +8,10 @@ import { sessionsCommand } from './sessions.js';
 import { statusCommand } from './status.js';
 import { UsageError } from './usage-error.js';
 
-/** Exit codes. Scripts and service managers can see from them what to do. */
+/** Exit codes: 1 after a failure at run time, 2 if the command line is wrong. */
 const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
 
-/** A YAML parser shows the place of an error in a few lines. */
+/** Lines of an error message that are printed. The YAML parser shows the place of an error in a few lines. */
 const MAX_ERROR_LINES = 10;
 
 /** Runs one command line, for example `['run', '--manifest', 'web.yaml']`, and resolves to the exit code. */
@@ -24,7 +24,7 @@ export async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-/** The whole command line, ready to parse; every command ends by throwing, never by leaving the process. */
+/** The whole command line, ready to parse. An error of a command is thrown and does not exit the process. */
 function program(): Command {
   const root = new Command('kube-portal')
     .description('Userspace Service proxy (TCP and UDP) for Kubernetes nodes with minimal kernels.')
@@ -48,7 +48,7 @@ async function report(error: unknown): Promise<number> {
   return error instanceof UsageError ? EXIT.usage : EXIT.failure;
 }
 
-/** package.json is two folders up from dist/lib/cli as well as from the root of an installed package. */
+/** package.json is beside dist/, both in the repository and in an installed package. */
 function packageVersion(): string {
   const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
   return (JSON.parse(text) as { version: string }).version;

@@ -5,9 +5,9 @@ import { FAMILIES, familyOf, WILDCARD } from '../net/address.js';
 const LOOPBACK = ['127.0.0.1', '::1'];
 
 /**
- * Where NodePorts are served. Where that is on all addresses, those count that the API server knows, so that
- * no change among thousands of addresses has the kernel asked for all of them; with a manifest, which seldom
- * changes, those that the node has.
+ * The addresses that serve NodePorts. If NodePorts are served on all addresses, the result has the addresses
+ * of the Node object: with thousands of addresses, the kernel must not list them all at every change. A
+ * manifest has no Node object and seldom changes, so there the kernel lists the node's addresses.
  */
 export function nodePortAddresses(addresses: NodeAddresses, node: NodeState | null): readonly string[] {
   return FAMILIES.flatMap((family) => {

@@ -2,9 +2,9 @@ import { writeFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 
 /**
- * Tells the kernel how early to kill this process when memory runs out, see proc_pid_oom_score_adj(5).
- * To go below what a container's runtime has set takes CAP_SYS_RESOURCE; without it that value stays,
- * and a line of the log says so.
+ * Sets this process's oom_score_adj, see proc_pid_oom_score_adj(5). When memory runs out, the kernel kills
+ * processes with a high value first. A value below the one of the container runtime needs CAP_SYS_RESOURCE.
+ * Without it the old value stays, and a log line says so.
  */
 export function setOomScore(score: number, log: Logger): void {
   try {

@@ -5,12 +5,10 @@ import { WILDCARD } from '../net/address.js';
 import { canonicalCidr } from '../net/cidr.js';
 import { parseHostPort } from '../net/hostport.js';
 
-/**
- * A listening address of one of the node's small HTTP servers, or `off` where the user gave an empty value.
- */
+/** The listening address of an HTTP server. `off`: the user gave an empty value. */
 export type BindTarget = { readonly host: string; readonly port: number } | 'off';
 
-/** Ports of a range, both ends included. */
+/** A range of ports. Both ends are included. */
 export interface PortRange {
   readonly first: number;
   readonly last: number;
@@ -18,18 +16,18 @@ export interface PortRange {
 
 const MILLISECONDS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 /**
- * Some time less than the 2^31 ms that timers of Node and of epoll can hold:
- * what follows a drain is added to its time.
+ * Milliseconds. Timers of Node and of epoll hold less than 2^31 ms (596 h). The rest is a reserve, because
+ * other times are added to the drain timeout.
  */
-const LONGEST_DURATION = 576 * 3_600_000;
+const MAX_DURATION_MS = 576 * 3_600_000;
 const DURATION = /^(?:\d+(?:\.\d+)?(?:ms|h|m|s))+$/;
 const DURATION_PART = /(\d+(?:\.\d+)?)(ms|h|m|s)/g;
 
 /**
- * Milliseconds of a duration written as Go's time.ParseDuration reads it, the language of kube-proxy's flags.
+ * Reads a duration as milliseconds. kube-proxy's flags have this form (Go's time.ParseDuration).
  *
- * @throws InvalidArgumentError when the text is no positive duration, or too long for a timer;
- * commander adds the flag and the value.
+ * @throws InvalidArgumentError if the text is no duration, or is 0, or is above 576h. commander adds the flag
+ * and the value.
  */
 export function parseDuration(text: string): number {
   const total = DURATION.test(text)
@@ -39,18 +37,18 @@ export function parseDuration(text: string): number {
       )
     : 0;
   const rounded = Math.round(total);
-  if (rounded > 0 && rounded <= LONGEST_DURATION) return rounded;
+  if (rounded > 0 && rounded <= MAX_DURATION_MS) return rounded;
   throw new InvalidArgumentError(
     'Give a duration above zero and not over 576h (24 days), such as 250ms, 30s, 1m30s or 2h.',
   );
 }
 
-/** As {@link parseDuration}, but `0` and `0s` are accepted. */
+/** Like {@link parseDuration}, but accepts `0` and `0s`. */
 export function parseDurationOrZero(text: string): number {
   return /^0(?:ms|h|m|s)?$/.test(text) ? 0 : parseDuration(text);
 }
 
-/** A whole number of at least `minimum` and at most `maximum`. */
+/** A reader of whole numbers from `minimum` to `maximum`, both included. */
 export function integerBetween(minimum: number, maximum: number): (text: string) => number {
   return (text) => {
     const value = /^-?\d+$/.test(text) ? Number(text) : Number.NaN;
@@ -59,7 +57,7 @@ export function integerBetween(minimum: number, maximum: number): (text: string)
   };
 }
 
-/** As Go's strconv.ParseBool, in whose language kube-proxy's flags are written. */
+/** Reads a boolean as kube-proxy's flags do (Go's strconv.ParseBool). */
 export function parseBoolean(text: string): boolean {
   if (/^(?:1|t|T|true|TRUE|True)$/.test(text)) return true;
   if (/^(?:0|f|F|false|FALSE|False)$/.test(text)) return false;
@@ -77,7 +75,7 @@ export function parsePortRange(text: string): PortRange {
   );
 }
 
-/** Reads `address:port` or `[v6]:port`. An empty text switches the server off. */
+/** Reads `address:port` or `[v6]:port`. An empty text turns the server off. */
 export function parseBindTarget(text: string): BindTarget {
   if (text === '') return 'off';
   const { host = '', isBracketed = false, port = null } = parseHostPort(text) ?? {};
@@ -87,15 +85,13 @@ export function parseBindTarget(text: string): BindTarget {
   );
 }
 
-/** Addresses that proxy ports bind, one of each family. */
+/** The addresses that proxy ports listen on, one for each IP family. */
 export interface BindAddresses {
   readonly IPv4: string;
   readonly IPv6: string;
 }
 
-/**
- * Reads one literal address and replaces that family's address; for a flag that may be given once per family.
- */
+/** Reads one address and replaces that family's address. The flag can be given once for each IP family. */
 export function parseBindAddress(text: string, previous: BindAddresses = WILDCARD): BindAddresses {
   switch (isIP(text)) {
     case 4:
@@ -107,14 +103,14 @@ export function parseBindAddress(text: string, previous: BindAddresses = WILDCAR
   }
 }
 
-/** Reads a list of CIDRs, separated by commas; for a flag that may be repeated. */
+/** Reads CIDRs separated by commas. The flag can be given several times: the CIDRs are added up. */
 export function parseCidrs(text: string, previous: readonly string[] = []): readonly string[] {
   const cidrs = text.split(',').map(canonicalCidr);
   if (cidrs.every((cidr) => cidr !== null)) return [...previous, ...cidrs];
   throw new InvalidArgumentError('Give CIDRs separated by commas, such as 192.168.0.0/16,fd00::/8.');
 }
 
-/** As {@link parseCidrs}, with kube-proxy's keywords too. */
+/** Like {@link parseCidrs}, but also accepts kube-proxy's keywords. */
 export function parseNodePortAddresses(text: string, previous: readonly string[] = []): readonly string[] {
   const items = text.split(',').map((item) => nodePortKeyword(item.trim()) ?? canonicalCidr(item));
   if (items.every((item) => item !== null)) return [...previous, ...items];
@@ -127,7 +123,7 @@ function nodePortKeyword(text: string): string | undefined {
   return NODE_PORT_KEYWORDS.find((keyword) => keyword === text);
 }
 
-/** Collects the paths of a flag that may be repeated; `-` is standard input, as for kubectl. */
+/** Collects the paths of a flag that can be given several times. `-` is standard input, as in kubectl. */
 export function collectPaths(text: string, previous: readonly string[] = []): readonly string[] {
   if (text === '') throw new InvalidArgumentError('Give the path of a file or a directory.');
   return [...previous, text === '-' ? '/dev/stdin' : text];

@@ -3,14 +3,15 @@ import { hostPort } from '../net/hostport.js';
 import type { AffinityStatus, PortalStatus } from '../portal/status.js';
 import { table } from './table.js';
 
-const MOST_ENDPOINTS_SHOWN = 4;
+/** Endpoints listed for a portal. The others are counted in one more line. */
+const MAX_ENDPOINTS = 4;
 
-/** As a Service's `sessionAffinity` has them. */
+/** The values of a Service's `sessionAffinity`. */
 const AFFINITY_NAMES: Readonly<Record<AffinityStatus['by'], string>> = { 'client-ip': 'ClientIP' };
 
 /**
- * The portals of a node as a table, one row each, sorted by their keys;
- * with counters also what each carries now.
+ * The portals of a node as a table, sorted by key. With `counters`, the column OPEN has each portal's number
+ * of open connections and flows.
  */
 export function portalTable(unsorted: readonly PortalStatus[], counters?: readonly PortalCounters[]): string {
   const portals = unsorted.toSorted((a, b) => (a.key < b.key ? -1 : 1));
@@ -43,7 +44,7 @@ function nodePortText({ nodePort }: PortalStatus): string[] {
 
 function endpointsText(endpoints: readonly string[]): string {
   if (endpoints.length === 0) return '<none>';
-  const shown = endpoints.slice(0, MOST_ENDPOINTS_SHOWN).join('\n');
-  const more = endpoints.length - MOST_ENDPOINTS_SHOWN;
+  const shown = endpoints.slice(0, MAX_ENDPOINTS).join('\n');
+  const more = endpoints.length - MAX_ENDPOINTS;
   return more > 0 ? `${shown}\n+ ${more} more` : shown;
 }

@@ -3,8 +3,8 @@ import { FAMILIES, familyOf, WILDCARD } from '../net/address.js';
 import type { BindAddresses } from './parse.js';
 
 /**
- * The addresses that a node is known by, of each family at most one: the --bind-address, else the Node's
- * (kube-proxy's detectNodeIPs). Empty while neither is known.
+ * The primary addresses of the node, at most one for each family: the --bind-address, or else the first
+ * address of the Node object (kube-proxy's detectNodeIPs). A family without either has none.
  */
 export function primaryAddresses(
   bindAddress: BindAddresses,

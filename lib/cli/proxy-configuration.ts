@@ -2,7 +2,7 @@ import { hostPort } from '../net/hostport.js';
 import type { BindTarget } from './parse.js';
 import type { RunFlags } from './run-flags.js';
 
-/** The flags in force in the words of kube-proxy's KubeProxyConfiguration, for `/configz`. */
+/** The flags in force as a KubeProxyConfiguration of kube-proxy, for `/configz`. */
 export function proxyConfiguration(flags: RunFlags): object {
   return {
     apiVersion: 'kubeproxy.config.k8s.io/v1alpha1',

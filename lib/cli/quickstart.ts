@@ -30,7 +30,8 @@ export function quickstartCommand(): Command {
 async function quickstart({ namespaced }: QuickstartFlags): Promise<void> {
   if (process.geteuid?.() !== 0) {
     throw new Error(
-      'quickstart changes rules or addresses and needs root. Without root, use `npm start`: it makes a namespace',
+      'quickstart changes rules or addresses and needs root. ' +
+        'Without root, use `npm start`: it makes a network namespace',
     );
   }
   const log = await createLog(0);
@@ -59,7 +60,7 @@ async function runArgs(namespaced: boolean): Promise<string[]> {
   return [...common, `--redirect=${redirect}`];
 }
 
-/** For who may not write to /run. What it remembers is worth nothing once the namespace is gone. */
+/** The state directory, because this user may not be allowed to write to /run. Removed at the end. */
 function temporaryDirectory(): string {
   const path = mkdtempSync(join(tmpdir(), 'kube-portal-'));
   process.once('exit', () => rmSync(path, { recursive: true, force: true }));
@@ -67,7 +68,8 @@ function temporaryDirectory(): string {
 }
 
 /**
- * A machine that is offline has no default route, and iptables rewrites nothing that was not routed first.
+ * Whether the kernel has a route to the address. Without one, it drops a packet before iptables can rewrite
+ * it. A machine that is offline has no default route.
  */
 async function hasRouteTo(address: string): Promise<boolean> {
   const socket = createSocket('udp4');
@@ -90,17 +92,17 @@ kube-portal serves two sample Services on this machine (redirect: ${driver}, wor
 ${portalTable(portals)}
 ${namespaced ? enterText() : 'In a second terminal:'}
 
-  curl http://${WEB_VIP}     # again and again: the three backends answer in turn
+  curl http://${WEB_VIP}     # several times: the three backends answer in turn
   ${askText(7410)}
   ${askText(7411)}   # the same backend as on 7410
   ${process.execPath} ${process.argv[1]} status
 
-Ctrl-C ends all this and leaves nothing behind.
+Ctrl-C ends kube-portal and the backends, and removes all rules and addresses.
 `;
 }
 
 function enterText(): string {
-  return `They live in a network namespace of their own. In a second terminal, enter it:
+  return `The Services exist only in a network namespace. In a second terminal, enter the namespace:
 
   nsenter --target ${process.pid} --user --net --preserve-credentials bash
 

@@ -23,7 +23,7 @@ const MOST_DEFAULT_WORKERS = 4;
 
 export type RedirectChoice = (typeof REDIRECT_MODES)[number];
 
-/** Everything that `kube-portal run` can be told. Times are milliseconds. */
+/** The flags of `kube-portal run`. Times are milliseconds. */
 export interface RunFlags extends ConntrackFlags {
   readonly config?: string;
   readonly oomScoreAdj?: number;
@@ -48,7 +48,7 @@ export interface RunFlags extends ConntrackFlags {
   readonly cleanup?: boolean;
 }
 
-/** Adds the flags of `run`, in groups, to a command. Names are kube-proxy's where it has the same flag. */
+/** Adds the flags of `run` to a command, in groups. A flag that kube-proxy has too has the same name. */
 export function addRunFlags(command: Command): Command {
   for (const [group, options] of groups()) {
     for (const option of options) command.addOption(option.helpGroup(group));
@@ -57,7 +57,7 @@ export function addRunFlags(command: Command): Command {
   return command;
 }
 
-/** The flags that a command line gives, with the defaults for all others. */
+/** The flags of a command line. A flag that is absent has its default. */
 export function runFlagsOf(args: readonly string[]): RunFlags {
   return addRunFlags(new Command('run').exitOverride()).parse(args, { from: 'user' }).opts<RunFlags>();
 }
@@ -146,10 +146,7 @@ function redirectFlags(): Option[] {
   ];
 }
 
-/**
- * The other half of the cores is for the programs that talk through the relay,
- * and for the kernel's part of it.
- */
+/** Half of the cores. The other half is for the kernel and for the programs that use the Services. */
 function defaultWorkers(): number {
   return Math.min(Math.max(1, Math.floor(availableParallelism() / 2)), MOST_DEFAULT_WORKERS);
 }
@@ -190,7 +187,7 @@ function watchFlags(): Option[] {
   ];
 }
 
-/** Go's flags also know `-v=4`; commander takes the rest of a short option, `=4`, for its value. */
+/** Reads also `-v=4`, which Go's flags accept: commander passes `=4` as the value. */
 function parseLogLevel(text: string): number {
   return integerBetween(0, 10)(text.replace(/^=/, ''));
 }

@@ -54,25 +54,25 @@ async function run(_given: RunFlags, command: Command): Promise<void> {
   }
 }
 
-/** @throws UsageError where nobody can know what `primary` stands for */
+/** @throws UsageError if `primary` is given and nothing defines the node's primary addresses */
 function requirePrimary({ manifest, nodeportAddresses, bindAddress }: RunFlags): void {
   if (manifest.length === 0 || !nodeportAddresses.includes('primary')) return;
   if (primaryAddresses(bindAddress, null).length > 0) return;
   throw new UsageError(
-    '--nodeport-addresses primary: with --manifest there is no Node that would tell which address that is; ' +
+    '--nodeport-addresses primary: with --manifest there is no Node object that has the primary address; ' +
       'give the address as a CIDR, or with --bind-address',
   );
 }
 
-/** In a pod the API server is found without a flag. */
+/** Whether there is something to serve from. In a pod, the API server is found without a flag. */
 function hasSource({ manifest, kubeconfig, master }: RunFlags): boolean {
   const inPod = process.env.KUBERNETES_SERVICE_HOST !== undefined;
   return manifest.length > 0 || kubeconfig !== undefined || master !== undefined || inPod;
 }
 
 /*
- * What touches the kernel is loaded where it is used,
- * so that --help and status need neither its memory nor its native library.
+ * Code that calls the kernel is imported only where it is used, so that --help and status need neither its
+ * memory nor its native library.
  */
 
 async function cleanup({ stateDir }: RunFlags): Promise<void> {

@@ -9,7 +9,7 @@ interface SessionsFlags extends AskFlags {
   readonly limit?: string;
 }
 
-/** `kube-portal sessions`: who is connected to which endpoint right now. */
+/** `kube-portal sessions`: the open connections and flows, each with its client and endpoint. */
 export function sessionsCommand(): Command {
   const command = new Command('sessions')
     .description('Show open TCP connections and UDP flows, with client and endpoint.')
@@ -26,7 +26,7 @@ function pathOf({ service, client, limit }: SessionsFlags): string {
   return `/sessions?${new URLSearchParams(Object.fromEntries(given) as Record<string, string>)}`;
 }
 
-/** How many sessions each endpoint has, then the sessions themselves. */
+/** A table of the number of sessions per endpoint, then a table of the listed sessions. */
 export function sessionsText({ sessions, endpoints, total }: SessionsReport): string {
   if (total === 0) return 'no session is open\n';
   const counts = endpoints

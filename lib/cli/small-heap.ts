@@ -2,16 +2,15 @@ import { setFlagsFromString } from 'node:v8';
 import { runInNewContext } from 'node:vm';
 
 /**
- * Makes V8 prefer a small heap to few collections, in this thread and in the workers,
- * which are started later.
+ * Makes V8 keep the heap small and collect more often: in this thread and in workers that start later.
  *
- * - A young generation that stays at its first megabyte: beyond it V8 would take 32 MB on the main thread for
- *   the start alone, and keep them. Of the few objects that the data plane makes for a
- *   connection hardly one outlives its scavenge.
- * - An old generation that grows by a tenth and not by the double before it is collected,
- *   as it does on devices with little memory.
+ * - The young generation stays at its first megabyte. Without this, V8 takes 32 MB on the main thread during
+ *   the start and keeps them. The data plane makes few objects for a connection, and few of them survive a
+ *   scavenge.
+ * - The old generation is collected when it has grown by about a tenth, not when it has doubled. V8 does this
+ *   on devices with little memory.
  *
- * These flags are read when the heap wants to grow, so they work in a running process however it was started.
+ * V8 reads these flags when the heap grows, so they also work in a running process.
  */
 export function keepHeapSmall(): void {
   setFlagsFromString('--semi-space-growth-factor=1');

@@ -3,7 +3,7 @@ import type { StatusReport } from '../server/metrics.js';
 import { type AskFlags, askOptions, printReport } from './ask.js';
 import { portalTable } from './portal-table.js';
 
-/** `kube-portal status`: what the kube-portal of this node serves right now. */
+/** `kube-portal status`: the Services that the kube-portal of this node serves now. */
 export function statusCommand(): Command {
   const command = new Command('status')
     .description('Show the Services that are served on this node, and their state.')

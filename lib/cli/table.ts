@@ -1,6 +1,6 @@
 /**
- * Aligns rows under their titles, columns two spaces apart, in the manner of kubectl. A cell that holds
- * several lines makes its row that many lines high.
+ * A table as kubectl prints it: columns are aligned, with two spaces between them. A cell may have several
+ * lines.
  */
 export function table(titles: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [titles, ...rows.flatMap(linesOf)];

@@ -1,4 +1,4 @@
-/** The command line asks for something that cannot be; the process ends with 2 instead of 1. */
+/** The command line is wrong. The process ends with exit code 2. */
 export class UsageError extends Error {
   override readonly name = 'UsageError';
 }

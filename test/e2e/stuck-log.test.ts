@@ -88,7 +88,7 @@ t.test('a log that nobody reads', async (t) => {
   const reader = new Program(['cat', fifo]);
   t.teardown(() => reader.stop('SIGKILL'));
   const said = () =>
-    [...reader.stdout.matchAll(/"count":(\d+),"msg":"lines of the log were dropped/g)].reduce(
+    [...reader.stdout.matchAll(/"count":(\d+),"msg":"log lines were dropped/g)].reduce(
       (sum, [, count]) => sum + Number(count),
       0,
     );
