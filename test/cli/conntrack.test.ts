@@ -10,7 +10,7 @@ const SYSCTLS = '/proc/sys/net/netfilter/nf_conntrack_';
 const MAX = `${SYSCTLS}max`;
 const HASHSIZE = '/sys/module/nf_conntrack/parameters/hashsize';
 const CLOSE_WAIT = `${SYSCTLS}tcp_timeout_close_wait`;
-const ADVICE = 'let root of the node do it, at each boot:';
+const ADVICE = 'run this as root of the node, at each boot:';
 const KERNEL: Readonly<Record<string, number>> = {
   [MAX]: 1000,
   [HASHSIZE]: 100,
