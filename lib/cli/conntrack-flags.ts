@@ -69,7 +69,8 @@ export function conntrackFlags(): Option[] {
     ).argParser(parseTimeout),
     new Option(
       '--conntrack-udp-timeout-stream <duration>',
-      'idle time after which a UDP flow with answers is forgotten (nf_conntrack_udp_timeout_stream)',
+      'idle time after which a UDP flow that has lasted 2s and had an answer is forgotten ' +
+        '(nf_conntrack_udp_timeout_stream)',
     ).argParser(parseTimeout),
   ];
 }
