@@ -34,9 +34,12 @@ export class Capacity {
     return this.limit - this.#base - HTTP_CONNECTIONS - CONTROL_RESERVE;
   }
 
-  /** Whether a listener in each of `workers` workers still fits. */
-  hasRoomInAll(workers: number): boolean {
-    return this.#listeners + workers <= this.limit * SPREAD_SHARE;
+  /**
+   * Whether a listener in each of `workers` workers still fits.
+   * @param promised how many listeners there will be at least, open ones among them
+   */
+  hasRoomInAll(workers: number, promised: number): boolean {
+    return Math.max(this.#listeners, promised) + workers <= this.limit * SPREAD_SHARE;
   }
 
   listenersOpened(count: number): void {

@@ -10,6 +10,8 @@ export type Placement = number | null;
 export class Placements {
   readonly #services = new Map<string, { readonly placement: Placement; portals: number }>();
   #turn = 0;
+  /** Listeners that all portals will have open: new ones choose before the first of them opens. */
+  #promised = 0;
 
   /**
    * @param steering whether the kernel can choose a worker by client address;
@@ -23,25 +25,32 @@ export class Placements {
 
   join(service: string, hasAffinity: boolean): Placement {
     const key = keyOf(service, hasAffinity);
-    const known = this.#services.get(key);
-    if (known !== undefined) {
-      known.portals++;
-      return known.placement;
+    let known = this.#services.get(key);
+    if (known === undefined) {
+      known = { placement: this.#choose(hasAffinity), portals: 0 };
+      this.#services.set(key, known);
     }
-    const placement = this.#choose(hasAffinity);
-    this.#services.set(key, { placement, portals: 1 });
-    return placement;
+    known.portals++;
+    this.#promised += this.#listenersIn(known.placement);
+    return known.placement;
   }
 
   leave(service: string, hasAffinity: boolean): void {
     const key = keyOf(service, hasAffinity);
     const known = this.#services.get(key);
-    if (known !== undefined && --known.portals === 0) this.#services.delete(key);
+    if (known === undefined) return;
+    this.#promised -= this.#listenersIn(known.placement);
+    if (--known.portals === 0) this.#services.delete(key);
+  }
+
+  #listenersIn(placement: Placement): number {
+    return placement === null ? this.workers : 1;
   }
 
   #choose(hasAffinity: boolean): Placement {
     if (this.workers === 1) return 0;
-    const spread = this.capacity.hasRoomInAll(this.workers) && (this.steering || !hasAffinity);
+    const spread =
+      this.capacity.hasRoomInAll(this.workers, this.#promised) && (this.steering || !hasAffinity);
     return spread ? null : this.#turn++ % this.workers;
   }
 }

@@ -29,6 +29,16 @@ t.test('without room each Service gets one worker, in turn', async (t) => {
   );
 });
 
+t.test('portals that have not opened their listeners yet count as well', async (t) => {
+  const placements = new Placements(2, true, new Capacity(40));
+  const join = (service: string) => placements.join(service, false);
+  t.same(['a', 'a', 'b', 'c'].map(join), [null, null, 0, 1], 'two listeners each, and four may be');
+  placements.leave('a', false);
+  placements.leave('b', false);
+  placements.leave('c', false);
+  t.equal(join('d'), null, 'who left counts no more');
+});
+
 t.test('a decision holds for all portals of a Service, until the last one leaves', async (t) => {
   const capacity = roomy();
   const placements = new Placements(4, true, capacity);
@@ -50,8 +60,9 @@ t.test('capacity is divided and never negative', async (t) => {
   capacity.listenersClosed(100);
   t.equal(capacity.forTraffic, before);
   t.ok(capacity.maxFlows <= before / 2);
-  t.ok(capacity.hasRoomInAll(2000));
-  t.notOk(capacity.hasRoomInAll(2001));
+  t.ok(capacity.hasRoomInAll(2000, 0));
+  t.notOk(capacity.hasRoomInAll(2001, 0));
+  t.notOk(capacity.hasRoomInAll(2000, 1));
   const tiny = new Capacity(64);
   t.equal(tiny.forTraffic, 0);
   t.equal(tiny.maxFlows, 64);
