@@ -3,13 +3,9 @@ import {
   F_SETFD,
   F_SETFL,
   FD_CLOEXEC,
-  IP_MULTICAST_TTL,
-  IP_TTL,
   IPPROTO_IP,
   IPPROTO_IPV6,
   IPPROTO_TCP,
-  IPV6_MULTICAST_HOPS,
-  IPV6_UNICAST_HOPS,
   SHUT_WR,
   SO_ERROR,
   SO_KEEPALIVE,
@@ -33,11 +29,10 @@ import {
 import { checked, ENOSYS, errno } from './errno.js';
 import * as libc from './libc.js';
 import { Memory } from './memory.js';
-import { findOption, getOption, preferOption, setOption } from './options.js';
+import { getOption, preferOption, setOption } from './options.js';
 import { SOCKADDR_SIZE, SocketAddress } from './sockaddr.js';
 
 export const OPEN_FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC;
-const MOST_HOPS = 255;
 
 /** struct linger: on, for no time. */
 const noLinger = new Memory(8);
@@ -100,26 +95,6 @@ function acceptPlain(listener: number, peer: SocketAddress): number {
   if (isPrepared) return fd;
   libc.close(fd);
   return -1;
-}
-
-/**
- * How many hops the peer's packets had left on their arrival (TTL, hop limit): an accepted socket keeps what
- * the handshake had in the place of its own limit for multicast (tcp_v4_syn_recv_sock, tcp_v6_syn_recv_sock),
- * and TCP has no other use for that.
- * @returns 1 to 255, which is also what counts where the kernel does not tell
- */
-export function receivedHops(fd: number, family: number): number {
-  const hops =
-    family === AF_INET6
-      ? findOption(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS)
-      : findOption(fd, IPPROTO_IP, IP_MULTICAST_TTL);
-  return hops ?? MOST_HOPS;
-}
-
-/** Sets how many hops packets may take. @param hops 1 to 255 */
-export function setHops(fd: number, family: number, hops: number): void {
-  if (family === AF_INET6) preferOption(fd, IPPROTO_IPV6, IPV6_UNICAST_HOPS, hops);
-  else preferOption(fd, IPPROTO_IP, IP_TTL, hops);
 }
 
 /**

@@ -152,7 +152,7 @@ t.test('signals interrupt no exchange with the real kernel', async (t) => {
   const script = `
     import { RouteSocket } from '${module}';
     const routes = new RouteSocket();
-    console.log((await routes.addresses()).length > 0 && typeof routes.loopbackIsUp());
+    console.log((await routes.addresses()).length > 0 && typeof routes.isLoopbackUp());
   `;
   const interrupted = ['-e', 'trace=recvfrom', '-e', 'inject=recvfrom:error=EINTR:when=1..3'];
   const command = ['-f', '-qq', '-o', '/dev/null', ...interrupted, process.execPath, '--input-type=module'];

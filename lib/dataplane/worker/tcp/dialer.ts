@@ -1,5 +1,6 @@
 import { EADDRINUSE, EADDRNOTAVAIL, EINPROGRESS, errno } from '../../../sys/errno.js';
-import { bindShared, closeSocket, connect, openStream, setHops } from '../../../sys/socket.js';
+import { setHops } from '../../../sys/hoplimit.js';
+import { bindShared, closeSocket, connect, openStream } from '../../../sys/socket.js';
 import type { Target } from '../target.js';
 import { ReusedPorts, TIME_WAIT } from './reusedports.js';
 

@@ -1,13 +1,8 @@
 import { AF_INET, AF_INET6 } from '../../../sys/constants.js';
 import { EAGAIN, ECONNABORTED, EINTR, EMFILE, errno } from '../../../sys/errno.js';
+import { receivedHops } from '../../../sys/hoplimit.js';
 import { SocketAddress } from '../../../sys/sockaddr.js';
-import {
-  accept,
-  closeSocket,
-  originalDestinationPort,
-  receivedHops,
-  resetOnClose,
-} from '../../../sys/socket.js';
+import { accept, closeSocket, originalDestinationPort, resetOnClose } from '../../../sys/socket.js';
 import { FIELD } from '../../shared/counters.js';
 import { clientKey } from '../clientkey.js';
 import { hopsOnward } from '../hops.js';

@@ -1,12 +1,12 @@
 import type { DatagramSender } from '../../../../sys/datagramsender.js';
 import { EADDRINUSE, EADDRNOTAVAIL, errno } from '../../../../sys/errno.js';
 import { keepErrors } from '../../../../sys/errorqueue.js';
+import { setHops } from '../../../../sys/hoplimit.js';
 import {
   bindShared,
   closeSocket,
   connect,
   openDatagram,
-  setHops,
   setReceiveBuffer,
   setSendBuffer,
 } from '../../../../sys/socket.js';

@@ -1,16 +1,9 @@
 import t from 'tap';
 import { AF_INET, AF_INET6 } from '../../lib/sys/constants.js';
+import { receivedHops, setHops } from '../../lib/sys/hoplimit.js';
 import { listenStream, startListening } from '../../lib/sys/listening.js';
 import { SocketAddress } from '../../lib/sys/sockaddr.js';
-import {
-  accept,
-  closeSocket,
-  connect,
-  localAddress,
-  openStream,
-  receivedHops,
-  setHops,
-} from '../../lib/sys/socket.js';
+import { accept, closeSocket, connect, localAddress, openStream } from '../../lib/sys/socket.js';
 
 for (const [address, family] of [
   ['127.0.0.1', AF_INET],
