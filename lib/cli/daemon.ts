@@ -155,7 +155,7 @@ export class Daemon {
     const { healthzBindAddress, metricsBindAddress } = this.#flags;
     const health = {
       isReady: () => this.#readiness.isReady(),
-      isNodeEligible: () => this.#source.node?.eligible ?? true,
+      isNodeEligible: () => this.#source.node?.isEligible ?? true,
       lastUpdated: () => this.#lastUpdated,
     };
     await this.#serve(healthzBindAddress, '--healthz-bind-address', healthRoutes(health));

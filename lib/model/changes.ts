@@ -29,12 +29,12 @@ export function countChanges(before: ObjectSet, after: ObjectSet): ObjectChanges
   };
 }
 
-/** Compares by identity (`===`), as {@link partsUnlike} does. */
+/** Compares by identity (`===`), as {@link differingParts} does. */
 export function changesBetween<T>(
   before: ReadonlyMap<string, T>,
   after: ReadonlyMap<string, T>,
 ): Change<T>[] {
-  return partsUnlike(before, after).flatMap(([old, next]) => compareAll(old, next));
+  return differingParts(before, after).flatMap(([old, next]) => compareAll(old, next));
 }
 
 /**
@@ -42,12 +42,12 @@ export function changesBetween<T>(
  * versions of a {@link SharedMap} share most of their parts; the shared ones are left out. This runs for each
  * change of one object among many thousands.
  */
-export function partsUnlike<T>(
+export function differingParts<T>(
   before: ReadonlyMap<string, T>,
   after: ReadonlyMap<string, T>,
 ): [ReadonlyMap<string, T>, ReadonlyMap<string, T>][] {
   if (before === after) return [];
-  if (before instanceof SharedMap && after instanceof SharedMap) return before.partsUnlike(after);
+  if (before instanceof SharedMap && after instanceof SharedMap) return before.differingParts(after);
   return [[before, after]];
 }
 

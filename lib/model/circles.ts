@@ -17,7 +17,7 @@ interface Circle {
 }
 
 /** Slices without circles, and what was left out of them. */
-interface Straight {
+interface CheckedSlices {
   readonly slices: readonly EndpointSlice[];
   readonly problems: readonly Problem[];
 }
@@ -33,9 +33,9 @@ export function leaveOutCircles(
   slices: readonly EndpointSlice[],
   { queues }: Claims,
   node: Node,
-): Straight {
+): CheckedSlices {
   const problems: Problem[] = [];
-  const straight = slices.flatMap((slice) => {
+  const withoutCircles = slices.flatMap((slice) => {
     const circles = findCircles(slice, queues, node);
     const [first, ...others] = circles;
     if (first === undefined) return slice;
@@ -46,7 +46,7 @@ export function leaveOutCircles(
       endpoints: slice.endpoints.filter(({ address }) => ownerOf(address, port, queues, node) === undefined),
     }));
   });
-  return problems.length === 0 ? { slices, problems: NONE } : { slices: straight, problems };
+  return problems.length === 0 ? { slices, problems: NONE } : { slices: withoutCircles, problems };
 }
 
 /**
@@ -65,8 +65,9 @@ export function servicesAtChangedClaims(
   ]);
   if (queues.length === 0) return [];
   const addresses = new Set([...queues.flat().flatMap(addressesOf), ...node.nodePortAddresses]);
-  const isThere = ({ endpoints }: EndpointSlice) => endpoints.some(({ address }) => addresses.has(address));
-  return [...groups].filter(([, slices]) => slices.some(isThere)).map(([service]) => service);
+  const hasAddress = ({ endpoints }: EndpointSlice) =>
+    endpoints.some(({ address }) => addresses.has(address));
+  return [...groups].filter(([, slices]) => slices.some(hasAddress)).map(([service]) => service);
 }
 
 function addressesOf({ clusterIPs, externalIPs, ingressIPs }: Service): string[] {

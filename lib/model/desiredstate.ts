@@ -3,7 +3,7 @@ import { type Change, changesBetween } from './changes.js';
 import { servicesAtChangedClaims } from './circles.js';
 import { type Claims, NO_CLAIMS, settleClaims } from './claims.js';
 import type { HealthCheck } from './healthcheck.js';
-import { type Node, sameNode } from './node.js';
+import { isSameNode, type Node } from './node.js';
 import type { EndpointSlice, ObjectSet } from './objects.js';
 import type { Problem } from './problem.js';
 import { makeServiceState, type ServiceState } from './servicestate.js';
@@ -24,7 +24,7 @@ export interface DesiredState {
   readonly services: ServiceStates;
 }
 
-function nothing(node: Node): DesiredState {
+function emptyState(node: Node): DesiredState {
   return {
     snapshot: SharedMap.empty(),
     problems: [],
@@ -47,9 +47,9 @@ function nothing(node: Node): DesiredState {
 export function buildDesiredState(
   objects: ObjectSet,
   node: Node,
-  previous: DesiredState = nothing(node),
+  previous: DesiredState = emptyState(node),
 ): DesiredState {
-  if (!sameNode(node, previous.node)) return buildDesiredState(objects, node);
+  if (!isSameNode(node, previous.node)) return buildDesiredState(objects, node);
   const serviceChanges = changesBetween(previous.objects.services, objects.services);
   const claims = settleClaims(serviceChanges, node.podCidrs, previous.claims);
   const sliceChanges = changesBetween(previous.objects.slices, objects.slices);

@@ -45,25 +45,25 @@ export class Field {
     return /^\w+$/.test(this.#name) ? `${path}${path && '.'}${this.#name}` : `${path}["${this.#name}"]`;
   }
 
-  get absent(): boolean {
+  get isAbsent(): boolean {
     return this.#value === undefined || this.#value === null;
   }
 
   /** Absent, or a text with nothing in it: some clients of the API write one for "not set". */
-  get blank(): boolean {
-    return this.absent || (typeof this.#value === 'string' && this.#value.trim() === '');
+  get isBlank(): boolean {
+    return this.isAbsent || (typeof this.#value === 'string' && this.#value.trim() === '');
   }
 
   /** The member `name`; members of an absent mapping are absent. */
   at(name: string): Field {
-    if (this.absent) return new Field(undefined, this, name);
+    if (this.isAbsent) return new Field(undefined, this, name);
     if (!isMapping(this.#value)) this.fail(`${show(this.#value)} is not a mapping`);
     return new Field(this.#value[name], this, name);
   }
 
   /** The elements of a list; none if absent. */
   items(): readonly Field[] {
-    if (this.absent) return NONE;
+    if (this.isAbsent) return NONE;
     if (!Array.isArray(this.#value)) this.fail(`${show(this.#value)} is not a list`);
     return this.#value.length === 0
       ? NONE
@@ -78,12 +78,12 @@ export class Field {
 
   /** What `read` makes of the field, or `fallback` where it is absent. */
   optional<T, F>(read: (field: Field) => T, fallback: F): T | F {
-    return this.absent ? fallback : read(this);
+    return this.isAbsent ? fallback : read(this);
   }
 
   string(): string {
     if (typeof this.#value === 'string') return this.#value;
-    if (this.absent) this.fail('missing');
+    if (this.isAbsent) this.fail('missing');
     return this.fail(
       `${show(this.#value)} is not a string${isMapping(this.#value) ? '' : '; put it in quotes'}`,
     );
@@ -113,14 +113,14 @@ export class Field {
   oneOf<T extends string>(...choices: readonly T[]): T {
     const choice = choices.find((candidate) => candidate === this.#value);
     if (choice !== undefined) return choice;
-    if (this.absent) this.fail(`missing; one of ${choices.join(', ')}`);
+    if (this.isAbsent) this.fail(`missing; one of ${choices.join(', ')}`);
     return this.fail(`${show(this.#value)} is not one of ${choices.join(', ')}`);
   }
 
   integer(min: number, max: number, what: string): number {
     const value = this.#value;
     if (typeof value === 'number' && Number.isInteger(value) && value >= min && value <= max) return value;
-    if (this.absent) this.fail('missing');
+    if (this.isAbsent) this.fail('missing');
     return this.fail(`${show(value)} is not ${what} (${min}-${max})`);
   }
 

@@ -19,14 +19,14 @@ export interface Frontends {
   readonly problems: readonly Problem[];
 }
 
-const NOTHING: Frontends = { frontends: NONE, problems: NONE };
+const NO_FRONTENDS: Frontends = { frontends: NONE, problems: NONE };
 
 /**
  * Service ports by family. Headless and ExternalName Services and those labelled for another proxy have none;
  * SCTP ports have none and are a problem.
  */
 export function serviceFrontends(service: Service, podCidrs: readonly string[]): Frontends {
-  if (service.headless || service.type === 'ExternalName' || service.excludedBy !== null) return NOTHING;
+  if (service.headless || service.type === 'ExternalName' || service.excludedBy !== null) return NO_FRONTENDS;
   const families = serviceFamilies(service);
   const scopes = serviceScopes(service);
   const proxied = service.ports.filter(isProxied);

@@ -3,7 +3,7 @@ import { type EndpointSlice, objectKey, type Service } from './objects.js';
 import { type Problem, serviceProblem } from './problem.js';
 
 /** One port of a Service in one family. */
-type Port = Pick<Portal, 'portName' | 'protocol' | 'family'>;
+type PortOfFamily = Pick<Portal, 'portName' | 'protocol' | 'family'>;
 
 /**
  * Ports of a Service that have no endpoints although its slices have some: the slices lack the port's name
@@ -18,21 +18,21 @@ export function mismatchProblems(
   const unserved = portals.filter(({ endpoints }) => endpoints.length === 0);
   if (unserved.length === 0) return [];
   const filled = slices.filter(({ endpoints, excludedBy }) => endpoints.length > 0 && excludedBy === null);
-  const sayings = unserved.map((port) => mismatch(service, port, portals, filled));
-  return distinct(sayings.filter((one) => one !== null));
+  const mismatches = unserved.map((port) => mismatch(service, port, portals, filled));
+  return distinct(mismatches.filter((one) => one !== null));
 }
 
 function mismatch(
   service: Service,
-  port: Port,
-  portals: readonly Port[],
+  port: PortOfFamily,
+  portals: readonly PortOfFamily[],
   filled: readonly EndpointSlice[],
 ): Problem | null {
   const { family, portName, protocol } = port;
-  const near = filled.filter(({ addressType }) => addressType === family);
-  if (near.some((slice) => slice.ports.some((one) => one.name === portName && one.protocol === protocol)))
+  const ofFamily = filled.filter(({ addressType }) => addressType === family);
+  if (ofFamily.some((slice) => slice.ports.some((one) => one.name === portName && one.protocol === protocol)))
     return null;
-  const [slice] = near;
+  const [slice] = ofFamily;
   if (slice !== undefined) {
     const index = service.ports.findIndex((one) => one.name === portName && one.protocol === protocol);
     const message =
@@ -40,9 +40,9 @@ function mismatch(
       `${portsText(slice)}; name and protocol must be the same in both`;
     return serviceProblem(service, `spec.ports[${index}]`, message);
   }
-  const far = filled.find(({ addressType }) => addressType !== 'FQDN');
-  if (far === undefined || portals.some((one) => one.family === far.addressType)) return null;
-  const message = `no endpoints are ${family}: those of EndpointSlice ${objectKey(far)} are ${far.addressType}`;
+  const ofOther = filled.find(({ addressType }) => addressType !== 'FQDN');
+  if (ofOther === undefined || portals.some((one) => one.family === ofOther.addressType)) return null;
+  const message = `no endpoints are ${family}: those of EndpointSlice ${objectKey(ofOther)} are ${ofOther.addressType}`;
   return serviceProblem(service, 'spec.clusterIPs', message);
 }
 

@@ -25,11 +25,11 @@ export interface NodeState extends ObjectMeta, Omit<Node, 'nodePortAddresses'> {
    * False once the node is about to be deleted. Load balancers should then send new clients elsewhere
    * (kube-proxy's KEP-3836); everything here works on.
    */
-  readonly eligible: boolean;
+  readonly isEligible: boolean;
 }
 
 /** Whether two descriptions lead to the same decisions. */
-export function sameNode(a: Node, b: Node): boolean {
+export function isSameNode(a: Node, b: Node): boolean {
   return (
     a.name === b.name &&
     a.zone === b.zone &&

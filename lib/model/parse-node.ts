@@ -21,7 +21,7 @@ export function parseNode(raw: unknown): Parsed<NodeState> {
           .optional((field) => field.string(), '') || null,
       podCidrs: readPodCidrs(spec),
       addresses: readAddresses(object.at('status')),
-      eligible: object.at('metadata').at('deletionTimestamp').absent && !hasDeletionTaint(spec),
+      isEligible: object.at('metadata').at('deletionTimestamp').isAbsent && !hasDeletionTaint(spec),
     };
   });
 }
@@ -41,7 +41,7 @@ function readAddresses(status: Field): string[] {
 function readPodCidrs(spec: Field): string[] {
   const both = spec.at('podCIDRs').items();
   const fields = both.length > 0 ? both : [spec.at('podCIDR')];
-  return fields.filter((field) => !field.blank).map((field) => field.cidr());
+  return fields.filter((field) => !field.isBlank).map((field) => field.cidr());
 }
 
 function hasDeletionTaint(spec: Field): boolean {

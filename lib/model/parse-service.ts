@@ -20,7 +20,7 @@ export function parseService(raw: unknown): Parsed<Service> {
       .optional((field) => field.oneOf('ClusterIP', 'NodePort', 'LoadBalancer', 'ExternalName'), 'ClusterIP');
     const allocated = clusterIPFields(spec);
     const headless = allocated.some((field) => field.string() === 'None');
-    const withoutPorts = headless || type === 'ExternalName';
+    const mayLackPorts = headless || type === 'ExternalName';
     const refused: Refusal[] = [];
     return {
       ...meta,
@@ -30,7 +30,7 @@ export function parseService(raw: unknown): Parsed<Service> {
       ipFamilies: readFamilies(spec.at('ipFamilies')),
       externalIPs: readAddresses(spec.at('externalIPs').items(), refused),
       ingressIPs: readIngressIPs(object.at('status').at('loadBalancer').at('ingress'), refused),
-      ports: readPorts(spec.at('ports'), withoutPorts),
+      ports: readPorts(spec.at('ports'), mayLackPorts),
       policy: readPolicy(object),
       publishNotReadyAddresses: spec
         .at('publishNotReadyAddresses')
@@ -72,13 +72,13 @@ function readOptionalPort(field: Field): number | null {
 function clusterIPFields(spec: Field): readonly Field[] {
   const both = spec.at('clusterIPs').items();
   const fields = both.length > 0 ? both : [spec.at('clusterIP')];
-  return fields.filter((field) => !field.blank);
+  return fields.filter((field) => !field.isBlank);
 }
 
 /** The API server does not check them in every version: one that is no address must not cost the others. */
 function readAddresses(fields: readonly Field[], refused: Refusal[]): readonly string[] {
   return readGood(
-    fields.filter((field) => !field.blank),
+    fields.filter((field) => !field.isBlank),
     refused,
     (field) => field.address(),
   );
@@ -116,9 +116,9 @@ function readAffinity(spec: Field): Affinity | null {
   return { by: 'client-ip', timeoutMs: seconds * 1000 };
 }
 
-function readPorts(list: Field, mayBeEmpty: boolean): ServicePort[] {
+function readPorts(list: Field, mayLackPorts: boolean): ServicePort[] {
   const fields = list.items();
-  if (fields.length === 0 && !mayBeEmpty) list.fail('missing; a Service needs at least one port');
+  if (fields.length === 0 && !mayLackPorts) list.fail('missing; a Service needs at least one port');
   const ports = new Map(fields.map((field) => [field, readPort(field, fields.length > 1)]));
   refuseTwice(ports, 'name', (port) => port.name);
   refuseTwice(ports, 'port', (port) => `${port.port}/${port.protocol}`);
@@ -126,10 +126,10 @@ function readPorts(list: Field, mayBeEmpty: boolean): ServicePort[] {
   return [...ports.values()];
 }
 
-function readPort(port: Field, named: boolean): ServicePort {
+function readPort(port: Field, mustHaveName: boolean): ServicePort {
   const name = port.at('name');
   return {
-    name: named || !(name.absent || name.string() === '') ? name.label() : '',
+    name: mustHaveName || !(name.isAbsent || name.string() === '') ? name.label() : '',
     protocol: port.at('protocol').optional((field) => field.oneOf('TCP', 'UDP', 'SCTP'), 'TCP'),
     port: port.at('port').port(),
     nodePort: port.at('nodePort').optional(readOptionalPort, null),

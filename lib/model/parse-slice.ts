@@ -22,7 +22,7 @@ const TRIGGER_TIME_ANNOTATION = 'endpoints.kubernetes.io/last-change-trigger-tim
 export function parseEndpointSlice(raw: unknown): Parsed<EndpointSlice | null> {
   return parseObject('EndpointSlice', raw, (object, meta) => {
     const serviceName = object.at('metadata').at('labels').at(SERVICE_NAME_LABEL);
-    if (serviceName.blank) return null;
+    if (serviceName.isBlank) return null;
     const addressType = object.at('addressType').oneOf('IPv4', 'IPv6', 'FQDN');
     return {
       ...meta,
@@ -44,7 +44,7 @@ export function parseEndpointSlice(raw: unknown): Parsed<EndpointSlice | null> {
 export function readSlicePorts(ports: Field): SlicePort[] {
   return ports
     .items()
-    .filter((port) => !port.at('port').absent)
+    .filter((port) => !port.at('port').isAbsent)
     .map((port) => ({
       name: port.at('name').optional((field) => field.string(), ''),
       protocol: port.at('protocol').optional((field) => field.oneOf('TCP', 'UDP', 'SCTP'), 'TCP'),

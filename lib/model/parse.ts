@@ -47,6 +47,6 @@ function readAttributes(metadata: Field): Omit<ObjectMeta, 'namespace' | 'name'>
   const labels = metadata.at('labels');
   return {
     createdMs: metadata.at('creationTimestamp').optional((field) => field.time(), null),
-    excludedBy: EXCLUDING_LABELS.find((label) => !labels.at(label).absent) ?? null,
+    excludedBy: EXCLUDING_LABELS.find((label) => !labels.at(label).isAbsent) ?? null,
   };
 }

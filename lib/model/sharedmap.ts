@@ -31,15 +31,15 @@ export class SharedMap<T> implements ReadonlyMap<string, T> {
 
   /** This map with the replacements; itself (`===`) if these are its values already. */
   with(replacements: Replacements<T>): SharedMap<T> {
-    const shards = replaced(this.shards, replacements);
-    return shards === this.shards ? this : new SharedMap(fitted(shards));
+    const shards = withReplaced(this.shards, replacements);
+    return shards === this.shards ? this : new SharedMap(resharded(shards));
   }
 
   /**
    * Where the two maps may differ: parts of this one, each with the part of the other that would hold its
    * keys.
    */
-  partsUnlike(other: SharedMap<T>): [ReadonlyMap<string, T>, ReadonlyMap<string, T>][] {
+  differingParts(other: SharedMap<T>): [ReadonlyMap<string, T>, ReadonlyMap<string, T>][] {
     if (this.shards.length !== other.shards.length) return [[this, other]];
     return this.shards.flatMap((shard, index) => {
       const its = other.shards[index];
@@ -77,7 +77,7 @@ export class SharedMap<T> implements ReadonlyMap<string, T> {
 }
 
 /** Copies of the shards that change, beside the others; the same array if none does. */
-function replaced<T>(
+function withReplaced<T>(
   shards: readonly ReadonlyMap<string, T>[],
   replacements: Replacements<T>,
 ): readonly ReadonlyMap<string, T>[] {
@@ -95,7 +95,7 @@ function replaced<T>(
 }
 
 /** The same entries in as many shards as their number asks for. */
-function fitted<T>(shards: readonly ReadonlyMap<string, T>[]): readonly ReadonlyMap<string, T>[] {
+function resharded<T>(shards: readonly ReadonlyMap<string, T>[]): readonly ReadonlyMap<string, T>[] {
   const wanted = sizeOf(shards) <= SMALL ? 1 : SHARDS;
   if (shards.length === wanted) return shards;
   const result = Array.from({ length: wanted }, () => new Map<string, T>());

@@ -81,7 +81,7 @@ export class AddressDriver implements RedirectDriver {
   }: AddressOptions): Promise<AddressDriver> {
     const routes = openRoutes();
     try {
-      if (!routes.loopbackIsUp()) {
+      if (!routes.isLoopbackUp()) {
         throw new RedirectError('the loopback device is down: ip link set lo up');
       }
       const memory = addressMemory(stateDir, log);

@@ -1,7 +1,7 @@
 import type { Logger } from 'pino';
 import type { Family } from '../net/address.js';
 import { ENOENT, SysError } from '../sys/errno.js';
-import { type Place, VipGate } from '../sys/vipgate.js';
+import { VipGate, type VipPort } from '../sys/vipgate.js';
 import { wildcardPorts } from './wildcards.js';
 
 const NEEDS =
@@ -65,12 +65,12 @@ export class PortGate {
     this.#gated = wanted;
   }
 
-  openPort(place: Place): void {
-    this.#attempt((kernel) => kernel.openPort(place));
+  openPort(port: VipPort): void {
+    this.#attempt((kernel) => kernel.openPort(port));
   }
 
-  closePort(place: Place): void {
-    this.#attempt((kernel) => kernel.closePort(place));
+  closePort(port: VipPort): void {
+    this.#attempt((kernel) => kernel.closePort(port));
   }
 
   close(): void {

@@ -1,5 +1,5 @@
 import { setImmediate as otherWork } from 'node:timers/promises';
-import { partsUnlike } from '../model/changes.js';
+import { differingParts } from '../model/changes.js';
 import { isOwnChain, jumpsToOwnChain } from './rules.js';
 
 /** The part of one netfilter table that is ours. Rules are texts as `iptables-save` prints them. */
@@ -124,7 +124,7 @@ interface Lines {
 
 function tableDifference(actual: Table, wanted: Table): Lines {
   const lines: Lines = { declare: [], unhook: [], fill: [], hook: [], drop: [], count: 0 };
-  for (const [present, chains] of partsUnlike(actual.chains, wanted.chains)) {
+  for (const [present, chains] of differingParts(actual.chains, wanted.chains)) {
     addChainDifference(lines, present, chains);
   }
   for (const chain of new Set([...wanted.hooks.keys(), ...actual.hooks.keys()])) {

@@ -17,7 +17,7 @@ export const BPF_RET_A = 0x16;
 export const NET_HEADER = 0xfff00000;
 
 /** A `struct sock_filter`; jumps count the instructions to skip. */
-export interface Instruction {
+export interface ClassicInstruction {
   readonly code: number;
   readonly k: number;
   readonly otherwiseSkip?: number;
@@ -30,7 +30,11 @@ const INSTRUCTION_SIZE = 8;
  * @param option SO_ATTACH_FILTER or SO_ATTACH_REUSEPORT_CBPF
  * @returns false where the kernel refuses; `errno()` then says why
  */
-export function attachProgram(fd: number, option: number, instructions: readonly Instruction[]): boolean {
+export function attachProgram(
+  fd: number,
+  option: number,
+  instructions: readonly ClassicInstruction[],
+): boolean {
   const code = new Memory(instructions.length * INSTRUCTION_SIZE);
   for (const [index, { code: opcode, k, otherwiseSkip = 0 }] of instructions.entries()) {
     code.view.setUint16(index * INSTRUCTION_SIZE, opcode, true);

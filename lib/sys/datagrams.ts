@@ -36,18 +36,18 @@ export class DatagramRing {
   readonly #controls: Memory;
   readonly #vectors: Memory;
   readonly #headers: Memory;
-  readonly #named: boolean;
+  readonly #hasNames: boolean;
 
   /**
-   * @param named whether senders and control messages are wanted; a connected socket's are known,
+   * @param hasNames whether senders and control messages are wanted; a connected socket's are known,
    * and cost time
    */
-  constructor(slots: number, named: boolean) {
+  constructor(slots: number, hasNames: boolean) {
     this.slots = slots;
-    this.#named = named;
+    this.#hasNames = hasNames;
     this.#payload = new Memory(slots * SLOT_SIZE);
-    this.#names = new Memory(named ? slots * SOCKADDR_SIZE : 0);
-    this.#controls = new Memory(named ? slots * CONTROL_SIZE : 0);
+    this.#names = new Memory(hasNames ? slots * SOCKADDR_SIZE : 0);
+    this.#controls = new Memory(hasNames ? slots * CONTROL_SIZE : 0);
     this.#vectors = new Memory(slots * layout.iovec.size);
     this.#headers = new Memory(slots * layout.mmsghdr.size);
     for (let slot = 0; slot < slots; slot++) this.#prepare(slot);
@@ -61,7 +61,7 @@ export class DatagramRing {
     const header = slot * HEADER_WORDS;
     this.#headers.setPointer(header + layout.msghdr.iov / 4, this.#vectors, slot * layout.iovec.size);
     words[header + layout.msghdr.iovLength / 4] = 1;
-    if (!this.#named) return;
+    if (!this.#hasNames) return;
     this.#headers.setPointer(header + layout.msghdr.name / 4, this.#names, slot * SOCKADDR_SIZE);
     this.#headers.setPointer(header + layout.msghdr.control / 4, this.#controls, slot * CONTROL_SIZE);
     this.#rearm(header);
@@ -82,7 +82,7 @@ export class DatagramRing {
   receive(fd: number, limit: number): number {
     const first = this.next;
     const count = this.room(limit);
-    if (this.#named) for (let slot = first; slot < first + count; slot++) this.#rearm(slot * HEADER_WORDS);
+    if (this.#hasNames) for (let slot = first; slot < first + count; slot++) this.#rearm(slot * HEADER_WORDS);
     const received = this.#receiveInto(first, count, fd);
     if (received > 0) {
       this.first = first;

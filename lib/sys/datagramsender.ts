@@ -37,7 +37,7 @@ export class DatagramSender {
   /** So many more errors may be those of earlier datagrams. */
   #pendingErrors = 0;
   #segmentSize = 0;
-  #uniform = true;
+  #isUniform = true;
 
   readonly #kernelSegments: boolean;
 
@@ -55,7 +55,7 @@ export class DatagramSender {
     this.count = 0;
     this.bytes = 0;
     this.segments = 'none';
-    this.#uniform = true;
+    this.#isUniform = true;
   }
 
   /** Collects what a slot of a ring has received; it must not receive again before it is sent. */
@@ -67,7 +67,7 @@ export class DatagramSender {
   push(payload: Memory, at: number, length: number): void {
     this.#headers.setPayload(this.count, payload, at, length);
     if (this.count === 0) this.#segmentSize = length;
-    else if (!this.#fitsRun(length)) this.#uniform = false;
+    else if (!this.#fitsRun(length)) this.#isUniform = false;
     this.count++;
     this.bytes += length;
   }
@@ -84,7 +84,7 @@ export class DatagramSender {
     return (
       this.#kernelSegments &&
       this.maySegment &&
-      this.#uniform &&
+      this.#isUniform &&
       this.count > 1 &&
       this.#segmentSize <= LARGEST_SEGMENT &&
       this.bytes <= LARGEST_SUPER_DATAGRAM

@@ -23,7 +23,7 @@ const SK_LOOKUP = 36;
 const LICENSE = 'Apache-2.0';
 
 /** `struct bpf_insn`: opcode u8, two registers of four bits, offset s16, immediate s32. */
-export interface Instruction {
+export interface EbpfInstruction {
   readonly code: number;
   readonly to?: number;
   readonly from?: number;
@@ -113,8 +113,8 @@ export class KernelSet {
  * @returns the descriptor
  * @throws SysError
  */
-export function attachLookup(program: readonly Instruction[]): number {
-  const programFd = loadLookup(program);
+export function attachSocketLookup(program: readonly EbpfInstruction[]): number {
+  const programFd = loadSocketLookup(program);
   const namespace = openSync('/proc/self/ns/net', 'r');
   try {
     const attributes = attributesOf(16, (view) => {
@@ -129,7 +129,7 @@ export function attachLookup(program: readonly Instruction[]): number {
   }
 }
 
-function loadLookup(program: readonly Instruction[]): number {
+function loadSocketLookup(program: readonly EbpfInstruction[]): number {
   const license = new Memory(LICENSE.length + 1);
   license.bytes.set(Buffer.from(LICENSE));
   const attributes = attributesOf(PROG_ATTRIBUTES_SIZE, (view) => {
@@ -142,7 +142,7 @@ function loadLookup(program: readonly Instruction[]): number {
   return bpf('bpf program', PROG_LOAD, PROG_ATTRIBUTES_SIZE, attributes);
 }
 
-function assemble(program: readonly Instruction[]): Memory {
+function assemble(program: readonly EbpfInstruction[]): Memory {
   const assembled = new Memory(program.length * INSTRUCTION_SIZE);
   const { view } = assembled;
   for (const [index, { code, to = 0, from = 0, offset = 0, value = 0 }] of program.entries()) {

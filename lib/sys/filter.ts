@@ -5,7 +5,7 @@ import {
   BPF_JEQ_K,
   BPF_LD_W_ABS,
   BPF_RET_K,
-  type Instruction,
+  type ClassicInstruction,
   NET_HEADER,
 } from './bpf.js';
 import { SO_ATTACH_FILTER, SO_DETACH_FILTER, SOL_SOCKET } from './constants.js';
@@ -17,8 +17,8 @@ const SOURCE = new Map([
   [4, 12],
   [16, 8],
 ]);
-const PASS: Instruction = { code: BPF_RET_K, k: 0xffffffff };
-const DROP: Instruction = { code: BPF_RET_K, k: 0 };
+const PASS: ClassicInstruction = { code: BPF_RET_K, k: 0xffffffff };
+const DROP: ClassicInstruction = { code: BPF_RET_K, k: 0 };
 
 /**
  * Makes the kernel drop what comes to a socket, as if nobody were there at all: no reset, no ICMP error
@@ -44,7 +44,7 @@ export function ignoreNobody(fd: number): boolean {
 /**
  * One comparison for each word that the prefix reaches into; the first that fails skips to the next range.
  */
-function passRange(cidr: string): Instruction[] {
+function passRange(cidr: string): ClassicInstruction[] {
   const { bytes, prefix: bits } = parseCidr(cidr);
   const view = new DataView(Uint8Array.from(bytes).buffer);
   const words = Math.ceil(bits / 32);

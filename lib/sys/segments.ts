@@ -30,7 +30,7 @@ export function doSegmentsArrive(sender: DatagramSender): boolean {
     const fd = listenDatagram(ITSELF, BUFFER_SIZE);
     try {
       checked('connect', connect(fd, localAddress(fd)));
-      return doArriveAt(fd, sender);
+      return doesRunArriveAt(fd, sender);
     } finally {
       closeSocket(fd);
     }
@@ -41,7 +41,7 @@ export function doSegmentsArrive(sender: DatagramSender): boolean {
 }
 
 /** @param fd a socket that is connected to itself */
-function doArriveAt(fd: number, sender: DatagramSender): boolean {
+function doesRunArriveAt(fd: number, sender: DatagramSender): boolean {
   const run = new Memory(2 * SEGMENT);
   sender.push(run, 0, SEGMENT);
   sender.push(run, SEGMENT, SEGMENT);

@@ -1,16 +1,16 @@
 import { addressBytes } from '../net/address.js';
 import { IPPROTO_TCP, IPPROTO_UDP } from './constants.js';
-import { attachLookup, KernelSet } from './ebpf.js';
+import { attachSocketLookup, KernelSet } from './ebpf.js';
 import * as libc from './libc.js';
 import { KEY_SIZE, PORT_WORD, programFor } from './vipgateprogram.js';
 
-/** Addresses and places together; more than 30,000 Services no node has. */
+/** Addresses and gateKeys together; more than 30,000 Services no node has. */
 const CAPACITY = 65_536;
 
 const PROTOCOLS = { TCP: IPPROTO_TCP, UDP: IPPROTO_UDP } as const;
 
 /** A port of an address. */
-export interface Place {
+export interface VipPort {
   readonly protocol: keyof typeof PROTOCOLS;
   readonly address: string;
   readonly port: number;
@@ -22,11 +22,11 @@ export interface Place {
  * connection of the node one or two look-ups.
  */
 export class VipGate {
-  readonly #places: KernelSet;
+  readonly #gateKeys: KernelSet;
   readonly #link: number;
 
-  private constructor(places: KernelSet, link: number) {
-    this.#places = places;
+  private constructor(gateKeys: KernelSet, link: number) {
+    this.#gateKeys = gateKeys;
     this.#link = link;
   }
 
@@ -35,41 +35,41 @@ export class VipGate {
    * or may not (CAP_BPF, CAP_NET_ADMIN)
    */
   static open(): VipGate {
-    const places = new KernelSet(KEY_SIZE, CAPACITY);
+    const gateKeys = new KernelSet(KEY_SIZE, CAPACITY);
     try {
-      return new VipGate(places, attachLookup(programFor(places)));
+      return new VipGate(gateKeys, attachSocketLookup(programFor(gateKeys)));
     } catch (error) {
-      places.close();
+      gateKeys.close();
       throw error;
     }
   }
 
   /** @throws SysError, E2BIG when there are too many */
   gate(address: string): void {
-    this.#places.add(keyOf(address, 0));
+    this.#gateKeys.add(keyOf(address, 0));
   }
 
   /** The address is heard at all ports again. */
   ungate(address: string): void {
-    this.#places.delete(keyOf(address, 0));
+    this.#gateKeys.delete(keyOf(address, 0));
   }
 
   /** @throws SysError, E2BIG when there are too many */
-  openPort(place: Place): void {
-    this.#places.add(placeKey(place));
+  openPort(port: VipPort): void {
+    this.#gateKeys.add(portKey(port));
   }
 
-  closePort(place: Place): void {
-    this.#places.delete(placeKey(place));
+  closePort(port: VipPort): void {
+    this.#gateKeys.delete(portKey(port));
   }
 
   close(): void {
     libc.close(this.#link);
-    this.#places.close();
+    this.#gateKeys.close();
   }
 }
 
-function placeKey({ protocol, address, port }: Place): Uint8Array {
+function portKey({ protocol, address, port }: VipPort): Uint8Array {
   return keyOf(address, PROTOCOLS[protocol] * 65_536 + port);
 }
 

@@ -1,5 +1,5 @@
 import { AF_INET6, IPPROTO_UDP } from './constants.js';
-import type { Instruction, KernelSet } from './ebpf.js';
+import type { EbpfInstruction, KernelSet } from './ebpf.js';
 
 /**
  * A key of the set: an address (IPv4 as ::ffff:a.b.c.d), then one word: port,
@@ -31,40 +31,55 @@ const PASS = 1;
 const DROP = 0;
 const MAP_LOOKUP_ELEM = 1;
 
-const move = (to: number, from: number): Instruction => ({ code: 0xbf, to, from });
-const set = (to: number, value: number): Instruction => ({ code: 0xb7, to, value });
-const add = (to: number, value: number): Instruction => ({ code: 0x07, to, value });
-const shiftLeft = (to: number, value: number): Instruction => ({ code: 0x67, to, value });
-const or = (to: number, from: number): Instruction => ({ code: 0x4f, to, from });
+const move = (to: number, from: number): EbpfInstruction => ({ code: 0xbf, to, from });
+const set = (to: number, value: number): EbpfInstruction => ({ code: 0xb7, to, value });
+const add = (to: number, value: number): EbpfInstruction => ({ code: 0x07, to, value });
+const shiftLeft = (to: number, value: number): EbpfInstruction => ({ code: 0x67, to, value });
+const or = (to: number, from: number): EbpfInstruction => ({ code: 0x4f, to, from });
 /** From network order. */
-const swap16 = (to: number): Instruction => ({ code: 0xdc, to, value: 16 });
-const load32 = (to: number, from: number, offset: number): Instruction => ({ code: 0x61, to, from, offset });
-const load16 = (to: number, from: number, offset: number): Instruction => ({ code: 0x69, to, from, offset });
-const store32 = (from: number, offset: number): Instruction => ({ code: 0x63, to: STACK_END, from, offset });
-const storeConstant = (value: number, offset: number): Instruction => ({
+const swap16 = (to: number): EbpfInstruction => ({ code: 0xdc, to, value: 16 });
+const load32 = (to: number, from: number, offset: number): EbpfInstruction => ({
+  code: 0x61,
+  to,
+  from,
+  offset,
+});
+const load16 = (to: number, from: number, offset: number): EbpfInstruction => ({
+  code: 0x69,
+  to,
+  from,
+  offset,
+});
+const store32 = (from: number, offset: number): EbpfInstruction => ({
+  code: 0x63,
+  to: STACK_END,
+  from,
+  offset,
+});
+const storeConstant = (value: number, offset: number): EbpfInstruction => ({
   code: 0x62,
   to: STACK_END,
   value,
   offset,
 });
 /** Jumps count the instructions to skip. */
-const skip = (offset: number): Instruction => ({ code: 0x05, offset });
-const skipIfEqual = (to: number, value: number, offset: number): Instruction => ({
+const skip = (offset: number): EbpfInstruction => ({ code: 0x05, offset });
+const skipIfEqual = (to: number, value: number, offset: number): EbpfInstruction => ({
   code: 0x15,
   to,
   value,
   offset,
 });
-const skipUnlessEqual = (to: number, value: number, offset: number): Instruction => ({
+const skipUnlessEqual = (to: number, value: number, offset: number): EbpfInstruction => ({
   code: 0x55,
   to,
   value,
   offset,
 });
-const RETURN: Instruction = { code: 0x95 };
+const RETURN: EbpfInstruction = { code: 0x95 };
 
 /** Puts an address of the context into the key, and no port. */
-function storeAddress({ address4, address6 }: typeof LOCAL): Instruction[] {
+function storeAddress({ address4, address6 }: typeof LOCAL): EbpfInstruction[] {
   const v6 = [0, 4, 8, 12].flatMap((at) => [
     load32(SCRATCH, CONTEXT, address6 + at),
     store32(SCRATCH, KEY + at),
@@ -95,10 +110,10 @@ const STORE_PORT = [
 ];
 
 /** Looks the key up: {@link R0} is 0 afterwards where the set does not have it. */
-function lookUp(places: KernelSet): Instruction[] {
+function lookUp(gateKeys: KernelSet): EbpfInstruction[] {
   return [
     // Two instructions that load a descriptor as the map it stands for (BPF_PSEUDO_MAP_FD).
-    { code: 0x18, to: ARG1, from: 1, value: places.fd },
+    { code: 0x18, to: ARG1, from: 1, value: gateKeys.fd },
     { code: 0 },
     move(ARG2, STACK_END),
     add(ARG2, KEY),
@@ -106,23 +121,23 @@ function lookUp(places: KernelSet): Instruction[] {
   ];
 }
 
-const end = (verdict: number): Instruction[] => [set(R0, verdict), RETURN];
+const end = (verdict: number): EbpfInstruction[] => [set(R0, verdict), RETURN];
 
 /**
  * Drops, as if there were no socket, what comes to an address of ours at a port that we do not serve; the
  * kernel then refuses the client. Answers to the node's own programs are none of that: a program that asks a
  * VIP by UDP has the VIP's own address.
  */
-export function programFor(places: KernelSet): Instruction[] {
+export function programFor(gateKeys: KernelSet): EbpfInstruction[] {
   return [
     move(CONTEXT, ARG1),
     ...storeAddress(LOCAL),
-    ...lookUp(places),
+    ...lookUp(gateKeys),
     skipUnlessEqual(R0, 0, 2),
     ...end(PASS),
     load32(SCRATCH, CONTEXT, LOCAL.port),
     ...STORE_PORT,
-    ...lookUp(places),
+    ...lookUp(gateKeys),
     skipIfEqual(R0, 0, 2),
     ...end(PASS),
     load32(SCRATCH, CONTEXT, PROTOCOL),
@@ -132,7 +147,7 @@ export function programFor(places: KernelSet): Instruction[] {
     load16(SCRATCH, CONTEXT, REMOTE.port),
     swap16(SCRATCH),
     ...STORE_PORT,
-    ...lookUp(places),
+    ...lookUp(gateKeys),
     skipIfEqual(R0, 0, 2),
     ...end(PASS),
     ...end(DROP),

@@ -42,7 +42,7 @@ t.test('a real API server is followed with the rights of deploy/rbac.yaml', asyn
   const others = ['kubernetes:443'];
   t.same(harness.services, [...others, 'web:80']);
   t.same(harness.addresses, ['10.244.0.5']);
-  t.match(harness.source.node, { name: 'robot', zone: 'hall-1', eligible: true });
+  t.match(harness.source.node, { name: 'robot', zone: 'hall-1', isEligible: true });
   t.same(harness.troubles, []);
 
   t.comment('changes');

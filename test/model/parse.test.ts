@@ -394,7 +394,7 @@ t.test('the own Node: zone, pod ranges, and whether it is about to go', async (t
       { podCIDR: '10.1.0.0/24', podCIDRs: ['10.1.0.0/24', 'fd00::/64'] },
       { labels: { 'topology.kubernetes.io/zone': 'a' } },
     ),
-    { name: 'node-1', zone: 'a', podCidrs: ['10.1.0.0/24', 'fd00::/64'], eligible: true },
+    { name: 'node-1', zone: 'a', podCidrs: ['10.1.0.0/24', 'fd00::/64'], isEligible: true },
   );
   const addresses = [
     { type: 'Hostname', address: 'node-1' },
@@ -409,8 +409,8 @@ t.test('the own Node: zone, pod ranges, and whether it is about to go', async (t
     'inner addresses first, one of each family',
   );
   t.match(node({ podCIDR: '10.1.0.0/24' }), { zone: null, podCidrs: ['10.1.0.0/24'] });
-  t.match(node({}), { podCidrs: [], eligible: true });
-  t.match(node({ taints: [{ key: 'node.kubernetes.io/not-ready' }] }), { eligible: true });
-  t.match(node({ taints: [{ key: 'ToBeDeletedByClusterAutoscaler' }] }), { eligible: false });
-  t.match(node({}, { deletionTimestamp: '2026-01-02T03:04:05Z' }), { eligible: false });
+  t.match(node({}), { podCidrs: [], isEligible: true });
+  t.match(node({ taints: [{ key: 'node.kubernetes.io/not-ready' }] }), { isEligible: true });
+  t.match(node({ taints: [{ key: 'ToBeDeletedByClusterAutoscaler' }] }), { isEligible: false });
+  t.match(node({}, { deletionTimestamp: '2026-01-02T03:04:05Z' }), { isEligible: false });
 });

@@ -114,7 +114,7 @@ t.test('one change among many leaves few entries to compare, however they are na
   for (const name of names) {
     const entries = Array.from({ length: MANY }, (_, n) => [name(n), n] as const);
     const before = SharedMap.empty<number>().with(new Map(entries));
-    const parts = before.partsUnlike(before.with(new Map([[name(5000), -1]])));
+    const parts = before.differingParts(before.with(new Map([[name(5000), -1]])));
     t.equal(parts.length, 1);
     t.ok(parts[0]![0].size < MANY / 100, `${parts[0]![0].size} entries`);
   }

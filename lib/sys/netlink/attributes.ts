@@ -110,15 +110,15 @@ export class Attributes {
 
   /**
    * A number in network order.
-   * @param otherwise what counts where there is none; without it, that is an error
+   * @param fallback what counts where there is none; without it, that is an error
    */
-  uint16(type: number, otherwise?: number): number {
-    return this.#sized(type, 2)?.getUint16(0) ?? given(otherwise);
+  uint16(type: number, fallback?: number): number {
+    return this.#sized(type, 2)?.getUint16(0) ?? fallbackOrFail(fallback);
   }
 
   /** As {@link uint16}. */
-  uint32(type: number, otherwise?: number): number {
-    return this.#sized(type, 4)?.getUint32(0) ?? given(otherwise);
+  uint32(type: number, fallback?: number): number {
+    return this.#sized(type, 4)?.getUint32(0) ?? fallbackOrFail(fallback);
   }
 
   has(type: number): boolean {
@@ -127,9 +127,9 @@ export class Attributes {
 }
 
 /** What counts in the place of an attribute that is not there; without it, one must be there. */
-function given(otherwise: number | undefined): number {
-  if (otherwise === undefined) throw malformed();
-  return otherwise;
+function fallbackOrFail(fallback: number | undefined): number {
+  if (fallback === undefined) throw malformed();
+  return fallback;
 }
 
 /**

@@ -13,7 +13,7 @@ import { encodeFilter, type FlowFilter, matches } from './flowfilter.js';
 import { encodeRequest, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL } from './messages.js';
 import { netfilterHeader } from './nfnetlink.js';
 import { NETLINK_NETFILTER, NetlinkSocket } from './socket.js';
-import { encodeTuple, familyOf, type Tuple } from './tuple.js';
+import { addressFamilyOf, encodeTuple, type Tuple } from './tuple.js';
 
 /** linux/netfilter/nfnetlink_conntrack.h: enum cntl_msg_types; the upper byte is NFNL_SUBSYS_CTNETLINK. */
 const CT_NEW = 0x100;
@@ -21,7 +21,7 @@ const CT_GET = 0x101;
 const CT_DELETE = 0x102;
 const CT_GET_STATS = 0x105;
 
-const FAMILIES = { IPv4: AF_INET, IPv6: AF_INET6 } as const;
+const FAMILY_NUMBER = { IPv4: AF_INET, IPv6: AF_INET6 } as const;
 
 /**
  * A conversation with the kernel about tracked connections (nf_conntrack_netlink; CAP_NET_ADMIN). Calls must
@@ -93,11 +93,11 @@ export class ConntrackSocket {
    * @throws SysError
    */
   list(
-    family: keyof typeof FAMILIES,
+    family: keyof typeof FAMILY_NUMBER,
     filter: FlowFilter,
     isWanted: (flow: TrackedFlow) => boolean = () => true,
   ): Steps<TrackedFlow[]> {
-    const header = netfilterHeader(FAMILIES[family]);
+    const header = netfilterHeader(FAMILY_NUMBER[family]);
     const request = encodeRequest(CT_GET, NLM_F_DUMP, header, ...encodeFilter(filter));
     return this.#exchange.list(request, (body) => {
       const flow = decodeFlow(body);
@@ -111,5 +111,5 @@ export class ConntrackSocket {
 }
 
 function headerFor({ source }: Tuple): Uint8Array {
-  return netfilterHeader(familyOf(source.address));
+  return netfilterHeader(addressFamilyOf(source.address));
 }

@@ -3,9 +3,9 @@ import { type Attributes, attribute, type Encoded, nested, uint8, uint16, uint32
 import { netfilterAttributes } from './nfnetlink.js';
 import {
   type AddressPort,
+  addressFamilyOf,
   decodeTuple,
   encodeTuple,
-  familyOf,
   inverse,
   isSameEnd,
   type Tuple,
@@ -124,7 +124,7 @@ export function encodeIdentity({ original, id, zone }: TrackedFlow): Encoded[] {
 }
 
 function encodeNat(type: number, { address, port }: AddressPort): Encoded {
-  const [lowest, highest] = CTA_NAT_IP[familyOf(address)];
+  const [lowest, highest] = CTA_NAT_IP[addressFamilyOf(address)];
   const ports = [uint16(CTA_PROTONAT_PORT_MIN, port), uint16(CTA_PROTONAT_PORT_MAX, port)];
   return nested(
     type,

@@ -63,7 +63,7 @@ export class RouteSocket {
   readonly #exchange = new Exchange(() => new NetlinkSocket(NETLINK_ROUTE));
 
   /** @throws SysError */
-  loopbackIsUp(): boolean {
+  isLoopbackUp(): boolean {
     const link = new Uint8Array(IFINFOMSG_SIZE);
     new DataView(link.buffer).setInt32(4, LOOPBACK_INDEX, true);
     const answer = this.#exchange.ask(encodeRequest(RTM_GETLINK, 0, link));
@@ -122,14 +122,14 @@ function loopbackAddress(address: string): ArrayLike<number>[] {
   if (isV4) {
     attributes.push(attribute(IFA_LABEL, LABEL));
   } else {
-    attributes.push(attribute(IFA_FLAGS, words(IFA_F_NODAD)));
-    attributes.push(attribute(IFA_CACHEINFO, words(0, FOREVER, 0, 0)));
+    attributes.push(attribute(IFA_FLAGS, uint32Words(IFA_F_NODAD)));
+    attributes.push(attribute(IFA_CACHEINFO, uint32Words(0, FOREVER, 0, 0)));
     attributes.push(attribute(IFA_PROTO, [PROTO]));
   }
   return [fixed, ...attributes];
 }
 
-function words(...values: number[]): Uint8Array {
+function uint32Words(...values: number[]): Uint8Array {
   return new Uint8Array(Uint32Array.from(values).buffer);
 }
 
@@ -143,11 +143,12 @@ function readAddress(body: DataView): DeviceAddress {
   if (bytes?.length !== 4 && bytes?.length !== 16) throw malformed();
   const isWhole = body.getUint8(1) === bytes.length * 8;
   const isOnLoopback = body.getUint32(4, true) === LOOPBACK_INDEX;
-  const ours = isWhole && isOnLoopback ? (bytes.length === 4 ? makerOf4 : makerOf6)(attributes) : 'no';
+  const ours =
+    isWhole && isOnLoopback ? (bytes.length === 4 ? ownershipOfV4 : ownershipOfV6)(attributes) : 'no';
   return { address: addressText(bytes), ours };
 }
 
-function makerOf4(attributes: Attributes): DeviceAddress['ours'] {
+function ownershipOfV4(attributes: Attributes): DeviceAddress['ours'] {
   const label = attributes.bytes(IFA_LABEL);
   return label !== null && LABEL.equals(label) ? 'yes' : 'no';
 }
@@ -156,7 +157,7 @@ function makerOf4(attributes: Attributes): DeviceAddress['ours'] {
  * The kernel names a program only where one has named itself,
  * so that an old kernel's addresses look like a person's.
  */
-function makerOf6(attributes: Attributes): DeviceAddress['ours'] {
+function ownershipOfV6(attributes: Attributes): DeviceAddress['ours'] {
   if (attributes.has(IFA_PROTO)) return attributes.uint8(IFA_PROTO) === PROTO ? 'yes' : 'no';
   if (!attributes.has(IFA_FLAGS) || !attributes.has(IFA_CACHEINFO)) return 'no';
   const flags = attributes.require(IFA_FLAGS, 4);

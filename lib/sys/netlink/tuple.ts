@@ -47,7 +47,7 @@ export const SIDES = ['source', 'destination'] as const;
 export type Side = (typeof SIDES)[number];
 
 /** AF_INET or AF_INET6. */
-export function familyOf(address: Uint8Array): typeof AF_INET | typeof AF_INET6 {
+export function addressFamilyOf(address: Uint8Array): typeof AF_INET | typeof AF_INET6 {
   return address.length === 4 ? AF_INET : AF_INET6;
 }
 
@@ -89,7 +89,7 @@ export function encodeTuple(type: number, tuple: PartialTuple, zone = 0): Encode
   const ports: Encoded[] = [];
   for (const side of SIDES) {
     const { address, port } = tuple[side] ?? {};
-    if (address !== undefined) addresses.push(attribute(CTA_IP[familyOf(address)][side], address));
+    if (address !== undefined) addresses.push(attribute(CTA_IP[addressFamilyOf(address)][side], address));
     if (port !== undefined) ports.push(uint16(CTA_PROTO_PORT[side], port));
   }
   const parts = [nested(CTA_TUPLE_IP, ...addresses)];

@@ -390,11 +390,11 @@ t.test('the own Node is known, and its changes are told', async (t) => {
   const labels = { 'topology.kubernetes.io/zone': 'hall-1' };
   api.put(PATHS.nodes, { metadata: { name: 'robot', labels } });
   await harness.start();
-  t.match(harness.source.node, { name: 'robot', zone: 'hall-1', eligible: true });
+  t.match(harness.source.node, { name: 'robot', zone: 'hall-1', isEligible: true });
   const taints = [{ key: 'ToBeDeletedByClusterAutoscaler', effect: 'NoSchedule' }];
   api.put(PATHS.nodes, { metadata: { name: 'robot', labels }, spec: { taints } });
   await harness.until(() => harness.states.length === 2, 'the change');
-  t.match(harness.source.node, { eligible: false });
+  t.match(harness.source.node, { isEligible: false });
 });
 
 t.test('Events tell the owner of a Service, each once', async (t) => {
