@@ -11,14 +11,12 @@ import { buildDesiredState, type DesiredState } from '../model/desiredstate.js';
 import type { Node } from '../model/node.js';
 import type { ObjectSet } from '../model/objects.js';
 import { describeProblem, freshProblems } from '../model/problem.js';
-import { WILDCARD } from '../net/address.js';
 import type { ProxyStatus } from '../portal/status.js';
 import { Commands } from '../redirect/command.js';
 import { createRedirectDriver } from '../redirect/create.js';
 import { Connections } from '../server/connections.js';
 import { healthRoutes } from '../server/health.js';
 import { HealthCheckPorts } from '../server/health-check-ports.js';
-import { HttpServer } from '../server/http.js';
 import { metricsRoutes } from '../server/metrics.js';
 import { OwnNames } from '../server/own-names.js';
 import { Readiness } from '../server/readiness.js';
@@ -26,23 +24,45 @@ import type { Routes } from '../server/route.js';
 import { sessionsRoute } from '../server/sessions.js';
 import { SyncMetrics } from '../server/sync-metrics.js';
 import type { Source } from '../sources/source.js';
-import { forgetStartupCode } from '../sys/startup-code.js';
-import { applyConntrack } from './conntrack.js';
+import { applyConntrack } from './conntrack-settings.js';
 import { createSource } from './create-source.js';
-import { CLEARING_MS, HURRIED_CLEARING_MS } from './ending.js';
+import { HttpServers } from './http-servers.js';
 import type { LineOutput } from './line-output.js';
 import type { Log } from './log.js';
-import { nodePortAddresses } from './nodeport-addresses.js';
-import type { BindTarget } from './parse.js';
+import { nodeNameOf } from './node-name.js';
+import { healthCheckAddresses, nodePortAddresses } from './nodeport-addresses.js';
 import { primaryAddresses } from './primary-addresses.js';
 import { proxyConfiguration } from './proxy-configuration.js';
 import type { RunFlags } from './run-flags.js';
-import type { Orders } from './signals.js';
-import { collectStartupGarbage } from './small-heap.js';
+import { CLEANUP_MS, HURRIED_CLEANUP_MS } from './shutdown.js';
+import type { StopRequests } from './signals.js';
+import { releaseStartupMemory } from './startup-memory.js';
 
-/** One kube-portal at work: the source, the proxy and the servers, wired together. */
+/** Milliseconds. No client takes so long for its request. Prometheus connects again for its next scrape. */
+const HTTP_IDLE_MS = 10_000;
+
+/** Milliseconds. A check of the rules may take so long on a busy machine, however often rules are checked. */
+const MIN_SYNC_LIMIT_MS = 10_000;
+
+/** Milliseconds after the start. Clients that wait for /healthz have their answer by then. */
+const RELEASE_DELAY_MS = 500;
+
+const NO_OBJECTS: ObjectSet = { services: new Map(), slices: new Map() };
+
+interface DaemonParts {
+  readonly flags: RunFlags;
+  readonly log: Log;
+  readonly source: Source;
+  readonly proxy: ServiceProxy;
+  readonly commands: Commands;
+  readonly nodeAddresses: NodeAddresses;
+  /** Resolves on the second request to stop. */
+  readonly hurry: Promise<void>;
+}
+
+/** A running kube-portal: connects the source, the proxy and the HTTP servers. */
 export class Daemon {
-  /** Rejects when the data plane broke and the process should end; resolves never. */
+  /** Rejects when the data plane has failed and the process must end. Never resolves. */
   readonly broken: Promise<never>;
   readonly #flags: RunFlags;
   readonly #log: Logger;
@@ -53,78 +73,77 @@ export class Daemon {
   readonly #hurry: Promise<void>;
   readonly #readiness: Readiness;
   readonly #nodeAddresses: NodeAddresses;
-  readonly #servers: HttpServer[] = [];
   readonly #connections = new Connections({ most: HTTP_CONNECTIONS, idleMs: HTTP_IDLE_MS });
+  readonly #servers: HttpServers;
   readonly #healthChecks: HealthCheckPorts;
   readonly #registry = new Registry();
   readonly #syncMetrics = new SyncMetrics(this.#registry);
   #desired: DesiredState | undefined;
   #lastUpdated: Date | null = null;
 
-  private constructor(
-    flags: RunFlags,
-    log: Logger,
-    output: LineOutput,
-    source: Source,
-    proxy: ServiceProxy,
-    commands: Commands,
-    nodeAddresses: NodeAddresses,
-    hurry: Promise<void>,
-  ) {
+  private constructor({ flags, log, source, proxy, commands, nodeAddresses, hurry }: DaemonParts) {
     this.#flags = flags;
-    this.#log = log;
-    this.#output = output;
+    this.#log = log.logger;
+    this.#output = log.output;
     this.#proxy = proxy;
     this.#source = source;
     this.#nodeAddresses = nodeAddresses;
     this.#commands = commands;
     this.#hurry = hurry;
+    this.#servers = new HttpServers(this.#connections, new OwnNames([nodeNameOf(flags), hostname()]));
     proxy.on('problem', (problem) => source.warnOwner?.(problem, 'ListenFailed'));
     this.broken = new Promise((_, reject) => proxy.once('failed', reject));
-    this.broken.catch((error: unknown) => log.fatal({ err: error }, 'the data plane broke'));
-    const patienceMs = Math.max(2 * flags.iptablesSyncPeriod, LEAST_PATIENCE_MS);
+    this.broken.catch((error: unknown) => this.#log.fatal({ err: error }, 'the data plane has failed'));
+    const syncLimitMs = Math.max(2 * flags.iptablesSyncPeriod, MIN_SYNC_LIMIT_MS);
     this.#readiness = new Readiness(
       () => proxy.states(),
-      () => proxy.behindMs < patienceMs,
+      () => proxy.behindMs < syncLimitMs,
     );
     this.#healthChecks = new HealthCheckPorts({
-      addresses: healthCheckHosts(nodeAddresses),
+      addresses: () => healthCheckAddresses(nodeAddresses),
       isHealthy: () => this.#readiness.isReady(),
       connections: this.#connections,
       onListeners: (count) => proxy.othersListen(count),
       onProblem: (problem) => {
-        log.warn(describeProblem(problem));
+        this.#log.warn(describeProblem(problem));
         source.warnOwner?.(problem, 'FailedToStartServiceHealthcheck');
       },
     });
   }
 
   /**
-   * Resolves once the source's first state was put into effect,
-   * or when told to stop while that is waited for.
+   * Resolves once the source's first state is in effect, or on a request to stop before that.
    *
-   * @throws Error that says what to do when something that is needed cannot be had;
-   * nothing is left behind then.
+   * @throws Error that says what to do if the start fails. Rules and addresses are then removed.
    */
-  static async start(flags: RunFlags, { logger: log, output }: Log, orders: Orders): Promise<Daemon> {
-    const source = await createSource(flags, nodeNameOf(flags), log);
+  static async start(flags: RunFlags, log: Log, stopRequests: StopRequests): Promise<Daemon> {
+    const { logger } = log;
+    const source = await createSource(flags, nodeNameOf(flags), logger);
     const nodeAddresses = new NodeAddresses(flags.nodeportAddresses, () =>
       primaryAddresses(flags.bindAddress, source.node ?? null),
     );
-    const options = proxyOptions(flags, nodeAddresses, log);
+    const options = proxyOptions(flags, nodeAddresses, logger);
     const commands = new Commands();
-    const hurry = () => commands.hurry(flags.drainTimeout + CLEARING_MS);
-    orders.stop.then(hurry, hurry);
-    orders.hurry.then(() => commands.hurry(HURRIED_CLEARING_MS));
+    const hurry = () => commands.hurry(flags.drainTimeout + CLEANUP_MS);
+    stopRequests.stop.then(hurry, hurry);
+    stopRequests.hurry.then(() => commands.hurry(HURRIED_CLEANUP_MS));
     const proxy = await ServiceProxy.start(options, () =>
       createRedirectDriver(flags.redirect, { ...options, run: commands.run }),
     );
-    // Not before there are rules: they load the module. Addresses have no tracking on their path.
-    if (proxy.usesConntrack) applyConntrack(flags, log);
-    const daemon = new Daemon(flags, log, output, source, proxy, commands, nodeAddresses, orders.hurry);
+    // After the rules, which load the module nf_conntrack. The address driver uses no connection tracking.
+    if (proxy.usesConntrack) applyConntrack(flags, logger);
+    const daemon = new Daemon({
+      flags,
+      log,
+      source,
+      proxy,
+      commands,
+      nodeAddresses,
+      hurry: stopRequests.hurry,
+    });
     try {
       await daemon.#listen();
-      await Promise.race([daemon.#follow(), orders.stop]);
+      await Promise.race([daemon.#follow(), stopRequests.stop]);
       return daemon;
     } catch (error) {
       await daemon.stop({ keepRules: flags.keepRules });
@@ -136,16 +155,14 @@ export class Daemon {
     return this.#proxy.status();
   }
 
-  /** Takes down what {@link start} put up. No part can keep another from being taken down. */
+  /** Stops everything that {@link start} started. If one part fails to stop, the others are still stopped. */
   async stop({ keepRules = false }: { keepRules?: boolean | undefined } = {}): Promise<void> {
     const { drainTimeout } = this.#flags;
     this.#readiness.stop();
-    this.#commands.hurry(drainTimeout + CLEARING_MS);
+    this.#commands.hurry(drainTimeout + CLEANUP_MS);
     const source = this.#source.stop();
     const proxy = this.#proxy.stop({ keepRules, drainTimeoutMs: drainTimeout, hurry: this.#hurry });
-    const servers = proxy.finally(() =>
-      Promise.all([this.#healthChecks, ...this.#servers].map((server) => server.close())),
-    );
+    const servers = proxy.finally(() => Promise.all([this.#healthChecks.close(), this.#servers.close()]));
     for (const part of await Promise.allSettled([source, servers])) {
       if (part.status === 'rejected') throw part.reason;
     }
@@ -158,8 +175,8 @@ export class Daemon {
       isNodeEligible: () => this.#source.node?.isEligible ?? true,
       lastUpdated: () => this.#lastUpdated,
     };
-    await this.#serve(healthzBindAddress, '--healthz-bind-address', healthRoutes(health));
-    await this.#serve(metricsBindAddress, '--metrics-bind-address', this.#metricsRoutes());
+    await this.#servers.listen(healthzBindAddress, '--healthz-bind-address', healthRoutes(health));
+    await this.#servers.listen(metricsBindAddress, '--metrics-bind-address', this.#metricsRoutes());
   }
 
   #metricsRoutes(): Routes {
@@ -175,30 +192,19 @@ export class Daemon {
     return { ...metricsRoutes(source, this.#registry), '/sessions': sessionsRoute(this.#proxy) };
   }
 
-  async #serve(target: BindTarget, flag: string, routes: Routes): Promise<void> {
-    if (target === 'off') return;
-    const connections = this.#connections;
-    const names = new OwnNames([nodeNameOf(this.#flags), hostname()]);
-    const { host, port } = target;
-    const bothFamilies = isUnspecified(host);
-    this.#servers.push(
-      await HttpServer.listen({ host, bothFamilies, port, flag, routes, connections, names }),
-    );
-  }
-
   async #follow(): Promise<void> {
     let first: Promise<void> | undefined;
     await this.#source.start((objects) => {
       const applied = this.#apply(objects);
       first ??= applied;
-      applied.catch((error: unknown) => this.#log.error({ err: error }, 'a change was not put into effect'));
+      applied.catch((error: unknown) => this.#log.error({ err: error }, 'a change did not take effect'));
     });
-    // Stopped before there was a state.
+    // The source was stopped before its first state.
     if (first === undefined) return;
     await first;
     this.#readiness.await(this.#desired?.snapshot.keys() ?? []);
     this.#log.info({ portals: this.#desired?.snapshot.size, redirect: this.#proxy.driver }, 'serving');
-    setTimeout(() => forgetStart(this.#log), FORGET_AFTER).unref();
+    setTimeout(() => releaseStartupMemory(this.#log), RELEASE_DELAY_MS).unref();
   }
 
   #node(): Node {
@@ -212,9 +218,9 @@ export class Daemon {
     };
   }
 
-  /** No proxy port may have the number of one of these. */
+  /** The ports of this program's servers. A proxy port must have another number. */
   #ownPorts({ healthChecks }: DesiredState): number[] {
-    return [...this.#servers, ...healthChecks].map(({ port }) => port);
+    return [...this.#servers.ports, ...healthChecks.map(({ port }) => port)];
   }
 
   async #apply(objects: ObjectSet): Promise<void> {
@@ -232,54 +238,6 @@ export class Daemon {
     this.#lastUpdated = new Date();
     this.#syncMetrics.observe({ ...changes, startedMs, finishedMs: this.#lastUpdated.getTime() });
   }
-}
-
-/** Longer than any client takes for its request; Prometheus and load balancers come again after it. */
-const HTTP_IDLE_MS = 10_000;
-
-/** However often rules are checked, on a busy machine a check may take so long, ms. */
-const LEAST_PATIENCE_MS = 10_000;
-
-/**
- * Gives back the memory that only a start needs. Without descriptors for it the process is larger,
- * and that is all.
- */
-function forgetStart(log: Logger): void {
-  try {
-    collectStartupGarbage();
-    forgetStartupCode();
-  } catch (error) {
-    log.debug({ reason: (error as Error).message }, 'memory of the start is not given back');
-  }
-}
-
-/**
- * After so long, ms, those who wait for /healthz have their answer:
- * until then the start is not over for them.
- */
-const FORGET_AFTER = 500;
-
-const NO_OBJECTS: ObjectSet = { services: new Map(), slices: new Map() };
-
-/** As kube-proxy, which compares node names in lower case. */
-function nodeNameOf({ hostnameOverride }: RunFlags): string {
-  return (hostnameOverride ?? hostname()).trim().toLowerCase();
-}
-
-/**
- * As for Go's listeners, kube-proxy's among them,
- * the unspecified address of one family stands for all addresses of both.
- */
-function isUnspecified(host: string): boolean {
-  return Object.values(WILDCARD).some((address) => address === host);
-}
-
-/** Health checks are asked for where NodePorts are served. */
-function healthCheckHosts(addresses: NodeAddresses): () => readonly string[] | null {
-  return () => {
-    const hosts = [...addresses.of('IPv4'), ...addresses.of('IPv6')];
-    return Object.values(WILDCARD).every((address) => hosts.includes(address)) ? null : hosts;
-  };
 }
 
 function proxyOptions(flags: RunFlags, nodeAddresses: NodeAddresses, log: Logger): ProxyOptions {

@@ -4,6 +4,12 @@ import { FAMILIES, familyOf, WILDCARD } from '../net/address.js';
 
 const LOOPBACK = ['127.0.0.1', '::1'];
 
+/** The addresses that health-check node ports listen on: those that serve NodePorts. Null: all addresses. */
+export function healthCheckAddresses(addresses: NodeAddresses): readonly string[] | null {
+  const hosts = FAMILIES.flatMap((family) => addresses.of(family));
+  return FAMILIES.every((family) => hosts.includes(WILDCARD[family])) ? null : hosts;
+}
+
 /**
  * The addresses that serve NodePorts. If NodePorts are served on all addresses, the result has the addresses
  * of the Node object: with thousands of addresses, the kernel must not list them all at every change. A

@@ -36,15 +36,15 @@ async function quickstart({ namespaced }: QuickstartFlags): Promise<void> {
   }
   const log = await createLog(0);
   log.logger.level = 'warn';
-  const { hearOrders } = await import('./signals.js');
-  const orders = hearOrders(log.logger);
+  const { listenForSignals } = await import('./signals.js');
+  const stopRequests = listenForSignals(log.logger);
   const backends = await Backends.start();
   try {
     const { Daemon } = await import('./daemon.js');
-    const daemon = await Daemon.start(runFlagsOf(await runArgs(namespaced)), log, orders);
+    const daemon = await Daemon.start(runFlagsOf(await runArgs(namespaced)), log, stopRequests);
     try {
       process.stdout.write(introduction(daemon, namespaced));
-      await Promise.race([orders.stop, daemon.broken]);
+      await Promise.race([stopRequests.stop, daemon.broken]);
     } finally {
       await daemon.stop();
     }

@@ -7,7 +7,7 @@ import { createLog, type Log } from './log.js';
 import { setOomScore } from './oom-score.js';
 import { primaryAddresses } from './primary-addresses.js';
 import { addRunFlags, type RunFlags, runFlagsOf } from './run-flags.js';
-import type { Orders } from './signals.js';
+import type { StopRequests } from './signals.js';
 import { keepHeapSmall } from './small-heap.js';
 import { UsageError } from './usage-error.js';
 
@@ -82,12 +82,12 @@ async function cleanup({ stateDir }: RunFlags): Promise<void> {
 
 async function serve(flags: RunFlags, log: Log, config: ConfigWatch | null): Promise<void> {
   keepHeapSmall();
-  const { hearOrders } = await import('./signals.js');
-  const orders = hearOrders(log.logger);
+  const { listenForSignals } = await import('./signals.js');
+  const stopRequests = listenForSignals(log.logger);
   await config?.start();
   try {
-    const stop = config === null ? orders.stop : Promise.race([orders.stop, config.changed]);
-    await serveUntil({ ...orders, stop }, flags, log, config);
+    const stop = config === null ? stopRequests.stop : Promise.race([stopRequests.stop, config.changed]);
+    await serveUntil({ ...stopRequests, stop }, flags, log, config);
   } finally {
     config?.stop();
   }
@@ -95,17 +95,17 @@ async function serve(flags: RunFlags, log: Log, config: ConfigWatch | null): Pro
 }
 
 async function serveUntil(
-  orders: Orders,
+  stopRequests: StopRequests,
   flags: RunFlags,
   log: Log,
   config: ConfigWatch | null,
 ): Promise<void> {
-  const [{ Daemon }, ending] = await Promise.all([import('./daemon.js'), import('./ending.js')]);
-  const limit = () => ending.limitTheEnd(log.logger, ending.patienceWithTheEnd(flags.drainTimeout));
-  orders.stop.then(limit, limit);
-  const daemon = await Daemon.start(flags, log, orders);
+  const [{ Daemon }, shutdown] = await Promise.all([import('./daemon.js'), import('./shutdown.js')]);
+  const limit = () => shutdown.limitShutdown(log.logger, shutdown.maxShutdownMs(flags.drainTimeout));
+  stopRequests.stop.then(limit, limit);
+  const daemon = await Daemon.start(flags, log, stopRequests);
   try {
-    await Promise.race([orders.stop, daemon.broken]);
+    await Promise.race([stopRequests.stop, daemon.broken]);
   } finally {
     limit();
     await daemon.stop({ keepRules: config?.hasChanged || flags.keepRules });

@@ -1,15 +1,15 @@
 import { isatty } from 'node:tty';
 import type { Logger } from 'pino';
 import { exitNow } from '../sys/exit.js';
-import { HASTE_MS, limitTheEnd } from './ending.js';
+import { HURRIED_SHUTDOWN_MS, limitShutdown } from './shutdown.js';
 
-/** What people, service managers and resource limits end a program with. */
-const ENDING: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGXCPU', 'SIGPWR'];
+/** Signals that stop the program. Users, service managers and resource limits send them. */
+const STOP_SIGNALS: readonly NodeJS.Signals[] = ['SIGTERM', 'SIGINT', 'SIGQUIT', 'SIGXCPU', 'SIGPWR'];
 /**
- * What would end the process where it stands if nobody listened, with rules and addresses left behind. Node
- * takes SIGUSR1 for an order to open its debugger.
+ * Signals that are ignored. Without a listener they end the process at once, and rules and addresses are
+ * left behind; SIGUSR1 makes Node open its debugger.
  */
-const MEANINGLESS: readonly NodeJS.Signals[] = [
+const IGNORED_SIGNALS: readonly NodeJS.Signals[] = [
   'SIGUSR1',
   'SIGUSR2',
   'SIGALRM',
@@ -19,45 +19,43 @@ const MEANINGLESS: readonly NodeJS.Signals[] = [
   'SIGXFSZ',
 ];
 
-/** When to end, and how fast. */
-export interface Orders {
-  /**
-   * Resolves on the order to end; rejects on an error that nobody caught,
-   * so that the caller can clean up in either case.
-   */
+/** Requests to stop the program. */
+export interface StopRequests {
+  /** Resolves on the first request. Rejects on an uncaught error. The caller cleans up in both cases. */
   readonly stop: Promise<void>;
-  /** Resolves on the second order: connections need not drain, but rules still go. */
+  /** Resolves on the second request: connections are not drained, but rules are still removed. */
   readonly hurry: Promise<void>;
 }
 
 /**
- * Listens for signals from now on. The first that means the end resolves `stop`, the second `hurry`: then
- * nothing that hangs can keep the process for long. A third one ends it as it is, with exit code 1.
+ * Listens for signals from now on. The first stop signal resolves `stop`. The second resolves `hurry`, and
+ * the process ends within 6 s. The third ends the process at once with exit code 1.
  */
-export function hearOrders(log: Logger): Orders {
-  const orders = new OrderBook(log);
-  for (const signal of ENDING) process.on(signal, () => orders.end(signal));
-  const ignore = (signal: NodeJS.Signals) => log.info({ signal }, 'the signal means nothing here');
-  for (const signal of MEANINGLESS) process.on(signal, ignore);
-  // A terminal that closes takes its programs along; of others it asks to read their files again.
+export function listenForSignals(log: Logger): StopRequests {
+  const stopRequests = new StopSignals(log);
+  for (const signal of STOP_SIGNALS) process.on(signal, () => stopRequests.request(signal));
+  const ignore = (signal: NodeJS.Signals) => log.info({ signal }, 'the signal has no effect');
+  for (const signal of IGNORED_SIGNALS) process.on(signal, ignore);
+  // On a terminal, SIGHUP means that the terminal closes. A daemon gets it as a request to reread its files.
   const isOnTerminal = isatty(0);
   process.on('SIGHUP', () => {
-    if (isOnTerminal) orders.end('SIGHUP');
+    if (isOnTerminal) stopRequests.request('SIGHUP');
     else
       log.info(
         { signal: 'SIGHUP' },
-        'the signal means nothing here: manifests and configuration are watched',
+        'the signal has no effect: manifests and configuration are read when they change',
       );
   });
-  process.on('uncaughtException', (error) => orders.fail(error));
-  return orders;
+  process.on('uncaughtException', (error) => stopRequests.fail(error));
+  return stopRequests;
 }
 
-class OrderBook implements Orders {
+class StopSignals implements StopRequests {
   readonly stop: Promise<void>;
   readonly hurry: Promise<void>;
   readonly #log: Logger;
-  #given = 0;
+  /** Requests so far. */
+  #count = 0;
   #onStop!: () => void;
   #onFailure!: (error: Error) => void;
   #onHurry!: () => void;
@@ -68,35 +66,35 @@ class OrderBook implements Orders {
       this.#onStop = resolve;
       this.#onFailure = reject;
     });
-    // Whoever awaits the promise later sees the error; until then it must not count as unhandled once more.
+    // Nothing may await the promise yet. Without this, the error would count as an unhandled rejection.
     this.stop.catch(() => undefined);
     this.hurry = new Promise((resolve) => {
       this.#onHurry = resolve;
     });
   }
 
-  end(signal: NodeJS.Signals): void {
-    this.#given++;
-    if (this.#given > 2) exitNow(1);
-    else if (this.#given === 2) this.#hasten(signal);
+  request(signal: NodeJS.Signals): void {
+    this.#count++;
+    if (this.#count > 2) exitNow(1);
+    else if (this.#count === 2) this.#hasten(signal);
     else {
       this.#log.info(
         { signal },
-        'stopping; a second signal cuts open connections, a third leaves rules behind',
+        'stopping; a second signal closes open connections, a third ends the process with rules left behind',
       );
       this.#onStop();
     }
   }
 
   fail(error: Error): void {
-    this.#given = Math.max(this.#given, 1);
+    this.#count = Math.max(this.#count, 1);
     this.#log.fatal({ err: error }, 'unexpected error');
     this.#onFailure(error);
   }
 
   #hasten(signal: NodeJS.Signals): void {
     this.#log.info({ signal }, 'stopping at once');
-    limitTheEnd(this.#log, HASTE_MS);
+    limitShutdown(this.#log, HURRIED_SHUTDOWN_MS);
     this.#onHurry();
   }
 }

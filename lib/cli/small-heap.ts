@@ -1,5 +1,4 @@
 import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 
 /**
  * Makes V8 keep the heap small and collect more often: in this thread and in workers that start later.
@@ -15,12 +14,4 @@ import { runInNewContext } from 'node:vm';
 export function keepHeapSmall(): void {
   setFlagsFromString('--semi-space-growth-factor=1');
   setFlagsFromString('--optimize-for-size');
-}
-
-/** Collects what a start has left behind; without a change nothing would, as long as the program lives. */
-export function collectStartupGarbage(): void {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  setFlagsFromString('--no-expose-gc');
-  collect();
 }

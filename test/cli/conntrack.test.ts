@@ -3,8 +3,8 @@ import { cpus } from 'node:os';
 import { dirname, join } from 'node:path';
 import { pino } from 'pino';
 import t, { type Test } from 'tap';
-import { applyConntrack } from '../../lib/cli/conntrack.js';
 import type { ConntrackFlags } from '../../lib/cli/conntrack-flags.js';
+import { applyConntrack } from '../../lib/cli/conntrack-settings.js';
 
 const SYSCTLS = '/proc/sys/net/netfilter/nf_conntrack_';
 const MAX = `${SYSCTLS}max`;

@@ -56,7 +56,9 @@ t.test(
 
     config.set('portRange: 21000-21099\n');
     config.set('portRange: many\n');
-    await kubePortal.waitForLog(({ msg }) => msg.includes('cannot be used; the one before stays in force'));
+    await kubePortal.waitForLog(({ msg }) =>
+      msg.includes('cannot be used; the old configuration stays in force'),
+    );
     t.match(kubePortal.log.at(-1), { path: config.file, reason: /portRange: 'many'/ }, 'a mistake is told');
     t.same(await tally(lab.pod('client'), TARGET), { a: 3 }, 'and changes nothing');
 

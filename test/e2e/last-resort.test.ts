@@ -55,7 +55,7 @@ t.test('what does not end keeps neither the rules nor the process', { buffered: 
   t.equal(code, 1);
   t.match(
     kubePortal.log.find(({ level }) => level === 60),
-    { msg: /^the end took longer than 23 s/ },
+    { msg: /^the shutdown took longer than 23 s/ },
   );
   t.same(await tracesIn(lab.node), []);
 });
