@@ -1,7 +1,7 @@
-import { clearAddresses } from './address.js';
+import { clearAddresses } from './clearaddresses.js';
+import { clearIptables } from './cleariptables.js';
 import { type RunCommand, runCommand } from './command.js';
 import { RedirectError } from './driver.js';
-import { clearIptables } from './iptables.js';
 
 /**
  * Removes what any driver ever made on this node, in this run or an earlier one.

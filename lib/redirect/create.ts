@@ -1,10 +1,13 @@
 import type { Logger } from 'pino';
-import { AddressDriver, clearAddresses, unsupportedByAddress } from './address.js';
+import { AddressDriver } from './address.js';
+import { clearAddresses } from './clearaddresses.js';
+import { clearIptables } from './cleariptables.js';
 import { type RunCommand, runCommand } from './command.js';
 import { type RedirectDriver, RedirectError } from './driver.js';
-import { clearIptables, IptablesDriver } from './iptables.js';
+import { IptablesDriver } from './iptables.js';
 import { warnOfKubeProxy } from './kubeproxy.js';
 import { clearLeftovers } from './leftovers.js';
+import { unsupportedByAddress } from './loopback.js';
 import { NoneDriver } from './none.js';
 import { PerFamilyDriver } from './perfamily.js';
 import type { PortRange } from './rules.js';

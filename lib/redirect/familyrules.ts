@@ -1,108 +1,61 @@
-import { NONE } from '../model/compact.js';
-import type { Family } from '../net/address.js';
-import { ChainTree, type Entry } from './chains.js';
 import { ProgramHung } from './command.js';
-import { type Redirect, RedirectError } from './driver.js';
-import { keyOf, portKeyOf, portKeyspace, vipKeyspace } from './key.js';
-import {
-  CONTAINER_CHAIN,
-  type Features,
-  GUARD_CHAIN,
-  GUARD_TOP,
-  guardHooks,
-  guardRule,
-  HOST_CHAIN,
-  type PortRange,
-  redirectRule,
-} from './rules.js';
-import { difference, parseLongSave, type Ruleset, type Table } from './ruleset.js';
+import type { Redirect } from './driver.js';
+import { difference, parseLongSave, type Ruleset } from './ruleset.js';
 import type { StaleFlows } from './staleflows.js';
+import { type RuleOptions, WantedRules } from './wantedrules.js';
 import type { Xtables } from './xtables.js';
 
-export interface RuleOptions {
-  readonly family: Family;
-  readonly bindAddress: string;
-  readonly proxyPortRange: PortRange;
-  readonly features: Features;
-  readonly staleFlows: StaleFlows;
-}
-
-/** What one redirect has in the trees. */
-interface Placed {
-  readonly vips: readonly Entry[];
-  readonly guarded: readonly Entry[];
-  readonly proxyPort: number;
-}
-
-/** The redirects of one family: what rules they want, and what the kernel was last told. */
+/** Keeps the rules of one family in the kernel as its redirects need them. */
 export class FamilyRules {
-  readonly #vips: ChainTree;
-  readonly #guarded = new ChainTree(portKeyspace);
-  readonly #entries = new Map<string, Placed>();
-  /** Keys of VIPs whose rules may have become others since flows were last looked at. */
-  readonly #touched = new Set<string>();
-  /** Null as long as it is not known what the kernel holds: at the start and after a failure. */
+  readonly #wanted: WantedRules;
+  /** The rules that the kernel holds. Null: unknown, at the start and after a failure. */
   #programmed: Ruleset | null = null;
-  /** That a program hung the last time. */
+  /** The error of the last program, if it hung. */
   #hung: ProgramHung | null = null;
 
   readonly #xtables: Xtables;
-  readonly #options: RuleOptions;
+  readonly #staleFlows: StaleFlows;
 
-  constructor(xtables: Xtables, options: RuleOptions) {
+  constructor(xtables: Xtables, staleFlows: StaleFlows, options: RuleOptions) {
     this.#xtables = xtables;
-    this.#options = options;
-    this.#vips = new ChainTree(vipKeyspace(options.family));
+    this.#staleFlows = staleFlows;
+    this.#wanted = new WantedRules(options);
   }
 
-  /** The redirects that are wanted. */
+  /** Ids of the wanted redirects. */
   get ids(): Iterable<string> {
-    return this.#entries.keys();
+    return this.#wanted.ids;
   }
 
   /** @throws RedirectError for a VIP that is not an address */
   set(redirect: Redirect): void {
-    const { proxyPort } = redirect;
-    const entries = { vips: this.#vipEntries(redirect), guarded: this.#guardEntries(redirect), proxyPort };
-    this.delete(redirect.id);
-    for (const entry of entries.vips) {
-      this.#vips.add(entry);
-      this.#touched.add(entry.key);
-    }
-    for (const entry of entries.guarded) this.#guarded.add(entry);
-    this.#entries.set(redirect.id, entries);
+    this.#wanted.set(redirect);
   }
 
   delete(id: string): void {
-    const entries = this.#entries.get(id);
-    if (entries === undefined) return;
-    for (const entry of entries.vips) {
-      this.#vips.delete(entry);
-      this.#touched.add(entry.key);
-    }
-    for (const entry of entries.guarded) this.#guarded.delete(entry);
-    this.#entries.delete(id);
+    this.#wanted.delete(id);
   }
 
   /**
-   * Tells the kernel what changed since the last time. A program that hung would most likely hang again:
-   * changes do not wait for it, the next audit tries anew.
+   * Tells the kernel what changed since the last call. If the last program hung, no other program is
+   * started, as it would most likely hang too. The next audit tries again.
    * @throws RedirectError
    */
   async program(): Promise<void> {
     if (this.#hung !== null) throw this.#hung;
-    await this.#noticing(() => this.#update(this.#wanted()));
+    await this.#rememberHang(() => this.#update(this.#wanted.ruleset()));
   }
 
   /**
-   * Compares with what the kernel really holds. Resolves to the number of chains and hooks put right.
+   * Compares the wanted rules with the rules in the kernel, and repairs the rules in the kernel. Resolves to
+   * the number of chains and hooks that were repaired.
    * @throws RedirectError
    */
   audit(): Promise<number> {
-    return this.#noticing(() => this.#synchronize(this.#wanted()));
+    return this.#rememberHang(() => this.#synchronize(this.#wanted.ruleset()));
   }
 
-  async #noticing<T>(work: () => Promise<T>): Promise<T> {
+  async #rememberHang<T>(work: () => Promise<T>): Promise<T> {
     this.#hung = null;
     try {
       return await work();
@@ -124,22 +77,22 @@ export class FamilyRules {
           this.#programmed = null;
           throw error;
         }
-        // Somebody may have removed chains that this change builds on: look, and start from there.
+        // Another program may have removed chains that this change needs: read the rules again.
       }
     }
     await this.#synchronize(wanted);
   }
 
-  /** Nothing of ours is in the kernel any more. */
+  /** Forgets all redirects, after their rules were removed from the kernel. */
   async forget(): Promise<void> {
-    for (const id of [...this.#entries.keys()]) this.delete(id);
+    this.#wanted.clear();
     this.#programmed = null;
     await this.#endStaleFlows();
   }
 
   /**
-   * Rules decide about the first packet of a flow only:
-   * those that were decided without the new ones start anew.
+   * Rules decide only about the first packet of a flow. Flows that the old rules decided about are ended, so
+   * that their next packet meets the new rules.
    */
   async #restore(script: string): Promise<void> {
     await this.#xtables.restore(script);
@@ -147,14 +100,10 @@ export class FamilyRules {
   }
 
   async #endStaleFlows(): Promise<void> {
-    const { family, staleFlows } = this.#options;
-    await staleFlows.end(family, { keys: this.#touched, proxyPortOf: (key) => this.#proxyPortOf(key) });
-    this.#touched.clear();
-  }
-
-  #proxyPortOf(vip: string): number | null {
-    const entry = this.#vips.find(vip);
-    return entry === undefined ? null : (this.#entries.get(entry.id)?.proxyPort ?? null);
+    await this.#staleFlows.end(this.#xtables.family, {
+      keys: this.#wanted.takeChangedVips(),
+      proxyPortOf: (key) => this.#wanted.proxyPortOf(key),
+    });
   }
 
   async #synchronize(wanted: Ruleset): Promise<number> {
@@ -162,63 +111,11 @@ export class FamilyRules {
     const actual = await parseLongSave((await this.#xtables.save()) ?? '');
     const { script, count } = difference(actual, wanted);
     if (count > 0) {
-      // Nobody knows which rules were there when a flow began.
-      for (const { vips } of this.#entries.values()) for (const { key } of vips) this.#touched.add(key);
+      // The rules that decided about the flows of today are unknown.
+      this.#wanted.markAllChanged();
       await this.#restore(script);
     }
     this.#programmed = wanted;
     return count;
-  }
-
-  #wanted(): Ruleset {
-    const entrance = this.#vips.entrance();
-    const chains = this.#vips.chains().with(
-      new Map([
-        [CONTAINER_CHAIN, entrance],
-        [HOST_CHAIN, entrance],
-      ]),
-    );
-    const hooks = new Map([
-      ['PREROUTING', [`-j ${CONTAINER_CHAIN}`]],
-      ['OUTPUT', [`-j ${HOST_CHAIN}`]],
-    ]);
-    return new Map([
-      ['nat', { chains, hooks }],
-      ['filter', this.#guard()],
-    ]);
-  }
-
-  /**
-   * There even without a port to guard: as long as one rule asks for it the kernel tracks (nf_ct_netns_get),
-   * and open connections keep their translation, and hear of their end, after the last VIP has gone.
-   */
-  #guard(): Table {
-    if (this.#options.features.guard === null) return { chains: new Map(), hooks: new Map() };
-    const guard = [...GUARD_TOP, ...this.#guarded.entrance()];
-    return {
-      chains: this.#guarded.chains().with(new Map([[GUARD_CHAIN, guard]])),
-      hooks: new Map([['INPUT', guardHooks(this.#options.proxyPortRange)]]),
-    };
-  }
-
-  #guardEntries({ id, protocol, proxyPort }: Redirect): readonly Entry[] {
-    const { family, features } = this.#options;
-    if (protocol !== 'UDP' || features.guard === null) return NONE;
-    return [{ key: portKeyOf(proxyPort), id, rule: guardRule(family, proxyPort, features.guard) }];
-  }
-
-  #vipEntries(redirect: Redirect): Entry[] {
-    const { bindAddress, features } = this.#options;
-    try {
-      return redirect.vips.map((vip) => ({
-        key: keyOf(vip.address, redirect.protocol, vip.port),
-        id: redirect.id,
-        rule: redirectRule(redirect, vip, bindAddress, features),
-      }));
-    } catch (error) {
-      throw new RedirectError(
-        `${redirect.label}: ${(error as Error).message}; correct the Service's addresses`,
-      );
-    }
   }
 }

@@ -1,7 +1,7 @@
-import type { Logger } from 'pino';
-import { FAMILIES, type Family } from '../net/address.js';
+import type { Family } from '../net/address.js';
 import { requireReachable } from './bindaddress.js';
-import { ProgramHung, type RunCommand } from './command.js';
+import { clearIptables } from './cleariptables.js';
+import type { RunCommand } from './command.js';
 import { DisturbanceWatch } from './disturbance.js';
 import {
   type Capture,
@@ -12,27 +12,21 @@ import {
   RedirectError,
 } from './driver.js';
 import { Failures } from './failures.js';
-import { FamilyRules } from './familyrules.js';
+import type { FamilyRules } from './familyrules.js';
 import { warnOfKubeProxy } from './kubeproxy.js';
 import { clearLeftovers } from './leftovers.js';
 import { OneChange } from './onechange.js';
-import { probe } from './probe.js';
-import type { Features, PortRange } from './rules.js';
-import { StaleFlows } from './staleflows.js';
-import { type Backend, type BackendName, findBackends, INSTALL_HINT, Xtables } from './xtables.js';
+import { type FamilyOptions, type OpenFamilies, openFamilies } from './openfamilies.js';
+import { type Backend, findBackends, INSTALL_HINT } from './xtables.js';
 
-export interface IptablesOptions {
-  readonly log: Logger;
-  /** Where the proxy ports listen; REDIRECT serves a wildcard, DNAT one address. */
-  readonly bindAddress: { readonly IPv4: string; readonly IPv6: string };
-  readonly proxyPortRange: PortRange;
+export interface IptablesOptions extends FamilyOptions {
   readonly run: RunCommand;
 }
 
 /**
- * Redirects VIPs to proxy ports with netfilter's nat table. Each change is one `iptables-restore` for a
- * family, whatever its size. It works with either back end of iptables,
- * and without any match but tcp and udp.
+ * Redirects VIPs to proxy ports with netfilter's nat table. A change of any size is one `iptables-restore`
+ * for each family. The driver works with both back ends of iptables. Of the matches it needs only tcp and
+ * udp.
  */
 export class IptablesDriver implements RedirectDriver {
   readonly name = 'iptables';
@@ -41,26 +35,29 @@ export class IptablesDriver implements RedirectDriver {
 
   readonly #options: IptablesOptions;
   readonly #families: ReadonlyMap<Family, FamilyRules>;
-  /** Null where the back end announces nothing. */
+  /** Null: the back end does not announce changes. */
   readonly #watch: DisturbanceWatch | null;
+
+  /** The families that iptables does not work for on this node, each with why. */
+  readonly missing: ReadonlyMap<Family, string>;
+  readonly problems: readonly string[];
 
   private constructor(
     options: IptablesOptions,
-    families: ReadonlyMap<Family, FamilyRules>,
-    /** Families that iptables does not work for on this node, each with why. */
-    readonly missing: ReadonlyMap<Family, string>,
-    readonly problems: readonly string[],
+    { rules, missing, problems }: OpenFamilies,
     watch: DisturbanceWatch | null,
   ) {
     this.#options = options;
-    this.#families = families;
+    this.#families = rules;
+    this.missing = missing;
+    this.problems = problems;
     this.#watch = watch;
   }
 
   /**
-   * Chooses a back end that really redirects.
-   * @throws RedirectError if there is none, iptables is not installed,
-   * or nothing can be redirected to the bind address
+   * Chooses the first back end that redirects a datagram.
+   * @throws RedirectError if there is none, if iptables is not installed, or if nothing can be redirected to
+   * the bind address
    */
   static async open(options: IptablesOptions): Promise<IptablesDriver> {
     requireReachable(options.bindAddress);
@@ -71,55 +68,18 @@ export class IptablesDriver implements RedirectDriver {
     const problems: string[] = [];
     for (const backend of backends) {
       try {
-        const driver = await IptablesDriver.#use(backend, options);
-        await clearStale(
+        const families = await openFamilies(backend, options);
+        await clearOthers(
           backends.filter((other) => other !== backend),
           options,
         );
-        return driver;
+        return new IptablesDriver(options, families, DisturbanceWatch.open(backend, options.log));
       } catch (error) {
         problems.push(`${backend.name}: ${(error as Error).message}`);
       }
     }
     throw new RedirectError(
       `iptables does not work on this node (${problems.join('; ')}): load the kernel's nat and REDIRECT modules and run as root, or use --redirect=address`,
-    );
-  }
-
-  static async #use(backend: Backend, options: IptablesOptions): Promise<IptablesDriver> {
-    const families = new Map<Family, FamilyRules>();
-    const missing = new Map<Family, string>();
-    const problems: string[] = [];
-    const staleFlows = new StaleFlows(options.log);
-    const { bindAddress, proxyPortRange } = options;
-    const use = (family: Family, features: Features) => {
-      const rules = { family, bindAddress: bindAddress[family], proxyPortRange, features, staleFlows };
-      families.set(family, new FamilyRules(backend[family], rules));
-      options.log.info({ backend: backend.name, family, ...features }, 'iptables redirects work');
-      if (features.guard === null) {
-        problems.push(noGuard(family, proxyPortRange));
-        options.log.warn(problems.at(-1));
-      }
-    };
-    // Both at once: most of a start is waiting for these programs, and nobody serves the node meanwhile.
-    const [IPv4, IPv6] = await Promise.allSettled([
-      probe(backend.IPv4, bindAddress.IPv4),
-      probe(backend.IPv6, bindAddress.IPv6),
-    ]);
-    if (IPv4.status === 'rejected') throw IPv4.reason;
-    use('IPv4', IPv4.value);
-    if (IPv6.status === 'fulfilled') use('IPv6', IPv6.value);
-    else {
-      missing.set('IPv6', (IPv6.reason as Error).message);
-      const where = `the ${backend.name} back end of IPv6`;
-      await clearLeftovers(options.log, where, backend.IPv6.clear());
-    }
-    return new IptablesDriver(
-      options,
-      families,
-      missing,
-      problems,
-      DisturbanceWatch.open(backend, options.log),
     );
   }
 
@@ -141,7 +101,7 @@ export class IptablesDriver implements RedirectDriver {
     return this.#change.prepared(() => this.#program(set, failures));
   }
 
-  /** @param failures what has failed already */
+  /** @param failures collects what fails; it holds what has failed before the commit */
   async #program(set: readonly Redirect[], failures: Failures): Promise<void> {
     for (const [family, rules] of this.#families) {
       const ids = set.filter((redirect) => redirect.family === family).map(({ id }) => id);
@@ -169,7 +129,7 @@ export class IptablesDriver implements RedirectDriver {
     return this.#watch?.wasDisturbed() ?? false;
   }
 
-  /** Both back ends are cleared: the node may have changed its own between two runs. */
+  /** Clears both back ends: an earlier run may have used the other one. */
   async clear(): Promise<void> {
     try {
       await clearIptables(this.#options.run);
@@ -186,58 +146,11 @@ function explainMissing(reason: string): string {
   );
 }
 
-function noGuard(family: Family, { first, last }: PortRange): string {
-  return (
-    `the kernel has no filter table or no conntrack match (xt_conntrack) for ${family}: redirected traffic is not let through ` +
-    `a host firewall, and UDP proxy ports answer who comes to them directly; open ports ${first}-${last} in the firewall`
-  );
-}
-
-/** What an earlier run left in a back end that the node has given up would still send VIPs to old ports. */
-async function clearStale(backends: readonly Backend[], { log }: IptablesOptions): Promise<void> {
+/** Rules that an earlier run left in another back end would still send VIPs to old proxy ports. */
+async function clearOthers(backends: readonly Backend[], { log }: IptablesOptions): Promise<void> {
   for (const { name, IPv4, IPv6 } of backends) {
     for (const xtables of [IPv4, IPv6]) {
       await clearLeftovers(log, `the ${name} back end of ${xtables.family}`, xtables.clear());
     }
   }
-}
-
-/**
- * Removes our rules from every back end that is installed, from both at once:
- * what hangs with one does not hang with the other.
- * @returns the number of chains and jumps removed
- * @throws RedirectError after trying all of them
- */
-export async function clearIptables(run: RunCommand): Promise<number> {
-  const cleared = await Promise.all([clearBackend('nft', run), clearBackend('legacy', run)]);
-  // Where neither has a name of its own.
-  if (!cleared.some(({ isInstalled }) => isInstalled)) cleared.push(await clearBackend('system', run));
-  const failures = cleared.flatMap((backend) => backend.failures);
-  if (failures.length > 0) throw new RedirectError(failures.join('; '));
-  return cleared.reduce((sum, { count }) => sum + count, 0);
-}
-
-interface Cleared {
-  readonly isInstalled: boolean;
-  readonly count: number;
-  readonly failures: readonly string[];
-}
-
-async function clearBackend(backend: BackendName, run: RunCommand): Promise<Cleared> {
-  const failures: string[] = [];
-  let isInstalled = false;
-  let count = 0;
-  for (const family of FAMILIES) {
-    try {
-      const removed = await new Xtables(backend, family, run).clear();
-      isInstalled ||= removed !== null;
-      count += removed ?? 0;
-    } catch (error) {
-      isInstalled = true;
-      failures.push((error as Error).message);
-      // The programs of both families are one and the same.
-      if (error instanceof ProgramHung) break;
-    }
-  }
-  return { isInstalled, count, failures };
 }

@@ -2,9 +2,10 @@ import { isDeepStrictEqual } from 'node:util';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import type { Family } from '../../lib/net/address.js';
-import { ChainTree, type Entry } from '../../lib/redirect/chains.js';
+import { ChainTree } from '../../lib/redirect/chains.js';
 import { keyOf, portKeyOf, portKeyspace, vipKeyspace } from '../../lib/redirect/key.js';
 import { difference, type Ruleset } from '../../lib/redirect/ruleset.js';
+import type { Entry } from '../../lib/redirect/ruletree.js';
 import { item } from '../lab/items.js';
 import { type Packet, walker } from './walk.js';
 

@@ -26,12 +26,11 @@ function familyRules() {
   const answer = { code: 0 };
   const run = async () => ({ ...answer, stdout: '', stderr: '' });
   const staleFlows = new Lookout(pino({ level: 'silent' }));
-  const rules = new FamilyRules(new Xtables('nft', 'IPv4', run), {
+  const rules = new FamilyRules(new Xtables('nft', 'IPv4', run), staleFlows, {
     family: 'IPv4',
     bindAddress: '0.0.0.0',
     proxyPortRange: { first: 1, last: 10 },
     features: { comment: true, guard: null },
-    staleFlows,
   });
   const sameAs = (t: Test, ports: Record<number, number | null>, message: string) => {
     const expected = Object.entries(ports).map(([host, port]) => [keyOf(`10.96.0.${host}`, 'UDP', 80), port]);

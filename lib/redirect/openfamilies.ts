@@ -1,0 +1,67 @@
+import type { Logger } from 'pino';
+import type { Family } from '../net/address.js';
+import { FamilyRules } from './familyrules.js';
+import { clearLeftovers } from './leftovers.js';
+import { probe } from './probe.js';
+import type { PortRange } from './rules.js';
+import { StaleFlows } from './staleflows.js';
+import type { Backend } from './xtables.js';
+
+export interface FamilyOptions {
+  readonly log: Logger;
+  /** Where the proxy ports listen. A wildcard is served by REDIRECT, one address by DNAT. */
+  readonly bindAddress: { readonly IPv4: string; readonly IPv6: string };
+  readonly proxyPortRange: PortRange;
+}
+
+/** What one back end of iptables can do on this node. */
+export interface OpenFamilies {
+  /** The rules of each family that the back end works for. */
+  readonly rules: ReadonlyMap<Family, FamilyRules>;
+  /** The families that it does not work for, each with why. */
+  readonly missing: ReadonlyMap<Family, string>;
+  /** Sentences about what the kernel lacks, each with the consequence and what to do. */
+  readonly problems: readonly string[];
+}
+
+/**
+ * Tries a back end for both families.
+ * @throws RedirectError if it does not work for IPv4
+ */
+export async function openFamilies(backend: Backend, options: FamilyOptions): Promise<OpenFamilies> {
+  const { log, bindAddress, proxyPortRange } = options;
+  const rules = new Map<Family, FamilyRules>();
+  const missing = new Map<Family, string>();
+  const problems: string[] = [];
+  const staleFlows = new StaleFlows(log);
+  // At the same time: a start mostly waits for these programs, and until then nothing serves the node.
+  const [IPv4, IPv6] = await Promise.allSettled([
+    probe(backend.IPv4, bindAddress.IPv4),
+    probe(backend.IPv6, bindAddress.IPv6),
+  ]);
+  for (const [family, probed] of [
+    ['IPv4', IPv4],
+    ['IPv6', IPv6],
+  ] as const) {
+    if (probed.status === 'rejected') {
+      if (family === 'IPv4') throw probed.reason;
+      missing.set(family, (probed.reason as Error).message);
+      await clearLeftovers(log, `the ${backend.name} back end of ${family}`, backend[family].clear());
+      continue;
+    }
+    const features = probed.value;
+    const ruleOptions = { family, bindAddress: bindAddress[family], proxyPortRange, features };
+    rules.set(family, new FamilyRules(backend[family], staleFlows, ruleOptions));
+    log.info({ backend: backend.name, family, ...features }, 'iptables redirects work');
+    if (features.guard === null) problems.push(describeMissingGuard(family, proxyPortRange));
+  }
+  for (const problem of problems) log.warn(problem);
+  return { rules, missing, problems };
+}
+
+function describeMissingGuard(family: Family, { first, last }: PortRange): string {
+  return (
+    `the kernel has no filter table or no conntrack match (xt_conntrack) for ${family}: redirected traffic is not let through ` +
+    `a host firewall, and UDP proxy ports answer who comes to them directly; open ports ${first}-${last} in the firewall`
+  );
+}
