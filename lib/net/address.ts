@@ -3,7 +3,7 @@ import { isIPv4, isIPv6 } from 'node:net';
 export type Family = 'IPv4' | 'IPv6';
 export const FAMILIES: readonly Family[] = ['IPv4', 'IPv6'];
 
-/** The address that stands for all addresses of its family, for sockets that listen. */
+/** A socket that listens on this address listens on all addresses of the family. */
 export const WILDCARD = { IPv4: '0.0.0.0', IPv6: '::' } as const;
 
 /** Family of an IP address or a CIDR that is known to be valid. */
@@ -12,10 +12,11 @@ export function familyOf(address: string): Family {
 }
 
 /**
- * The one spelling by which an address is compared (RFC 5952 for IPv6), or null if the text is not the
- * address of a single host. Zones (`fe80::1%eth0`), the unspecified address, broadcast and multicast have no
- * meaning as a VIP or as an endpoint. It reads what kube-proxy reads (ParseIPSloppy in k8s.io/utils/net):
- * numbers with leading zeros are decimal, and an IPv4-mapped address is the IPv4 address in it.
+ * The spelling of an address that all comparisons use (RFC 5952 for IPv6). Null if the text is not the
+ * address of one host: an address with a zone (`fe80::1%eth0`) and the unspecified, broadcast and multicast
+ * addresses cannot be VIPs or endpoints. Accepts the same texts as kube-proxy (ParseIPSloppy in
+ * k8s.io/utils/net): numbers with leading zeros are decimal, and an IPv4-mapped address becomes its IPv4
+ * address.
  */
 export function canonicalAddress(text: string): string | null {
   const address = withoutLeadingZeros(text);
@@ -26,7 +27,7 @@ export function canonicalAddress(text: string): string | null {
   return bytes[0] === 255 || bytes.every((byte) => byte === 0) ? null : addressText(bytes);
 }
 
-/** Numbers with leading zeros become the same numbers without them. */
+/** Removes the leading zeros of each number. */
 export function withoutLeadingZeros(address: string): string {
   return address.replace(/(^|[.:])0+(?=[0-9a-f])/gi, '$1');
 }
@@ -61,7 +62,7 @@ function groupBytes(groups: string): number[] {
   });
 }
 
-/** The text form of 4 or 16 address bytes; IPv6 as RFC 5952 wants it. */
+/** The text form of 4 or 16 address bytes. IPv6 has the form of RFC 5952. */
 export function addressText(bytes: ArrayLike<number>): string {
   const all = Array.from(bytes);
   if (all.length === 4) return all.join('.');

@@ -1,15 +1,15 @@
 import { BlockList, isIP } from 'node:net';
 import { addressBytes, type Family, familyOf, withoutLeadingZeros } from './address.js';
 
-/** A range of addresses: those that begin with the first `prefix` bits of `bytes`. */
+/** A range of addresses. All of them begin with the first `prefix` bits of `bytes`. */
 export interface Cidr {
-  /** 4 or 16 bytes in network order; bits beyond the prefix may be set and mean nothing. */
+  /** 4 or 16 bytes in network order. Bits after the prefix may be set; they are ignored. */
   readonly bytes: readonly number[];
   readonly prefix: number;
 }
 
 /**
- * Reads `address/prefix`; a plain address is a range of one.
+ * Reads `address/prefix`. An address without a prefix is a range of one address.
  *
  * @throws TypeError for anything else
  */
@@ -22,8 +22,8 @@ export function parseCidr(text: string): Cidr {
 }
 
 /**
- * `address/prefix`, or null if the text is no CIDR. Spaces around it and leading zeros do not count, as for
- * kube-proxy; bits beyond the prefix may be set and mean nothing.
+ * `address/prefix`, or null if the text is not a CIDR. As in kube-proxy, spaces around the text and leading
+ * zeros are removed. Bits after the prefix may be set; they are ignored.
  */
 export function canonicalCidr(text: string): string | null {
   const [, written = '', prefix = ''] = /^\s*([^\s/%]+)\/(\d{1,3})\s*$/.exec(text) ?? [];
@@ -38,11 +38,13 @@ export function cidrContains(outer: string, inner: string): boolean {
   return parseCidr(inner).prefix >= parseCidr(outer).prefix && new CidrSet([outer]).has(address);
 }
 
-/** A set of CIDRs and plain addresses, of either family, to look addresses up in. */
+/**
+ * A set of CIDRs and single addresses of both families. {@link has} tells whether an address is in a range.
+ */
 export class CidrSet {
   readonly #ranges = new BlockList();
 
-  /** @throws TypeError if one of them is no CIDR */
+  /** @throws TypeError if a text is not a CIDR */
   constructor(cidrs: Iterable<string>) {
     for (const cidr of cidrs) {
       const [address = ''] = cidr.split('/');

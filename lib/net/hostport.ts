@@ -1,5 +1,6 @@
 /**
- * A host as it stands before a port: an IPv6 address in brackets (RFC 3986, 3.2.2), anything else as it is.
+ * The form of a host before a port. An IPv6 address gets brackets (RFC 3986, 3.2.2), other hosts stay as they
+ * are.
  */
 export function bracketed(host: string): string {
   return host.includes(':') ? `[${host}]` : host;
@@ -15,13 +16,13 @@ export interface HostPort {
   /** Without brackets. */
   readonly host: string;
   readonly isBracketed: boolean;
-  /** Null where the text has none, and NaN where nothing follows the colon. */
+  /** Null if the text has no port. NaN if nothing follows the colon. */
   readonly port: number | null;
 }
 
 /**
- * Parts a text at its brackets and colon, or null if it has other brackets or colons.
- * It checks neither host nor port.
+ * Splits a text at its brackets and colon. Null if there are brackets or colons in other places. Host and
+ * port are not checked.
  */
 export function parseHostPort(text: string): HostPort | null {
   const match = /^(?:\[(?<inner>[^\]]*)\]|(?<plain>[^:[\]]*))(?::(?<port>\d*))?$/.exec(text)?.groups;

@@ -1,7 +1,7 @@
 /**
- * How the clients of a Service are carried, on all its ports alike. The parser makes one record for each
- * Service, and everybody up to the worker hands on that same record. So a new attribute is written in three
- * places: here, where it is read from the Service, and where a worker acts on it.
+ * How the clients of a Service are served. It is the same on all ports of the Service. The parser makes one
+ * record for each Service, and that record goes unchanged to the worker. So a new attribute is written in
+ * three places: here, where it is read from the Service, and where a worker acts on it.
  */
 export interface ServicePolicy {
   /**
@@ -20,7 +20,7 @@ export interface Affinity {
    */
   readonly by: 'client-ip';
   /**
-   * How long a pin lives without use, ms. Default 10,800,000 (three hours), at most 86,400,000 (one day); as
+   * How long a pin lives without use, ms. Default 10,800,000 (three hours), at most 86,400,000 (one day). As
    * in the API, a Service that asks for more is refused. After that time, the client's next connection or
    * flow goes to the next endpoint in turn.
    */
@@ -28,7 +28,7 @@ export interface Affinity {
 }
 
 /**
- * The policy of a Service that asks for nothing. Such Services share this record, as there may be many
+ * The policy of a Service that asks for nothing. Such Services share this record because there may be many
  * thousands of them.
  */
 export const DEFAULT_POLICY: ServicePolicy = { affinity: null };

@@ -1,6 +1,6 @@
 /**
- * What the control plane wants the data plane and the redirect driver to do: plain values, no Kubernetes
- * objects, so that every source ends in the same language.
+ * What the control plane wants the data plane and the redirect driver to do. These are plain values without
+ * Kubernetes objects, so all sources give the same kind of portal.
  */
 
 import type { Family } from '../net/address.js';
@@ -9,19 +9,19 @@ import type { Admission } from './admission.js';
 import type { ServicePolicy } from './policy.js';
 
 /**
- * A place that clients use: a ClusterIP, an external IP or a load balancer's ingress IP, with the Service's
- * port.
+ * An address and port that clients connect to: a ClusterIP, an external IP or a load balancer's ingress IP,
+ * with the Service's port.
  */
 export interface Vip {
   readonly address: string;
   readonly port: number;
 }
 
-/** One place a connection or a flow can be sent to. */
+/** An address and port to which a connection or a flow can go. */
 export interface Endpoint {
   /**
-   * Identity of the pod, the same on every port and protocol of a Service, so that ClientIP affinity can
-   * meet one pod on all of them: `namespace/name` of the targetRef, else the address.
+   * Identity of the pod: `namespace/name` of the targetRef, else the address. It is the same on every port
+   * and protocol of a Service, so ClientIP affinity finds the same pod on all of them.
    */
   readonly id: string;
   readonly address: string;
@@ -29,10 +29,11 @@ export interface Endpoint {
 }
 
 /**
- * One Service port of one IP family, with everything that shares its endpoints and its round robin.
+ * One port of a Service in one IP family: all addresses that share the same endpoints and the same round
+ * robin.
  *
- * Most Service ports are one portal. If the external addresses lead to other endpoints than the ClusterIP, or
- * let in other clients, they are portals of their own, with a scope in their key.
+ * Most Service ports are one portal. If the external addresses have other endpoints than the ClusterIP, or
+ * serve other clients, they get separate portals with a scope in the key.
  */
 export interface Portal {
   /**
@@ -42,7 +43,7 @@ export interface Portal {
   readonly key: string;
   /** `namespace/name`. Pins are kept per Service, over all its ports. */
   readonly service: string;
-  /** Port name, empty where the Service has one unnamed port. */
+  /** Name of the port. Empty if the Service has one port without a name. */
   readonly portName: string;
   readonly protocol: Protocol;
   readonly family: Family;
@@ -52,14 +53,14 @@ export interface Portal {
   /** The Service's own record, the same on all its portals. */
   readonly policy: ServicePolicy;
   /**
-   * As far as the Service says. The node adds its own addresses to the insiders, which the model does not
-   * know.
+   * What the Service defines. The control plane adds the node's own addresses to the insiders, because the
+   * model does not know these addresses.
    */
   readonly admission: Admission;
   /** Eligible endpoints in a stable order (sorted). */
   readonly endpoints: readonly Endpoint[];
   /**
-   * What becomes of clients while `endpoints` is empty. `refuse`: they are refused at once. `ignore`: other
+   * What happens to clients while `endpoints` is empty. `refuse`: they are refused at once. `ignore`: other
    * nodes have endpoints, so clients get no answer, and a load balancer's next try can reach one of those
    * nodes.
    */

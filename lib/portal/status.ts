@@ -1,20 +1,21 @@
 import type { Affinity, ServicePolicy } from './policy.js';
 import type { Portal } from './portal.js';
 
-/** What a portal's status and its counters name it by. */
+/** The names of a portal in its status and its counters. */
 export type PortalName = Pick<Portal, 'key' | 'service' | 'portName' | 'protocol' | 'family'>;
 
-/** One portal as people see it. */
+/** Status of one portal, for people. */
 export interface PortalStatus extends PortalName, Pick<Portal, 'vips' | 'nodePort'> {
-  /** Port of the wildcard listener; null where the VIPs are listened on themselves. */
+  /** Port of the listener on all addresses. Null if the listeners are on the VIPs. */
   readonly proxyPort: number | null;
   /** `address:port` of each endpoint. */
   readonly endpoints: readonly string[];
-  /** Null where each new connection and flow goes to the next endpoint in turn. */
+  /** Null: each new connection and flow goes to the next endpoint in turn. */
   readonly affinity: AffinityStatus | null;
   /**
-   * `unsupported`: the redirect driver cannot serve the family on this node; `taken`: another program listens
-   * where the VIPs should be served; `pending`: anything else that is amiss. The last two are tried again.
+   * `unsupported`: the redirect driver cannot serve the family on this node. `taken`: another program listens
+   * on an address and port that the portal needs. `pending`: there is another problem. `taken` and `pending`
+   * portals are tried again.
    */
   readonly state: 'serving' | 'pending' | 'taken' | 'no-endpoints' | 'unsupported';
   readonly problems: readonly string[];
@@ -29,14 +30,16 @@ export function affinityStatus({ affinity }: ServicePolicy): AffinityStatus | nu
   return affinity && { by: affinity.by, timeoutSeconds: affinity.timeoutMs / 1000 };
 }
 
-/** The whole program as people see it. */
+/** Status of the whole program, for people. */
 export interface ProxyStatus {
-  /** Of the redirect, for example `iptables (IPv6: address)`. */
+  /** Name of the redirect driver, for example `iptables (IPv6: address)`. */
   readonly driver: string;
-  /** Which IP family another driver serves than the one that was tried first, and why: a sentence each. */
+  /**
+   * One sentence for each IP family that the first driver could not serve: which driver serves it, and why.
+   */
   readonly fallbacks: readonly string[];
   readonly workers: number;
-  /** What is amiss with the node as a whole. */
+  /** Problems of the node, not of one portal. */
   readonly problems: readonly string[];
   readonly portals: readonly PortalStatus[];
 }

@@ -3,26 +3,27 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { makeDirectory, removeFile, replaceFile } from '../sys/replacefile.js';
 
-/** A disk in trouble, not a flag that is wrong: it can end while we serve. */
+/** Errors of the disk. They can end while kube-portal serves, so they do not stop it. */
 const SHORTAGES: ReadonlySet<unknown> = new Set(['ENOSPC', 'EDQUOT', 'EROFS', 'EIO']);
-/** Permission bits of the group and of others to change what is in a directory. */
+/** Permission bits: the group and other users may change the files in a directory. */
 const WRITABLE_BY_OTHERS = 0o022;
 
-/** The directory where a killed run leaves what its successor must know. */
+/** The directory with the state that the next run needs, also after this run was killed. */
 export class StateDir {
   private constructor(readonly path: string) {}
 
   /**
-   * Makes the directory if need be and finds out whether it can be written. On a disk that is full or
-   * read-only all goes on without memory: Services are worth more than their ports' numbers.
+   * Makes the directory if it is missing, and checks that it can be written. If the disk is full or
+   * read-only, kube-portal serves without saved state: Services are more important than the numbers of their
+   * proxy ports.
    *
-   * @throws Error that names the flag, where it is no directory for us
+   * @throws Error that names the flag, if the directory cannot be used
    */
   static async open(path: string, log: Logger): Promise<StateDir> {
     const probe = join(path, '.probe');
     try {
       await makeDirectory(path);
-      await warnOfStrangers(path, log);
+      await warnIfOthersMayWrite(path, log);
       await replaceFile(probe, '');
       await removeFile(probe);
     } catch (error) {
@@ -34,29 +35,32 @@ export class StateDir {
       }
       log.error(
         { reason: message },
-        `--state-dir ${path} cannot be written at present; all goes on without it`,
+        `--state-dir ${path} cannot be written now; kube-portal serves without saved state`,
       );
     }
     return new StateDir(path);
   }
 
-  /** The directory of an earlier run, as it is. */
+  /** The directory of an earlier run. It is neither made nor checked. */
   static of(path: string): StateDir {
     return new StateDir(path);
   }
 
-  /** Removes the directory once nothing is in it. */
+  /** Removes the directory if it is empty. */
   async removeIfEmpty(): Promise<void> {
     await rmdir(this.path).catch(() => undefined);
   }
 }
 
-/** What they write there is checked, but they can also take away what we remember. */
-async function warnOfStrangers(path: string, log: Logger): Promise<void> {
+/**
+ * The content of the files is checked. But other users can also remove the files, and their content is then
+ * lost.
+ */
+async function warnIfOthersMayWrite(path: string, log: Logger): Promise<void> {
   const { mode } = await stat(path);
   if ((mode & WRITABLE_BY_OTHERS) === 0) return;
   log.warn(
     { mode: (mode & 0o7777).toString(8) },
-    `others than root may write to --state-dir ${path}; give a directory of its own, or chmod 755`,
+    `users other than root may write to --state-dir ${path}; give a directory that only root may change, or run chmod 755 on it`,
   );
 }

@@ -5,16 +5,16 @@ import { removeFile, replaceFile } from '../sys/replacefile.js';
 
 /** The proxy port of each portal. */
 export const PORTS_FILE = 'ports.json';
-/** The addresses that the loopback device was given. */
+/** The addresses that kube-portal gave to the loopback device. */
 export const ADDRESSES_FILE = 'addresses.json';
 
-/** Room for more than a hundred thousand ports, or addresses. */
+/** Enough for more than 100,000 ports or addresses. */
 const LIMITS = { maxBytes: 16 << 20, noLinks: true };
 
-/** The file is there and cannot be used; the message names it. */
+/** The file exists and cannot be used. The message names the file. */
 class StateFileError extends Error {}
 
-/** A JSON file in which a killed run leaves what its successor must know. */
+/** A JSON file with state that the next run needs, also after this run was killed. */
 export class StateFile {
   readonly path: string;
 
@@ -23,8 +23,8 @@ export class StateFile {
   }
 
   /**
-   * @param parse checks the content, which may be anything; throws where it is not what is wanted
-   * @returns null where there is no such file
+   * @param parse checks the content, which may be anything, and throws if it is not valid
+   * @returns null if there is no such file
    * @throws StateFileError
    */
   async read<T>(parse: (value: unknown) => T): Promise<T | null> {
@@ -46,48 +46,48 @@ export class StateFile {
   }
 }
 
-/** The members of a JSON object. @throws Error where it is none */
+/** The members of a JSON object. @throws Error if the value is not a JSON object */
 export function mappingOf(value: unknown): Readonly<Record<string, unknown>> {
   if (typeof value === 'object' && value !== null && !Array.isArray(value)) return { ...value };
   throw new Error('it is not a JSON object');
 }
 
-/** What is lost where nothing can be remembered, for people. */
-interface Stakes {
+/** Words for log messages: what is lost while the file cannot be used. */
+interface LossWording {
   /** For example `the proxy ports`. */
   readonly what: string;
-  /** A clause: what then happens, and to whom. */
+  /** A clause: the consequence, for example `a restart may choose other ports`. */
   readonly loss: string;
 }
 
 /**
- * What is remembered in a state file, as far as that is possible. Trouble with the file is told, once, and so
- * is its end; it never keeps anything else from being done.
+ * Keeps one value in a state file. If the file cannot be used, that is logged once, and its end is logged
+ * too. It is never an error for the caller.
  */
 export class StateMemory {
   readonly #file: StateFile;
   readonly #log: Logger;
-  readonly #stakes: Stakes;
+  readonly #wording: LossWording;
   #isWritable = true;
 
-  constructor(file: StateFile, log: Logger, stakes: Stakes) {
+  constructor(file: StateFile, log: Logger, wording: LossWording) {
     this.#file = file;
     this.#log = log;
-    this.#stakes = stakes;
+    this.#wording = wording;
   }
 
-  /** @param parse as {@link StateFile.read} @returns null where nothing is remembered */
+  /** @param parse as {@link StateFile.read} @returns null if there is no valid value */
   async recall<T>(parse: (value: unknown) => T): Promise<T | null> {
     try {
       return await this.#file.read(parse);
     } catch (error) {
       if (!(error instanceof StateFileError)) throw error;
-      this.#log.warn(`${error.message}; it is left aside: ${this.#stakes.loss}`);
+      this.#log.warn(`${error.message}; the file is ignored: ${this.#wording.loss}`);
       return null;
     }
   }
 
-  /** @returns whether it is written down */
+  /** @returns whether the file has the value now */
   async keep(value: unknown): Promise<boolean> {
     try {
       await this.#file.write(value);
@@ -100,21 +100,21 @@ export class StateMemory {
     return this.#isWritable;
   }
 
-  /** Nothing has to be remembered any more. */
+  /** Removes the file: its value is no longer needed. */
   async forget(): Promise<void> {
     try {
       await this.#file.remove();
     } catch (error) {
       const reason = (error as Error).message;
-      this.#log.warn({ reason }, `cannot remove ${this.#file.path}; it does no harm`);
+      this.#log.warn({ reason }, `cannot remove ${this.#file.path}; a file that stays does no harm`);
     }
   }
 
   #complain(reason: string): void {
-    const { what, loss } = this.#stakes;
+    const { what, loss } = this.#wording;
     this.#log.error(
       { reason },
-      `cannot remember ${what} in --state-dir ${dirname(this.#file.path)}: all goes on, but ${loss}; make the directory writable`,
+      `cannot remember ${what} in --state-dir ${dirname(this.#file.path)}: kube-portal goes on, but ${loss}; make the directory writable`,
     );
   }
 }

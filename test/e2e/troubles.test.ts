@@ -170,7 +170,9 @@ t.test(
       const kubePortal = await KubePortal.forTest(t, lab.node, { objects: objects(), flags });
       t.ok(await isServed(), driver);
       await kubePortal.waitForLog(({ msg }) =>
-        msg.startsWith(`${join(state, file)} cannot be used: it is a FIFO and not a file; it is left aside`),
+        msg.startsWith(
+          `${join(state, file)} cannot be used: it is a FIFO and not a file; the file is ignored`,
+        ),
       );
       await kubePortal.kill9();
       t.ok(statSync(join(state, file)).isFile(), `${file} is written`);

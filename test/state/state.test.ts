@@ -28,7 +28,11 @@ t.test('a state directory on a disk in trouble does not prevent the start', asyn
   for (const name of ['here', 'not-yet', 'not/yet/either']) {
     const { log, troubles } = listening();
     await StateDir.open(join(small, name), log);
-    t.match(troubles, [/--state-dir .* cannot be written at present; all goes on without it: EROFS/], name);
+    t.match(
+      troubles,
+      [/--state-dir .* cannot be written now; kube-portal serves without saved state: EROFS/],
+      name,
+    );
   }
   sh(`umount ${small}`);
 });
@@ -39,7 +43,7 @@ t.test('a state directory that others may write to is told', async (t) => {
   chmodSync(shared, 0o1777);
   const { log, troubles } = listening();
   await StateDir.open(shared, log);
-  t.match(troubles, [/others than root may write to --state-dir .*shared; .*chmod 755/]);
+  t.match(troubles, [/users other than root may write to --state-dir .*shared; .*chmod 755/]);
 });
 
 const STAKES = { what: 'the proxy ports', loss: 'others may be chosen' };
@@ -88,7 +92,7 @@ t.test('trouble with writing is told once, and so is its end', async (t) => {
   t.notOk(await memory.keep({}));
   t.notOk(await memory.keep({}));
   t.match(troubles, [
-    /cannot remember the proxy ports in --state-dir .*in-the-way: all goes on, but others may be/,
+    /cannot remember the proxy ports in --state-dir .*in-the-way: kube-portal goes on, but others may be/,
   ]);
   rmSync(join(directory, 'in-the-way'));
   t.ok(await memory.keep({}));
@@ -98,5 +102,5 @@ t.test('trouble with writing is told once, and so is its end', async (t) => {
   t.notOk(existsSync(file.path));
   mkdirSync(file.path);
   await memory.forget();
-  t.match(troubles.slice(2), [/cannot remove .*ports\.json; it does no harm/]);
+  t.match(troubles.slice(2), [/cannot remove .*ports\.json; a file that stays does no harm/]);
 });
