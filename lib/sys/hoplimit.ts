@@ -12,9 +12,9 @@ import { findOption, preferOption } from './options.js';
 const MOST_HOPS = 255;
 
 /**
- * How many hops the peer's packets had left when they arrived (TTL, hop limit). The kernel stores the value of
- * the handshake in the multicast limit of the accepted socket (tcp_v4_syn_recv_sock, tcp_v6_syn_recv_sock).
- * TCP does not use that limit for anything else.
+ * How many hops the peer's packets had left on arrival (TTL, hop limit). The kernel stores the value of the
+ * handshake in the multicast limit of the accepted socket (tcp_v4_syn_recv_sock, tcp_v6_syn_recv_sock). TCP
+ * does not use that limit for anything else.
  * @returns 1 to 255; 255 if the kernel does not tell
  */
 export function receivedHops(fd: number, family: number): number {
