@@ -37,7 +37,12 @@ export class Redirects {
   change(change: RedirectChange, listening?: Promise<void>): Promise<RedirectError | null> {
     return this.#try(async () => {
       const prepared = await this.#driver.prepare(change);
-      await listening;
+      try {
+        await listening;
+      } catch (error) {
+        prepared.abandon();
+        throw error;
+      }
       await prepared.commit();
     });
   }

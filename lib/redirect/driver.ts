@@ -37,6 +37,11 @@ export interface PreparedChange {
    * @throws RedirectError; the wanted state is then kept for `audit`
    */
   commit(): Promise<void>;
+  /**
+   * The portals do not listen after all: the kernel is told nothing now. The change stays part of the wanted
+   * state, so the next change undoes it, or the next `commit` or `audit` puts it in place.
+   */
+  abandon(): void;
 }
 
 /**
@@ -65,7 +70,7 @@ export interface RedirectDriver {
    * Takes over one change, of supported families, and does all that may come before the portals listen.
    * From now on the change is part of the wanted state.
    * @throws RedirectError; there is nothing to commit then
-   * @throws Error while an earlier change is neither committed nor audited
+   * @throws Error while an earlier change is neither committed, abandoned nor audited
    */
   prepare(change: RedirectChange): Promise<PreparedChange>;
   /**

@@ -11,7 +11,7 @@ export class NoneDriver implements RedirectDriver {
   }
 
   async prepare(): Promise<PreparedChange> {
-    return { commit: async () => {} };
+    return { commit: async () => {}, abandon: () => {} };
   }
 
   async audit(): Promise<number> {

@@ -1,6 +1,6 @@
 import type { PreparedChange } from './driver.js';
 
-/** Sees to it that a driver's changes come one after the other, and that each is committed once. */
+/** Sees to it that a driver's changes come one after the other, and that each is committed or abandoned once. */
 export class OneChange {
   #isOpen = false;
 
@@ -13,15 +13,25 @@ export class OneChange {
     this.#isOpen = true;
   }
 
-  /** The change that has begun. Its `commit` does the work. */
-  prepared(work: () => Promise<void>): PreparedChange {
-    let isCommitted = false;
+  /**
+   * The change that has begun. Its `commit` does the work.
+   * @param abandon what `abandon` does beside letting the next change begin
+   */
+  prepared(work: () => Promise<void>, abandon: () => void = () => undefined): PreparedChange {
+    let isOver = false;
+    const endOnce = () => {
+      if (isOver) throw new Error('this redirect change was committed before, or abandoned');
+      isOver = true;
+      this.end();
+    };
     return {
       commit: async () => {
-        if (isCommitted) throw new Error('this redirect change was committed before');
-        isCommitted = true;
-        this.end();
+        endOnce();
         await work();
+      },
+      abandon: () => {
+        endOnce();
+        abandon();
       },
     };
   }

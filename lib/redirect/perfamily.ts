@@ -50,19 +50,21 @@ export class PerFamilyDriver implements RedirectDriver {
   async prepare({ set, remove }: RedirectChange): Promise<PreparedChange> {
     this.#change.begin();
     const failures = new Failures();
-    const commits: (() => Promise<void>)[] = [];
+    const prepared: { readonly ids: readonly string[]; readonly change: PreparedChange }[] = [];
     for (const family of FAMILIES) {
       const ofFamily = set.filter((redirect) => redirect.family === family);
       const ids = this.#want(family, ofFamily, remove);
       await failures.attempt(ids, async () => {
         // Also where nothing of its own changes: its first change takes away what an earlier run has left.
-        const prepared = await this.#drivers[family].prepare({ set: ofFamily, remove });
-        commits.push(() => failures.attempt(ids, () => prepared.commit()));
+        prepared.push({ ids, change: await this.#drivers[family].prepare({ set: ofFamily, remove }) });
       });
     }
-    return this.#change.prepared(async () => {
-      for (const commit of commits) await commit();
+    const commit = async () => {
+      for (const { ids, change } of prepared) await failures.attempt(ids, () => change.commit());
       failures.throwIfAny();
+    };
+    return this.#change.prepared(commit, () => {
+      for (const { change } of prepared) change.abandon();
     });
   }
 

@@ -43,7 +43,7 @@ class SlowDriver implements RedirectDriver {
 
   async prepare(change: RedirectChange): Promise<PreparedChange> {
     this.changes.push(change);
-    return { commit: () => this.commit() };
+    return { commit: () => this.commit(), abandon: () => {} };
   }
 
   async commit(): Promise<void> {

@@ -36,7 +36,7 @@ class FakeDriver implements RedirectDriver {
   }
 
   async prepare(change: RedirectChange): Promise<PreparedChange> {
-    return { commit: async () => this.commit(change) };
+    return { commit: async () => this.commit(change), abandon: () => {} };
   }
 
   commit({ set, remove }: RedirectChange): void {

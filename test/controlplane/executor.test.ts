@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { setTimeout as sleep } from 'node:timers/promises';
 import pino from 'pino';
 import t, { type Test } from 'tap';
 import { ActivePortal } from '../../lib/controlplane/activeportal.js';
@@ -9,19 +10,28 @@ import { ServiceProxy } from '../../lib/controlplane/proxy.js';
 import { Dataplane } from '../../lib/dataplane/dataplane.js';
 import type { Snapshot } from '../../lib/portal/portal.js';
 import type { Capture, PreparedChange, RedirectChange, RedirectDriver } from '../../lib/redirect/driver.js';
+import { OneChange } from '../../lib/redirect/onechange.js';
 import { buildHere, objectSet, service, slice } from '../model/fixtures.js';
 import { sh } from '../redirect/namespace.js';
 
-/** Lets one call out of all fail, once. */
+/** Lets one call fail, once. */
 class Fault {
   #left = Number.POSITIVE_INFINITY;
+  #where: string | null = null;
 
   /** The call with this number, from 1, is the one that fails. */
   arm(call: number): void {
     this.#left = call;
   }
 
+  /** The next call of this kind is the one that fails. */
+  armAt(where: string): void {
+    this.#where = where;
+    this.#left = 1;
+  }
+
   strike(where: string): void {
+    if (this.#where !== null && this.#where !== where) return;
     if (--this.#left === 0) throw new Error(`fault: ${where}`);
   }
 
@@ -37,6 +47,8 @@ class FaultyDriver implements RedirectDriver {
   /** What was committed: +key or -key. */
   readonly committed: string[] = [];
   readonly redirected = new Set<string>();
+  /** As the real drivers: it refuses a change while the one before it is open. */
+  readonly #change = new OneChange();
 
   constructor(readonly fault: Fault) {}
 
@@ -46,14 +58,13 @@ class FaultyDriver implements RedirectDriver {
 
   async prepare(change: RedirectChange): Promise<PreparedChange> {
     this.fault.strike('prepare');
-    return {
-      commit: async () => {
-        this.fault.strike('commit');
-        for (const { id } of change.set) this.redirected.add(id);
-        for (const id of change.remove) this.redirected.delete(id);
-        this.committed.push(...change.set.map(({ id }) => `+${id}`), ...change.remove.map((id) => `-${id}`));
-      },
-    };
+    this.#change.begin();
+    return this.#change.prepared(async () => {
+      this.fault.strike('commit');
+      for (const { id } of change.set) this.redirected.add(id);
+      for (const id of change.remove) this.redirected.delete(id);
+      this.committed.push(...change.set.map(({ id }) => `+${id}`), ...change.remove.map((id) => `-${id}`));
+    });
   }
 
   async audit(): Promise<number> {
@@ -109,7 +120,7 @@ function injectInto(t: Test, fault: Fault): void {
   });
 }
 
-async function startProxy(t: Test) {
+async function startProxy(t: Test, syncPeriodMs = 3_600_000) {
   const directory = mkdtempSync(join(tmpdir(), 'kube-portal-test-'));
   const fault = new Fault();
   injectInto(t, fault);
@@ -120,7 +131,7 @@ async function startProxy(t: Test) {
     nodeAddresses: new NodeAddresses([]),
     proxyPortRange: { first: 20_000, last: 20_009 },
     udpTimeoutMs: null,
-    syncPeriodMs: 3_600_000,
+    syncPeriodMs,
     stateDir: directory,
     log: pino({ level: 'silent' }),
   };
@@ -205,3 +216,17 @@ t.test('a change that fails at any call can be taken back', async (t) => {
   }
   t.ok(calls >= 8, `a change has ${calls} calls that may fail`);
 });
+
+for (const where of ['workers', 'prepare', 'commit']) {
+  t.test(`a change that fails at ${where} is tried again by itself`, async (t) => {
+    const { proxy, driver, fault, stop } = await startProxy(t, 20);
+    await proxy.apply(BEFORE);
+    fault.armAt(where);
+    await t.rejects(proxy.apply(AFTER), { message: `fault: ${where}` });
+    const isRedirected = () => [...AFTER.keys()].every((key) => driver.redirected.has(key));
+    const isServing = () => proxy.states().every(({ key, state }) => AFTER.has(key) && state === 'serving');
+    while (!isRedirected() || !isServing() || driver.redirected.size > AFTER.size) await sleep(1);
+    areServed(t, { proxy, driver, stop, name: `after fault: ${where}` }, AFTER);
+    await stop();
+  });
+}

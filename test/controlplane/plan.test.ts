@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
-import { type Current, isUnfinished, plan, type Step } from '../../lib/controlplane/plan.js';
+import { type Current, isUnfinished, plan, planTelling, type Step } from '../../lib/controlplane/plan.js';
 import { EVERYONE } from '../../lib/portal/admission.js';
 import { DEFAULT_POLICY } from '../../lib/portal/policy.js';
 import type { Portal, Snapshot } from '../../lib/portal/portal.js';
@@ -135,6 +135,17 @@ for (const [name, current, desired, steps] of TABLE) {
     const planned = plan(current, desired);
     t.same(planned.map(inWords), steps);
     t.equal(isUnfinished(current, desired), steps.length > 0);
+  });
+}
+
+const TELLING: readonly [name: string, keys: readonly string[], steps: readonly string[]][] = [
+  ['proxy ports move', [WEB, API], [`tell workers ${WEB} ${API}`, `redirect ${WEB} ${API}`]],
+  ['no proxy port moves', [], []],
+];
+
+for (const [name, keys, steps] of TELLING) {
+  t.test(`steps where ${name}`, async (t) => {
+    t.same(planTelling(keys).map(inWords), steps);
   });
 }
 

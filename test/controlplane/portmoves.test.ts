@@ -49,7 +49,7 @@ class WatchingDriver implements RedirectDriver {
   }
 
   async prepare({ set }: RedirectChange): Promise<PreparedChange> {
-    return { commit: () => this.commit(set) };
+    return { commit: () => this.commit(set), abandon: () => {} };
   }
 
   async commit(set: RedirectChange['set']): Promise<void> {

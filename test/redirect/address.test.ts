@@ -94,6 +94,16 @@ t.test('changes are prepared and committed one after the other', async (t) => {
   await driver.clear();
 });
 
+t.test('an abandoned change is undone by the next one, or put in place with it', async (t) => {
+  const driver = await open();
+  const abandoned = { set: [redirect('a', '10.96.0.16'), redirect('b', '10.96.0.17')], remove: [] };
+  (await driver.prepare(abandoned)).abandon();
+  t.strictSame(onLoopback(), []);
+  await apply(driver, { set: [redirect('c', '10.96.0.18')], remove: ['a'] });
+  t.strictSame(onLoopback(), ['10.96.0.17/32', '10.96.0.18/32']);
+  await driver.clear();
+});
+
 t.test('an address is recorded at once, and added when its portal listens', async (t) => {
   const driver = await open();
   const prepared = await driver.prepare({ set: [redirect('web', '10.96.0.15')], remove: [] });

@@ -33,7 +33,7 @@ class FakeDriver implements RedirectDriver {
 
   async prepare({ set, remove }: RedirectChange): Promise<PreparedChange> {
     this.#step('prepare', [...set.map(({ id }) => id), ...remove.map((id) => `-${id}`)].join());
-    return { commit: async () => this.#step('commit') };
+    return { commit: async () => this.#step('commit'), abandon: () => this.#step('abandon') };
   }
 
   async audit(): Promise<number> {
@@ -97,6 +97,15 @@ t.test('a change is committed before the next one is prepared', async (t) => {
   await first.commit();
   await t.rejects(first.commit(), /committed before/);
   t.same(fakes.IPv4.steps, ['prepare four,-gone', 'commit']);
+});
+
+t.test('a change that is abandoned, is so in each driver, and the next one may come', async (t) => {
+  const { fakes, driver } = open();
+  const first = await driver.prepare(BOTH);
+  first.abandon();
+  await t.rejects(first.commit(), /committed before, or abandoned/);
+  await apply(driver, { set: [SIX], remove: ['four'] });
+  t.same(fakes.IPv6.steps, ['prepare six,-gone', 'abandon', 'prepare six,-four', 'commit']);
 });
 
 for (const at of ['prepare', 'commit'] as const) {
