@@ -73,7 +73,7 @@ export class Daemon {
   readonly #hurry: Promise<void>;
   readonly #readiness: Readiness;
   readonly #nodeAddresses: NodeAddresses;
-  readonly #connections = new Connections({ most: HTTP_CONNECTIONS, idleMs: HTTP_IDLE_MS });
+  readonly #connections = new Connections({ maxOpen: HTTP_CONNECTIONS, idleMs: HTTP_IDLE_MS });
   readonly #servers: HttpServers;
   readonly #healthChecks: HealthCheckPorts;
   readonly #registry = new Registry();

@@ -1,4 +1,4 @@
-/** What a path answers. */
+/** The answer to a request. */
 export interface Answer {
   readonly status: number;
   readonly contentType: string;
@@ -7,28 +7,29 @@ export interface Answer {
 }
 
 /**
- * The text of an answer. A long one comes in pieces, and no more of them are made than the client takes.
+ * The text of an answer. A long text comes in pieces. A piece is made only when the client has read the ones
+ * before it.
  *
- * - string: short, there as a whole.
- * - Iterable: thousands of pieces that are there for the making. Four such answers are under way at once, and
- *   each must be taken within the time that a connection may be silent, so that slow clients do not keep
- *   others waiting.
- * - AsyncIterable: pieces that have to be waited for, with no limit on the whole. A client that takes nothing
- *   for the time that a connection may be silent is cut off.
+ * - string: a short text.
+ * - Iterable: thousands of pieces that can be made at once. At most four such answers are sent at the same
+ *   time; others wait. The client must read the whole answer within the idle time of a connection, so that a
+ *   slow client does not block others for long.
+ * - AsyncIterable: pieces that are not ready yet. The whole answer has no time limit. If the client reads
+ *   nothing for the idle time of a connection, the connection is closed.
  */
 export type Body = string | Iterable<string> | AsyncIterable<string>;
 
-/** An answer of plain text. */
+/** An answer in plain text. */
 export function text(body: Body, status = 200): Answer {
   return { status, contentType: 'text/plain; charset=utf-8', body };
 }
 
-/** An answer of JSON. */
+/** An answer in JSON. */
 export function json(value: unknown, status = 200): Answer {
   return jsonText(`${JSON.stringify(value)}\n`, status);
 }
 
-/** An answer of what is JSON already. */
+/** An answer whose body is already JSON text. */
 export function jsonText(body: Body, status = 200): Answer {
   return { status, contentType: 'application/json', body };
 }

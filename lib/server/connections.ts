@@ -1,39 +1,39 @@
 import type { Socket } from 'node:net';
 
 export interface ConnectionLimits {
-  /** Connections of all HTTP servers together. */
-  readonly most: number;
-  /** How long, ms, a connection may be silent, and a request may take to arrive. */
+  /** Open connections of all HTTP servers together. Beyond it, a new connection closes an old one. */
+  readonly maxOpen: number;
+  /** Milliseconds. A connection that is silent for longer is closed. A request must arrive in this time. */
   readonly idleMs: number;
 }
 
 /**
- * The connections of all HTTP servers of this process. There are few, so that nobody can use up the
- * descriptors by holding them; a new one is never refused, as it may be a probe: one of those that have it in
- * their power to come again makes room.
+ * The open connections of all HTTP servers of this process. Their number is limited, so that clients cannot
+ * use up the descriptors. A new connection is never refused, because it may be a health probe: an old
+ * connection of the client with the most connections is closed instead.
  */
 export class Connections {
   readonly limits: ConnectionLimits;
-  /** In the order in which they came, with the address of the client. */
+  /** The client's address by connection. The oldest connection comes first. */
   readonly #open = new Map<Socket, string>();
-  /** Those that wait for an answer. */
+  /** Connections with a request that is not answered yet. */
   readonly #busy = new Set<Socket>();
 
   constructor(limits: ConnectionLimits) {
     this.limits = limits;
   }
 
-  /** Takes a new connection in, for another one if need be. */
+  /** Adds a new connection. At the limit, an old connection is closed. */
   add(socket: Socket): void {
-    if (this.#open.size >= this.limits.most) this.#makeRoom();
+    if (this.#open.size >= this.limits.maxOpen) this.#closeOne();
     this.#open.set(socket, socket.remoteAddress ?? '');
     socket.once('close', () => this.#remove(socket));
   }
 
   /**
-   * A request has come over the connection; it is idle again once it was answered.
-   * @returns false where the one before has not been answered: none of our clients needs to ask ahead, and
-   * what waits takes memory
+   * Marks the connection as busy, until {@link endRequest}.
+   * @returns false if the previous request is not answered yet. Requests in advance (pipelining) take memory,
+   * and no client of kube-portal needs them.
    */
   beginRequest(socket: Socket): boolean {
     if (this.#busy.has(socket)) return false;
@@ -45,21 +45,21 @@ export class Connections {
     this.#busy.delete(socket);
   }
 
-  /** Of the client that has most: the one that is idle for longest, else the oldest. */
-  #makeRoom(): void {
-    const client = this.#greediest();
-    const own = [...this.#open.keys()].filter((socket) => this.#open.get(socket) === client);
-    const last = own.find((socket) => !this.#busy.has(socket)) ?? own[0];
-    if (last === undefined) return;
-    this.#remove(last);
-    last.destroy();
+  /** Closes the oldest idle connection of the client with the most connections, or else its oldest one. */
+  #closeOne(): void {
+    const client = this.#clientWithMost();
+    const candidates = [...this.#open.keys()].filter((socket) => this.#open.get(socket) === client);
+    const victim = candidates.find((socket) => !this.#busy.has(socket)) ?? candidates[0];
+    if (victim === undefined) return;
+    this.#remove(victim);
+    victim.destroy();
   }
 
-  #greediest(): string | undefined {
+  #clientWithMost(): string | undefined {
     const counts = new Map<string, number>();
     for (const client of this.#open.values()) counts.set(client, (counts.get(client) ?? 0) + 1);
-    const most = Math.max(...counts.values());
-    return [...counts.keys()].find((client) => counts.get(client) === most);
+    const max = Math.max(...counts.values());
+    return [...counts.keys()].find((client) => counts.get(client) === max);
   }
 
   #remove(socket: Socket): void {

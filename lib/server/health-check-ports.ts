@@ -5,19 +5,19 @@ import { type Answer, json } from './answer.js';
 import type { Connections } from './connections.js';
 import { HttpServer } from './http.js';
 
-/** How often, ms, a port that could not be had is tried again. */
-const RETRY_PERIOD = 5000;
+/** Milliseconds between two attempts to listen on a port that is not free. */
+const RETRY_MS = 5000;
 const FIELD = 'spec.healthCheckNodePort';
 
 export interface HealthCheckOptions {
-  /** Addresses of the node to listen on, as NodePorts; asked each time a port is opened. Null means all. */
+  /** Addresses of the node to listen on. Called each time a port is opened. Null: all addresses. */
   readonly addresses: () => readonly string[] | null;
-  /** Whether the proxy itself is well: without that no Service is. */
+  /** Whether the proxy is healthy. If not, every health check answers 503. */
   readonly isHealthy: () => boolean;
   readonly connections: Connections;
-  /** Told how many listeners were opened, or closed (a negative number). */
+  /** Called with the number of opened listeners. Negative: closed listeners. */
   readonly onListeners: (count: number) => void;
-  /** Told once that a port cannot be had. */
+  /** Called once for each problem, for example a port that another program uses. */
   readonly onProblem: (problem: Problem) => void;
 }
 
@@ -27,8 +27,8 @@ interface OpenPort {
 }
 
 /**
- * The health-check node ports of load balancers with externalTrafficPolicy Local, one small HTTP server each,
- * with kube-proxy's answers: 200 as long as the node has endpoints of its own, else 503.
+ * The health-check node ports of load balancers with externalTrafficPolicy Local. Each port has a small HTTP
+ * server with kube-proxy's answers: 200 while the node has local endpoints, otherwise 503.
  */
 export class HealthCheckPorts {
   readonly #options: HealthCheckOptions;
@@ -42,12 +42,10 @@ export class HealthCheckPorts {
     this.#options = options;
     this.#timer = setInterval(() => {
       if (this.#problems.size > 0) this.update(this.#wanted);
-    }, RETRY_PERIOD).unref();
+    }, RETRY_MS).unref();
   }
 
-  /**
-   * Takes what is wanted from now on; resolves once the ports are open, as far as they can be. Never rejects.
-   */
+  /** Sets the wanted ports. Resolves once every port is open or has a problem. Never rejects. */
   update(checks: readonly HealthCheck[]): Promise<void> {
     this.#wanted = checks;
     this.#work = this.#work.then(() => this.#synchronize());
@@ -85,7 +83,7 @@ export class HealthCheckPorts {
       this.#problems.delete(key);
     } catch (error) {
       await this.#close(port.servers);
-      this.#say(key, (error as Error).message);
+      this.#report(key, (error as Error).message);
     }
   }
 
@@ -106,7 +104,7 @@ export class HealthCheckPorts {
     });
   }
 
-  #say(key: string, message: string): void {
+  #report(key: string, message: string): void {
     const problem = { object: `Service ${key}`, message };
     if (this.#problems.get(key) !== message) this.#options.onProblem(problem);
     this.#problems.set(key, message);

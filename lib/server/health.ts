@@ -1,23 +1,20 @@
 import { type Answer, json } from './answer.js';
 import type { Routes } from './route.js';
 
-/** What the health checks ask. */
+/** The state that the health checks read. */
 export interface HealthSource {
-  /**
-   * Whether every portal known at start that can be had is in service, changes take effect, and the program
-   * is not on its way out.
-   */
+  /** See Readiness. False when the program stops. */
   isReady(): boolean;
   /** False while the node is about to be deleted. */
   isNodeEligible(): boolean;
-  /** When the last change of Services or endpoints took effect; null before the first. */
+  /** When the last change of Services or endpoints took effect. Null before the first change. */
   lastUpdated(): Date | null;
 }
 
 /**
- * `/healthz` for load balancers and readiness probes, with kube-proxy's answer, so that what reads
- * kube-proxy's port 10256 can read this one; `/livez` for liveness probes, which must not restart a
- * program that only waits for its portals or for its node's end.
+ * `/healthz` is for load balancers and readiness probes. Its answer is kube-proxy's, so that clients of
+ * kube-proxy's port 10256 work. `/livez` is for liveness probes and always answers 200: a program that waits
+ * for portals, or whose node will be deleted, must not be restarted.
  */
 export function healthRoutes(source: HealthSource): Routes {
   return {
@@ -26,7 +23,7 @@ export function healthRoutes(source: HealthSource): Routes {
   };
 }
 
-/** kube-proxy's KEP-3836: a node that is about to go takes no new connections through load balancers. */
+/** As in kube-proxy (KEP-3836), load balancers send no new connections to a node that will be deleted. */
 function health(source: HealthSource): Answer {
   const ready = source.isReady();
   const nodeEligible = source.isNodeEligible();

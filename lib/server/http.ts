@@ -10,24 +10,24 @@ import type { Routes } from './route.js';
 import { sendStream } from './sending.js';
 
 export interface HttpOptions {
-  /** All addresses of the node unless given. */
+  /** Address to listen on. Absent: all addresses of the node. */
   readonly host?: string | undefined;
-  /** Serves the other family's unspecified address too. */
+  /** True: listens on all addresses of both IP families, and `host` is for messages only. */
   readonly bothFamilies?: boolean;
   readonly port: number;
-  /** Leaves the IPv4 side of `::` to others. */
+  /** True: a socket on `::` does not take IPv4 connections (IPV6_V6ONLY). */
   readonly ipv6Only?: boolean;
-  /** The flag or field that set the address, for messages. */
+  /** The flag or field that contains the address, for messages. */
   readonly flag: string;
-  /** What to do where the address cannot be had. */
+  /** For messages: what the user can do if the server cannot listen. */
   readonly advice?: string;
   readonly routes: Routes;
   readonly connections: Connections;
-  /** Only requests to one of these, or to an address, are answered; to any name unless given. */
+  /** The server answers requests to one of these names or to an IP address. Absent: to every name. */
   readonly names?: OwnNames;
 }
 
-/** A small read-only HTTP server for probes, scrapers and people. */
+/** A small read-only HTTP server for health probes, Prometheus and people. */
 export class HttpServer {
   readonly #server: Server;
 
@@ -35,25 +35,25 @@ export class HttpServer {
     this.#server = server;
   }
 
-  /** Listens. @throws Error that names the flag when the address cannot be had. */
+  /** Listens. @throws Error that names the flag if the server cannot listen on the address */
   static async listen(options: HttpOptions): Promise<HttpServer> {
     const server = createLimitedServer(options);
     await new Promise<void>((resolve, reject) => {
-      server.once('error', (error: NodeJS.ErrnoException) => reject(explain(error, options)));
+      server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, options)));
       const { host, bothFamilies = false, port, ipv6Only = false } = options;
       server.listen({ host: bothFamilies ? undefined : host, port, ipv6Only }, resolve);
     });
-    // Where a connection cannot be accepted, its client waits or comes again.
+    // An accept(2) has failed, for example with EMFILE. The client waits or connects again.
     server.on('error', () => undefined);
     return new HttpServer(server);
   }
 
-  /** The port that is listened on; tells which one the kernel chose when port 0 was asked for. */
+  /** The port of the server. If the options say 0, this is the port that the kernel chose. */
   get port(): number {
     return (this.#server.address() as AddressInfo).port;
   }
 
-  /** Stops to listen and ends every connection. */
+  /** Stops listening and closes every connection. */
   async close(): Promise<void> {
     const closed = new Promise((resolve) => this.#server.close(resolve));
     this.#server.closeAllConnections();
@@ -71,7 +71,7 @@ function createLimitedServer(options: HttpOptions): Server {
       request.socket.destroy();
       return;
     }
-    // Until it is answered the client has no cause to say anything.
+    // The client may be silent while it waits for the answer.
     request.socket.setTimeout(0);
     response.once('close', () => connections.endRequest(request.socket));
     respond(options, longAnswers, request, response).catch(() => request.socket.destroy());
@@ -108,12 +108,15 @@ async function answerTo(
 ): Promise<Answer> {
   const { method, headers, url = '/' } = request;
   if (names?.include(headers.host) === false) {
-    return text(`this node is not called ${headers.host}: ask by its address, its name, or localhost\n`, 421);
+    return text(
+      `${headers.host} is not a name of this node: use the node's IP address, its name, or localhost\n`,
+      421,
+    );
   }
-  if (method !== 'GET' && method !== 'HEAD') return text('only GET is answered here\n', 405);
+  if (method !== 'GET' && method !== 'HEAD') return text('only GET and HEAD are supported\n', 405);
   const [path = '', ...query] = url.split('?');
   const route = Object.hasOwn(routes, path) ? routes[path] : routes['*'];
-  if (route === undefined) return text(`try one of: ${Object.keys(routes).join(' ')}\n`, 404);
+  if (route === undefined) return text(`no such path; there are: ${Object.keys(routes).join(' ')}\n`, 404);
   try {
     return await route({ method, path, query: new URLSearchParams(query.join('?')), signal });
   } catch (error) {
@@ -122,12 +125,12 @@ async function answerTo(
   }
 }
 
-function explain(error: NodeJS.ErrnoException, options: HttpOptions): Error {
+function listenError(error: NodeJS.ErrnoException, options: HttpOptions): Error {
   const { host = '*', port, flag, advice = "give another address:port, or '' for none" } = options;
   const reasons: Readonly<Record<string, string>> = {
     EADDRINUSE: 'another program listens there already',
     EADDRNOTAVAIL: 'this node has no such address',
-    EACCES: 'this user may not listen on that port',
+    EACCES: 'this user is not allowed to listen on that port',
   };
   const reason = reasons[error.code ?? ''] ?? error.message;
   return new Error(`${flag}: cannot listen on ${hostPort(host, port)}: ${reason}; ${advice}`, {

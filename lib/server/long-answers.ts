@@ -1,37 +1,38 @@
 import type { ServerResponse } from 'node:http';
-import { setImmediate as otherWork } from 'node:timers/promises';
+import { setImmediate as nextTurn } from 'node:timers/promises';
 import { write } from './sending.js';
 
-/** So many pieces are made without a pause: some milliseconds on a slow board. */
+/** Pieces that are made without a pause. They take some milliseconds on a slow board. */
 const BATCH = 500;
-/** So many long answers are under way at once; more have to wait. */
-const MOST = 4;
+/** Long answers that are sent at the same time. Beyond it, an answer waits for the end of another. */
+const MAX_CONCURRENT = 4;
 
 /**
- * Sends long texts that are made while they are sent: other work goes on in between, and no more is made than
- * the client takes. A client must have it all in some time, so that slow ones do not keep others waiting.
+ * Sends long texts. Pieces of the text are made when the client can take them, and the event loop runs other
+ * work between two batches. The client must read the whole text within `timeoutMs`, so that a slow client
+ * does not block others for long.
  */
 export class LongAnswers {
-  readonly #patienceMs: number;
+  readonly #timeoutMs: number;
   readonly #waiting: (() => void)[] = [];
-  #underWay = 0;
+  #active = 0;
 
-  /** @param patienceMs how long an answer may take once it is begun */
-  constructor(patienceMs: number) {
-    this.#patienceMs = patienceMs;
+  /** @param timeoutMs time for one answer, from its first piece on. Beyond it, the connection is closed. */
+  constructor(timeoutMs: number) {
+    this.#timeoutMs = timeoutMs;
   }
 
-  /** Resolves once all was sent or the client has gone. @param signal aborts when the client has gone */
+  /** Resolves when the text is sent or the client has gone. @param signal aborts when the client has gone */
   async send(response: ServerResponse, pieces: Iterable<string>, signal: AbortSignal): Promise<void> {
-    if (this.#underWay === MOST) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    else this.#underWay++;
-    const timer = setTimeout(() => response.destroy(), this.#patienceMs);
+    if (this.#active === MAX_CONCURRENT) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    else this.#active++;
+    const timer = setTimeout(() => response.destroy(), this.#timeoutMs);
     try {
       await sendAll(response, pieces, signal);
     } finally {
       clearTimeout(timer);
       const next = this.#waiting.shift();
-      if (next === undefined) this.#underWay--;
+      if (next === undefined) this.#active--;
       else next();
     }
   }
@@ -45,8 +46,8 @@ async function sendAll(
   for (const batch of batchesOf(pieces)) {
     if (response.destroyed) return;
     await write(response, batch, signal);
-    // A client that takes everything at once leaves no pause by itself.
-    await otherWork();
+    // While the client reads fast, write() does not wait. Other work must run all the same.
+    await nextTurn();
   }
   response.end();
 }

@@ -6,24 +6,23 @@ import { portalMetricsText } from './portal-metrics.js';
 import { type ProcessSource, processMetrics } from './process-metrics.js';
 import type { Routes } from './route.js';
 
-/** What the metrics server reads, at the moment of a request. */
+/** The state that the metrics server reads when a request comes. */
 export interface MetricsSource extends ProcessSource {
   summary(): Omit<ProxyStatus, 'portals'>;
-  /** Each portal's status is read as it is taken; one that has gone by then is left out. */
+  /** Reads a portal's status when the iteration reaches it. A portal removed before that is left out. */
   portals(): Iterable<PortalStatus>;
-  /** How each portal is, without the rest of its status. */
+  /** The state of each portal, without the rest of its status. */
   states(): readonly Pick<PortalStatus, 'state'>[];
-  /** As {@link portals}. */
+  /** Reads counters lazily, as {@link portals} does. */
   counters(): Iterable<PortalCounters>;
-  /** The configuration in force, in kube-proxy's words. */
+  /** The configuration in force, as kube-proxy's KubeProxyConfiguration. */
   configuration(): object;
 }
 
 /**
- * `/metrics` for Prometheus, `/status` for `kube-portal status`, and the paths that kube-proxy has on this
- * port.
+ * `/metrics` for Prometheus, `/status` for `kube-portal status`, and the paths that kube-proxy serves.
  *
- * @param registry may hold more metrics already
+ * @param registry may already contain other metrics
  */
 export function metricsRoutes(source: MetricsSource, registry = new Registry()): Routes {
   registerPortalStates(registry, source);
@@ -45,7 +44,7 @@ function* metricsText(source: MetricsSource, others: string): Iterable<string> {
   yield others;
 }
 
-/** What `/status` answers. */
+/** The answer of `/status`. */
 export interface StatusReport extends ProxyStatus {
   readonly counters: readonly PortalCounters[];
 }

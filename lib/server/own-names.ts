@@ -2,20 +2,20 @@ import { isIP } from 'node:net';
 import { parseHostPort } from '../net/hostport.js';
 
 /**
- * What a node may be called in a request. A web page somewhere can give its own name the address of this node
- * (DNS rebinding), and a browser would let it read the answers; it cannot have an address for a name, nor one
- * of these.
+ * The host names that a request may use for this node. They protect against DNS rebinding: the owner of a web
+ * page gives the page's name the address of this node, and the browser then lets the page read the answers.
+ * The name in such a request is neither an IP address nor one of these names.
  */
 export class OwnNames {
   readonly #names: ReadonlySet<string>;
 
-  /** @param names the node's; each stands for itself and for its name in the local network (RFC 6762) */
+  /** @param names the names of the node. `NAME.local` (RFC 6762) is accepted for each of them too. */
   constructor(names: readonly string[]) {
     const own = names.map((name) => name.toLowerCase());
     this.#names = new Set(['localhost', ...own, ...own.map((name) => `${name}.local`)]);
   }
 
-  /** Whether a Host header means this node. Old clients send none, browsers always do. */
+  /** Whether a Host header names this node. An absent header is accepted: every browser sends one. */
   include(host: string | undefined): boolean {
     if (host === undefined || host === '') return true;
     const { host: name = '', isBracketed = false } = parseHostPort(host) ?? {};

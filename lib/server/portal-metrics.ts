@@ -121,20 +121,20 @@ const PORTAL_METRICS: readonly PortalMetric[] = [
 ];
 
 /**
- * What each portal carried, in the text format of Prometheus, in small pieces. It does without prom-client,
- * which makes several objects for each of the series: there are ten for every portal in use.
+ * The counters of all portals in the text format of Prometheus, in small pieces. prom-client is not used: it
+ * makes several objects for each series, and every used portal has about ten series.
  *
- * Portals that nobody has come to have no series, as is usual for metrics with labels. A node has all portals
- * of its cluster and uses few of them: Prometheus would have to keep a million idle series for each dozen of
- * nodes. One in use has all of them, as `rate()` does not see a counter come into being.
+ * A portal without traffic has no series. A node has all portals of the cluster and uses few of them. With
+ * all series, Prometheus would keep about a million idle ones for a dozen nodes. A used portal has every
+ * series from its first use on, because `rate()` does not see the step from no series to a first value.
  *
- * @param counters read as the pieces are taken; the true counts live in memory shared with the workers
+ * @param counters are read while the pieces are taken. The workers change them in shared memory.
  */
 export function* portalMetricsText(counters: Iterable<PortalCounters>): Iterable<string> {
-  // By labels, as a portal may take the place of another meanwhile.
+  // By labels: during the iteration, a new portal may replace an old one with the same labels.
   const used = new Map<string, PortalCounters>();
   for (const portal of counters) {
-    if (isUsed(portal)) used.set(labelsOf(portal), portal);
+    if (hasTraffic(portal)) used.set(labelsOf(portal), portal);
     yield '';
   }
   for (const { name, help, kind, field, protocol } of PORTAL_METRICS) {
@@ -146,7 +146,7 @@ export function* portalMetricsText(counters: Iterable<PortalCounters>): Iterable
   }
 }
 
-function isUsed(counters: PortalCounters): boolean {
+function hasTraffic(counters: PortalCounters): boolean {
   return COUNTER_FIELDS.some((field) => counters[field] !== 0);
 }
 

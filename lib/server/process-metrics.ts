@@ -3,17 +3,18 @@ import { Counter, Gauge, type Registry } from 'prom-client';
 
 const STARTED_AT_SECONDS = Date.now() / 1_000 - process.uptime();
 
-/** What the process knows of itself beside its portals. */
+/** Counts of the process that belong to no portal. */
 export interface ProcessSource {
-  /** Lines of the log that nobody took. */
+  /** Log lines that were dropped because nothing read standard output. */
   droppedLogLines(): number;
   /** TCP connections that are open although their Service port was removed. */
   connectionsOfRemoved(): number;
 }
 
 /**
- * The process metrics that every Prometheus client library has, read only when scraped. prom-client's own
- * collector is left out: it keeps event-loop and garbage-collector histograms running all the time.
+ * Registers the process metrics that every Prometheus client library has. They are read only at a scrape.
+ * prom-client's own collector is not used, because it keeps histograms of the event loop and the garbage
+ * collector running all the time.
  */
 export function processMetrics(registry: Registry, source: ProcessSource): void {
   gauge(registry, 'process_resident_memory_bytes', 'Resident memory.', () => process.memoryUsage.rss());
@@ -21,22 +22,20 @@ export function processMetrics(registry: Registry, source: ProcessSource): void 
   gauge(
     registry,
     'process_start_time_seconds',
-    'Start of the process since the epoch.',
+    'Start time of the process, in seconds since the epoch.',
     () => STARTED_AT_SECONDS,
   );
+  counter(registry, 'process_cpu_seconds_total', 'User and system CPU time of all threads.', cpuSeconds);
   counter(
     registry,
-    'process_cpu_seconds_total',
-    'User and system CPU time spent by all threads.',
-    cpuSeconds,
-  );
-  counter(registry, 'kubeportal_log_lines_dropped_total', 'Lines of the log that nobody took.', () =>
-    source.droppedLogLines(),
+    'kubeportal_log_lines_dropped_total',
+    'Log lines dropped because nothing read standard output.',
+    () => source.droppedLogLines(),
   );
   gauge(
     registry,
     'kubeportal_connections_of_removed_services',
-    'TCP connections open now whose Service port was removed; they go on until they end.',
+    'TCP connections open now whose Service port was removed. They stay open until a side closes them.',
     () => source.connectionsOfRemoved(),
   );
 }

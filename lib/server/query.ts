@@ -1,20 +1,20 @@
-/** A query that a route cannot answer. The message names the field and says what is allowed. */
+/** The query of a request is wrong. The message names the field and says what is allowed. */
 export class BadQuery extends Error {
   override readonly name = 'BadQuery';
 }
 
 export interface QueryField<Value> {
-  /** What may be given, for messages: `a number from 0 to 10`. */
+  /** The allowed values, for messages: `a number from 0 to 10`. */
   readonly allowed: string;
-  /** What it is where the query does not have it. */
+  /** The value if the query does not have the field. */
   readonly absent: Value;
-  /** @returns undefined for what is not allowed */
+  /** @returns undefined if the text is not allowed */
   parse(text: string): Value | undefined;
 }
 
 /**
  * Reads the query of a request. Each field may be given once.
- * @throws BadQuery for a field that is not among `fields`, comes twice or has a value that is not allowed
+ * @throws BadQuery for a field that is unknown, is given twice, or has a value that is not allowed
  */
 export function readQuery<Values extends object>(
   query: URLSearchParams,
@@ -30,10 +30,10 @@ export function readQuery<Values extends object>(
   return Object.fromEntries(names.map(read)) as Values;
 }
 
-function readField<Value>(given: readonly string[], name: string, field: QueryField<Value>): Value {
-  const [text] = given;
+function readField<Value>(values: readonly string[], name: string, field: QueryField<Value>): Value {
+  const [text] = values;
   if (text === undefined) return field.absent;
-  if (given.length > 1) throw new BadQuery(`${name}: given ${given.length} times; give it once`);
+  if (values.length > 1) throw new BadQuery(`${name}: given ${values.length} times; give it once`);
   const value = field.parse(text);
   if (value === undefined) throw new BadQuery(`${name}: ${JSON.stringify(text)} is not ${field.allowed}`);
   return value;

@@ -1,38 +1,38 @@
 import type { PortalStatus } from '../portal/status.js';
 
-/** What readiness depends on. */
-type AwaitedPortal = Pick<PortalStatus, 'key' | 'state'>;
+/** The part of a portal's status that readiness depends on. */
+type KeyAndState = Pick<PortalStatus, 'key' | 'state'>;
 
 /**
- * Knows when the program became ready: once every portal of the first state is listening and redirected. A
- * portal that comes later and has to wait, say for a taken NodePort, does not take readiness back: the node
- * serves all others, and restarting the program or draining the node would help nobody. For the same reason
- * two kinds of portals are not waited for: those whose port another program holds, and those of a family that
- * the node cannot serve. A dual-stack Service on a kernel without IPv6 is served over IPv4, as kube-proxy
- * does.
+ * Whether the program is ready. It becomes ready when every portal of the first state listens and its traffic
+ * is redirected. A portal that is added later never makes the program unready, even if it cannot be served:
+ * the node serves all other portals, and a restart or a drain would not help.
+ *
+ * For the same reason, a portal is not waited for if another program uses its port, or if the node cannot
+ * serve its IP family. As in kube-proxy, a dual-stack Service on a kernel without IPv6 is served over IPv4.
  */
 export class Readiness {
-  readonly #portals: () => readonly AwaitedPortal[];
+  readonly #portals: () => readonly KeyAndState[];
   readonly #isUpToDate: () => boolean;
   #phase: 'starting' | 'checking' | 'ready' | 'stopping' = 'starting';
   #awaited: ReadonlySet<string> = new Set();
 
   /**
-   * @param portals the portals' present states, asked only until the program is ready.
-   * @param isUpToDate whether changes get into effect in good time; while they do not, a ready program is not
+   * @param portals the present state of every portal. Called only until the program is ready.
+   * @param isUpToDate whether changes take effect in time. While it is false, `isReady` is false too.
    */
-  constructor(portals: () => readonly AwaitedPortal[], isUpToDate: () => boolean) {
+  constructor(portals: () => readonly KeyAndState[], isUpToDate: () => boolean) {
     this.#portals = portals;
     this.#isUpToDate = isUpToDate;
   }
 
-  /** The first state was handed to the proxy; its portals are the ones to wait for. */
+  /** Sets the portals to wait for. Call this when the proxy has the first state. */
   await(keys: Iterable<string>): void {
     this.#awaited = new Set(keys);
     this.#phase = 'checking';
   }
 
-  /** The program is on its way out: load balancers should look elsewhere. */
+  /** The program stops. From now on it is not ready, so that load balancers use other nodes. */
   stop(): void {
     this.#phase = 'stopping';
   }
@@ -43,7 +43,7 @@ export class Readiness {
     return this.#phase === 'ready' && this.#isUpToDate();
   }
 
-  #isMissing(portal: AwaitedPortal): boolean {
+  #isMissing(portal: KeyAndState): boolean {
     return portal.state === 'pending' && this.#awaited.has(portal.key);
   }
 }

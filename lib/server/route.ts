@@ -1,20 +1,17 @@
 import type { Answer } from './answer.js';
 
-/** What a client asks a route for. */
+/** A request to a route. */
 export interface RouteRequest {
   readonly method: 'GET' | 'HEAD';
   /** The path without its query. */
   readonly path: string;
   readonly query: URLSearchParams;
-  /**
-   * Aborts when the client has gone or has its whole answer: an answer that waits for something should wait
-   * no longer.
-   */
+  /** Aborts when the connection is closed or the answer is sent. A route that still waits can then stop. */
   readonly signal: AbortSignal;
 }
 
-/** @throws BadQuery, which is answered with 400 (any other error with 500) */
+/** @throws BadQuery for HTTP status 400. Any other error gives status 500. */
 export type Route = (request: RouteRequest) => Answer | Promise<Answer>;
 
-/** Routes by exact path, asked anew for every request; `*` answers every other path. */
+/** Routes by exact path. `*` is the route of every other path. */
 export type Routes = Readonly<Record<string, Route>>;

@@ -2,8 +2,7 @@ import { once } from 'node:events';
 import type { ServerResponse } from 'node:http';
 
 /**
- * Writes a piece of an answer; resolves once the client has taken so much that the next piece may be made, or
- * has gone.
+ * Writes a piece of an answer. Resolves when there is room for the next piece, or the client has gone.
  * @param signal aborts when the client has gone
  */
 export async function write(response: ServerResponse, piece: string, signal: AbortSignal): Promise<void> {
@@ -12,18 +11,18 @@ export async function write(response: ServerResponse, piece: string, signal: Abo
 }
 
 /**
- * Sends pieces as they come, and asks for none that the client would not take.
- * @param signal aborts when the client has gone; what makes the pieces ends then with the piece that it is at
- * @param patienceMs a client that takes nothing for so long is cut off
+ * Sends the pieces of an answer. The next piece is requested only when there is room for it.
+ * @param signal aborts when the client has gone. No further piece is then requested.
+ * @param timeoutMs if the client does not read a piece within this time, the connection is closed
  */
 export async function sendStream(
   response: ServerResponse,
   pieces: AsyncIterable<string>,
   signal: AbortSignal,
-  patienceMs: number,
+  timeoutMs: number,
 ): Promise<void> {
   for await (const piece of pieces) {
-    const timer = setTimeout(() => response.destroy(), patienceMs);
+    const timer = setTimeout(() => response.destroy(), timeoutMs);
     await write(response, piece, signal);
     clearTimeout(timer);
     if (response.destroyed) return;

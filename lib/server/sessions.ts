@@ -4,25 +4,25 @@ import { jsonText } from './answer.js';
 import { type QueryField, readQuery } from './query.js';
 import type { Route } from './route.js';
 
-/** Who knows the open sessions, see Dataplane.sessions. */
+/** The open sessions, see Dataplane.sessions. */
 export interface SessionsSource {
-  sessions(filter: SessionFilter, mostListed: number): AsyncIterable<SessionsPage>;
+  sessions(filter: SessionFilter, maxListed: number): AsyncIterable<SessionsPage>;
 }
 
-/** What `/sessions` answers. */
+/** The answer of `/sessions`. */
 export interface SessionsReport {
   readonly sessions: readonly Session[];
-  /** How many sessions each endpoint has, also those that are not listed. */
+  /** The number of sessions of each endpoint. Sessions that are not listed count too. */
   readonly endpoints: readonly EndpointLoad[];
   readonly total: number;
 }
 
 interface SessionsQuery extends SessionFilter {
-  /** How many sessions are listed. All are counted. */
+  /** Sessions that are listed at most. All sessions are counted. */
   readonly limit: number;
 }
 
-const MOST_LISTED = 100_000;
+const MAX_LISTED = 100_000;
 
 const service: QueryField<string | null> = {
   allowed: 'the namespace/name of a Service',
@@ -37,20 +37,20 @@ const client: QueryField<string | null> = {
 };
 
 const limit: QueryField<number> = {
-  allowed: `a number from 0 to ${MOST_LISTED}`,
+  allowed: `a number from 0 to ${MAX_LISTED}`,
   absent: 1000,
-  parse: (text) => (/^\d{1,6}$/.test(text) && Number(text) <= MOST_LISTED ? Number(text) : undefined),
+  parse: (text) => (/^\d{1,6}$/.test(text) && Number(text) <= MAX_LISTED ? Number(text) : undefined),
 };
 
 /**
- * `/sessions?service=NAMESPACE/NAME&client=ADDRESS&limit=NUMBER`: the TCP connections and UDP flows that are
- * open now, one a line, and how many of them each endpoint has. Connections that wait for others' descriptors
- * are not among them.
+ * `/sessions?service=NAMESPACE/NAME&client=ADDRESS&limit=NUMBER`: the open TCP connections and UDP flows, one
+ * for each line, and their number for each endpoint. A connection that waits for a free descriptor is not
+ * listed and not counted.
  */
 export function sessionsRoute(source: SessionsSource): Route {
   return ({ query }) => {
-    const { limit: most, ...filter } = readQuery<SessionsQuery>(query, { service, client, limit });
-    return jsonText(sessionsText(source.sessions(filter, most)));
+    const { limit: maxListed, ...filter } = readQuery<SessionsQuery>(query, { service, client, limit });
+    return jsonText(sessionsText(source.sessions(filter, maxListed)));
   };
 }
 

@@ -1,7 +1,7 @@
 import { Counter, exponentialBuckets, Gauge, Histogram, linearBuckets, type Registry } from 'prom-client';
 import type { ObjectChanges } from '../model/changes.js';
 
-/** kube-proxy's buckets, seconds, so that its dashboards and alerts fit. */
+/** Seconds. These are kube-proxy's buckets, so that its dashboards and alerts can be used. */
 const SYNC_BUCKETS = exponentialBuckets(0.001, 2, 15);
 const PROGRAMMING_BUCKETS = [
   ...linearBuckets(0.25, 0.25, 2),
@@ -10,13 +10,13 @@ const PROGRAMMING_BUCKETS = [
   ...linearBuckets(120, 30, 7),
 ];
 
-/** One change of the node that has taken effect. Times are milliseconds since the epoch. */
+/** A change that has taken effect. Times are milliseconds since the epoch. */
 export interface Sync extends ObjectChanges {
   readonly startedMs: number;
   readonly finishedMs: number;
 }
 
-/** kube-proxy's metrics of how state gets into effect, under its names where they mean the same. */
+/** Metrics of how fast changes take effect. Names and meanings are kube-proxy's. */
 export class SyncMetrics {
   readonly #duration;
   readonly #programming;
@@ -63,14 +63,15 @@ export class SyncMetrics {
   }
 
   /**
-   * A change has come; it is newer than the last that took effect until it does so itself.
-   * @param atMs since the epoch
+   * A change was received. Until it takes effect, the time of the last received change is later than the time
+   * of the last effect.
+   * @param atMs milliseconds since the epoch
    */
   received(atMs: number): void {
     this.#queued.set(atMs / 1000);
   }
 
-  /** As in kube-proxy, what happened before this program started says nothing about it. */
+  /** A change took effect. As in kube-proxy, `triggeredMs` before the start of this program do not count. */
   observe({ startedMs, finishedMs, services, slices, triggeredMs }: Sync): void {
     this.#duration.observe((finishedMs - startedMs) / 1000);
     this.#last.set(finishedMs / 1000);

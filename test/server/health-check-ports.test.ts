@@ -11,7 +11,7 @@ function setUp(t: { teardown(run: () => Promise<void>): unknown }, isHealthy = (
   const ports = new HealthCheckPorts({
     addresses: () => ['127.0.0.1'],
     isHealthy,
-    connections: new Connections({ most: 10, idleMs: 10_000 }),
+    connections: new Connections({ maxOpen: 10, idleMs: 10_000 }),
     onListeners: (count) => {
       counts.listeners += count;
     },

@@ -25,7 +25,7 @@ async function listen(port = 0, limits: Partial<ConnectionLimits> = {}): Promise
     port,
     flag: '--some-bind-address',
     routes,
-    connections: new Connections({ most: 100, idleMs: NEVER, ...limits }),
+    connections: new Connections({ maxOpen: 100, idleMs: NEVER, ...limits }),
     names: new OwnNames(['Robot-7']),
   });
 }
@@ -96,7 +96,7 @@ async function until(condition: () => boolean): Promise<void> {
 }
 
 t.test('where connections are used up, the client that has most of them makes room', async (t) => {
-  const server = await listen(0, { most: 4 });
+  const server = await listen(0, { maxOpen: 4 });
   t.teardown(() => server.close());
   const other = await hold(server.port, '127.0.0.2');
   const first = await hold(server.port);

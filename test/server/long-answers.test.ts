@@ -16,7 +16,7 @@ const PORTALS = 5000;
 const BATCH = 500;
 
 async function serve(t: Test, routes: Routes, idleMs = NEVER): Promise<HttpServer> {
-  const connections = new Connections({ most: 100, idleMs });
+  const connections = new Connections({ maxOpen: 100, idleMs });
   const server = await HttpServer.listen({ host: '127.0.0.1', port: 0, flag: '--x', routes, connections });
   t.teardown(() => server.close());
   return server;

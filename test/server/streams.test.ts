@@ -14,7 +14,7 @@ import { sendStream } from '../../lib/server/sending.js';
 const NEVER = 3_600_000;
 
 async function serve(t: Test, routes: Routes): Promise<HttpServer> {
-  const connections = new Connections({ most: 100, idleMs: NEVER });
+  const connections = new Connections({ maxOpen: 100, idleMs: NEVER });
   const server = await HttpServer.listen({ host: '127.0.0.1', port: 0, flag: '--x', routes, connections });
   t.teardown(() => server.close());
   return server;
