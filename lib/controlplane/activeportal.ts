@@ -24,7 +24,8 @@ import {
 } from './listenfailure.js';
 import type { Placement, Placements } from './placement.js';
 import { type OpenListener, PortalSockets } from './portalsockets.js';
-import { PortRangeError, type ProxyPorts } from './proxyports.js';
+import { PortRangeError } from './portpool.js';
+import type { ProxyPorts } from './proxyports.js';
 import {
   type ListenerContext,
   listenersForNodePort,

@@ -8,7 +8,8 @@ import type { ActivePortals } from './activeportals.js';
 import type { Capacity } from './capacity.js';
 import type { ProxyOptions } from './options.js';
 import { Placements } from './placement.js';
-import { familyOfKey, ProxyPorts } from './proxyports.js';
+import { familyOfKey } from './portspace.js';
+import { ProxyPorts } from './proxyports.js';
 import { PublicPorts } from './publicports.js';
 
 /**

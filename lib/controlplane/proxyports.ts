@@ -1,16 +1,14 @@
 import type { Family } from '../net/address.js';
 import type { Protocol } from '../net/protocol.js';
 import type { Portal } from '../portal/portal.js';
+import type { PortRange } from '../redirect/rules.js';
+import { PortPool } from './portpool.js';
+import { protocolOfKey, spaceOf, spaceOfKey } from './portspace.js';
 import type { PublicPorts } from './publicports.js';
 
-/** More portals than ports. */
-export class PortRangeError extends Error {}
-
-/** A port number and the portal that owns it. */
-type Owners = Map<number, string>;
-
+/** A port that a portal has moved from, or that is left of a portal that is gone. */
 interface LeftPort {
-  /** The portal's. */
+  /** Key of the portal. */
   readonly key: string;
   readonly port: number;
 }
@@ -19,67 +17,73 @@ interface LeftPort {
 export type SavedPorts = Readonly<Record<string, number>>;
 
 /**
- * Gives each portal its proxy port and remembers it,
- * so that a restart keeps conntrack's redirect entries valid.
+ * Gives each portal its proxy port and remembers it. A restart gives the same port again, so that conntrack's
+ * redirect entries stay valid.
  *
- * Ports are taken from the top of the range downwards and around: a port that was given back is used again as
- * late as possible, since UDP clients whose conntrack entries still point at it would meet a stranger. TCP
- * and UDP, and the two families, have port numbers of their own.
- *
- * A number that clients of the node know (see {@link PublicPorts}) is never given away. A portal that has one
- * already, as the NodePort came later, moves: it has both until its redirect leads to the new one.
+ * A portal never gets a number that clients of the node know (see {@link PublicPorts}). If its number becomes
+ * known later, the portal moves: it has two ports until its redirect leads to the new one.
  */
 export class ProxyPorts {
-  /** An object and no map: it is written down, whole, with every portal that comes or goes. */
+  /** Portal key → port. Not a map: the whole object is written to a file whenever a portal comes or goes. */
   readonly #ports: Record<string, number> = Object.create(null);
-  readonly #owners = new Map<string, Owners>();
-  readonly #cursors = new Map<string, number>();
-  /** What portals have moved from and not let go of yet. */
+  readonly #pool: PortPool;
+  readonly #publicPorts: Pick<PublicPorts, 'isNodes'>;
+  /** Rules may lead there still, so that nobody else gets them. A list and not a map: it is mostly empty. */
   #left: readonly LeftPort[] = [];
   /** Whether something changed since the last {@link saved}. */
   dirty = false;
 
-  constructor(
-    readonly range: { readonly first: number; readonly last: number },
-    saved: unknown,
-    readonly publicPorts: Pick<PublicPorts, 'isNodes'>,
-  ) {
+  /**
+   * @param saved what an earlier run wrote, see {@link saved}; what is no port, outside of the range or twice
+   * the same is left out
+   */
+  constructor(range: PortRange, saved: unknown, publicPorts: Pick<PublicPorts, 'isNodes'>) {
+    this.#pool = new PortPool(range);
+    this.#publicPorts = publicPorts;
     for (const [key, port] of Object.entries(validated(saved))) {
-      const space = spaceOfKey(key);
-      if (!this.#isInRange(port) || this.#ownersOf(space).has(port)) continue;
-      this.#own(space, key, port);
-      this.#cursors.set(space, Math.min(this.#cursors.get(space) ?? range.last, port));
+      if (this.#pool.restore(spaceOfKey(key), port, key)) this.#note(key, port);
     }
   }
 
-  /** The portal's port, the remembered one or a new one. @throws PortRangeError when the range is used up */
+  /** The port that the portal has now. */
+  portOf(key: string): number | undefined {
+    return this.#ports[key];
+  }
+
+  /**
+   * Gives the portal the port that it had, or a new one.
+   * @throws PortRangeError when the range is used up
+   */
   take(portal: Portal): number {
     const port = this.#ports[portal.key];
     if (port === undefined) return this.#next(portal);
     return isOwnVip(portal, port) ? this.retake(portal) : port;
   }
 
-  /** The portal's port is taken by another program: gives the portal another. @throws as take */
+  /** Another program has the portal's port: the portal gets another. @throws PortRangeError as {@link take} */
   retake(portal: Portal): number {
     const taken = this.#ports[portal.key];
     const next = this.#next(portal);
-    if (taken !== undefined) this.#ownersOf(spaceOf(portal)).delete(taken);
+    if (taken !== undefined) this.#pool.free(spaceOf(portal), taken);
     return next;
   }
 
-  /** The key of the portal that has this port, if any: nobody else may listen there. */
+  /** Key of the portal that has this port, if any: no other portal may listen there. */
   ownerOf(protocol: Protocol, family: Family, port: number): string | undefined {
-    return this.#ownersOf(spaceOf({ protocol, family })).get(port);
+    return this.#pool.ownerOf(spaceOf({ protocol, family }), port);
   }
 
-  /** Keys of the portals whose ports have become known to clients of the node. Looks at all. */
+  /** Keys of the portals whose ports clients of the node know by now. Looks at all portals. */
   exposed(): string[] {
     return Object.entries(this.#ports)
-      .filter(([key, port]) => this.publicPorts.isNodes(protocolOfKey(key), port))
+      .filter(([key, port]) => this.#publicPorts.isNodes(protocolOfKey(key), port))
       .map(([key]) => key);
   }
 
-  /** Gives the portal another port; it keeps the one before until {@link letGo}. @throws as take */
+  /**
+   * Gives the portal another port. It keeps the one before until {@link letGo}.
+   * @throws PortRangeError as {@link take}
+   */
   move(portal: Portal): number {
     const left = this.#ports[portal.key];
     const next = this.#next(portal);
@@ -87,12 +91,12 @@ export class ProxyPorts {
     return next;
   }
 
-  /** What a portal has moved from and not let go of yet. */
+  /** Ports that the portal has moved from and not let go of yet. */
   leftBy(key: string): number[] {
     return this.#left.filter((left) => left.key === key).map(({ port }) => port);
   }
 
-  /** The portal goes: its port stays taken until {@link letGo}, as something may lead there still. */
+  /** The portal goes. Rules may lead to its port still, so it stays taken until {@link letGo}. */
   leave(key: string): void {
     const port = this.#ports[key];
     if (port === undefined) return;
@@ -107,13 +111,14 @@ export class ProxyPorts {
   }
 
   /**
-   * Gives up the left ports of the portals of which nothing leads there any more.
-   * @returns the portals' keys
+   * Gives up the left ports that nothing leads to any more.
+   * @param isDone whether this is so for the left ports of the portal with this key
+   * @returns keys of the portals whose ports were given up
    */
   letGo(isDone: (key: string) => boolean): string[] {
     const done = this.#left.filter(({ key }) => isDone(key));
     this.#left = this.#left.filter((left) => !done.includes(left));
-    for (const { key, port } of done) this.#ownersOf(spaceOfKey(key)).delete(port);
+    for (const { key, port } of done) this.#pool.free(spaceOfKey(key), port);
     return done.map(({ key }) => key);
   }
 
@@ -122,7 +127,8 @@ export class ProxyPorts {
     const port = this.#ports[before];
     if (port === undefined) return;
     delete this.#ports[before];
-    this.#own(spaceOfKey(after), after, port);
+    this.#pool.own(spaceOfKey(after), port, after);
+    this.#note(after, port);
     this.#left = this.#left.map((left) => (left.key === before ? { ...left, key: after } : left));
   }
 
@@ -131,77 +137,38 @@ export class ProxyPorts {
     const port = this.#ports[portal.key];
     if (port === undefined) return;
     delete this.#ports[portal.key];
-    this.#ownersOf(spaceOfKey(portal.key)).delete(port);
+    this.#pool.free(spaceOfKey(portal.key), port);
     this.dirty = true;
   }
 
-  /** What an earlier run had and this one does not is left, see {@link leave}: its rules may be there. */
+  /** Portals of an earlier run that this one does not have {@link leave}: their rules may be there. */
   keepOnly(keys: { has(key: string): boolean }): void {
     for (const key of Object.keys(this.#ports)) if (!keys.has(key)) this.leave(key);
   }
 
-  /** All ports, to be written down at once: the object changes with them. */
+  /** All ports. Write them down at once: the object changes with them. */
   saved(): SavedPorts {
     this.dirty = false;
     return this.#ports;
   }
 
   #next(portal: Portal): number {
-    const space = spaceOf(portal);
-    const { first, last } = this.range;
-    const owners = this.#ownersOf(space);
-    let port = this.#cursors.get(space) ?? last + 1;
-    for (let tries = first; tries <= last; tries++) {
-      port = port <= first ? last : port - 1;
-      if (owners.has(port) || isOwnVip(portal, port)) continue;
-      if (this.publicPorts.isNodes(portal.protocol, port)) continue;
-      this.#cursors.set(space, port);
-      this.#own(space, portal.key, port);
-      return port;
-    }
-    throw new PortRangeError(
-      `all ports of --proxy-port-range ${first}-${last} are in use for ${space}; give a wider range`,
-    );
+    const isUnfit = (port: number) =>
+      isOwnVip(portal, port) || this.#publicPorts.isNodes(portal.protocol, port);
+    const port = this.#pool.take(spaceOf(portal), portal.key, isUnfit);
+    this.#note(portal.key, port);
+    return port;
   }
 
-  #own(space: string, key: string, port: number): void {
+  #note(key: string, port: number): void {
     this.#ports[key] = port;
-    this.#ownersOf(space).set(port, key);
     this.dirty = true;
-  }
-
-  #ownersOf(space: string): Owners {
-    const owners = this.#owners.get(space) ?? new Map<number, string>();
-    this.#owners.set(space, owners);
-    return owners;
-  }
-
-  #isInRange(port: number): boolean {
-    return port >= this.range.first && port <= this.range.last;
   }
 }
 
 /** A redirected connection is told from a direct one by its original port, so the two must differ. */
 function isOwnVip({ vips }: Portal, port: number): boolean {
   return vips.some((vip) => vip.port === port);
-}
-
-function spaceOf({ protocol, family }: { protocol: Protocol; family: Family }): string {
-  return `${protocol}/${family}`;
-}
-
-/** A portal's key ends in its protocol and family. */
-function spaceOfKey(key: string): string {
-  return key.split('/').slice(-2).join('/');
-}
-
-/** The family of a portal with this key. */
-export function familyOfKey(key: string): Family {
-  return key.split('/').at(-1) as Family;
-}
-
-function protocolOfKey(key: string): Protocol {
-  return key.split('/').at(-2) as Protocol;
 }
 
 function validated(saved: unknown): SavedPorts {
