@@ -3,16 +3,17 @@ import { canonicalAddress } from '../net/address.js';
 import { ADDRESSES_FILE, mappingOf, StateFile, StateMemory } from '../state/statefile.js';
 
 /**
- * `<stateDir>/addresses.json`: for kernels that cannot tell which addresses of the loopback device are ours.
+ * `<stateDir>/addresses.json`: the addresses that kube-portal added to the loopback device. Linux before 5.18
+ * cannot tell this for IPv6.
  */
 export function addressMemory(stateDir: string, log: Logger): StateMemory {
   return new StateMemory(new StateFile(stateDir, ADDRESSES_FILE), log, {
     what: 'which addresses are ours',
-    loss: 'on Linux before 5.18, IPv6 addresses of a run that was killed stay (ip addr show dev lo)',
+    loss: 'on Linux before 5.18, IPv6 addresses of a killed run stay on the loopback device (ip addr show dev lo)',
   });
 }
 
-/** @throws Error where it is no record of addresses */
+/** @throws Error if the value is not a record of addresses */
 export function recordedAddresses(value: unknown): Set<string> {
   const { addresses } = mappingOf(value);
   if (!Array.isArray(addresses)) throw new Error('addresses is not a list');
@@ -21,6 +22,6 @@ export function recordedAddresses(value: unknown): Set<string> {
 
 function addressOf(value: unknown): string {
   const address = typeof value === 'string' ? canonicalAddress(value) : null;
-  if (address === null) throw new Error('addresses has something in it that is not the address of a host');
+  if (address === null) throw new Error('addresses holds a value that is not an IP address');
   return address;
 }

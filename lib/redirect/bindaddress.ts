@@ -5,9 +5,9 @@ import { closeSocket } from '../sys/socket.js';
 import { RedirectError } from './driver.js';
 
 /**
- * Makes sure that packets can be redirected to where proxy ports listen. The kernel drops what comes from a
- * link and is then sent to a loopback address, while the node's own programs get there all the same:
- * nobody would notice at first.
+ * Checks that packets can be redirected to the addresses where proxy ports listen. The kernel drops a packet
+ * that comes from a link and is redirected to a loopback address. Packets of the node's own programs arrive,
+ * so the mistake would show late.
  * @throws RedirectError that names the flag
  */
 export function requireReachable(addresses: Readonly<Record<'IPv4' | 'IPv6', string>>): void {
@@ -27,7 +27,7 @@ export function requireReachable(addresses: Readonly<Record<'IPv4' | 'IPv6', str
   }
 }
 
-/** Bytes; nobody will send there. */
+/** Bytes. No datagram will arrive. */
 const BUFFER_SIZE = 4096;
 const ADVICE =
   'give an address of one of its network interfaces, leave the flag out for all of them, or use --redirect=address';
@@ -36,7 +36,7 @@ function isLoopback(bytes: readonly number[]): boolean {
   return bytes.length === 4 ? bytes[0] === 127 : bytes.every((byte, i) => byte === (i === 15 ? 1 : 0));
 }
 
-/** Also true of a link that is down or has no cable. */
+/** Also true for an address of a link that is down. */
 function isOfThisNode(address: string): boolean {
   try {
     closeSocket(listenDatagram({ address, port: 0, sharing: 'nobody', freeBind: false }, BUFFER_SIZE));

@@ -4,9 +4,9 @@ import { type RunCommand, runCommand } from './command.js';
 import { RedirectError } from './driver.js';
 
 /**
- * Removes what any driver ever made on this node, in this run or an earlier one.
- * @returns one phrase for each kind of thing removed, for example `3 addresses of the loopback device`
- * @throws RedirectError after trying everything
+ * Removes the rules and the addresses that any driver made on this node, in this run or in earlier runs.
+ * @returns one phrase for each kind that was removed, for example `3 addresses of the loopback device`
+ * @throws RedirectError if one kind cannot be removed; the others are removed first
  */
 export async function clearAll(stateDir: string, run: RunCommand = runCommand): Promise<string[]> {
   const removed: string[] = [];

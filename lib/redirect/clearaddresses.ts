@@ -4,9 +4,9 @@ import { RedirectError } from './driver.js';
 import { openRoutes, oursAmong, removeFromLoopback } from './loopback.js';
 
 /**
- * Removes the addresses that an earlier run left.
- * @returns how many there were
- * @throws RedirectError
+ * Removes the addresses that an earlier run left on the loopback device.
+ * @returns the number of addresses removed
+ * @throws RedirectError, also if the record is damaged; the addresses that the kernel knows are removed first
  */
 export async function clearAddresses(stateDir: string): Promise<number> {
   const file = new StateFile(stateDir, ADDRESSES_FILE);
@@ -22,6 +22,6 @@ export async function clearAddresses(stateDir: string): Promise<number> {
     routes.close();
   }
   throw new RedirectError(
-    `${recorded.message}; it is removed, with all addresses that the kernel knows to be ours; look at "ip addr show dev lo" for others`,
+    `${recorded.message}; this file is removed now, with all addresses that the kernel knows to be ours; "ip addr show dev lo" shows whether others are left`,
   );
 }

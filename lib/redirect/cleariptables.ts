@@ -7,7 +7,7 @@ import { type BackendName, Xtables } from './xtables.js';
  * Removes our rules from every installed back end. Both are cleared at the same time: if the programs of one
  * hang, the other is cleared all the same.
  * @returns the number of chains and jumps removed
- * @throws RedirectError after trying all of them
+ * @throws RedirectError if one back end cannot be cleared; the other is cleared first
  */
 export async function clearIptables(run: RunCommand): Promise<number> {
   const cleared = await Promise.all([clearBackend('nft', run), clearBackend('legacy', run)]);

@@ -4,13 +4,14 @@ import { RedirectError } from './driver.js';
 export interface CommandResult {
   readonly code: number;
   readonly stdout: string;
-  /** Its beginning. */
+  /** The first 16 KiB. */
   readonly stderr: string;
 }
 
 /**
- * Runs one program to its end. Resolves to null where the program is not installed.
- * @throws RedirectError if it cannot be started, or writes too much; {@link ProgramHung} if it takes too long
+ * Runs one program to its end. Resolves to null if the program is not installed.
+ * @throws RedirectError if the program cannot be started or writes too much
+ * @throws ProgramHung if it does not end in time
  */
 export type RunCommand = (
   program: string,
@@ -18,18 +19,24 @@ export type RunCommand = (
   input?: string,
 ) => Promise<CommandResult | null>;
 
-/** A program did not end in its time and was killed. */
+/** A program did not end in time and was killed, or no time was left to start it. */
 export class ProgramHung extends RedirectError {}
 
-/** How much time and memory programs may take. Times are milliseconds. */
+/** How much time and memory a program may take. */
 export interface CommandLimits {
-  /** For one program; then it gets SIGTERM. A slow board takes some seconds to load ten thousand rules. */
+  /**
+   * Milliseconds for one program. Then it gets SIGTERM. Default: 30,000. A slow board takes some seconds to
+   * load ten thousand rules.
+   */
   readonly eachMs: number;
-  /** The same once somebody waits for the end of this process. */
+  /** Milliseconds for one program after {@link Commands.hurry}. Default: 10,000. */
   readonly hurriedMs: number;
-  /** What a program has to end by itself after SIGTERM, before SIGKILL. */
+  /** Milliseconds between SIGTERM and SIGKILL. Default: 1000. */
   readonly graceMs: number;
-  /** Most bytes of standard output. All rules of a busy node are some megabytes. */
+  /**
+   * Bytes of standard output. A program that writes more is killed. Default: 64 MiB. All rules of a busy
+   * node are some megabytes.
+   */
   readonly outputBytes: number;
 }
 
@@ -39,14 +46,14 @@ const LIMITS: CommandLimits = {
   graceMs: 1_000,
   outputBytes: 64 * 2 ** 20,
 };
-/** Of what a program complains about, the first line is told. */
+/** Bytes of standard error that are kept. Messages show the first line. */
 const ERROR_BYTES = 16 * 2 ** 10;
 
-/** Runs programs, none of which can keep this one waiting for ever. */
+/** Runs programs, each with a limit of time and memory. */
 export class Commands {
   readonly #limits: CommandLimits;
   readonly #running = new Set<Program>();
-  /** When all programs must have ended, in the time of performance.now(). */
+  /** When all programs must have ended, by the clock of performance.now(). */
   #deadlineMs = Number.POSITIVE_INFINITY;
 
   constructor(limits: Partial<CommandLimits> = {}) {
@@ -55,7 +62,8 @@ export class Commands {
 
   readonly run: RunCommand = async (program, args, input = '') => {
     const allowedMs = this.#allowedMs();
-    if (allowedMs <= 0) throw new ProgramHung(`${program} was not run: no time is left before the end`);
+    if (allowedMs <= 0)
+      throw new ProgramHung(`${program} was not run: kube-portal ends and has no time left for it`);
     try {
       return await this.#finish(this.#start(program, args, input), allowedMs);
     } catch (error) {
@@ -67,8 +75,8 @@ export class Commands {
   };
 
   /**
-   * Programs that run, and those that will be run, get less time from now on, and all of them together this
-   * much, ms. A second call cannot give more.
+   * Gives all programs together this many milliseconds from now: the running ones and those that start
+   * later. A later call can only shorten the time.
    */
   hurry(ms: number): void {
     this.#deadlineMs = Math.min(this.#deadlineMs, performance.now() + ms);
@@ -104,7 +112,7 @@ export class Commands {
   }
 }
 
-/** For who runs programs until this process has done its one task. */
+/** Runs programs for a process that need not hurry at its end. */
 export const runCommand: RunCommand = new Commands().run;
 
 function endWithin(running: Program, ms: number): void {

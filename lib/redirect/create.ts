@@ -17,20 +17,21 @@ export type RedirectMode = 'auto' | 'iptables' | 'address' | 'none';
 
 export interface RedirectOptions {
   readonly log: Logger;
-  /** Where the address driver remembers which addresses are its own. */
+  /** Directory in which the address driver records its addresses. */
   readonly stateDir: string;
   /** Where the proxy ports listen. */
   readonly bindAddress: { readonly IPv4: string; readonly IPv6: string };
   /** Where the proxy ports are taken from. */
   readonly proxyPortRange: PortRange;
-  /** How programs are run. */
+  /** Runs programs. Default: {@link runCommand}. */
   readonly run?: RunCommand;
 }
 
 /**
- * The driver for `--redirect`. `auto` takes for each family iptables where it really redirects a datagram,
- * else addresses, and says so. What a driver of the other kind left behind in an earlier run is removed.
- * @throws RedirectError if the chosen driver cannot work here; the message says what to do
+ * The driver for `--redirect`. With `auto`, a family gets iptables if iptables redirects a datagram on this
+ * node. Else it gets addresses, and a log line says why. Rules or addresses that an earlier run left with
+ * the other driver are removed.
+ * @throws RedirectError if the chosen driver does not work on this node; the message says what to do
  */
 export async function createRedirectDriver(
   mode: RedirectMode,
@@ -40,7 +41,7 @@ export async function createRedirectDriver(
   const { log, stateDir, run = runCommand } = options;
   if (driver.name === 'iptables') await clearLeftovers(log, 'the loopback device', clearAddresses(stateDir));
   if (driver.name === 'address') {
-    // In mode auto, the driver that was tried first has looked for it.
+    // With `auto`, the attempt to open iptables has looked for kube-proxy already.
     const looked = mode === 'address' ? lookForKubeProxy(log, run) : null;
     await Promise.all([clearLeftovers(log, 'iptables', clearIptables(run)), looked]);
   }
@@ -65,7 +66,10 @@ function open(mode: RedirectMode, options: RedirectOptions): Promise<RedirectDri
   }
 }
 
-/** Each family gets iptables where it works for it, else addresses. IPv6 alone does not get iptables. */
+/**
+ * A family gets iptables if iptables works for it, else addresses. IPv6 gets iptables only together with
+ * IPv4.
+ */
 async function openBest(options: RedirectOptions, run: RunCommand): Promise<RedirectDriver> {
   const driver = await openWorking(options, run);
   for (const fallback of driver.fallbacks ?? []) options.log.info(fallback);

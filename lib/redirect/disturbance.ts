@@ -3,16 +3,16 @@ import { type Removal, RulesetWatch } from '../sys/netlink/rulesetwatch.js';
 import { isOwnChain } from './rules.js';
 import type { Backend } from './xtables.js';
 
-/** Chains of the kernel's that lead to ours, by their tables. */
+/** By table: the kernel's own chains that jump to ours. */
 const HOOKS: Readonly<Record<string, readonly string[]>> = {
   nat: ['PREROUTING', 'OUTPUT'],
   filter: ['INPUT'],
 };
 
 /**
- * Notices that somebody has removed rules of ours, or the rules that lead to them. What this program does
- * itself is announced too: whoever makes a change calls {@link forget} after it. What others did in the same
- * moment is then for the next audit.
+ * Notices that another program has removed our rules, or rules that jump to our chains. The kernel announces
+ * our own changes too, so the caller calls {@link forget} after each change. A removal by another program at
+ * the same moment is then found by the next audit.
  */
 export class DisturbanceWatch {
   readonly #watch: RulesetWatch;
@@ -23,23 +23,27 @@ export class DisturbanceWatch {
     this.#log = log;
   }
 
-  /** Null where the back end announces nothing, or nobody may listen. */
+  /** Null: the back end does not announce changes, or this process may not listen. */
   static open({ name }: Backend, log: Logger): DisturbanceWatch | null {
     if (name === 'legacy') return null;
     try {
       return new DisturbanceWatch(RulesetWatch.open(), log);
     } catch (error) {
-      log.debug({ reason: (error as Error).message }, 'the kernel announces no removed rules');
+      log.debug(
+        { reason: (error as Error).message },
+        'cannot watch for rules that other programs remove; each audit looks for them',
+      );
       return null;
     }
   }
 
-  /** Whether it happened since the last call of any method. */
+  /** Whether rules were removed since the last call of any method. */
   wasDisturbed(): boolean {
     const removals = this.#removals();
     return removals === null || removals.some(concernsUs);
   }
 
+  /** Ignores what was announced until now. */
   forget(): void {
     this.#removals();
   }
@@ -48,7 +52,10 @@ export class DisturbanceWatch {
     try {
       return this.#watch.removals();
     } catch (error) {
-      this.#log.debug({ reason: (error as Error).message }, 'cannot hear of removed rules');
+      this.#log.debug(
+        { reason: (error as Error).message },
+        'cannot read which rules were removed; each audit looks for them',
+      );
       return [];
     }
   }

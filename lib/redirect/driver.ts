@@ -12,7 +12,7 @@ export interface Redirect {
   readonly protocol: Protocol;
   readonly family: Family;
   readonly vips: readonly Vip[];
-  /** Port of the portal's wildcard listener; drivers that capture by address ignore it. */
+  /** Port of the portal's wildcard listener. Drivers that capture by address ignore it. */
   readonly proxyPort: number;
 }
 
@@ -30,16 +30,16 @@ export interface RedirectChange {
  */
 export type Capture = 'port' | 'address';
 
-/** A change that a driver has got ready for. */
+/** A change that a driver has prepared. */
 export interface PreparedChange {
   /**
-   * Tells the kernel, in one transaction for each family. The portals must hear their clients by now.
-   * @throws RedirectError; the wanted state is then kept for `audit`
+   * Makes the change in the kernel, in one transaction for each family. The portals must listen before.
+   * @throws RedirectError; the change stays in the wanted state, and `audit` tries again
    */
   commit(): Promise<void>;
   /**
-   * The portals do not listen after all: the kernel is told nothing now. The change stays part of the wanted
-   * state, so the next change undoes it, or the next `commit` or `audit` puts it in place.
+   * Ends the change without a word to the kernel, as the portals do not listen. The change stays in the
+   * wanted state: a later change takes it back, or the next `commit` or `audit` makes it.
    */
   abandon(): void;
 }
@@ -52,57 +52,58 @@ export interface PreparedChange {
 export interface RedirectDriver {
   /** For people, for example `iptables`, or `iptables (IPv6: address)` where the families differ. */
   readonly name: string;
-  /** Whether it brings traffic at all: else clients may use the proxy ports directly. */
+  /** False: the driver redirects nothing, and clients may use the proxy ports directly. */
   readonly bringsTraffic: boolean;
-  /** The families whose VIPs cannot be redirected on this node, each with why and what to do. */
+  /** The families whose VIPs cannot be redirected on this node, each with the reason and what to do. */
   readonly unsupported: ReadonlyMap<Family, string>;
-  /** What this node's kernel cannot do for all redirects, each with the consequence and what to do. */
+  /** Sentences about what the kernel lacks for all redirects, each with the consequence and what to do. */
   readonly problems?: readonly string[];
-  /** Which family is not served by the driver that is tried first, and why: a sentence each. */
+  /** A sentence for each family that iptables was tried for and that addresses serve, with the reason. */
   readonly fallbacks?: readonly string[];
   /**
-   * Told of the places that portals listen on, where VIPs are addresses of the node:
-   * it keeps clients from all others.
+   * Present if VIPs are addresses of this node. The caller tells it where portals listen; it refuses clients
+   * of VIPs at all other ports.
    */
   readonly gate?: PortGate | undefined;
   captureOf(family: Family): Capture;
   /**
-   * Takes over one change, of supported families, and does all that may come before the portals listen.
-   * From now on the change is part of the wanted state.
-   * @throws RedirectError; there is nothing to commit then
-   * @throws Error while an earlier change is neither committed, abandoned nor audited
+   * Adds one change to the wanted state, and does the work that needs no listening portal. The redirects
+   * must be of supported families.
+   * @throws RedirectError; then there is nothing to commit
+   * @throws Error if an earlier change is neither committed, abandoned nor audited
    */
   prepare(change: RedirectChange): Promise<PreparedChange>;
   /**
-   * Compares the kernel with the wanted state and repairs it. Resolves to the number of things put back (0:
-   * all was well). Rejects with {@link RedirectError}.
+   * Compares the kernel with the wanted state and repairs the kernel. Resolves to the number of repairs.
+   * 0: nothing was wrong.
+   * @throws RedirectError
    */
   audit(): Promise<number>;
   /**
-   * Whether somebody else has taken away what redirects need, since the last call of any method, as far as
-   * the kernel announces it. Costs one system call.
+   * Whether another program has removed what redirects need since the last call of any method. False too
+   * if the kernel does not announce it. Costs one system call.
    */
   wasDisturbed?(): boolean;
-  /** Removes everything that this program ever made, in this run or an earlier one that was killed. */
+  /** Removes everything that this driver made, in this run or in an earlier run that was killed. */
   clear(): Promise<void>;
 }
 
-/** A failure of the redirect; the message says what failed, why, and what to do. */
+/** A redirect cannot be made or removed. The message says what failed, why, and what to do. */
 export class RedirectError extends Error {
   override readonly name = 'RedirectError';
   readonly #failed: ReadonlySet<string> | null;
 
-  /** @param failed ids of the redirects that are not in place; without it, any of them may be missing */
+  /** @param failed ids of the redirects that are not in place. Left out: any redirect may be missing. */
   constructor(message: string, failed?: Iterable<string>) {
     super(message);
     this.#failed = failed === undefined ? null : new Set(failed);
   }
 
-  /** Whether a redirect may be missing because of this. */
+  /** Whether the redirect with this id may be missing because of this error. */
   concerns(id: string): boolean {
     return this.#failed === null || this.#failed.has(id);
   }
 }
 
-/** The kernel refuses some redirects for what they are; all others are in place. */
+/** The kernel refuses some redirects, and will refuse them again. All others are in place. */
 export class RedirectsRefused extends RedirectError {}

@@ -1,12 +1,12 @@
 import { RedirectError, RedirectsRefused } from './driver.js';
 
-/** What went wrong on the way: one family's trouble must not keep the other from being served. */
+/** Collects the errors of several steps, so that an error of one IP family does not stop the other. */
 export class Failures {
   readonly #messages: string[] = [];
   readonly #ids = new Set<string>();
   #areRefusals = true;
 
-  /** Runs a step that puts these redirects in place. */
+  /** Runs a step that puts these redirects in place, and keeps its error. */
   async attempt(ids: Iterable<string>, step: () => void | Promise<void>): Promise<void> {
     try {
       await step();
@@ -18,7 +18,7 @@ export class Failures {
     }
   }
 
-  /** @throws RedirectError; {@link RedirectsRefused} where nothing else went wrong */
+  /** @throws RedirectError if a step failed; {@link RedirectsRefused} if all errors are refusals */
   throwIfAny(): void {
     if (this.#messages.length === 0) return;
     const Failure = this.#areRefusals ? RedirectsRefused : RedirectError;

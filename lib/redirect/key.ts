@@ -3,9 +3,9 @@ import { addressBytes, addressText, type Family } from '../net/address.js';
 import type { Protocol } from '../net/protocol.js';
 
 /**
- * Keys of the rule tree. A key is what a packet shows to netfilter, most significant part first, written with
- * one character for two bits: the destination address, the protocol (one character), the destination port.
- * A prefix of a key therefore is a match that iptables can express, and string order is match order.
+ * Keys of the rule tree. A key is the destination address, the protocol and the destination port of a packet,
+ * in this order. One character is two bits; the protocol is one character. So each prefix of a key is a match
+ * that iptables can express, and the order of strings is the order of matches.
  */
 const DIGIT_BITS = 2;
 const DIGITS_OF_BYTE = Array.from({ length: 256 }, (_, byte) => byte.toString(4).padStart(4, '0'));
@@ -15,7 +15,7 @@ const ADDRESS_DIGITS = { IPv4: 16, IPv6: 64 } as const;
 const PROTOCOL_DIGIT = { TCP: '0', UDP: '1' } as const;
 const PROTOCOL_OF_DIGIT = ['tcp', 'udp'] as const;
 
-/** Limit of the kernel for a chain's name (XT_EXTENSION_MAXNAMELEN without its end mark). */
+/** Characters: the kernel's limit (XT_EXTENSION_MAXNAMELEN less the terminating zero). */
 const LONGEST_CHAIN_NAME = 28;
 
 /** @throws TypeError if `address` is not an IP address */
@@ -30,8 +30,8 @@ export function keyOfBytes(address: Iterable<number>, protocol: Protocol, port: 
   return digits + PROTOCOL_DIGIT[protocol] + portKeyOf(port);
 }
 
-/** The address bytes, protocol and port that a key of {@link keyOf} was made of. */
-export function partsOf(key: string): { address: Uint8Array; protocol: Protocol; port: number } {
+/** The inverse of {@link keyOf}. */
+export function decodeKey(key: string): { address: Uint8Array; protocol: Protocol; port: number } {
   const addressDigits = key.length - PORT_DIGITS - 1;
   return {
     address: Uint8Array.from(bytesOf(key.slice(0, addressDigits))),
@@ -49,11 +49,11 @@ function bytesOf(digits: string): number[] {
 /** How prefixes of keys become matches and chains. */
 export interface Keyspace {
   /**
-   * The part of an iptables rule that matches every packet whose key starts with `prefix`;
-   * empty where all do.
+   * The part of an iptables rule that matches every packet whose key starts with `prefix`. Empty if every
+   * packet matches.
    */
   matchOf(prefix: string): string;
-  /** At most 28 characters; another name for each prefix. */
+  /** At most 28 characters. No two prefixes have the same name. */
   chainNameOf(prefix: string): string;
 }
 
@@ -96,9 +96,9 @@ function vipMatch(family: Family, prefix: string): string {
 }
 
 /**
- * `KUBE-PORTAL-10.96.0.0-20`, and for IPv6 with dots in the place of colons, which the nft language does not
- * allow in names. What has no room or ends inside a port number gets a digest instead, as kube-proxy's chains
- * have; the rule that jumps there shows what it holds.
+ * For example `KUBE-PORTAL-10.96.0.0-20`. IPv6 addresses have dots instead of colons, as the nft language
+ * does not allow colons in names. If the name is too long, or the prefix ends inside the port, the name is a
+ * digest, as in kube-proxy's chains. The rule that jumps to the chain shows its prefix.
  */
 function vipChainName(family: Family, prefix: string): string {
   if (prefix.length <= ADDRESS_DIGITS[family]) {

@@ -1,9 +1,9 @@
 import { readFileSync } from 'node:fs';
 import type { Logger } from 'pino';
 
-/** What kube-proxy alone makes: the kubelet and policy engines have chains that begin with KUBE- too. */
+/** Chains that only kube-proxy makes. Chains of the kubelet and of policy engines begin with KUBE- too. */
 const CHAIN = /^:KUBE-(?:SERVICES|NODEPORTS|EXTERNAL-SERVICES|(?:SVC|SVL|EXT|FW|XLB|SEP)-[A-Z2-7]{16}) /;
-/** The device that holds the VIPs of its mode ipvs. */
+/** The device that holds the VIPs in kube-proxy's ipvs mode. */
 const IPVS_DEVICE = 'kube-ipvs0';
 
 /** The number of kube-proxy's chains among the lines of `iptables-save`. */
@@ -11,21 +11,21 @@ export function countKubeProxyChains(lines: readonly string[]): number {
   return lines.filter((line) => CHAIN.test(line)).length;
 }
 
-/** Not by /sys/class/net, which shows the network namespace that it was mounted in. */
+/** /sys/class/net would show the network namespace in which /sys was mounted. */
 function hasIpvsDevice(): boolean {
   return readFileSync('/proc/self/net/dev', 'utf8').includes(`${IPVS_DEVICE}:`);
 }
 
 /** Where kube-proxy's chains are, and how many. */
 export interface KubeProxyChains {
-  /** Back end of iptables. */
+  /** Name of the iptables back end. */
   readonly name: string;
   readonly kubeProxyChains: number;
 }
 
 /**
- * Says what a kube-proxy that was killed, or that runs still, has left on this node: nobody keeps it up to
- * date, and traffic that it catches goes to endpoints of former times.
+ * Warns about rules of a kube-proxy that was stopped or that still runs. The rules of a stopped kube-proxy
+ * are not updated: they send traffic to endpoints that are gone.
  */
 export function warnOfKubeProxy(log: Logger, backends: readonly KubeProxyChains[]): void {
   const found = backends
@@ -35,7 +35,7 @@ export function warnOfKubeProxy(log: Logger, backends: readonly KubeProxyChains[
   if (found.length === 0) return;
   log.warn(
     { found: found.join(', ') },
-    'kube-proxy has left rules on this node, or runs still: they may send traffic of Services to endpoints that are gone; ' +
+    'there are rules of kube-proxy on this node: they may send traffic of Services to endpoints that are gone; ' +
       'stop kube-proxy, then run "kube-proxy --cleanup" or restart the node',
   );
 }

@@ -1,6 +1,6 @@
 import type { Capture, PreparedChange, RedirectDriver } from './driver.js';
 
-/** Portals listen on their proxy ports and nothing brings the VIPs' traffic there: for laptops and tests. */
+/** Redirects nothing: clients use the proxy ports. For laptops and tests. */
 export class NoneDriver implements RedirectDriver {
   readonly name = 'none';
   readonly bringsTraffic = false;

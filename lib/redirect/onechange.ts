@@ -1,12 +1,12 @@
 import type { PreparedChange } from './driver.js';
 
-/** Sees to it that a driver's changes come one after the other, and that each is committed or abandoned once. */
+/** Ensures that a driver prepares one change at a time, and commits or abandons each change once. */
 export class OneChange {
   #isOpen = false;
 
   /**
-   * @throws Error while another change is open:
-   * what the caller prepares would build on what the kernel has not heard of
+   * @throws Error if another change is open: the new change would build on a state that the kernel does not
+   * have
    */
   begin(): void {
     if (this.#isOpen) throw new Error('the redirect change before this one was not committed');
@@ -14,8 +14,8 @@ export class OneChange {
   }
 
   /**
-   * The change that has begun. Its `commit` does the work.
-   * @param abandon what `abandon` does beside letting the next change begin
+   * The change that was begun. Its `commit` does the work.
+   * @param abandon called by the change's `abandon`, which also lets the next change begin
    */
   prepared(work: () => Promise<void>, abandon: () => void = () => undefined): PreparedChange {
     let isOver = false;
@@ -36,7 +36,7 @@ export class OneChange {
     };
   }
 
-  /** The change cannot be prepared, or an audit puts it in place. */
+  /** Closes the open change: it cannot be prepared, or an audit makes it. */
   end(): void {
     this.#isOpen = false;
   }

@@ -8,8 +8,7 @@ import type { PortGate } from './portgate.js';
 export type FamilyDrivers = Readonly<Record<Family, RedirectDriver>>;
 
 /**
- * Passes each redirect to the driver of its family. What goes wrong with one driver does not keep the other
- * from its work.
+ * Passes each redirect to the driver of its family. If one driver fails, the other works on.
  */
 export class PerFamilyDriver implements RedirectDriver {
   readonly name: string;
@@ -17,7 +16,7 @@ export class PerFamilyDriver implements RedirectDriver {
   readonly unsupported: ReadonlyMap<Family, string>;
   readonly #drivers: FamilyDrivers;
   readonly #change = new OneChange();
-  /** Ids of what is wanted. */
+  /** By family: the ids of the wanted redirects. */
   readonly #wanted: Readonly<Record<Family, Set<string>>> = { IPv4: new Set(), IPv6: new Set() };
 
   constructor(drivers: FamilyDrivers) {
@@ -55,7 +54,7 @@ export class PerFamilyDriver implements RedirectDriver {
       const ofFamily = set.filter((redirect) => redirect.family === family);
       const ids = this.#want(family, ofFamily, remove);
       await failures.attempt(ids, async () => {
-        // Also where nothing of its own changes: its first change takes away what an earlier run has left.
+        // Also called without a redirect of this family: the first change removes what an earlier run left.
         prepared.push({ ids, change: await this.#drivers[family].prepare({ set: ofFamily, remove }) });
       });
     }
@@ -94,7 +93,7 @@ export class PerFamilyDriver implements RedirectDriver {
     failures.throwIfAny();
   }
 
-  /** @returns ids of what is set */
+  /** @returns the ids in `set` */
   #want(family: Family, set: readonly Redirect[], remove: readonly string[]): string[] {
     const wanted = this.#wanted[family];
     const ids = set.map(({ id }) => id);

@@ -8,11 +8,11 @@ const NEEDS =
   'that takes Linux 5.9 with CONFIG_BPF_SYSCALL, and the capabilities BPF and NET_ADMIN (before Linux 5.11 SYS_RESOURCE too)';
 
 /**
- * Refuses what comes to the VIPs on the loopback device at ports that no portal listens on. Where the kernel
- * cannot, or not any more, VIPs are left open: to be served is more.
+ * Refuses packets to the VIPs on the loopback device at ports where no portal listens. If the kernel cannot
+ * do this, or fails to later, all ports of the VIPs stay open: the portals must be served.
  */
 export class PortGate {
-  /** Of the node's own programs, that clients of VIPs reach as nothing keeps them out. */
+  /** The ports of other programs that clients of VIPs reach, for example `TCP 22; UDP 111`. */
   #exposed = '';
   #gated: ReadonlySet<string> = new Set();
 
@@ -28,7 +28,7 @@ export class PortGate {
     this.#reason = reason;
   }
 
-  /** @param families of the VIPs */
+  /** @param families the IP families of the VIPs */
   static open(log: Logger, families: readonly Family[]): PortGate {
     try {
       return new PortGate(log, families, VipGate.open(), '');
@@ -38,7 +38,7 @@ export class PortGate {
     }
   }
 
-  /** What is amiss on this node, and what it would take. */
+  /** Sentences about ports that the gate cannot close, with the reason and what it needs. */
   get problems(): string[] {
     if (this.#exposed === '') return [];
     return [
@@ -46,7 +46,7 @@ export class PortGate {
     ];
   }
 
-  /** Looks for what {@link problems} names; says so when it is found first. */
+  /** Looks for ports of other programs. Logs {@link problems} when it finds some for the first time. */
   async look(): Promise<void> {
     if (this.#kernel !== null) return;
     const before = this.#exposed;
@@ -54,7 +54,7 @@ export class PortGate {
     if (before === '') for (const problem of this.problems) this.#log.warn(problem);
   }
 
-  /** From now on these addresses are gated, and no others. */
+  /** Gates these addresses and no others. */
   gateOnly(addresses: readonly string[]): void {
     if (this.#kernel === null) return;
     const wanted = new Set(addresses);

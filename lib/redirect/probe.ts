@@ -9,24 +9,17 @@ import { type Features, GUARD_TOP, guardRule, PROBE_CHAIN, targetRule } from './
 import { LockHeld, type Xtables } from './xtables.js';
 
 const LOOPBACK = { IPv4: '127.0.0.1', IPv6: '::1' } as const;
-/**
- * Where the probe datagram is sent. Port 9 is for discarding (RFC 863):
- * nobody misses it for some milliseconds.
- */
+/** The probe datagram is sent to the discard port (RFC 863): no program misses it for some milliseconds. */
 const PROBE_PORT = 9;
 const RESEND_MS = 50;
-/**
- * Counted, not timed: the loop looks for arrivals between two of them,
- * however late a busy machine lets it run.
- */
+/** A count, not a time: on a busy machine each datagram still gets its chance to arrive. */
 const MOST_SENDS = 20;
-/** How long another program may hold the lock of legacy iptables until the probe gives up. Milliseconds. */
+/** Milliseconds. The probe gives up if another program holds the lock of legacy iptables for longer. */
 const LOCK_PATIENCE_MS = 30_000;
 
 /**
- * Finds out what this back end can do for a family, by doing it: a redirect is installed and a datagram is
- * sent through it, as modules that are missing, policies and half-made tables show up only then.
- * Leaves nothing behind.
+ * Finds out what this back end can do for a family. It installs a redirect and sends a datagram through it:
+ * only this shows missing modules, policies and incomplete tables. All is removed again.
  * @param bindAddress where the proxy ports will listen
  * @throws RedirectError if redirecting does not work
  */
@@ -59,8 +52,8 @@ async function redirectDatagram(xtables: Xtables, bindAddress: string): Promise<
 }
 
 /**
- * What the kernel has not, it refuses to load.
- * @throws ProgramHung or LockHeld, which say nothing about the kernel
+ * Whether the kernel has the matches and targets of these rules: else it refuses to load them.
+ * @throws ProgramHung or LockHeld; then the answer is unknown
  */
 async function accepts(xtables: Xtables, table: string, rules: readonly string[]): Promise<boolean> {
   const install = rules.map((rule) => `-A ${PROBE_CHAIN} ${rule}`);
@@ -90,8 +83,8 @@ async function withRules(
 }
 
 /**
- * What the probe finds holds until the end of the process,
- * so a lock that is held for some seconds must not decide it.
+ * Tries again while another program holds the lock: the result of the probe is used until this process ends,
+ * so a lock that is held for some seconds must not decide about it.
  */
 async function restorePatiently(xtables: Xtables, script: string): Promise<void> {
   const end = performance.now() + LOCK_PATIENCE_MS;
@@ -117,7 +110,7 @@ async function listen(family: Family, address: string): Promise<Socket> {
   }
 }
 
-/** Sends to the probe port until the datagram arrives at `receiver`, which only a redirect can do. */
+/** Sends to the probe port until a datagram arrives at `receiver`. Only a redirect can bring it there. */
 async function expectDatagram(family: Family, receiver: Socket): Promise<void> {
   const token = randomUUID();
   let hasArrived = false;
@@ -141,8 +134,8 @@ async function expectDatagram(family: Family, receiver: Socket): Promise<void> {
 }
 
 /**
- * Sends from a new port each time: for one that was used in the last 30 s, conntrack still knows the way of
- * then, which may be that of an earlier probe. Resolves to what the kernel refused it for.
+ * Sends from a new port each time: conntrack remembers the way of a used port for 30 s, and it may be the way
+ * of an earlier probe. Resolves to the error if the kernel refuses the datagram.
  */
 function sendToProbePort(family: Family, token: string): Promise<Error | null> {
   const sender = createSocket(family === 'IPv4' ? 'udp4' : 'udp6');

@@ -4,19 +4,19 @@ import type { Vip } from '../portal/portal.js';
 import type { Redirect } from './driver.js';
 
 /**
- * The texts of our rules, each exactly as `iptables-save` prints it after the chain's name. So what is
- * wanted and what the kernel holds can be compared as text.
+ * The texts of our rules, as `iptables-save` prints them after the chain's name. So wanted rules and the
+ * rules in the kernel can be compared as text.
  */
 
-/** Every chain of ours begins like this, in every table; nothing else may. */
+/** The names of all our chains begin like this, in every table. No other chain's name may. */
 const OWN_CHAIN = 'KUBE-PORTAL';
 
-/** Met by what comes from pods and other hosts. */
+/** For packets that come from pods and other hosts. */
 export const CONTAINER_CHAIN = 'KUBE-PORTALS-CONTAINER';
-/** Met by what this node's own programs send. */
+/** For packets that programs of this node send. */
 export const HOST_CHAIN = 'KUBE-PORTALS-HOST';
 export const GUARD_CHAIN = 'KUBE-PORTALS-GUARD';
-/** Lives for moments only, while a probe runs. */
+/** Exists only while a probe runs. */
 export const PROBE_CHAIN = 'KUBE-PORTALS-PROBE';
 
 const JUMP_TO_OWN = new RegExp(`(?:^| )-[jg] ${OWN_CHAIN}`);
@@ -29,17 +29,17 @@ export function jumpsToOwnChain(rule: string): boolean {
   return JUMP_TO_OWN.test(rule);
 }
 
-/** What the kernel's netfilter has beyond the required: nat, the tcp and udp matches, REDIRECT or DNAT. */
+/** Optional parts of netfilter. Required are nat, the matches tcp and udp, and REDIRECT or DNAT. */
 export interface Features {
-  /** xt_comment. */
+  /** The match xt_comment. */
   readonly comment: boolean;
-  /** How the guard refuses, null where the filter table or xt_conntrack is missing, and with it the guard. */
+  /** How the guard refuses. Null: there is no guard, as the filter table or xt_conntrack is missing. */
   readonly guard: 'REJECT' | 'DROP' | null;
 }
 
 /**
- * The target that brings a packet to a proxy port. REDIRECT goes to the address of the interface that the
- * packet came in on, which a wildcard listener answers; a listener on one address needs DNAT.
+ * The target that sends a packet to a proxy port. REDIRECT sends it to the address of the interface on which
+ * it came in, where a wildcard listener answers. A listener on one address needs DNAT.
  */
 export function targetRule(bindAddress: string, port: number): string {
   const bytes = addressBytes(bindAddress);
@@ -54,7 +54,7 @@ export function targetRule(bindAddress: string, port: number): string {
 export function redirectRule(redirect: Redirect, vip: Vip, bindAddress: string, features: Features): string {
   const bytes = addressBytes(vip.address);
   const protocol = redirect.protocol.toLowerCase();
-  // Joined to be one flat string: thousands are kept, and a template leaves a chain of its parts.
+  // Joined: V8 keeps the result of join as one flat string, but a template as a tree of its parts.
   return [
     `-d ${addressText(bytes)}/${bytes.length * 8} -p ${protocol} -m ${protocol} --dport ${vip.port}`,
     ...(features.comment ? [`-m comment --comment "${commentText(redirect.label)}"`] : []),
@@ -62,34 +62,34 @@ export function redirectRule(redirect: Redirect, vip: Vip, bindAddress: string, 
   ].join(' ');
 }
 
-/** The kernel's limit is 255 bytes; what would need escaping cannot be in a Kubernetes name anyway. */
+/** The kernel's limit is 255 bytes. Kubernetes names have no characters that must be escaped. */
 function commentText(label: string): string {
   return label.replace(/[^\w/:. -]/g, '_').slice(0, 255);
 }
 
 /**
- * At the guard's top. What was redirected is let in whatever the rules after ours say: host firewalls (ufw,
- * firewalld) know the VIP no more, only a proxy port that nobody has opened. Answers to this node's own
- * programs go on to those rules.
+ * The first rules of the guard. Redirected packets are accepted before the rules of a host firewall (ufw,
+ * firewalld): the firewall would see only a proxy port, which nobody has opened. Answers to this node's own
+ * programs continue to the firewall's rules.
  */
 export const GUARD_TOP = [
   '-m conntrack --ctstate DNAT -j ACCEPT',
   '-m conntrack --ctstate ESTABLISHED -j RETURN',
 ] as const;
 
-/** Refuses datagrams that were sent to a proxy port itself, not to a VIP. */
+/** Refuses datagrams that clients sent to the proxy port and not to a VIP. */
 export function guardRule(family: Family, port: number, verdict: 'REJECT' | 'DROP'): string {
   const match = ports('udp', { first: port, last: port });
   if (verdict === 'DROP') return `${match} -j DROP`;
   return `${match} -j REJECT --reject-with ${family === 'IPv4' ? 'icmp' : 'icmp6'}-port-unreachable`;
 }
 
-/** The jumps to the guard, for the range that proxy ports come from. */
+/** The jumps to the guard, for all ports of the proxy port range. */
 export function guardHooks(range: PortRange): string[] {
   return (['udp', 'tcp'] as const).map((protocol) => `${ports(protocol, range)} -j ${GUARD_CHAIN}`);
 }
 
-/** Inclusive. */
+/** Both ends are inclusive. */
 export interface PortRange {
   readonly first: number;
   readonly last: number;

@@ -2,38 +2,38 @@ import { setImmediate as otherWork } from 'node:timers/promises';
 import { differingParts } from '../model/changes.js';
 import { isOwnChain, jumpsToOwnChain } from './rules.js';
 
-/** The part of one netfilter table that is ours. Rules are texts as `iptables-save` prints them. */
+/** Our part of one netfilter table. Rules are texts as `iptables-save` prints them. */
 export interface Table {
   /** Our chains, with all their rules. */
   readonly chains: ReadonlyMap<string, readonly string[]>;
   /**
-   * Chains of others that lead to ours. In nat with their rules from the top to the last one that does: what
-   * we want is ours alone, then nobody takes a packet before us. In filter with those that do: who puts a
-   * rule above ours wants to judge before us, as engines of network policies do,
-   * and would put it there again.
+   * Chains of others that jump to ours. In nat: all rules from the top down to the last jump. Our jumps must
+   * be the first rules, so that no other rule takes a packet before us. In filter: only the jumps. A program
+   * that puts a rule above our jump wants to judge before us, as engines of network policies do, and would
+   * put it there again.
    */
   readonly hooks: ReadonlyMap<string, readonly string[]>;
 }
 
-/** Tables by name; a table without anything of ours may be missing. */
+/** Tables by name. A table without rules of ours may be missing. */
 export type Ruleset = ReadonlyMap<string, Table>;
 
-/** So many lines are read at once; some milliseconds' work. */
-const PIECE = 500;
+/** Lines that are read before other work gets its turn: some milliseconds. */
+const LINES_PER_TURN = 500;
 
-/** Finds what is ours in the output of `iptables-save`. */
+/** Finds our rules in the output of `iptables-save`. */
 export function parseSave(text: string): Ruleset {
   const reader = new SaveReader();
   for (const line of text.split('\n')) reader.read(line);
   return reader.ruleset;
 }
 
-/** As {@link parseSave}, and lets other work go on in between: there are thousands of lines. */
+/** As {@link parseSave}, for thousands of lines: lets other work go on in between. */
 export async function parseLongSave(text: string): Promise<Ruleset> {
   const reader = new SaveReader();
   const lines = text.split('\n');
-  for (let at = 0; at < lines.length; at += PIECE) {
-    for (const line of lines.slice(at, at + PIECE)) reader.read(line);
+  for (let at = 0; at < lines.length; at += LINES_PER_TURN) {
+    for (const line of lines.slice(at, at + LINES_PER_TURN)) reader.read(line);
     await otherWork();
   }
   return reader.ruleset;
@@ -78,9 +78,9 @@ function downToOurs(rules: readonly string[]): string[] {
   return rules.slice(0, rules.findLastIndex(jumpsToOwnChain) + 1);
 }
 
-/** How to get from one state to another. */
+/** How to change the actual rules to the wanted ones. */
 export interface Repair {
-  /** Input for `iptables-restore --noflush`, one transaction for each table; empty if nothing differs. */
+  /** Input for `iptables-restore --noflush`, one transaction for each table. Empty if nothing differs. */
   readonly script: string;
   /** Chains and hooks that differ. */
   readonly count: number;
@@ -109,11 +109,11 @@ export function difference(actual: Ruleset, wanted: Ruleset): Repair {
 const EMPTY: Table = { chains: new Map(), hooks: new Map() };
 
 /**
- * In the order in which restore needs them: a chain must exist before a jump to it,
- * and have none when it goes.
+ * The lines for one table, in the order in which restore needs them. A chain must exist before a jump to it
+ * is added. No jump may lead to a chain when the chain is deleted.
  */
-interface Lines {
-  /** With `--noflush`, declaring a chain of one's own creates it, or empties it if it is there. */
+interface TableScript {
+  /** With `--noflush`, the declaration of a chain creates it, or empties it if it exists. */
   declare: string[];
   unhook: string[];
   fill: string[];
@@ -122,8 +122,8 @@ interface Lines {
   count: number;
 }
 
-function tableDifference(actual: Table, wanted: Table): Lines {
-  const lines: Lines = { declare: [], unhook: [], fill: [], hook: [], drop: [], count: 0 };
+function tableDifference(actual: Table, wanted: Table): TableScript {
+  const lines: TableScript = { declare: [], unhook: [], fill: [], hook: [], drop: [], count: 0 };
   for (const [present, chains] of differingParts(actual.chains, wanted.chains)) {
     addChainDifference(lines, present, chains);
   }
@@ -138,7 +138,7 @@ function tableDifference(actual: Table, wanted: Table): Lines {
   return lines;
 }
 
-function addChainDifference(lines: Lines, actual: Table['chains'], wanted: Table['chains']): void {
+function addChainDifference(lines: TableScript, actual: Table['chains'], wanted: Table['chains']): void {
   for (const [name, rules] of wanted) {
     if (sameRules(actual.get(name), rules)) continue;
     lines.count++;
@@ -155,14 +155,17 @@ function addChainDifference(lines: Lines, actual: Table['chains'], wanted: Table
 
 function sameRules(a: readonly string[] | undefined, b: readonly string[]): boolean {
   if (a === b) return true;
-  return a?.length === b.length && b.every((rule, i) => a[i] === rule || plain(a[i] ?? '') === plain(rule));
+  return (
+    a?.length === b.length &&
+    b.every((rule, i) => a[i] === rule || normalized(a[i] ?? '') === normalized(rule))
+  );
 }
 
 /**
- * Levels what versions of iptables print in different ways: quotes, the names of loaded matches,
- * full-length masks.
+ * Removes what versions of iptables print differently: quotes, the names of loaded matches, full-length
+ * masks.
  */
-function plain(rule: string): string {
+function normalized(rule: string): string {
   return rule
     .replaceAll('"', '')
     .replace(/ -m \w+/g, '')

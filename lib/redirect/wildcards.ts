@@ -2,22 +2,22 @@ import { readFile } from 'node:fs/promises';
 import type { Family } from '../net/address.js';
 import { PORT_OWNER } from '../sys/portowner.js';
 
-/** Files of proc(5), and the state of a socket there that waits for clients. */
+/** Files of proc(5), and the state that they show for a socket that waits for clients. */
 const SOCKETS = [
   { protocol: 'TCP', IPv4: '/proc/net/tcp', IPv6: '/proc/net/tcp6', state: '0A' },
   { protocol: 'UDP', IPv4: '/proc/net/udp', IPv6: '/proc/net/udp6', state: '07' },
 ] as const;
-/** More would fill the line. */
+/** Ports. A message would be too long with more. */
 const MOST_SHOWN = 20;
 
 /**
- * The ports of this node that other programs listen on at all addresses, for example `TCP 22, 111; UDP 111`;
- * empty for none.
+ * The ports at which other programs of this node listen on all addresses, for example `TCP 22, 111; UDP 111`.
+ * Empty: there are none.
  */
 export async function wildcardPorts(families: readonly Family[]): Promise<string> {
   const lists = await Promise.all(
     SOCKETS.map(async ({ protocol, IPv4, IPv6, state }) => {
-      // A socket of IPv6 may hear IPv4 too.
+      // A socket of IPv6 may receive IPv4 too.
       const files = families.includes('IPv4') ? [IPv4, IPv6] : [IPv6];
       const texts = await Promise.all(files.map((file) => readFile(file, 'utf8').catch(() => '')));
       const ports = [...new Set(texts.flatMap((text) => portsIn(text, state)))].sort((a, b) => a - b);

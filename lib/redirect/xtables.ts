@@ -6,25 +6,25 @@ import { isOwnChain, jumpsToOwnChain } from './rules.js';
 import { difference, parseSave } from './ruleset.js';
 
 /**
- * Which programs carry the rules: the ones over nf_tables, the ones over the old x_tables interface, or,
- * where neither has its own name, whatever `iptables` is.
+ * Which programs are run: those over nf_tables, those over the old x_tables interface, or, if the node has
+ * neither under its own name, the programs called `iptables`.
  */
 export type BackendName = 'nft' | 'legacy' | 'system';
 
-/** How long a program may wait for the lock that all legacy iptables programs share. */
+/** How long a program waits for the lock that all legacy iptables programs share. */
 const LOCK_SECONDS = '5';
 
 /**
- * What programs over nf_tables say where the kernel has no netlink for netfilter,
- * or has it and no nf_tables: nothing can be there.
+ * What programs over nf_tables print if the kernel has no netlink for netfilter, or has no nf_tables. Then
+ * there can be no rules.
  */
 const KERNEL_LACKS_IT = /not supported|Could not fetch rule set generation id: Invalid argument/;
 
-/** The exit code of a legacy program that has waited for the lock in vain, and what it says then. */
+/** Exit code and text of a legacy program that did not get the lock in time. */
 const RESOURCE_PROBLEM = 4;
 const HOLDS_LOCK = /holding the xtables lock/;
 
-/** Another program holds the lock of legacy iptables: nothing was changed, and later it may work. */
+/** Another program holds the lock of legacy iptables. Nothing was changed; a later try may work. */
 export class LockHeld extends RedirectError {}
 
 /** `iptables-save` and `iptables-restore` of one back end and one family. */
@@ -43,7 +43,7 @@ export class Xtables {
       (family === 'IPv4' ? 'iptables' : 'ip6tables') + (backend === 'system' ? '' : `-${backend}`);
   }
 
-  /** All tables as text, or null where the program is not installed. @throws RedirectError */
+  /** All tables as text. Null: the program is not installed. @throws RedirectError */
   async save(): Promise<string | null> {
     const program = `${this.#program}-save`;
     const result = await this.#run(program, []);
@@ -53,7 +53,7 @@ export class Xtables {
   }
 
   /**
-   * Applies a script beside what is there; each table changes wholly or not at all.
+   * Applies a script and keeps all other rules. Each table changes completely or not at all.
    * @throws RedirectError; {@link LockHeld} if another iptables program
    * holds the lock for {@link LOCK_SECONDS}
    */
@@ -63,18 +63,18 @@ export class Xtables {
     if (result === null) throw new RedirectError(`${program} is not installed: ${INSTALL_HINT}`);
     if (result.code === 0) return;
     if (this.#lockArguments.length > 0 && /(?:unrecognized|invalid) option/.test(result.stderr)) {
-      // Restore learned to wait in iptables 1.6.2 only.
+      // iptables-restore has the flag -w since iptables 1.6.2.
       this.#lockArguments = [];
       return this.restore(script);
     }
-    const message = `${program} failed: ${firstLine(result.stderr)}${culprit(result.stderr, script)}`;
+    const message = `${program} failed: ${firstLine(result.stderr)}${refusedLine(result.stderr, script)}`;
     const isLocked = result.code === RESOURCE_PROBLEM && HOLDS_LOCK.test(result.stderr);
     throw isLocked ? new LockHeld(message) : new RedirectError(message);
   }
 
   /**
-   * Removes every chain of ours and every jump to one. Resolves to the number removed, which is 0 where its
-   * part of the kernel is missing; to null where the program is not installed.
+   * Removes all our chains and all jumps to them. Resolves to the number removed. 0 too if the kernel lacks
+   * this back end. Null: the program is not installed.
    * @throws RedirectError
    */
   async clear(): Promise<number | null> {
@@ -95,15 +95,16 @@ export interface Backend {
   readonly name: BackendName;
   readonly IPv4: Xtables;
   readonly IPv6: Xtables;
-  /** Chains of kube-proxy that were there. */
+  /** Number of kube-proxy's chains that were found. */
   readonly kubeProxyChains: number;
 }
 
 /**
- * The installed back ends, the one that holds this node's rules first: what the kubelet marked, else the one
- * with more rules of others, else nft. The kubelet's marks are the chains that iptables programs in
- * containers are meant to look for: KUBE-IPTABLES-HINT, and KUBE-KUBELET-CANARY before Kubernetes 1.24.
- * @throws ProgramHung where a program that hangs is all there is
+ * The installed back ends. The first is the one that holds this node's rules: the one that the kubelet
+ * marked, else the one with more rules of other programs, else nft. The kubelet's marks are chains that
+ * iptables programs in containers shall look for: KUBE-IPTABLES-HINT, and KUBE-KUBELET-CANARY before
+ * Kubernetes 1.24.
+ * @throws ProgramHung if all installed programs hang
  */
 export async function findBackends(run: RunCommand): Promise<Backend[]> {
   const named = await Promise.allSettled([inspect('nft', run), inspect('legacy', run)]);
@@ -122,7 +123,7 @@ async function inspect(
   run: RunCommand,
 ): Promise<{ backend: Backend; marked: boolean; rules: number } | null> {
   const [IPv4, IPv6] = [new Xtables(name, 'IPv4', run), new Xtables(name, 'IPv6', run)];
-  const texts = await Promise.all([readable(IPv4), readable(IPv6).catch(() => '')]);
+  const texts = await Promise.all([savedTables(IPv4), savedTables(IPv6).catch(() => '')]);
   if (texts[0] === null) return null;
   const lines = texts.flatMap((text) => text?.split('\n') ?? []);
   return {
@@ -133,10 +134,11 @@ async function inspect(
 }
 
 /**
- * A back end that the kernel does not have fails here; whether it can be used is for the probe to say.
+ * All tables as text. Empty on an error, as for a back end that the kernel does not have: the probe finds out
+ * whether the back end works. Null: the program is not installed.
  * @throws ProgramHung
  */
-async function readable(xtables: Xtables): Promise<string | null> {
+async function savedTables(xtables: Xtables): Promise<string | null> {
   try {
     return await xtables.save();
   } catch (error) {
@@ -154,8 +156,8 @@ function firstLine(text: string): string {
   return line?.trim() ?? 'no message';
 }
 
-/** The line of the script that a message of restore points at. */
-function culprit(message: string, script: string): string {
+/** The line of the script that an error message of iptables-restore names. */
+function refusedLine(message: string, script: string): string {
   const match = /line:? (\d+)/.exec(message);
   if (match === null) return '';
   const line = script.split('\n')[Number(match[1]) - 1];

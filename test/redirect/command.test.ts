@@ -65,7 +65,9 @@ t.test('once this process is to end, programs have less time, and all together s
   await t.rejects(running, HUNG, 'one that ran already');
   t.match(await commands.run('echo', ['a']), { stdout: 'a\n' }, 'one that comes then');
   commands.hurry(0);
-  await t.rejects(commands.run('echo', ['a']), { message: /^echo was not run: no time is left/ });
+  await t.rejects(commands.run('echo', ['a']), {
+    message: /^echo was not run: kube-portal ends and has no time left/,
+  });
 });
 
 t.test('a program that never stops to write is ended', async (t) => {

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { keyOfBytes, partsOf } from '../../lib/redirect/key.js';
+import { decodeKey, keyOfBytes } from '../../lib/redirect/key.js';
 
 const bytesOf = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
 
@@ -9,7 +9,7 @@ t.test('a key has all that it was made of', async (t) => {
   const protocol = fc.constantFrom('TCP' as const, 'UDP' as const);
   fc.assert(
     fc.property(address, protocol, fc.nat(65535), (address, protocol, port) => {
-      t.same(partsOf(keyOfBytes(address, protocol, port)), { address, protocol, port });
+      t.same(decodeKey(keyOfBytes(address, protocol, port)), { address, protocol, port });
     }),
   );
 });
