@@ -24,7 +24,9 @@ export type SavedPorts = Readonly<Record<string, number>>;
  * known later, the portal moves: it has two ports until its redirect leads to the new one.
  */
 export class ProxyPorts {
-  /** Portal key → port. Not a map: the whole object is written to a file whenever a portal comes or goes. */
+  /**
+   * Portal key → port. Not a map: the whole object is written to a file whenever a portal comes or goes.
+   */
   readonly #ports: Record<string, number> = Object.create(null);
   readonly #pool: PortPool;
   readonly #publicPorts: Pick<PublicPorts, 'isNodes'>;
@@ -60,7 +62,10 @@ export class ProxyPorts {
     return isOwnVip(portal, port) ? this.retake(portal) : port;
   }
 
-  /** Another program has the portal's port: the portal gets another. @throws PortRangeError as {@link take} */
+  /**
+   * Another program has the portal's port: the portal gets another.
+   * @throws PortRangeError as {@link take}
+   */
   retake(portal: Portal): number {
     const taken = this.#ports[portal.key];
     const next = this.#next(portal);
