@@ -1,22 +1,16 @@
-import { setFlagsFromString } from 'node:v8';
-import { runInNewContext } from 'node:vm';
 import type { Logger } from 'pino';
 import { forgetStartupCode } from '../sys/startup-code.js';
+import { collectStartupGarbage } from '../sys/startup-garbage.js';
 
-/** Gives the memory that only the start needs back to the kernel. If this fails, the process stays larger. */
-export function releaseStartupMemory(log: Logger): void {
+/**
+ * Gives the memory that only the start needs back to the kernel. Workers do the same for their own heaps. If
+ * this fails, the process stays larger.
+ */
+export async function releaseStartupMemory(log: Logger): Promise<void> {
   try {
-    collectGarbage();
+    await collectStartupGarbage();
     forgetStartupCode();
   } catch (error) {
     log.debug({ reason: (error as Error).message }, 'the memory of the start is not released');
   }
-}
-
-/** V8 collects only when something is allocated. Without changes, the garbage of the start would stay. */
-function collectGarbage(): void {
-  setFlagsFromString('--expose-gc');
-  const collect = runInNewContext('gc') as () => void;
-  setFlagsFromString('--no-expose-gc');
-  collect();
 }

@@ -2,6 +2,7 @@ import { type MessagePort, receiveMessageOnPort, workerData } from 'node:worker_
 import { EPOLLIN } from '../../sys/constants.js';
 import { checked } from '../../sys/errno.js';
 import { localPorts } from '../../sys/portrange.js';
+import { collectStartupGarbage } from '../../sys/startup-garbage.js';
 import { Wakeup } from '../../sys/wakeup.js';
 import { DescriptorBudget } from '../shared/budget.js';
 import { workerCells } from '../shared/counters.js';
@@ -128,4 +129,7 @@ function answerersOf(portals: PortalTable, listing: SessionListing): Answerers {
 }
 
 const { setup, port } = workerData as { setup: WorkerSetup; port: MessagePort };
-new DataplaneWorker(setup, port).run();
+const worker = new DataplaneWorker(setup, port);
+// The loop blocks this thread for ever, so this is the last moment. If it fails, the heap stays larger.
+await collectStartupGarbage().catch(() => undefined);
+worker.run();

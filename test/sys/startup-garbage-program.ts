@@ -1,0 +1,30 @@
+import { getHeapStatistics } from 'node:v8';
+import { parentPort } from 'node:worker_threads';
+import { collectStartupGarbage } from '../../lib/sys/startup-garbage.js';
+
+const BLOCKS = 300_000;
+/** One block of so many stays in use: nearly every page of the heap has one of them. */
+const SPARSENESS = 50;
+
+/** What this thread's heap takes from the kernel in bytes: full of garbage, and after its collection. */
+export interface Sizes {
+  readonly full: number;
+  readonly collected: number;
+}
+
+export async function measure(): Promise<Sizes> {
+  const kept = fragmentHeap();
+  const full = getHeapStatistics().total_heap_size;
+  await collectStartupGarbage();
+  const collected = getHeapStatistics().total_heap_size;
+  if (kept.length !== BLOCKS / SPARSENESS) throw new Error('blocks in use are gone');
+  return { full, collected };
+}
+
+function fragmentHeap(): readonly (readonly number[])[] {
+  const blocks = Array.from({ length: BLOCKS }, (_, i) => Array.from({ length: 8 }, () => i));
+  return blocks.filter((_, i) => i % SPARSENESS === 0);
+}
+
+// Run as a worker.
+if (parentPort !== null) parentPort.postMessage(await measure());

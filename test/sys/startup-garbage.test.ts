@@ -1,0 +1,18 @@
+import { once } from 'node:events';
+import { Worker } from 'node:worker_threads';
+import t, { type Test } from 'tap';
+import { measure, type Sizes } from './startup-garbage-program.js';
+
+t.test('pages of the heap go back to the kernel, though each has something in use', async (t) => {
+  check(t, await measure());
+});
+
+t.test('the same in a worker', async (t) => {
+  const worker = new Worker(new URL('./startup-garbage-program.js', import.meta.url));
+  const [sizes] = (await once(worker, 'message')) as [Sizes];
+  check(t, sizes);
+});
+
+function check(t: Test, { full, collected }: Sizes): void {
+  t.ok(collected < full / 2, `${full} bytes before, ${collected} after`);
+}
