@@ -1,25 +1,25 @@
 import type { ObjectSet } from './objects.js';
 import { SharedMap } from './sharedmap.js';
 
-/** What became of one key between two maps. */
+/** How the value of one key differs between two maps. */
 export interface Change<T> {
   readonly key: string;
-  /** Undefined where the value was added. */
+  /** Undefined if the value was added. */
   readonly before: T | undefined;
-  /** Undefined where the value was removed. */
+  /** Undefined if the value was removed. */
   readonly after: T | undefined;
 }
 
-/** What differs between two sets of objects, for statistics. */
+/** Counts of what differs between two sets of objects, for statistics. */
 export interface ObjectChanges {
-  /** Objects added, removed and changed. */
+  /** Number of objects that were added, removed or changed. */
   readonly services: number;
   readonly slices: number;
-  /** See `triggeredMs` of EndpointSlice: of the slices that were added or changed, where it is known. */
+  /** `triggeredMs` of the slices that were added or changed, without those that have none. */
   readonly triggeredMs: readonly number[];
 }
 
-/** Compares by identity (`===`), as sources keep what did not change. */
+/** Compares by identity (`===`): sources keep the same object if it did not change. */
 export function countChanges(before: ObjectSet, after: ObjectSet): ObjectChanges {
   const slices = changesBetween(before.slices, after.slices);
   return {
@@ -38,9 +38,9 @@ export function changesBetween<T>(
 }
 
 /**
- * Where two maps may differ: parts of the one, each with the part of the other that has the same keys. Two
- * versions of a {@link SharedMap} share most of their parts; the shared ones are left out. This runs for each
- * change of one object among many thousands.
+ * The parts in which two maps may differ: pairs of one part from each map, with the same keys. Two versions
+ * of a {@link SharedMap} share most parts, and shared parts are left out. So the cost is low when one object
+ * among many thousands changes.
  */
 export function differingParts<T>(
   before: ReadonlyMap<string, T>,

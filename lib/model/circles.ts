@@ -8,25 +8,25 @@ import type { SliceGroups } from './slicegroups.js';
 
 type Queues = Claims['queues'];
 
-/** A place that a slice sends clients to, though it is one where clients come in. */
+/** An endpoint of a slice that is a VIP or a node port of a Service. */
 interface Circle {
   readonly address: string;
   readonly port: SlicePort;
-  /** The Service whose VIP or node port it is. */
+  /** The Service that has the VIP or the node port. */
   readonly owner: Service;
 }
 
-/** Slices without circles, and what was left out of them. */
+/** Slices without circles, and a problem for each slice that had one. */
 interface CheckedSlices {
   readonly slices: readonly EndpointSlice[];
   readonly problems: readonly Problem[];
 }
 
 /**
- * Leaves out the endpoints that are a VIP or a NodePort of a Service. The proxy would connect to itself, and
- * without an end if that Service leads back here. Kubernetes forbids ClusterIPs as endpoints; with kube-proxy
- * such clients reach nobody. The node's own addresses with other ports stay: pods of the host network are
- * there.
+ * Leaves out the endpoints that are a VIP or a NodePort of a Service. With such an endpoint the proxy
+ * connects to itself, and if that Service leads back to the first one, it does so without end. Kubernetes
+ * forbids ClusterIPs as endpoints, and with kube-proxy such clients get no connection. The node's own
+ * addresses with other ports stay, because pods of the host network use them.
  */
 export function leaveOutCircles(
   service: Service,
@@ -50,8 +50,8 @@ export function leaveOutCircles(
 }
 
 /**
- * Keys of the Services with endpoints at an address of something that was claimed or given up between two
- * states.
+ * Keys of the Services that may gain or lose a circle. They have an endpoint at the address of a VIP or a
+ * node port that was claimed or released between the two states.
  */
 export function servicesAtChangedClaims(
   before: Queues,
@@ -85,7 +85,7 @@ function findCircles(slice: EndpointSlice, queues: Queues, node: Node): Circle[]
   return circles;
 }
 
-/** The Service whose clients come to this place. */
+/** The Service whose clients connect to this address and port. */
 function ownerOf(
   address: string,
   { port, protocol }: SlicePort,
@@ -97,7 +97,10 @@ function ownerOf(
   return queues.get(nodePortClaim(port, protocol))?.[0];
 }
 
-/** One for a slice, however many there are: who may write slices must not fill the log. */
+/**
+ * One problem for each slice, even if the slice has many circles, so that users who may write slices cannot
+ * fill the log.
+ */
 function circleProblem(
   service: Service,
   slice: EndpointSlice,
@@ -108,10 +111,10 @@ function circleProblem(
   const more = others === 0 ? '' : `, and ${others} more like it,`;
   const reason =
     owner === service
-      ? 'is where this Service itself is reached'
-      : `is where Service ${objectKey(owner)} is reached`;
+      ? 'this Service itself is reached at this address'
+      : `Service ${objectKey(owner)} is reached at this address`;
   return {
     object: `Service ${objectKey(service)}`,
-    message: `endpoint ${place} of EndpointSlice ${objectKey(slice)}${more} is not used: it ${reason}, so clients would go round in a circle; put the addresses of the pods there`,
+    message: `endpoint ${place} of EndpointSlice ${objectKey(slice)}${more} is not used: ${reason}, so clients would go round in a circle; list the addresses of the pods instead`,
   };
 }

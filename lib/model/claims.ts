@@ -5,27 +5,27 @@ import { objectKey, type Service, type ServiceProtocol } from './objects.js';
 import type { Problem } from './problem.js';
 import { SharedMap } from './sharedmap.js';
 
-/** A Service with what it asks for. */
+/** A Service with the frontends that it asks for. */
 interface ServiceRequest extends Frontends {
   readonly service: Service;
 }
 
-/** A Service with the frontends that are really its own. */
+/** A Service with the frontends that it gets. */
 export interface ServiceGrant extends Frontends {
   readonly request: ServiceRequest;
 }
 
-/** Which Service has what, and who waits for it. */
+/** Which Service has which VIPs and node ports, and which other Services ask for the same. */
 export interface Claims {
   /** By `namespace/name` of the Service. */
   readonly grants: SharedMap<ServiceGrant>;
-  /** By claim: the Services that ask for the same thing on the node, the one that has it first. */
+  /** By claim: the Services that ask for the same VIP or node port. The first one in the queue has it. */
   readonly queues: SharedMap<Queue>;
 }
 
 type Queue = readonly Service[];
 
-/** Lost claims with the Services that hold them. */
+/** The claims that a Service lost, each with the Service that has it. */
 type Losses = ReadonlyMap<string, Service>;
 
 export const NO_CLAIMS: Claims = { grants: SharedMap.empty(), queues: SharedMap.empty() };
@@ -33,12 +33,12 @@ export const NO_CLAIMS: Claims = { grants: SharedMap.empty(), queues: SharedMap.
 const NO_LOSSES: Losses = new Map();
 
 /**
- * Settles which Service gets each VIP and port, and each node port: the oldest one. Among Services of one age
- * it is the first by name. So a new Service never takes traffic from one that works. The loser's problem
- * names both.
+ * Decides which Service gets each VIP and port, and each node port. It is the oldest Service that asks for
+ * it. If two have the same age, it is the first by name. So a new Service never takes traffic from one that
+ * works. The other Services get a problem that names both Services.
  *
- * This looks only at what the changed Services ask for, or asked for before. All else is taken from `before`,
- * by identity.
+ * It looks only at the claims of the changed Services, before and after the change. All other grants are the
+ * same objects (`===`) as in `before`.
  */
 export function settleClaims(
   changes: readonly Change<Service>[],
@@ -63,7 +63,7 @@ function makeRequest(service: Service, podCidrs: readonly string[]): ServiceRequ
   return { service, frontends, problems };
 }
 
-/** The queues that the new requests join, and those that their earlier versions leave. */
+/** The changed queues: those that the new requests join, and those that the earlier requests leave. */
 function requeue(
   requests: ReadonlyMap<string, ServiceRequest | undefined>,
   { grants, queues }: Claims,
@@ -75,7 +75,7 @@ function requeue(
     if (old !== undefined)
       for (const claim of claimsOf(old)) changed.set(claim, without(queueOf(claim), old.service));
     if (request === undefined) continue;
-    // Hardly anything is asked for twice: one array will do for all that a Service has.
+    // Hardly any claim has two Services, so all claims of a Service share one array.
     const alone = [request.service];
     for (const claim of claimsOf(request)) {
       const queue = queueOf(claim);
@@ -85,13 +85,13 @@ function requeue(
   return changed;
 }
 
-/** The queue without a Service; undefined where nobody is left, since empty queues are not kept. */
+/** The queue without a Service. Undefined if it is empty then, because empty queues are not kept. */
 function without(queue: Queue, service: Service): Queue | undefined {
-  const others = queue.filter((one) => one !== service);
+  const others = queue.filter((other) => other !== service);
   return others.length === 0 ? undefined : others;
 }
 
-/** Keys of all Services in the queues that have another first one now. */
+/** Keys of all Services in the queues whose first Service changed. */
 function* inNewOrder(
   requeued: ReadonlyMap<string, Queue | undefined>,
   before: Claims['queues'],
@@ -122,7 +122,7 @@ function findLosses(request: ServiceRequest, queues: Claims['queues']): Losses {
   return lost.length === 0 ? NO_LOSSES : new Map(lost.map((claim) => [claim, ownerOf(claim)]));
 }
 
-/** The frontends without what was lost; those with nothing left to listen for go. */
+/** The frontends without the lost claims. A frontend without VIPs and node port is left out. */
 function keptFrontends(frontends: readonly Frontend[], lost: Losses): readonly Frontend[] {
   const kept = frontends
     .map((frontend) => ({
@@ -138,7 +138,7 @@ function keptFrontends(frontends: readonly Frontend[], lost: Losses): readonly F
   });
 }
 
-/** One problem per lost claim, naming both Services. */
+/** One problem for each lost claim. It names both Services. */
 function lossProblems(service: Service, lost: Losses): Problem[] {
   return [...lost].map(([claim, owner]) => ({
     object: `Service ${objectKey(service)}`,
@@ -146,13 +146,13 @@ function lossProblems(service: Service, lost: Losses): Problem[] {
   }));
 }
 
-/** An unknown age counts as new: it must not beat a known one. */
+/** A Service of unknown age counts as new, so it never takes a claim from one of known age. */
 function byAge(a: Service, b: Service): number {
   const age = (a.createdMs ?? Number.MAX_VALUE) - (b.createdMs ?? Number.MAX_VALUE);
   return age || (objectKey(a) < objectKey(b) ? -1 : 1);
 }
 
-/** Everything on the node that a Service wants for itself alone, each once. */
+/** The VIPs and node ports that a Service asks for, each of them once. */
 function claimsOf(request: ServiceRequest): string[] {
   const claims = request.frontends.flatMap((frontend) => [
     ...vipClaims(frontend),

@@ -10,16 +10,18 @@ import { makeServiceState, type ServiceState } from './servicestate.js';
 import { type Replacements, SharedMap } from './sharedmap.js';
 import { regroup, type SliceGroups } from './slicegroups.js';
 
-/** The desired state, and what is needed to make the next one from it quickly. */
+/** The desired state, and the data from which the next one is made quickly. */
 export interface DesiredState {
   readonly snapshot: SharedMap<Portal>;
   readonly problems: readonly Problem[];
-  /** What load balancers may ask for; the same array (`===`) as before where nothing changed. */
+  /**
+   * The health checks that load balancers may ask for. The same array (`===`) as before if nothing changed.
+   */
   readonly healthChecks: readonly HealthCheck[];
   readonly objects: ObjectSet;
   readonly node: Node;
   readonly claims: Claims;
-  /** The next two by `namespace/name` of the Service. */
+  /** `groups` and `services` have the key `namespace/name` of the Service. */
   readonly groups: SliceGroups;
   readonly services: ServiceStates;
 }
@@ -38,11 +40,11 @@ function emptyState(node: Node): DesiredState {
 }
 
 /**
- * Turns objects into portals, as one node serves them. Pure: the same objects give an equal result with any
- * `previous` or none.
+ * Turns objects into the portals that one node serves. Pure: the same objects give an equal result, with any
+ * `previous` or without it.
  *
  * `previous` makes it fast: a Service whose objects are the same (`===`) is not looked at again, and a portal
- * that comes out equal is the same object as before. When the node changes, everything is made anew.
+ * that is equal to the earlier one is the same object. When the node changes, everything is made again.
  */
 export function buildDesiredState(
   objects: ObjectSet,
@@ -73,7 +75,9 @@ export function buildDesiredState(
 
 type ServiceStates = SharedMap<ServiceState>;
 
-/** Keys of the Services of which something changed: themselves, what they may claim, or a slice. */
+/**
+ * Keys of the Services that must be made again: their object, their claims or one of their slices changed.
+ */
 function dirtyServices(
   sliceChanges: readonly Change<EndpointSlice>[],
   { grants }: Claims,
@@ -100,8 +104,8 @@ function makeStates(
 }
 
 /**
- * The snapshot with the new portals of the dirty Services, in their old places. Itself (`===`) if they came
- * out the same.
+ * The snapshot with the new portals of the dirty Services. A portal that stays keeps its place. The same
+ * object (`===`) if no portal changed.
  */
 function replacePortals(
   snapshot: DesiredState['snapshot'],
@@ -122,7 +126,8 @@ function portalsOf(states: ServiceStates, key: string): readonly Portal[] {
 }
 
 /**
- * In the order of the Services. Most changes touch no Service with a problem; then the earlier list stays.
+ * The problems in the order of the Services. Most changes touch no Service with a problem; then the list is
+ * the earlier one.
  */
 function collectProblems(
   { services }: ObjectSet,

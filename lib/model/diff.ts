@@ -2,23 +2,24 @@ import { isDeepStrictEqual } from 'node:util';
 import type { Portal, Snapshot } from '../portal/portal.js';
 import { changesBetween } from './changes.js';
 
-/** What must happen to get from one snapshot to another. */
+/** The differences between one snapshot and a later one. */
 export interface SnapshotDiff {
   readonly added: readonly Portal[];
   readonly removed: readonly Portal[];
   readonly changed: readonly ChangedPortal[];
 }
 
-/** Two versions of one portal. Their keys differ where the Service's port was renamed. */
+/** Two versions of one portal. Their keys differ if the Service's port was renamed. */
 export interface ChangedPortal {
   readonly before: Portal;
   readonly after: Portal;
 }
 
 /**
- * Compares two snapshots by key and content. What both share (`===`) costs next to nothing.
+ * Compares two snapshots by key and content. A portal that is the same object (`===`) in both costs almost
+ * nothing.
  *
- * If a portal only got another key, that is a change and not a new portal. So a renamed port keeps its
+ * A portal whose key alone changed counts as changed, not as removed and added. So a renamed port keeps its
  * sockets, its flows and its proxy port.
  */
 export function diffSnapshots(from: Snapshot, to: Snapshot): SnapshotDiff {
@@ -49,7 +50,8 @@ function pairRenamed(removed: readonly Portal[], added: readonly Portal[]): Chan
 }
 
 /**
- * What a renamed portal keeps and no other portal has: its Service, and a place where its clients come in.
+ * Text that stays the same when a portal is renamed, and that no other portal has: its Service and an address
+ * or port of its own.
  */
 function identityOf({ service, protocol, family, vips, nodePort }: Portal): string {
   const [vip] = vips;

@@ -8,14 +8,14 @@ interface Candidate extends SliceEndpoint {
   readonly port: number;
 }
 
-/** Where a frontend's clients go: to endpoints, or, without endpoints, how they are sent away. */
+/** Where a frontend's clients go. If there are no endpoints, `unserved` tells what happens to them. */
 export type ChosenEndpoints = Pick<Portal, 'endpoints' | 'unserved'>;
 
 /**
  * The endpoints that a frontend's clients are sent to, sorted by address and port.
  *
- * These are the ready ones, as far as topology hints or a Local policy allow. If no endpoint is ready, they
- * are those that still serve while they terminate (kube-proxy's ProxyTerminatingEndpoints), so that the last
+ * These are the ready endpoints that topology hints and a Local policy allow. If no endpoint is ready, these
+ * are the endpoints that terminate and still serve (kube-proxy's ProxyTerminatingEndpoints), so that the last
  * pods of a rollout finish their work.
  */
 export function selectEndpoints(
@@ -25,13 +25,14 @@ export function selectEndpoints(
   node: Node,
 ): ChosenEndpoints {
   const candidates = slices.flatMap((slice) => slicePortCandidates(slice, frontend));
-  const isReady = (one: Candidate) => one.ready || service.publishNotReadyAddresses;
+  const isReady = (candidate: Candidate) => candidate.ready || service.publishNotReadyAddresses;
   const choose = frontend.trafficPolicy === 'Local' ? chooseLocal : chooseInCluster;
   const eligible = choose(candidates, isReady, node);
-  const ignores = eligible.length === 0 && candidates.some((one) => isReady(one) || isDraining(one));
+  const areElsewhere =
+    eligible.length === 0 && candidates.some((candidate) => isReady(candidate) || isDraining(candidate));
   return {
     endpoints: distinctIds(distinctPlaces(eligible).map(toEndpoint)),
-    unserved: ignores ? 'ignore' : 'refuse',
+    unserved: areElsewhere ? 'ignore' : 'refuse',
   };
 }
 
@@ -41,13 +42,16 @@ function isDraining({ serving, terminating }: Candidate): boolean {
   return serving && terminating;
 }
 
-/** Hints count only among ready endpoints. Where none is ready, any endpoint that still serves will do. */
+/**
+ * Hints count among ready endpoints only. If none is ready, all endpoints that terminate and still serve are
+ * used.
+ */
 function chooseInCluster(candidates: readonly Candidate[], isReady: Readiness, node: Node): Candidate[] {
   const ready = candidates.filter(isReady);
   return ready.length > 0 ? preferredByHints(ready, node) : candidates.filter(isDraining);
 }
 
-/** Hints say nothing here: a Local policy leaves no choice. */
+/** Hints are not read: a Local policy already decides which endpoints are used. */
 function chooseLocal(candidates: readonly Candidate[], isReady: Readiness, node: Node): Candidate[] {
   const local = candidates.filter(({ nodeName }) => nodeName === node.name);
   const ready = local.filter(isReady);
@@ -55,10 +59,10 @@ function chooseLocal(candidates: readonly Candidate[], isReady: Readiness, node:
 }
 
 /**
- * The endpoints with a hint for this node, else those with a hint for its zone, else all. As in kube-proxy, a
- * kind of hint counts only if every ready endpoint has it: endpoints without one would else get no traffic
- * from any node. A Service's trafficDistribution is not read, because the endpoints' controller turns it into
- * hints.
+ * The endpoints with a hint for this node. If there are none, those with a hint for its zone. If there are
+ * none either, all. As in kube-proxy, a kind of hint counts only if every ready endpoint has it, because an
+ * endpoint without a hint would get no traffic from any node. A Service's trafficDistribution is not read:
+ * the endpoints' controller turns it into hints.
  */
 function preferredByHints(ready: Candidate[], { name, zone }: Node): Candidate[] {
   const forNode = ready.filter(({ hints }) => hints?.nodes.includes(name));
@@ -72,7 +76,9 @@ function preferredByHints(ready: Candidate[], { name, zone }: Node): Candidate[]
   return ready;
 }
 
-/** A slice has its own number for a port name: pods of one Service may listen on different ports. */
+/**
+ * Each slice has its own number for the port name, because pods of one Service may listen on different ports.
+ */
 function slicePortCandidates(slice: EndpointSlice, frontend: Frontend): Candidate[] {
   if (slice.addressType !== frontend.family || slice.excludedBy !== null) return [];
   return slice.ports
@@ -80,7 +86,7 @@ function slicePortCandidates(slice: EndpointSlice, frontend: Frontend): Candidat
     .flatMap(({ port }) => slice.endpoints.map((endpoint) => ({ ...endpoint, port })));
 }
 
-/** While an endpoint moves between slices, it is in both. */
+/** Without duplicates: while an endpoint moves between slices, it is in both. */
 function distinctPlaces(candidates: readonly Candidate[]): Candidate[] {
   const sorted = candidates.toSorted(byPlace);
   return sorted.filter((one, index) => {
@@ -89,7 +95,7 @@ function distinctPlaces(candidates: readonly Candidate[]): Candidate[] {
   });
 }
 
-/** By address and port; of the same place, the one that knows its pod comes first. */
+/** By address and port. If both are the same, a candidate with a pod comes first. */
 function byPlace(a: Candidate, b: Candidate): number {
   return (
     compare(a.address, b.address) || a.port - b.port || compare(a.target ?? '\uffff', b.target ?? '\uffff')
@@ -105,8 +111,9 @@ function toEndpoint({ target, address, port }: Candidate): Endpoint {
 }
 
 /**
- * Ids are unique within a portal. If a pod has several addresses, its ids get the address as a suffix first:
- * that suffix is the same on every port of the Service, so affinity over ports keeps working.
+ * Makes the ids unique within a portal. If a pod has several addresses, its ids get the address as a suffix,
+ * and only then the port. The address is the same on every port of the Service, so affinity works across
+ * ports.
  */
 function distinctIds(endpoints: readonly Endpoint[]): readonly Endpoint[] {
   const byAddress = suffixShared(endpoints, ({ address }) => `@${address}`);

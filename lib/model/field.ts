@@ -5,7 +5,7 @@ import { compact, NONE } from './compact.js';
 import { printable } from './printable.js';
 import type { Refusal } from './problem.js';
 
-/** Says which field of an object is wrong and why; never leaves the parse functions. */
+/** Tells which field of an object is wrong and why. The parse functions catch it. */
 export class FieldError extends Error {
   constructor(
     readonly field: string,
@@ -15,16 +15,16 @@ export class FieldError extends Error {
   }
 }
 
-/** Of a value that is refused, its mark included. */
+/** Bytes of a refused value that a message shows, with the mark for the missing rest. */
 const MAX_SHOWN_BYTES = 128;
 
 const DNS_LABEL = /^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$/;
 const DNS_SUBDOMAIN = /^(?=.{1,253}$)[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*$/;
 
 /**
- * A value inside an untrusted object, with its path. Reading goes down with {@link at} and {@link items} and
- * ends in one of the typed readers, which return a valid value or throw {@link FieldError}. As in the
- * Kubernetes API, null means absent.
+ * A value inside an untrusted object, with its path. {@link at} and {@link items} go down to a member. The
+ * typed readers return a valid value or throw {@link FieldError}. As in the Kubernetes API, null means
+ * absent.
  */
 export class Field {
   readonly #value: unknown;
@@ -37,7 +37,7 @@ export class Field {
     this.#name = name;
   }
 
-  /** Put together when it is asked for: nearly every field of a big cluster is right. */
+  /** Built only when a message needs it: nearly every field of a big cluster is valid. */
   get path(): string {
     if (this.#parent === null) return '';
     const { path } = this.#parent;
@@ -49,19 +49,19 @@ export class Field {
     return this.#value === undefined || this.#value === null;
   }
 
-  /** Absent, or a text with nothing in it: some clients of the API write one for "not set". */
+  /** Absent, or a text of spaces only: some clients of the API write that for "not set". */
   get isBlank(): boolean {
     return this.isAbsent || (typeof this.#value === 'string' && this.#value.trim() === '');
   }
 
-  /** The member `name`; members of an absent mapping are absent. */
+  /** The member `name`. Members of an absent mapping are absent. */
   at(name: string): Field {
     if (this.isAbsent) return new Field(undefined, this, name);
     if (!isMapping(this.#value)) this.fail(`${show(this.#value)} is not a mapping`);
     return new Field(this.#value[name], this, name);
   }
 
-  /** The elements of a list; none if absent. */
+  /** The elements of a list. No elements if the list is absent. */
   items(): readonly Field[] {
     if (this.isAbsent) return NONE;
     if (!Array.isArray(this.#value)) this.fail(`${show(this.#value)} is not a list`);
@@ -70,13 +70,13 @@ export class Field {
       : this.#value.map((item: unknown, index) => new Field(item, this, index));
   }
 
-  /** What `read` makes of the elements of a list. */
+  /** The results of `read` for the elements of a list. */
   each<T>(read: (item: Field) => T): readonly T[] {
     const items = this.items();
     return items.length === 0 ? NONE : items.map(read);
   }
 
-  /** What `read` makes of the field, or `fallback` where it is absent. */
+  /** The result of `read` for the field, or `fallback` if the field is absent. */
   optional<T, F>(read: (field: Field) => T, fallback: F): T | F {
     return this.isAbsent ? fallback : read(this);
   }
@@ -152,29 +152,29 @@ export class Field {
   }
 }
 
-/** What `read` makes of those fields that are right; each of the others becomes one of `refused`. */
-export function readGood<T>(
+/** The results of `read` for the valid fields. Each invalid field is added to `refused`. */
+export function readValid<T>(
   fields: readonly Field[],
   refused: Refusal[],
   read: (field: Field) => T,
 ): readonly T[] {
-  const good: T[] = [];
+  const valid: T[] = [];
   for (const field of fields) {
     try {
-      good.push(read(field));
+      valid.push(read(field));
     } catch (error) {
       if (!(error instanceof FieldError)) throw error;
       refused.push({ field: error.field, message: error.message });
     }
   }
-  return compact(good);
+  return compact(valid);
 }
 
 function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === 'object' && value !== null && !Array.isArray(value);
 }
 
-/** Short enough for a log line, whatever the value. */
+/** A text for the value that is short enough for a log line. */
 function show(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object' && value !== null) return 'a mapping';

@@ -7,13 +7,13 @@ import type { Problem } from './problem.js';
 import { type Scope, serviceScopes } from './scopes.js';
 import { unservedProblems } from './unserved.js';
 
-/** The client's side of a portal: everything but its endpoints. */
+/** The part of a portal that clients see: everything without its endpoints. */
 export interface Frontend extends Omit<Portal, 'endpoints' | 'unserved'> {
   /** Which endpoints its clients are sent to. */
   readonly trafficPolicy: TrafficPolicy;
 }
 
-/** What one Service, seen alone, asks for. */
+/** What one Service asks for, before other Services are compared with it. */
 export interface Frontends {
   readonly frontends: readonly Frontend[];
   readonly problems: readonly Problem[];
@@ -22,8 +22,8 @@ export interface Frontends {
 const NO_FRONTENDS: Frontends = { frontends: NONE, problems: NONE };
 
 /**
- * Service ports by family. Headless and ExternalName Services and those labelled for another proxy have none;
- * SCTP ports have none and are a problem.
+ * One frontend for each port, family and scope of a Service. Headless and ExternalName Services, and Services
+ * with the label for another proxy, have none. An SCTP port has none and is a problem.
  */
 export function serviceFrontends(service: Service, podCidrs: readonly string[]): Frontends {
   if (service.headless || service.type === 'ExternalName' || service.excludedBy !== null) return NO_FRONTENDS;
@@ -39,7 +39,7 @@ export function serviceFrontends(service: Service, podCidrs: readonly string[]):
   };
 }
 
-/** The portals of one port: one for each scope that has an address or a node port in this family. */
+/** The frontends of one port: one for each scope that has an address or a node port in this family. */
 function portFrontends(
   service: Service,
   port: ProxiedPort,
@@ -77,7 +77,7 @@ function frontend(service: Service, port: ProxiedPort, family: Family, scope: Sc
   };
 }
 
-/** The frontend with other insiders, or with none. */
+/** A copy of the frontend with these insiders. Null: without insiders. */
 export function withInsiders(frontend: Frontend, insiders: Insiders | null): Frontend {
   return { ...frontend, admission: { ...frontend.admission, insiders } };
 }
@@ -92,8 +92,8 @@ function portalKey(
 }
 
 /**
- * The families a Service is served in are those of its ClusterIPs, as in kube-proxy. A manifest may have
- * none: then `ipFamilies` decides, and IPv4 where that is missing too.
+ * The families in which a Service is served. As in kube-proxy, these are the families of its ClusterIPs. In a
+ * manifest there may be none: then it is `ipFamilies`, and IPv4 if that is missing too.
  */
 function serviceFamilies({ clusterIPs, ipFamilies }: Service): readonly Family[] {
   const families = clusterIPs.length > 0 ? clusterIPs.map(familyOf) : ipFamilies;

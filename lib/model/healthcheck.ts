@@ -12,9 +12,9 @@ export interface HealthCheck {
 }
 
 /**
- * The health check of a load balancer with externalTrafficPolicy Local, else null.
+ * The health check of a load balancer with externalTrafficPolicy Local. Null for all other Services.
  *
- * @param before the Service's earlier one, given back where nothing changed
+ * @param before the earlier health check of the Service; the result is this object if nothing changed
  */
 export function serviceHealthCheck(
   service: Service,
@@ -30,8 +30,9 @@ export function serviceHealthCheck(
 }
 
 /**
- * Ready pods of this node. As in kube-proxy, pods that terminate do not count, even where they still serve
- * because there is no other: new clients should go elsewhere. A dual-stack pod counts once.
+ * The number of ready pods on this node. As in kube-proxy, a pod that terminates does not count, even if it
+ * still serves because no other pod is ready: new clients should go to other nodes. A dual-stack pod counts
+ * once.
  */
 function countLocal(service: Service, slices: readonly EndpointSlice[], node: Node): number {
   const countOf = (family: Family) =>

@@ -6,9 +6,9 @@ import { type Problem, serviceProblem } from './problem.js';
 type PortOfFamily = Pick<Portal, 'portName' | 'protocol' | 'family'>;
 
 /**
- * Ports of a Service that have no endpoints although its slices have some: the slices lack the port's name
- * and protocol, or are of another family. If only one family of a dual-stack Service has endpoints, there is
- * no problem: its pods may have one family.
+ * A problem for each port without endpoints in a Service whose slices have endpoints. Then no slice has the
+ * port's name and protocol, or all slices are of another family. It is no problem if only one family of a
+ * dual-stack Service has endpoints, because its pods may have one family only.
  */
 export function mismatchProblems(
   service: Service,
@@ -42,7 +42,7 @@ function mismatch(
   }
   const ofOther = filled.find(({ addressType }) => addressType !== 'FQDN');
   if (ofOther === undefined || portals.some((one) => one.family === ofOther.addressType)) return null;
-  const message = `no endpoints are ${family}: those of EndpointSlice ${objectKey(ofOther)} are ${ofOther.addressType}`;
+  const message = `no endpoints are ${family}: EndpointSlice ${objectKey(ofOther)} has ${ofOther.addressType} addresses; give the Service a ClusterIP of the same family as its endpoints`;
   return serviceProblem(service, 'spec.clusterIPs', message);
 }
 
@@ -54,7 +54,7 @@ function portText(name: string, protocol: string): string {
   return name === '' ? `without a name (${protocol})` : `${name} (${protocol})`;
 }
 
-/** The portals of one port, for several kinds of addresses, have the same to say. */
+/** Without duplicates: several portals of one port have the same problem. */
 function distinct(problems: readonly Problem[]): Problem[] {
   return problems.filter(
     ({ field, message }, index) =>

@@ -1,34 +1,34 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { ObjectMeta } from './objects.js';
 
-/** The node that is served, as far as it decides who goes where. */
+/** What the choice of endpoints needs to know of this node. */
 export interface Node {
   /** Endpoints with this nodeName are local. */
   readonly name: string;
-  /** Its `topology.kubernetes.io/zone`; null where it has none or is not known. */
+  /** Its `topology.kubernetes.io/zone`; null if it has none or is not known. */
   readonly zone: string | null;
   /**
-   * CIDRs of this node's own pods, as far as they are known. If these pods use a Service's external
-   * addresses, that is traffic inside the cluster. A pod of another node that comes here came by an external
-   * address, as clients outside do.
+   * Known CIDRs of this node's own pods. If these pods use a Service's external addresses, that is traffic
+   * inside the cluster. A pod of another node reaches this node through an external address only, like
+   * clients outside.
    */
   readonly podCidrs: readonly string[];
-  /** Addresses that NodePorts are served on, as far as they are known. */
+  /** Known addresses on which NodePorts are served. */
   readonly nodePortAddresses: readonly string[];
 }
 
-/** What the API server says about the own Node. */
+/** What the API server tells about this Node. */
 export interface NodeState extends ObjectMeta, Omit<Node, 'nodePortAddresses'> {
-  /** Its addresses as kubelet and kube-proxy choose them: at most one of each family, the first one first. */
+  /** At most one address of each family, chosen and ordered as kubelet and kube-proxy do. */
   readonly addresses: readonly string[];
   /**
-   * False once the node is about to be deleted. Load balancers should then send new clients elsewhere
-   * (kube-proxy's KEP-3836); everything here works on.
+   * False when the node is about to be deleted. Load balancers should then send new clients to other nodes
+   * (kube-proxy's KEP-3836). This node still serves all clients.
    */
   readonly isEligible: boolean;
 }
 
-/** Whether two descriptions lead to the same decisions. */
+/** Whether the choice of endpoints is the same with both descriptions. */
 export function isSameNode(a: Node, b: Node): boolean {
   return (
     a.name === b.name &&

@@ -1,6 +1,6 @@
 /**
- * Kubernetes objects, cut down to what a Service proxy reads. An update of anything else (annotations,
- * resourceVersion) gives an equal value and costs nothing downstream.
+ * Kubernetes objects with only the fields that a Service proxy reads. If another field changes (annotations,
+ * resourceVersion), the new value is equal to the old one, and nothing has to be done.
  */
 
 import type { Family } from '../net/address.js';
@@ -9,7 +9,7 @@ import type { ServicePolicy } from '../portal/policy.js';
 import type { Refusal } from './problem.js';
 
 export type ServiceType = 'ClusterIP' | 'NodePort' | 'LoadBalancer' | 'ExternalName';
-/** Protocols the API knows; {@link Protocol} are those that are proxied. */
+/** The protocols of the API. {@link Protocol} has the protocols that are proxied. */
 export type ServiceProtocol = 'TCP' | 'UDP' | 'SCTP';
 /** Local sends clients to endpoints of this node only. */
 export type TrafficPolicy = 'Cluster' | 'Local';
@@ -17,9 +17,9 @@ export type TrafficPolicy = 'Cluster' | 'Local';
 export interface ObjectMeta {
   readonly namespace: string;
   readonly name: string;
-  /** creationTimestamp in milliseconds since the epoch; null where a manifest has none. */
+  /** creationTimestamp in milliseconds since the epoch. Null if a manifest has none. */
   readonly createdMs: number | null;
-  /** The label, if any, by which the object asks ordinary proxies to leave it alone. */
+  /** The label that tells ordinary proxies to ignore the object. Null if it has none. */
   readonly excludedBy: string | null;
 }
 
@@ -28,13 +28,13 @@ export interface Service extends ObjectMeta {
   readonly type: ServiceType;
   /** `clusterIP: None`. */
   readonly headless: boolean;
-  /** `spec.clusterIPs`, else `spec.clusterIP`; empty where headless or not allocated. */
+  /** `spec.clusterIPs`, else `spec.clusterIP`. Empty if the Service is headless or has no address yet. */
   readonly clusterIPs: readonly string[];
   readonly ipFamilies: readonly Family[];
   readonly externalIPs: readonly string[];
   /**
-   * `status.loadBalancer.ingress[].ip`. Those of ipMode Proxy are left out: their traffic must go through the
-   * load balancer.
+   * `status.loadBalancer.ingress[].ip`. Addresses of ipMode Proxy are left out, because their traffic must go
+   * through the load balancer.
    */
   readonly ingressIPs: readonly string[];
   readonly ports: readonly ServicePort[];
@@ -46,14 +46,14 @@ export interface Service extends ObjectMeta {
   readonly externalTrafficPolicy: TrafficPolicy;
   /** CIDRs of the clients that may use the load-balancer ingress IPs; empty means all. */
   readonly loadBalancerSourceRanges: readonly string[];
-  /** Where load balancers ask whether this node has endpoints; null where nobody does. */
+  /** The port where load balancers ask whether this node has endpoints. Null if the Service has none. */
   readonly healthCheckNodePort: number | null;
-  /** Single addresses and ranges that cannot be used; the Service is served without them. */
+  /** Addresses and ranges that cannot be used. The Service is served without them. */
   readonly refused: readonly Refusal[];
 }
 
 export interface ServicePort {
-  /** Empty for the one unnamed port. */
+  /** Empty if the Service has one port without a name. */
   readonly name: string;
   readonly protocol: ServiceProtocol;
   readonly port: number;
@@ -67,21 +67,21 @@ export function isProxied(port: ServicePort): port is ProxiedPort {
   return port.protocol !== 'SCTP';
 }
 
-/** Other types may have kept node ports from before: they mean nothing. */
+/** Services of other types may still have node ports from an earlier type. Those are ignored. */
 export function hasNodePorts({ type }: Service): boolean {
   return type === 'NodePort' || type === 'LoadBalancer';
 }
 
 /** discovery.k8s.io/v1 EndpointSlice, or one part of a v1 Endpoints object. */
 export interface EndpointSlice extends ObjectMeta {
-  /** The Service whose endpoints these are, as `namespace/name`. */
+  /** The Service that has these endpoints, as `namespace/name`. */
   readonly service: string;
   readonly addressType: Family | 'FQDN';
   readonly ports: readonly SlicePort[];
   readonly endpoints: readonly SliceEndpoint[];
   /**
-   * When the change happened that led to this version, ms since the epoch, as the endpoints' controller notes
-   * it; null if it does not.
+   * Time of the change that led to this version, ms since the epoch, as the endpoints' controller noted it.
+   * Null if it noted none.
    */
   readonly triggeredMs: number | null;
 }
@@ -101,7 +101,7 @@ export interface SliceEndpoint {
   readonly target: string | null;
   /** The node that the endpoint runs on. */
   readonly nodeName: string | null;
-  /** Zones and nodes whose clients should use the endpoint; null where nothing is said. */
+  /** Zones and nodes whose clients should use the endpoint. Null if there are no hints. */
   readonly hints: TopologyHints | null;
 }
 
@@ -110,15 +110,15 @@ export interface TopologyHints {
   readonly nodes: readonly string[];
 }
 
-/** Everything a source knows at one moment, by `namespace/name`. */
+/** All objects that a source knows at one moment, by `namespace/name`. */
 export interface ObjectSet {
   readonly services: ReadonlyMap<string, Service>;
   readonly slices: ReadonlyMap<string, EndpointSlice>;
 }
 
 /**
- * The key of an object in an {@link ObjectSet}. It is joined, because that makes one flat string: a template
- * string stays a chain of its parts.
+ * The key of an object in an {@link ObjectSet}. Made with join, because the result is one flat string: V8
+ * keeps a template string as a chain of its parts.
  */
 export function objectKey({
   namespace,

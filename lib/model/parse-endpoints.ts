@@ -5,8 +5,8 @@ import { type Parsed, parseObject } from './parse.js';
 import { readSlicePorts, readTarget, readTriggerTime } from './parse-slice.js';
 
 /**
- * Reads a v1 Endpoints object as slices, one per subset and family, so that the model knows one form only.
- * Their names hold a '/', which no real slice's name can.
+ * Reads a v1 Endpoints object as slices, one for each subset and family, so that the model has to know slices
+ * only. Their names contain a '/', so they differ from the name of every real slice.
  */
 export function parseEndpoints(raw: unknown): Parsed<readonly EndpointSlice[]> {
   return parseObject('Endpoints', raw, (object, meta) => {

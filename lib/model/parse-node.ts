@@ -26,7 +26,7 @@ export function parseNode(raw: unknown): Parsed<NodeState> {
   });
 }
 
-/** Inner addresses go before outer ones; host names are among them too, and are left out. */
+/** Internal addresses come before external ones. Host names, which the list has too, are left out. */
 function readAddresses(status: Field): string[] {
   const listed = status.at('addresses').items();
   const ofType = (type: string) =>
@@ -37,7 +37,10 @@ function readAddresses(status: Field): string[] {
   return all.filter((address, i) => all.findIndex((other) => familyOf(other) === familyOf(address)) === i);
 }
 
-/** `podCIDR` is read where `podCIDRs` is missing. Allocators other than the cluster's own set neither. */
+/**
+ * If `podCIDRs` is missing, `podCIDR` is read. Address allocators other than the cluster's own set neither of
+ * them.
+ */
 function readPodCidrs(spec: Field): string[] {
   const both = spec.at('podCIDRs').items();
   const fields = both.length > 0 ? both : [spec.at('podCIDR')];

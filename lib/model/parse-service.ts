@@ -1,7 +1,7 @@
 import type { Family } from '../net/address.js';
 import { type Affinity, DEFAULT_POLICY, type ServicePolicy } from '../portal/policy.js';
 import { compact, NONE } from './compact.js';
-import { type Field, readGood } from './field.js';
+import { type Field, readValid } from './field.js';
 import type { Service, ServicePort, ServiceType, TrafficPolicy } from './objects.js';
 import { type Parsed, parseObject } from './parse.js';
 import type { Refusal } from './problem.js';
@@ -44,23 +44,24 @@ export function parseService(raw: unknown): Parsed<Service> {
   });
 }
 
-/** An empty string is what older API servers and clients write for "not set". */
+/** Older API servers and clients write an empty string for "not set". */
 function readTrafficPolicy(policy: Field): TrafficPolicy {
   const read = (field: Field) => (field.string() === '' ? 'Cluster' : field.oneOf('Cluster', 'Local'));
   return policy.optional(read, 'Cluster');
 }
 
-/** Ranges that no client is in. */
+/** Ranges without any client: the unspecified addresses. */
 const NOBODY = ['0.0.0.0/32', '::/128'];
 
 /**
- * Only load balancers may have them; what another type has kept from before means nothing. If all ranges are
- * refused, nobody is let in, and not everybody.
+ * Only load balancers may have source ranges; another type may still have them from an earlier type, and they
+ * are ignored. If all ranges are refused, no client may use the ingress IPs: an empty list would let in all
+ * clients.
  */
 function readSourceRanges(spec: Field, type: ServiceType, refused: Refusal[]): readonly string[] {
   if (type !== 'LoadBalancer') return NONE;
   const fields = spec.at('loadBalancerSourceRanges').items();
-  const ranges = readGood(fields, refused, (field) => field.cidr());
+  const ranges = readValid(fields, refused, (field) => field.cidr());
   return fields.length > 0 && ranges.length === 0 ? NOBODY : ranges;
 }
 
@@ -75,9 +76,12 @@ function clusterIPFields(spec: Field): readonly Field[] {
   return fields.filter((field) => !field.isBlank);
 }
 
-/** The API server does not check them in every version: one that is no address must not cost the others. */
+/**
+ * Not every version of the API server checks these addresses. So an invalid address is left out, and the
+ * others are used.
+ */
 function readAddresses(fields: readonly Field[], refused: Refusal[]): readonly string[] {
-  return readGood(
+  return readValid(
     fields.filter((field) => !field.isBlank),
     refused,
     (field) => field.address(),
@@ -89,14 +93,14 @@ function readFamilies(families: Field): readonly Family[] {
 }
 
 function readIngressIPs(ingress: Field, refused: Refusal[]): readonly string[] {
-  const fields = readGood(ingress.items(), refused, (item) => {
+  const fields = readValid(ingress.items(), refused, (item) => {
     const mode = item.at('ipMode').optional((field) => field.oneOf('VIP', 'Proxy'), 'VIP');
     return mode === 'VIP' ? [item.at('ip')] : [];
   });
   return readAddresses(fields.flat(), refused);
 }
 
-/** All that the policy says is read here, from fields and annotations. */
+/** The one place that reads the attributes of the policy, from fields and annotations. */
 function readPolicy(service: Field): ServicePolicy {
   const affinity = readAffinity(service.at('spec'));
   return affinity === null ? DEFAULT_POLICY : { affinity };

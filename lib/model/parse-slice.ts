@@ -9,15 +9,15 @@ import {
 } from './objects.js';
 import { type Parsed, parseObject } from './parse.js';
 
-/** The label by which a slice says whose endpoints it holds. */
+/** The label of a slice with the name of its Service. */
 export const SERVICE_NAME_LABEL = 'kubernetes.io/service-name';
 
-/** When the change happened that led to this version of an object, as its controller notes it. */
+/** The annotation with the time of the change that led to this version of an object. */
 const TRIGGER_TIME_ANNOTATION = 'endpoints.kubernetes.io/last-change-trigger-time';
 
 /**
- * Reads a discovery.k8s.io/v1 EndpointSlice as the API server or a manifest gives it. Null stands for a slice
- * of no Service, which is legal: others use slices for purposes of their own.
+ * Reads a discovery.k8s.io/v1 EndpointSlice as the API server or a manifest gives it. Null for a slice
+ * without a Service. That is legal: other programs use slices for their own purposes.
  */
 export function parseEndpointSlice(raw: unknown): Parsed<EndpointSlice | null> {
   return parseObject('EndpointSlice', raw, (object, meta) => {
@@ -38,8 +38,8 @@ export function parseEndpointSlice(raw: unknown): Parsed<EndpointSlice | null> {
 }
 
 /**
- * Ports without a number mean "all ports" in the API. A Service port cannot be sent there; kube-proxy leaves
- * them out too.
+ * In the API, a port without a number means "all ports". A Service port cannot use it, and it is left out, as
+ * in kube-proxy.
  */
 export function readSlicePorts(ports: Field): SlicePort[] {
   return ports
@@ -62,7 +62,7 @@ export function readTarget(reference: Field, namespace: string): string | null {
   });
 }
 
-/** Null where the object has no such time, or no sensible one: it is for statistics only. */
+/** Null if the object has no such time, or an invalid one: the time is for statistics only. */
 export function readTriggerTime(object: Field): number | null {
   const annotation = object.at('metadata').at('annotations').at(TRIGGER_TIME_ANNOTATION);
   const time = Date.parse(annotation.optional((field) => field.string(), ''));
@@ -98,7 +98,7 @@ function readHints(hints: Field): TopologyHints | null {
   return zones.length === 0 && nodes.length === 0 ? null : { zones, nodes };
 }
 
-/** All addresses of an endpoint lead to the same place; like kube-proxy, the first one is used. */
+/** All addresses of an endpoint lead to the same pod. As in kube-proxy, the first one is used. */
 function readAddress(addresses: Field, addressType: EndpointSlice['addressType']): string {
   const first = addresses.items()[0] ?? addresses.fail('missing; an endpoint needs an address');
   if (addressType === 'FQDN') return first.string();

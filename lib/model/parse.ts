@@ -2,20 +2,23 @@ import { Field, FieldError } from './field.js';
 import { type ObjectMeta, objectKey } from './objects.js';
 import type { Problem } from './problem.js';
 
-/** An object fit for the model, or what is wrong with it. */
+/** A valid object for the model, or the problem with it. */
 export type Parsed<T> =
   | { readonly ok: true; readonly object: string; readonly value: T }
   | {
       readonly ok: false;
-      /** Kind and `namespace/name`, or null if the object does not even have a proper name. */
+      /** Kind and `namespace/name`, or null if the object has no valid name. */
       readonly object: string | null;
       readonly problem: Problem;
     };
 
-/** Labels that keep kube-proxy away from a Service and its slices (its informers' label selector). */
+/** Labels that make kube-proxy ignore a Service and its slices (the label selector of its informers). */
 const EXCLUDING_LABELS = ['service.kubernetes.io/service-proxy-name', 'service.kubernetes.io/headless'];
 
-/** Runs `read` on an untrusted object; its first bad field becomes the problem. Throws nothing. */
+/**
+ * Runs `read` on an untrusted object. The first invalid field becomes the problem, and no error is thrown for
+ * it.
+ */
 export function parseObject<T>(
   kind: string,
   raw: unknown,

@@ -1,20 +1,20 @@
-/** The kernel's own limit for a path, and more than anything honest that a line tells. */
+/** Bytes. The kernel's own limit for a path; honest text in a log line is shorter. */
 const LINE_BYTES = 4096;
 
 /**
- * What a terminal or a log viewer acts upon and does not show: control characters, line separators, marks
- * that turn the direction of the text, and halves of surrogate pairs.
+ * Characters that change how a terminal or a log viewer shows a text: control characters, line separators,
+ * marks that change the direction of the text, and halves of surrogate pairs.
  */
 const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/gu;
 
 /**
- * Makes text from outside fit for one line that people read. What cannot be shown is escaped as in JSON. What
- * is too long is cut, with a mark that tells how much is missing.
+ * Makes text from outside safe to show in one line. Unprintable characters are escaped as in JSON. A text
+ * that is too long is cut, and a mark tells how many characters are missing.
  *
  * @param maxBytes of the result in UTF-8, the mark included; at least 64
  */
 export function printable(text: string, maxBytes = LINE_BYTES): string {
-  // A character takes a byte or more: no more of it can be needed, whatever the length.
+  // Each character takes at least one byte, so later characters cannot fit.
   const beginning = text.slice(0, maxBytes + 1).replace(UNPRINTABLE, escaped);
   if (text.length <= maxBytes && Buffer.byteLength(beginning) <= maxBytes) return beginning;
   return cut(text, maxBytes);
@@ -40,7 +40,7 @@ function mark(missing: number): string {
 }
 
 function escaped(character: string): string {
-  // JSON's own way where it has one; it lets the rest pass.
+  // JSON has an escape for some of them and leaves the others unchanged.
   const inJson = JSON.stringify(character).slice(1, -1);
   return inJson === character ? `\\u${character.charCodeAt(0).toString(16).padStart(4, '0')}` : inJson;
 }

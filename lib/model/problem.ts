@@ -1,20 +1,18 @@
 import { objectKey, type Service } from './objects.js';
 
-/**
- * Something about one object that the user has to know or mend. The other objects are served all the same.
- */
+/** Something about one object that the user must know or correct. The other objects are still served. */
 export interface Problem {
   /** Kind and `namespace/name`, for example `Service default/web`. */
   readonly object: string;
   /**
-   * Path of the field inside the object, for example `spec.ports[1].port`; absent if the whole object is
-   * meant.
+   * Path of the field inside the object, for example `spec.ports[1].port`; absent if the problem is about the
+   * whole object.
    */
   readonly field?: string;
   readonly message: string;
 }
 
-/** A value that was left out of an object, and why. */
+/** A value that was left out of an object, and the reason. */
 export type Refusal = Required<Omit<Problem, 'object'>>;
 
 /** One line for people: `Service default/web: spec.ports[1].port: 70000 is not a port (1-65535)`. */
@@ -23,7 +21,8 @@ export function describeProblem({ object, field, message }: Problem): string {
 }
 
 /**
- * The problems of `now` that were not there `before`, so that each is told once. `describe` tells them apart.
+ * The problems in `now` that are not in `before`, so that each is reported once. Problems with the same
+ * `describe` text are the same problem.
  */
 export function freshProblems<P extends Problem>(
   now: readonly P[],
@@ -34,7 +33,7 @@ export function freshProblems<P extends Problem>(
   return now.filter((problem) => !known.has(describe(problem)));
 }
 
-/** Something about one field of a Service. */
+/** A problem with one field of a Service. */
 export function serviceProblem(service: Service, field: string, message: string): Problem {
   return { object: `Service ${objectKey(service)}`, field, message };
 }

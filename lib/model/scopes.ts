@@ -1,8 +1,8 @@
 import { hasNodePorts, type Service, type TrafficPolicy } from './objects.js';
 
-/** Addresses of a Service whose clients are treated alike. */
+/** Addresses of a Service with the same rules for their clients. */
 export interface Scope {
-  /** Part of the portal's key; empty for the ClusterIPs and what goes with them. */
+  /** Part of the portal's key. Empty for the ClusterIPs and the addresses that share their portal. */
   readonly name: '' | 'external' | 'load-balancer';
   readonly trafficPolicy: TrafficPolicy;
   readonly addresses: readonly string[];

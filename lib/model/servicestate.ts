@@ -11,7 +11,7 @@ import type { Node } from './node.js';
 import { type EndpointSlice, objectKey } from './objects.js';
 import type { Problem } from './problem.js';
 
-/** What one Service came to. */
+/** The portals, the problems and the health check that were made from one Service. */
 export interface ServiceState {
   readonly grant: ServiceGrant;
   readonly portals: readonly Portal[];
@@ -20,10 +20,10 @@ export interface ServiceState {
 }
 
 /**
- * What one Service comes to.
+ * Makes the portals, the problems and the health check of one Service.
  *
- * @param group its slices
- * @param before its earlier state: a portal that comes out equal is the same object (`===`) as before
+ * @param group the slices of the Service
+ * @param before the earlier state; a portal that is equal to an earlier one is the same object (`===`)
  */
 export function makeServiceState(
   grant: ServiceGrant,
@@ -47,8 +47,8 @@ export function makeServiceState(
 }
 
 /**
- * Made member by member: V8 gives each object that was put together from spreads a description of its own,
- * which takes 400 bytes.
+ * Named member by member: V8 makes a separate hidden class for each object that is built from spreads, which
+ * takes 400 bytes.
  */
 function makePortal(frontend: Frontend, { endpoints, unserved }: ChosenEndpoints): Portal {
   const { key, service, portName, protocol, family, vips, nodePort, policy, admission } = frontend;

@@ -1,21 +1,22 @@
-/** With so many entries or fewer, a map is one shard, which keeps the order in which they came. */
+/** Up to this number of entries, a map is one shard and keeps the order of insertion. */
 const SMALL = 64;
 /**
- * The number of shards of a large map. A change copies one shard and the list of shards, which are about
- * equally long at 10,000 entries. It is a prime: with a power of two, the hashes of names that differ in a
- * number fill some shards and leave others empty.
+ * The number of shards of a large map. A change copies one shard and the list of shards, which have about the
+ * same length at 10,000 entries. It is a prime number: with a power of two, names that differ in a number
+ * only would fill some shards and leave others empty.
  */
 const SHARDS = 127;
 
-/** New values by their keys; undefined takes the entry away. */
+/** New values by key. Undefined removes the entry. */
 export type Replacements<T> = ReadonlyMap<string, T | undefined>;
 
 /**
- * A map that never changes. What {@link with} makes of it shares all but a few shards with it. So a change
- * among many thousand entries neither copies them nor has to be searched for among them.
+ * A map that never changes. {@link with} makes a new map that shares most shards with this one. So a change
+ * among many thousand entries does not copy them all, and the difference of two versions is found without
+ * comparing them all.
  *
- * Which shards there are depends on the entries alone: two maps with equal entries are equal, however each
- * was made.
+ * The shards depend on the entries only, so two maps with equal entries are equal, in whatever way each was
+ * made.
  */
 export class SharedMap<T> implements ReadonlyMap<string, T> {
   readonly size: number;
@@ -29,21 +30,18 @@ export class SharedMap<T> implements ReadonlyMap<string, T> {
     return new SharedMap<T>([new Map()]);
   }
 
-  /** This map with the replacements; itself (`===`) if these are its values already. */
+  /** This map with the replacements. The same object (`===`) if it has these values already. */
   with(replacements: Replacements<T>): SharedMap<T> {
     const shards = withReplaced(this.shards, replacements);
     return shards === this.shards ? this : new SharedMap(resharded(shards));
   }
 
-  /**
-   * Where the two maps may differ: parts of this one, each with the part of the other that would hold its
-   * keys.
-   */
+  /** The parts in which the two maps may differ: pairs of one part from each map, for the same keys. */
   differingParts(other: SharedMap<T>): [ReadonlyMap<string, T>, ReadonlyMap<string, T>][] {
     if (this.shards.length !== other.shards.length) return [[this, other]];
     return this.shards.flatMap((shard, index) => {
-      const its = other.shards[index];
-      return its === undefined || its === shard ? [] : [[shard, its]];
+      const counterpart = other.shards[index];
+      return counterpart === undefined || counterpart === shard ? [] : [[shard, counterpart]];
     });
   }
 
@@ -76,7 +74,7 @@ export class SharedMap<T> implements ReadonlyMap<string, T> {
   }
 }
 
-/** Copies of the shards that change, beside the others; the same array if none does. */
+/** The shards, with a copy for each shard that changes. The same array if none changes. */
 function withReplaced<T>(
   shards: readonly ReadonlyMap<string, T>[],
   replacements: Replacements<T>,
@@ -94,7 +92,7 @@ function withReplaced<T>(
   return copies.size === 0 ? shards : shards.map((shard, index) => copies.get(index) ?? shard);
 }
 
-/** The same entries in as many shards as their number asks for. */
+/** The same entries in the number of shards that fits their count. */
 function resharded<T>(shards: readonly ReadonlyMap<string, T>[]): readonly ReadonlyMap<string, T>[] {
   const wanted = sizeOf(shards) <= SMALL ? 1 : SHARDS;
   if (shards.length === wanted) return shards;
@@ -109,7 +107,7 @@ function shardOf<T>(shards: readonly ReadonlyMap<string, T>[], key: string): Rea
   return shards[indexOf(key, shards.length)] ?? new Map();
 }
 
-/** The characters as digits of a number, which is the hash of Java's strings. */
+/** The hash of Java's strings (String.hashCode). */
 function indexOf(key: string, count: number): number {
   if (count === 1) return 0;
   let hash = 0;

@@ -3,8 +3,8 @@ import type { EndpointSlice } from './objects.js';
 import type { SharedMap } from './sharedmap.js';
 
 /**
- * Slices by `namespace/name` of their Service, sorted by name: equal sets of slices give equal groups, in
- * whatever order they came.
+ * Slices by `namespace/name` of their Service. Each group is sorted by name, so equal sets of slices give
+ * equal groups.
  */
 export type SliceGroups = SharedMap<readonly EndpointSlice[]>;
 
@@ -19,7 +19,7 @@ export function regroup(groups: SliceGroups, changes: readonly Change<EndpointSl
   return groups.with(changed);
 }
 
-/** No group is kept where no slice is left. */
+/** Undefined if no slice is left, because empty groups are not kept. */
 function without(
   group: readonly EndpointSlice[],
   slice: EndpointSlice,
@@ -28,7 +28,7 @@ function without(
 }
 
 /**
- * Made by toSpliced: its array has no spare room, which an array made by a spread has. There is one for each
+ * Made with toSpliced, because an array from a spread keeps spare room, and there is one array for each
  * Service.
  */
 function including(group: readonly EndpointSlice[], slice: EndpointSlice): readonly EndpointSlice[] {

@@ -3,8 +3,9 @@ import { hasNodePorts, isProxied, type Service } from './objects.js';
 import { type Problem, serviceProblem } from './problem.js';
 
 /**
- * What a Service asks for and cannot have, whatever other Services ask for.
- * @param families that it is served in
+ * What a Service asks for and kube-portal cannot serve. Conflicts with other Services are not among these
+ * problems.
+ * @param families the families in which the Service is served
  */
 export function unservedProblems(service: Service, families: readonly Family[]): Problem[] {
   return [
@@ -46,7 +47,7 @@ function familyProblems(service: Service, families: readonly Family[]): Problem[
   ];
 }
 
-/** In a cluster the API server fills these in; a manifest must name them. */
+/** In a cluster the API server sets these fields. In a manifest the user must set them. */
 function unallocatedProblems(service: Service): Problem[] {
   const problems: Problem[] = [];
   const { clusterIPs, externalIPs, ingressIPs } = service;

@@ -82,8 +82,8 @@ t.test('the others of the Service go on, and its owner hears of it once per slic
   t.same(endpointsOf(build, 'a'), ['10.1.0.1:80']);
   t.same(endpointsOf(build, 'b'), ['10.1.0.2:80']);
   t.same(build.problems.map(describeProblem), [
-    'Service default/a: endpoint 10.96.0.1:80/TCP of EndpointSlice default/a-1, and 1 more like it, is not used: it is where this Service itself is reached, so clients would go round in a circle; put the addresses of the pods there',
-    'Service default/b: endpoint 10.96.0.1:80/TCP of EndpointSlice default/b-1 is not used: it is where Service default/a is reached, so clients would go round in a circle; put the addresses of the pods there',
+    'Service default/a: endpoint 10.96.0.1:80/TCP of EndpointSlice default/a-1, and 1 more like it, is not used: this Service itself is reached at this address, so clients would go round in a circle; list the addresses of the pods instead',
+    'Service default/b: endpoint 10.96.0.1:80/TCP of EndpointSlice default/b-1 is not used: Service default/a is reached at this address, so clients would go round in a circle; list the addresses of the pods instead',
   ]);
 });
 

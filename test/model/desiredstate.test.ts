@@ -530,7 +530,7 @@ t.test(
     const problems = (clusterIPs: string[]) =>
       problemsOf(buildHere(objectSet([service({ clusterIPs })], [six])));
     t.same(problems(['10.96.0.10']), [
-      'Service default/web: spec.clusterIPs: no endpoints are IPv4: those of EndpointSlice default/web-1 are IPv6',
+      'Service default/web: spec.clusterIPs: no endpoints are IPv4: EndpointSlice default/web-1 has IPv6 addresses; give the Service a ClusterIP of the same family as its endpoints',
     ]);
     t.same(problems(['10.96.0.10', 'fd00::10']), []);
   },
