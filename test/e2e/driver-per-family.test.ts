@@ -8,6 +8,7 @@ import type { Host } from '../lab/host.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
+import { LAUNCHERS, pathWith } from '../lab/path.js';
 import { tallies } from '../lab/tally.js';
 import { tracesIn } from '../lab/traces.js';
 
@@ -192,5 +193,48 @@ t.test('who asks for iptables gets nothing else, and is told why', async (t) => 
   for (const { family, state, problems } of portals) {
     t.equal(state, family === 'IPv4' ? 'serving' : 'unsupported');
     if (family === 'IPv6') t.match(problems, [/^VIPs of IPv6 are not served: .*use --redirect=auto/]);
+  }
+});
+
+t.test('without the programs of IPv6, addresses serve IPv6, and iptables takes it over again', async (t) => {
+  const { lab, start, isServed } = await setUp(t);
+  const client = [lab.pod('client')];
+  const both = { a: 2, b: 2 };
+  const programs = ['nft', 'legacy'].flatMap((backend) =>
+    ['save', 'restore'].map((action) => `iptables-${backend}-${action}`),
+  );
+  const env = { PATH: await pathWith(t, [...LAUNCHERS, ...programs]) };
+  const first = await start([], env);
+  const { driver, fallbacks, portals } = await first.status();
+  t.equal(driver, MIXED);
+  t.match(fallbacks, [
+    /^IPv6 is served with addresses .* not with iptables: ip6tables-nft-restore is not installed: apt-get install iptables$/,
+  ]);
+  t.same([...new Set(portals.map(({ state }) => state))], ['serving']);
+  await isServed(client, both);
+
+  await first.kill9();
+  const state = `--state-dir=${first.stateDirectory}`;
+  const second = await start([state], { PATH: process.env.PATH ?? '' });
+  t.equal((await second.status()).driver, 'iptables');
+  await isServed(client, both);
+  const traces = await tracesIn(lab.node);
+  t.ok(traces.some((line) => IPV6_RULE.test(line)));
+  t.notOk(traces.includes('fd00:96::10/128'), 'IPv6 is no address any more');
+
+  t.equal(await second.stop(), 0);
+  t.same(await tracesIn(lab.node), []);
+});
+
+t.test('without the programs of IPv6, --redirect=iptables serves IPv4 alone', async (t) => {
+  const { start } = await setUp(t);
+  const programs = ['iptables-nft-save', 'iptables-nft-restore'];
+  const env = { PATH: await pathWith(t, [...LAUNCHERS, ...programs]) };
+  const kubePortal = await start(['--redirect=iptables'], env);
+  const { driver, portals } = await kubePortal.status();
+  t.equal(driver, 'iptables');
+  for (const { family, state, problems } of portals) {
+    t.equal(state, family === 'IPv4' ? 'serving' : 'unsupported');
+    if (family === 'IPv6') t.match(problems, [/ip6tables-nft-restore is not installed/]);
   }
 });

@@ -1,4 +1,4 @@
-import { chmodSync, existsSync, mkdtempSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import t from 'tap';
@@ -8,6 +8,7 @@ import { item } from '../lab/items.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab } from '../lab/lab.js';
 import { type KubernetesObject, serviceWithPods } from '../lab/manifest.js';
+import { LAUNCHERS, pathWith } from '../lab/path.js';
 import { type Program, runOrThrow } from '../lab/program.js';
 import { tracesIn } from '../lab/traces.js';
 
@@ -59,21 +60,6 @@ async function refusal(t: Tap & RefusalChecks, node: Host, options: Parameters<t
 }
 
 type RefusalChecks = Pick<typeof t, 'equal' | 'same' | 'notOk'>;
-
-/** A directory for PATH with these programs only, and whatever scripts are given. */
-async function pathWith(programs: readonly string[], scripts: Readonly<Record<string, string>> = {}) {
-  const path = mkdtempSync(join(directory, 'path-'));
-  for (const program of programs) {
-    symlinkSync((await runOrThrow(['which', program])).trim(), join(path, program));
-  }
-  for (const [name, script] of Object.entries(scripts)) {
-    writeFileSync(join(path, name), `#!/bin/sh\n${script}\n`);
-    chmodSync(join(path, name), 0o755);
-  }
-  return path;
-}
-
-const LAUNCHERS = ['setpriv', 'nsenter', 'prlimit'];
 
 t.test('a NodePort that another program holds', { buffered: true }, async (t) => {
   const { lab, objects, isServed } = await setUp(t);
@@ -186,7 +172,7 @@ t.test(
 
 t.test('iptables is not installed', { buffered: true }, async (t) => {
   const { lab, objects, isServed } = await setUp(t);
-  const env = { PATH: await pathWith(LAUNCHERS) };
+  const env = { PATH: await pathWith(t, LAUNCHERS) };
   const said = await refusal(t, lab.node, { objects: objects(), env, flags: ['--redirect=iptables'] });
   t.match(said, /^error: iptables is not installed: apt-get install iptables, or use --redirect=address\n$/);
 
@@ -227,7 +213,7 @@ t.test('/healthz waits for the redirects', { buffered: true }, async (t) => {
   const restore = `script=$(cat)
     case "$script" in *PROBE*) ;; *) [ ! -e ${broken} ] || { echo "the lock is held by another app" >&2; exit 4; } ;; esac
     echo "$script" | /usr/sbin/iptables-nft-restore "$@"`;
-  const path = await pathWith([], { 'iptables-nft-restore': restore });
+  const path = await pathWith(t, [], { 'iptables-nft-restore': restore });
   writeFileSync(broken, '');
   const env = { PATH: `${path}:${process.env.PATH}` };
   const flags = ['--redirect=iptables', SYNC];
