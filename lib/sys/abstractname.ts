@@ -4,9 +4,10 @@ import * as libc from './libc.js';
 import { Memory } from './memory.js';
 
 /**
- * Takes a name that only one process per network namespace can hold: an abstract Unix socket (unix(7)). The
- * kernel gives it back when the process ends, however it ends, so there is no stale lock after a SIGKILL.
- * @returns the descriptor to close for release, or null if another process holds the name
+ * Takes a name that only one process in a network namespace can hold: an abstract Unix socket (unix(7)). The
+ * kernel releases the name when the process ends, also after a SIGKILL, so there is no stale lock.
+ * @returns the descriptor, or null if another process holds the name; closing the descriptor releases the
+ *   name
  */
 export function takeAbstractName(name: string): number | null {
   const path = Buffer.from(`\0${name}`);

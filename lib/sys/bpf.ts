@@ -13,10 +13,10 @@ export const BPF_MOD_K = 0x94;
 export const BPF_JEQ_K = 0x15;
 export const BPF_RET_K = 0x06;
 export const BPF_RET_A = 0x16;
-/** Offsets from here on count from the network header (SKF_NET_OFF, -0x100000). */
+/** Added to an offset that counts from the network header (SKF_NET_OFF, -0x100000). */
 export const NET_HEADER = 0xfff00000;
 
-/** A `struct sock_filter`; jumps count the instructions to skip. */
+/** A `struct sock_filter`. `otherwiseSkip`: the number of instructions that a failed comparison skips. */
 export interface ClassicInstruction {
   readonly code: number;
   readonly k: number;
@@ -28,7 +28,7 @@ const INSTRUCTION_SIZE = 8;
 /**
  * Gives a socket a classic BPF program.
  * @param option SO_ATTACH_FILTER or SO_ATTACH_REUSEPORT_CBPF
- * @returns false where the kernel refuses; `errno()` then says why
+ * @returns false if the kernel refuses it; `errno()` then tells the reason
  */
 export function attachProgram(
   fd: number,

@@ -1,6 +1,6 @@
 /**
  * Numbers from the kernel's UAPI headers, the same on x86, ARM and RISC-V (asm-generic). MIPS, PA-RISC and
- * SPARC have other socket numbers; Node has no builds that matter there.
+ * SPARC have other socket numbers; kube-portal does not run there.
  */
 export const AF_UNIX = 1;
 export const AF_INET = 2;
@@ -67,7 +67,7 @@ export const EPOLLOUT = 0x004;
 export const EPOLLERR = 0x008;
 export const EPOLLHUP = 0x010;
 export const EPOLLRDHUP = 0x2000;
-/** Bit 31: negative, as a signed 32-bit word holds it. */
+/** Bit 31. The number is negative because a 32-bit word is signed here. */
 export const EPOLLET = 1 << 31;
 
 export const EFD_NONBLOCK = 0o4000;
@@ -77,7 +77,7 @@ export const SPLICE_F_MOVE = 1;
 export const SPLICE_F_NONBLOCK = 2;
 export const F_SETFD = 2;
 export const FD_CLOEXEC = 1;
-/** Its argument's O_NONBLOCK has the value of SOCK_NONBLOCK. */
+/** Its argument O_NONBLOCK has the value of SOCK_NONBLOCK. */
 export const F_SETFL = 4;
 export const F_SETPIPE_SZ = 1031;
 

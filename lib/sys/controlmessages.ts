@@ -2,8 +2,8 @@ import { IP_PKTINFO, IPPROTO_IP, IPPROTO_IPV6, IPPROTO_UDP, IPV6_PKTINFO, UDP_SE
 import { cmsgSpace, layout } from './layout.js';
 
 /**
- * Room for one IP_PKTINFO or IPV6_PKTINFO message and for another one: received are the hops,
- * sent is UDP_SEGMENT.
+ * Bytes. A control block has room for an IP_PKTINFO or IPV6_PKTINFO message and a second one: the hop limit
+ * in a received block, UDP_SEGMENT in a sent block.
  */
 export const CONTROL_SIZE = 64;
 export const CONTROL_WORDS = CONTROL_SIZE / 4;
@@ -13,7 +13,9 @@ const CMSG_DATA_WORD = layout.cmsghdr.data / 4;
 const PACKET_INFO_V4 = { localAddress: CMSG_DATA_WORD + 1 } as const;
 const PACKET_INFO_V6 = { localAddress: CMSG_DATA_WORD, interfaceIndex: CMSG_DATA_WORD + 4 } as const;
 
-/** The word where the address begins that a client used. @param at the word where the control block begins */
+/**
+ * The word where the address that the client used begins. @param at the word where the control block begins
+ */
 export function usedAddressAt(at: number, isV6: boolean): number {
   return at + (isV6 ? PACKET_INFO_V6.localAddress : PACKET_INFO_V4.localAddress);
 }
@@ -22,9 +24,9 @@ export const PACKET_INFO_SPACE = { v4: cmsgSpace(12), v6: cmsgSpace(20) } as con
 export const SEGMENT_SPACE = cmsgSpace(2);
 
 /**
- * How many hops a received datagram had left (IP_RECVTTL, IPV6_RECVHOPLIMIT). The kernel writes them behind
- * the packet info (ip_cmsg_recv_offset, ip6_datagram_recv_ctl).
- * @param at the word where its control block begins
+ * How many hops a received datagram had left (IP_RECVTTL, IPV6_RECVHOPLIMIT). The kernel writes this message
+ * after the packet info (ip_cmsg_recv_offset, ip6_datagram_recv_ctl).
+ * @param at the word where the control block begins
  */
 export function receivedHopsOf(controls: Int32Array, at: number, isV6: boolean): number {
   return controls[at + (isV6 ? PACKET_INFO_SPACE.v6 : PACKET_INFO_SPACE.v4) / 4 + CMSG_DATA_WORD];
@@ -43,8 +45,9 @@ export function putControlHeader(
 }
 
 /**
- * Builds the control block of replies at word `at`: a packet-info message that names the address to answer
- * from, then room for a segment size. The received block at `from` has the address that the client used.
+ * Writes the control block for replies at word `at`: a packet-info message with the source address of the
+ * replies, then a message with room for a segment size. The source address is the address that the client
+ * used, from the received block at word `from`.
  */
 export function writeReplyControl(
   target: Int32Array,

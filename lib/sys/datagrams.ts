@@ -7,8 +7,9 @@ import { Memory } from './memory.js';
 import { SOCKADDR_SIZE } from './sockaddr.js';
 
 /**
- * The largest UDP payload, 65,527 bytes with IPv6, must fit: a datagram cut short would be a lost one
- * (Cyclone DDS sends 14.7 KB). The odd 192 bytes keep the slots from starting in the same cache set.
+ * Bytes. The largest UDP payload must fit, 65,527 bytes with IPv6: a datagram that is cut is lost for its
+ * receiver (Cyclone DDS sends 14.7 KB). With 192 bytes more, the slots do not all start in the same cache
+ * set.
  */
 const SLOT_SIZE = 65536 + 192;
 export const NAME_WORDS = SOCKADDR_SIZE / 4;
@@ -21,15 +22,15 @@ export const IOVEC_WORDS = layout.iovec.size / 4;
 export const IOVEC_LENGTH_WORD = layout.iovec.length / 4;
 
 /**
- * Slots that recvmmsg(2) fills one after another, round and round. A datagram stays readable until the ring
- * comes around again, which is what lets the UDP relay send a refused one a
- * second time without ever having copied it.
+ * Slots that recvmmsg(2) fills one after another. After the last slot, the first one is used again. A
+ * datagram stays readable until its slot is used again, so the UDP relay can send a refused datagram a second
+ * time without a copy.
  */
 export class DatagramRing {
   readonly slots: number;
-  /** Slot that the last receive filled first. */
+  /** The first slot that the last receive filled. */
   first = 0;
-  /** Slot that the next receive will fill first, which is the oldest one. */
+  /** The first slot that the next receive fills. It has the oldest datagram. */
   next = 0;
   readonly #payload: Memory;
   readonly #names: Memory;
@@ -39,8 +40,8 @@ export class DatagramRing {
   readonly #hasNames: boolean;
 
   /**
-   * @param hasNames whether senders and control messages are wanted; a connected socket's are known,
-   * and cost time
+   * @param hasNames whether to receive senders and control messages; they cost time, and a connected socket
+   *   does not need them
    */
   constructor(slots: number, hasNames: boolean) {
     this.slots = slots;
@@ -67,7 +68,7 @@ export class DatagramRing {
     this.#rearm(header);
   }
 
-  /** The kernel overwrites these two with what it really wrote. */
+  /** Restores the two sizes that the kernel replaced with the sizes that it wrote. */
   #rearm(header: number): void {
     const { words } = this.#headers;
     words[header + NAME_LENGTH_WORD] = SOCKADDR_SIZE;
@@ -75,9 +76,9 @@ export class DatagramRing {
   }
 
   /**
-   * Receives at most `limit` datagrams into the next slots;
-   * fewer than {@link room} means that the socket is empty.
-   * @returns how many, from slot {@link first} on, or -1 with `errno`
+   * Receives at most `limit` datagrams into the next slots. If there are fewer than {@link room}, the socket
+   * is empty.
+   * @returns the number of datagrams, which begin at slot {@link first}, or -1 with `errno`
    */
   receive(fd: number, limit: number): number {
     const first = this.next;
@@ -108,7 +109,10 @@ export class DatagramRing {
     return count;
   }
 
-  /** How many slots the next receive will offer: a ring's end cuts a batch short. */
+  /**
+   * How many slots the next receive offers. It stops at the end of the ring, so there may be fewer than
+   * `limit`.
+   */
   room(limit: number): number {
     return Math.min(limit, this.slots - this.next);
   }
@@ -121,7 +125,9 @@ export class DatagramRing {
     return this.#payload.bytes.subarray(slot * SLOT_SIZE, slot * SLOT_SIZE + this.length(slot));
   }
 
-  /** What the slots received; {@link startOf} tells where, {@link length} how much. */
+  /**
+   * The memory of all slots. {@link startOf} tells where a slot begins, {@link length} how many bytes it has.
+   */
   get payloads(): Memory {
     return this.#payload;
   }

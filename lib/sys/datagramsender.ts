@@ -9,12 +9,12 @@ import { SendHeaders } from './sendheaders.js';
 import { SOCKADDR_IN_SIZE, SOCKADDR_IN6_SIZE } from './sockaddr.js';
 
 /**
- * Bytes. The path MTU that a segment must fit is at least this on the links robots use;
- * bigger runs go one by one.
+ * Bytes. A segment must fit the path MTU, and this size fits on the links of robots. Datagrams that are
+ * larger are sent without UDP_SEGMENT.
  */
 const LARGEST_SEGMENT = 1400;
 const LARGEST_SUPER_DATAGRAM = 65000;
-/** Errors of earlier datagrams may come faster than they are told, but hardly so many. */
+/** How often one send is tried again because the kernel reported the error of an earlier datagram. */
 const PENDING_ERRORS = 2;
 
 /**
@@ -28,13 +28,14 @@ export class DatagramSender {
   bytes = 0;
   readonly #headers: SendHeaders;
   readonly #segmentControl = new Memory(SEGMENT_SPACE);
-  /** Whether runs may be segmented by the kernel, if it can. The caller knows which paths have refused it. */
+  /** Whether the kernel may segment runs, if it can. The caller knows which paths refused that. */
   maySegment = true;
   /**
-   * What became of the last send as a run: none, if it was not sent so; refused, if it went one by one then.
+   * Result of the last send. `none`: it did not try UDP_SEGMENT. `refused`: the kernel refused UDP_SEGMENT,
+   * and the datagrams were sent without it.
    */
   segments: 'none' | 'sent' | 'refused' = 'none';
-  /** So many more errors may be those of earlier datagrams. */
+  /** How many more errors count as errors of earlier datagrams. */
   #pendingErrors = 0;
   #segmentSize = 0;
   #isUniform = true;
@@ -42,7 +43,7 @@ export class DatagramSender {
   readonly #kernelSegments: boolean;
 
   /**
-   * @param kernelSegments whether the kernel can do that at all; each thread finds out with its first sender
+   * @param kernelSegments whether the kernel knows UDP_SEGMENT; each thread tests that with its first sender
    */
   constructor(capacity: number, kernelSegments = doesKernelSegment()) {
     this.capacity = capacity;
@@ -58,7 +59,9 @@ export class DatagramSender {
     this.#isUniform = true;
   }
 
-  /** Collects what a slot of a ring has received; it must not receive again before it is sent. */
+  /**
+   * Collects the datagram in a slot of a ring. The slot must not receive again before the datagram is sent.
+   */
   pushSlot(ring: DatagramRing, slot: number): void {
     this.push(ring.payloads, ring.startOf(slot), ring.length(slot));
   }
@@ -73,8 +76,8 @@ export class DatagramSender {
   }
 
   /**
-   * All segments have one size; only the last may be shorter, but not empty:
-   * nothing would be left to see of it.
+   * All segments have one size. Only the last one may be shorter, but not empty: an empty segment would not
+   * be sent.
    */
   #fitsRun(length: number): boolean {
     return length > 0 && length <= this.#segmentSize && this.bytes === this.count * this.#segmentSize;
@@ -92,9 +95,9 @@ export class DatagramSender {
   }
 
   /**
-   * Sends what was collected on a connected socket. The error of an earlier datagram, which the kernel hands
-   * to the next call instead of doing it, costs nothing here; `keepErrors` has it still.
-   * @returns how many datagrams the kernel took; fewer than `count` leaves the reason in `errno`
+   * Sends what was collected on a connected socket. The kernel may report the error of an earlier datagram in
+   * the next call and then send nothing. In that case the call is repeated; `keepErrors` still has the error.
+   * @returns how many datagrams the kernel took; if fewer than `count`, `errno` has the reason
    */
   sendConnected(fd: number): number {
     this.#pendingErrors = PENDING_ERRORS;
@@ -115,7 +118,7 @@ export class DatagramSender {
     return 1;
   }
 
-  /** Whether the last call may have failed for an earlier datagram, and is worth another try. */
+  /** Whether the last call may have failed because of an earlier datagram, and must be tried again. */
   #mayBePending(): boolean {
     return this.#pendingErrors-- > 0 && errno() !== EAGAIN;
   }
@@ -156,18 +159,15 @@ export class DatagramSender {
     return this.#sendEach(fd);
   }
 
-  /**
-   * @returns count, 0 with `errno`, or -1 when segmentation is not to be
-   * had and the datagrams must go one by one
-   */
+  /** @returns count, or 0 with `errno`, or -1 if the datagrams must be sent without UDP_SEGMENT */
   #sendSegmented(fd: number): number {
     if (this.#headers.sendAsRun(fd, this.count) >= 0) {
       this.segments = 'sent';
       return this.count;
     }
     const code = errno();
-    // EMSGSIZE or EINVAL, by the kernel's age: larger than the path's MTU, or unknown (before 4.18). EIO: a
-    // device that cannot checksum.
+    // EMSGSIZE or EINVAL, depending on the kernel's version: larger than the path MTU, or unknown (before
+    // Linux 4.18). EIO: the device cannot make checksums.
     if (code !== EMSGSIZE && code !== EINVAL && code !== EIO) return this.#mayBePending() ? -1 : 0;
     this.segments = 'refused';
     return -1;

@@ -17,8 +17,8 @@ const NO_PREALLOC = 1;
 const PROG_TYPE_SK_LOOKUP = 30;
 const SK_LOOKUP = 36;
 /**
- * The kernel wants to know, and lends a few functions to programs with a license like its own only;
- * none of them is used.
+ * The kernel requires a license. Some of its functions are for programs with a GPL-compatible license only;
+ * none of them is used here.
  */
 const LICENSE = 'Apache-2.0';
 
@@ -34,7 +34,7 @@ export interface EbpfInstruction {
 const INSTRUCTION_SIZE = 8;
 const PROG_ATTRIBUTES_SIZE = 72;
 
-/** The argument of a command. */
+/** The `union bpf_attr` of a command. */
 function attributesOf(size: number, fill: (view: DataView) => void): Memory {
   const attributes = new Memory(size);
   fill(attributes.view);
@@ -42,7 +42,7 @@ function attributesOf(size: number, fill: (view: DataView) => void): Memory {
 }
 
 /**
- * Pointers in there have 64 bits on every machine; the upper half of a shorter one stays zero.
+ * Pointers in `union bpf_attr` have 64 bits on every machine. On a 32-bit machine the upper half stays zero.
  * @param at byte
  */
 function setPointer(attributes: Memory, at: number, to: Memory): void {
@@ -59,14 +59,14 @@ function bpf(what: string, command: number, size: number, attributes: Memory): n
 }
 
 /**
- * A hash map of the kernel: a set of keys that programs look up. It takes memory as it fills,
- * beside 16 bytes for each key it may have.
+ * A hash map in the kernel: a set of keys that eBPF programs look up. It takes 16 bytes for each key of its
+ * capacity, and more memory for each key that it has.
  */
 export class KernelSet {
   readonly fd: number;
   readonly #key: Memory;
   readonly #value = new Memory(8);
-  /** Made once, as thousands of keys come at a start. */
+  /** Made once, because thousands of keys are added at a start. */
   readonly #add: Memory;
   readonly #delete: Memory;
 
@@ -83,13 +83,13 @@ export class KernelSet {
     setPointer(this.#add, 16, this.#value);
   }
 
-  /** @throws SysError, E2BIG when it is full */
+  /** @throws SysError: E2BIG if the set is full */
   add(key: Uint8Array): void {
     this.#key.bytes.set(key);
     bpf('bpf map element', MAP_UPDATE_ELEM, 32, this.#add);
   }
 
-  /** @throws SysError, ENOENT for a key that is not there */
+  /** @throws SysError: ENOENT if the set does not have the key */
   delete(key: Uint8Array): void {
     this.#key.bytes.set(key);
     bpf('bpf map element', MAP_DELETE_ELEM, 32, this.#delete);
@@ -107,9 +107,9 @@ export class KernelSet {
 }
 
 /**
- * Has a program asked before the kernel looks for the socket of a packet that no connected socket of this
- * network namespace wants (BPF_PROG_TYPE_SK_LOOKUP, Linux 5.9). It ends with its descriptor,
- * whatever ends the process.
+ * Attaches a program to this network namespace. The kernel runs it for each packet without a connected
+ * socket, before it looks for an unconnected socket (BPF_PROG_TYPE_SK_LOOKUP, Linux 5.9). The program is
+ * detached when its descriptor is closed, also when the process is killed.
  * @returns the descriptor
  * @throws SysError
  */

@@ -11,8 +11,9 @@ const EVENT_WORDS = layout.epollEvent.size / 4;
 const DATA_WORD = layout.epollEvent.data / 4;
 
 /**
- * An epoll set. Each registration carries two words: the descriptor and a tag of the caller's, which comes
- * back with every event (the caller uses it to tell a reused descriptor from the one it registered).
+ * An epoll set. Each registration has two words: the descriptor, and a tag that the caller chooses. Both come
+ * back with every event. By the tag the caller knows whether the descriptor is still the one that it
+ * registered.
  */
 export class Epoll {
   readonly #fd = checked('epoll_create1', libc.epollCreate1(EPOLL_CLOEXEC));
@@ -20,16 +21,15 @@ export class Epoll {
   readonly #capacity: number;
   readonly #argument = new Memory(16);
 
-  /** @param capacity most events one wait returns */
+  /** @param capacity the most events that one wait returns */
   constructor(capacity: number) {
     this.#capacity = capacity;
     this.#events = new Memory(capacity * layout.epollEvent.size);
   }
 
   /**
-   * @returns false with `errno` where the kernel is short of something: ENOSPC past
-   * fs.epoll.max_user_watches, ENOMEM
-   * @throws SysError for what never passes, for example EBADF
+   * @returns false with `errno` if the kernel has no room: ENOSPC above fs.epoll.max_user_watches, or ENOMEM
+   * @throws SysError for errors that stay, for example EBADF
    */
   add(fd: number, events: number, tag: number): boolean {
     const { words } = this.#argument;
@@ -43,16 +43,16 @@ export class Epoll {
   }
 
   /**
-   * Closing a descriptor does this too; this is for those that stay open. One that is not in the set (ENOENT)
-   * is as good as removed, so that there is no error to act on.
+   * For descriptors that stay open; close(2) removes a descriptor too. ENOENT, for a descriptor that is not
+   * in the set, needs no action.
    */
   remove(fd: number): void {
     libc.epollCtl(this.#fd, EPOLL_CTL_DEL, fd, 0);
   }
 
   /**
-   * Waits for events. @param timeoutMs -1 waits for ever, 0 only looks
-   * @returns how many there are, to be read with eventsAt, fdAt and tagAt until the next call
+   * Waits for events. @param timeoutMs -1: no limit; 0: do not wait
+   * @returns the number of events; read them with eventsAt, fdAt and tagAt before the next call
    */
   wait(timeoutMs: number): number {
     const count = libc.epollWait(this.#fd, this.#events.address, this.#capacity, timeoutMs);

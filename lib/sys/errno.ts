@@ -2,11 +2,12 @@ import { constants } from 'node:os';
 import { errnoLocation } from './libc.js';
 import { viewForeign } from './memory.js';
 
-/** Each worker thread loads this module itself, so the cell is always the calling thread's own. */
+/** Each worker thread loads this module itself, so this is always the `errno` of the calling thread. */
 const cell = new Int32Array(viewForeign(errnoLocation(), 4));
 
 /**
- * The error of the last failed call. Read it before any other call: everything in a thread shares one cell.
+ * The error of the last call that failed. Read it before any other call: each call of the thread may change
+ * it.
  */
 export function errno(): number {
   return cell[0];
@@ -44,7 +45,7 @@ export const {
   ETIMEDOUT,
 } = constants.errno;
 
-/** Absent from node:os; Linux has these numbers on every machine it runs Node on. */
+/** node:os does not have these. The numbers are the same on every machine that Node supports. */
 export const ENFILE = 23;
 export const ENONET = 64;
 export const EHOSTDOWN = 112;
@@ -53,12 +54,12 @@ const names = new Map(
   Object.entries({ ...constants.errno, ENFILE, ENONET, EHOSTDOWN }).map(([name, value]) => [value, name]),
 );
 
-/** `EADDRINUSE` for 98; the bare number where Node has no name for it. */
+/** `EADDRINUSE` for 98. The number if it has no name in Node. */
 export function errnoName(code: number): string {
   return names.get(code) ?? `errno ${code}`;
 }
 
-/** A system call that failed where failing was not part of the plan. */
+/** A system call failed in a way that its caller does not handle. */
 export class SysError extends Error {
   override readonly name = 'SysError';
 
@@ -70,7 +71,7 @@ export class SysError extends Error {
   }
 }
 
-/** Returns a call's result, or throws what `errno` says about a negative one. */
+/** Returns the result of a call. @throws SysError with `errno` if the result is negative */
 export function checked(call: string, result: number): number {
   if (result < 0) throw new SysError(call, errno());
   return result;

@@ -8,24 +8,30 @@ import { SOCKADDR_SIZE } from './sockaddr.js';
 /** linux/in.h and linux/in6.h. */
 const IP_RECVERR = 11;
 const IPV6_RECVERR = 25;
-/** linux/errqueue.h: struct sock_extended_err, after which the address of the offender follows. */
+/** linux/errqueue.h: struct sock_extended_err. The address of the node that reported the error follows it. */
 const EXTENDED_ERROR_SIZE = 16;
 const ORIGIN_OFFSET = 4;
 const ORIGIN_LOCAL = 1;
-/** Bytes. An ICMP error is 576 bytes with IPv4 (RFC 1812, 4.3.2.3), of which the headers take at least 56. */
+/**
+ * Bytes. An ICMP error has at most 576 bytes with IPv4 (RFC 1812, 4.3.2.3), and its headers take at least 56
+ * of them.
+ */
 const QUOTE_SIZE = 520;
 const CONTROL_SIZE = cmsgSpace(EXTENDED_ERROR_SIZE + SOCKADDR_SIZE);
 const DATA = layout.cmsghdr.data;
 
-/** Makes a socket keep the errors that come back for what it sent, with who says so (ip(7), IP_RECVERR). */
+/**
+ * Makes a socket keep the errors for its datagrams, each with the address that reported it (ip(7),
+ * IP_RECVERR).
+ */
 export function keepErrors(fd: number, family: number): void {
   if (family === AF_INET6) preferOption(fd, IPPROTO_IPV6, IPV6_RECVERR, 1);
   else preferOption(fd, IPPROTO_IP, IP_RECVERR, 1);
 }
 
-/** Reads the errors that sockets with {@link keepErrors} have kept, one at a time. */
+/** Reads the errors of sockets with {@link keepErrors}, one at a time. */
 export class ErrorQueue {
-  /** How many bytes of the datagram that could not be delivered the error quotes; 0 where it quotes none. */
+  /** How many bytes of the undelivered datagram the error contains. 0: none. */
   quoted = 0;
   readonly #quote = new Memory(QUOTE_SIZE);
   readonly #control = new Memory(CONTROL_SIZE);
@@ -42,8 +48,8 @@ export class ErrorQueue {
   }
 
   /**
-   * Takes the oldest error out of a socket's queue; what is said below is about it.
-   * @returns false where there is none
+   * Takes the oldest error out of a socket's queue. The other members then tell about this error.
+   * @returns false if the queue is empty
    */
   read(fd: number): boolean {
     this.#control.bytes.fill(0);
@@ -53,17 +59,17 @@ export class ErrorQueue {
     return length >= 0;
   }
 
-  /** What went wrong, as an errno. */
+  /** The error, as an errno. */
   get code(): number {
     return this.#control.view.getUint32(DATA, true);
   }
 
-  /** Whether this node's kernel said so by itself, without a message from anywhere. */
+  /** Whether the kernel of this node made the error itself, without an ICMP message. */
   get isLocal(): boolean {
     return this.#control.bytes[DATA + ORIGIN_OFFSET] === ORIGIN_LOCAL;
   }
 
-  /** Whether the error came from the address of a sockaddr; the port does not count. */
+  /** Whether the error came from the address in a sockaddr. The port is not compared. */
   isFrom(sockaddr: Memory): boolean {
     const offender = DATA + EXTENDED_ERROR_SIZE;
     const family = sockaddr.view.getUint16(0, true);
@@ -75,7 +81,7 @@ export class ErrorQueue {
     return true;
   }
 
-  /** The quoted part of the datagram that could not be delivered; valid until the next {@link read}. */
+  /** The beginning of the undelivered datagram. Valid until the next {@link read}. */
   get quote(): Uint8Array {
     return this.#quote.bytes.subarray(0, this.quoted);
   }

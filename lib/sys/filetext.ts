@@ -1,7 +1,7 @@
 /**
- * The text of a file that people made, in UTF-8 or UTF-16: PowerShell 5 writes the latter for
- * `kubectl ... > file`. As YAML wants it (YAML 1.2.2, 5.2), the byte order mark tells which, else the zero
- * byte beside the first character, which is ASCII.
+ * The text of a file in UTF-8 or UTF-16. PowerShell 5 writes UTF-16 for `kubectl ... > file`. As YAML 1.2.2
+ * requires in 5.2, the byte order mark tells the encoding. Without it, a zero byte beside the first
+ * character, which is ASCII, means UTF-16.
  */
 export function textOf(bytes: Uint8Array): string {
   const [first, second] = bytes;
@@ -10,7 +10,7 @@ export function textOf(bytes: Uint8Array): string {
   return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString();
 }
 
-/** Without the mark. */
+/** The text without the byte order mark. */
 function utf16(encoding: 'utf-16le' | 'utf-16be', bytes: Uint8Array): string {
   return new TextDecoder(encoding).decode(bytes);
 }

@@ -12,7 +12,7 @@ import { SO_ATTACH_FILTER, SO_DETACH_FILTER, SOL_SOCKET } from './constants.js';
 import { ENOENT, errno } from './errno.js';
 import { setOption } from './options.js';
 
-/** Offsets of the source address, by its size in bytes. */
+/** Offset of the source address in the network header, by the size of the address in bytes. */
 const SOURCE = new Map([
   [4, 12],
   [16, 8],
@@ -21,29 +21,28 @@ const PASS: ClassicInstruction = { code: BPF_RET_K, k: 0xffffffff };
 const DROP: ClassicInstruction = { code: BPF_RET_K, k: 0 };
 
 /**
- * Makes the kernel drop what comes to a socket, as if nobody were there at all: no reset, no ICMP error
- * (socket(7), SO_ATTACH_FILTER). A listening TCP socket ignores connection attempts,
- * and what it accepts inherits the filter.
+ * Makes the kernel drop the packets that come to a socket, without a reset or an ICMP error (socket(7),
+ * SO_ATTACH_FILTER). A listening TCP socket ignores connection attempts, and accepted sockets inherit the
+ * filter.
  *
- * @param cidrs clients of the socket's family that are heard all the same; a plain address is a range of one
- * @returns false where the kernel refuses, and `errno()` says why: EINVAL for more than 4096 instructions,
- *   ENOMEM for more than net.core.optmem_max bytes of them
+ * @param cidrs clients of the socket's family whose packets are not dropped; an address without a prefix is a
+ *   range of one
+ * @returns false if the kernel refuses the filter; `errno()` is then EINVAL for more than 4096 instructions,
+ *   ENOMEM for more than net.core.optmem_max bytes of instructions
  */
 export function ignoreAllBut(fd: number, cidrs: readonly string[]): boolean {
   return attachProgram(fd, SO_ATTACH_FILTER, [...cidrs.flatMap(passRange), DROP]);
 }
 
 /**
- * Takes back {@link ignoreAllBut}, if need be.
- * @returns false where the kernel refuses; `errno()` then says why
+ * Removes the filter of {@link ignoreAllBut}, if there is one.
+ * @returns false if the kernel refuses; `errno()` then tells the reason
  */
 export function ignoreNobody(fd: number): boolean {
   return setOption(fd, SOL_SOCKET, SO_DETACH_FILTER, 0) || errno() === ENOENT;
 }
 
-/**
- * One comparison for each word that the prefix reaches into; the first that fails skips to the next range.
- */
+/** One comparison for each word of the prefix. The first comparison that fails skips to the next range. */
 function passRange(cidr: string): ClassicInstruction[] {
   const { bytes, prefix: bits } = parseCidr(cidr);
   const view = new DataView(Uint8Array.from(bytes).buffer);

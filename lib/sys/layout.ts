@@ -1,6 +1,6 @@
 /**
  * Sizes and offsets of the kernel's structures, in bytes. They depend on the machine: `epoll_event` is packed
- * on x86-64 only, and everything with a pointer or a size_t follows the pointer's size.
+ * on x86-64 only, and a structure with a pointer or a size_t depends on the size of pointers.
  */
 export interface Layout {
   readonly pointer: 4 | 8;
@@ -74,13 +74,13 @@ export function layoutFor(arch: string): Layout {
 
 export const layout = layoutFor(process.arch);
 
-/** CMSG_ALIGN and CMSG_SPACE of the C library: a control message's room with `length` bytes of data. */
+/** CMSG_SPACE of the C library: the bytes that a control message with `length` bytes of data takes. */
 export function cmsgSpace(length: number): number {
   const align = (n: number) => (n + layout.pointer - 1) & -layout.pointer;
   return align(layout.cmsghdr.data) + align(length);
 }
 
-/** Writes a pointer into 32-bit words without making a BigInt. @param word index, not bytes */
+/** Writes a pointer into 32-bit words, without a BigInt. @param word index of a word, not of a byte */
 export function storePointer(words: Int32Array, word: number, address: number): void {
   words[word] = address | 0;
   if (layout.pointer === 8) words[word + 1] = Math.floor(address / 2 ** 32);

@@ -1,9 +1,9 @@
 import koffi from 'koffi';
 
 /**
- * The FFI table: every C function the project calls, and nothing else.
+ * All C functions that kube-portal calls.
  *
- * Symbols come from the running process, which has libc in it already, so the same code works with glibc and
+ * Symbols come from the running process, which already contains libc, so the same code works with glibc and
  * musl. Lengths are declared `uint32_t` and results `int` even where C says `size_t` and `ssize_t`: no call
  * here moves 2 GiB, and 32-bit values stay small integers in V8 instead of becoming heap numbers. Addresses
  * are `uintptr_t` and travel as plain numbers (below 2^53 on every supported machine).
@@ -81,13 +81,14 @@ export const epollWait = bind<[epoll: Fd, events: Address, capacity: number, tim
 );
 export const eventfd = bind<[initial: number, flags: number]>('int eventfd(uint32_t, int)');
 
-/** C libraries have no function for bpf(2). */
+/** C libraries have no function for bpf(2), so it is called by number. */
 export const bpf = bind<[number: number, command: number, attributes: Address, size: number]>(
   'int syscall(long, int, uintptr_t, uint32_t)',
 );
 
 /**
- * glibc's plain getrlimit has 32-bit limits on 32-bit machines; musl has only the plain name, with 64 bits.
+ * On 32-bit machines, getrlimit of glibc has 32-bit limits, and getrlimit64 has 64-bit limits. musl has only
+ * getrlimit, with 64-bit limits.
  */
 function bindRlimit(name: string): Call<[resource: number, limits: Address]> {
   try {
@@ -104,7 +105,7 @@ export const exit = bind<[code: number]>('int _exit(int)');
 /** Address of the calling thread's `errno` (glibc and musl share this name). */
 export const errnoLocation = bind<[]>('uintptr_t __errno_location()');
 
-/** A function of glibc that other C libraries lack; null there. */
+/** A function that only glibc has. Null with other C libraries. */
 function bindGlibc<Args extends unknown[]>(prototype: string): Call<Args> | null {
   try {
     return bind<Args>(prototype);

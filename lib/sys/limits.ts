@@ -3,7 +3,7 @@ import { checked } from './errno.js';
 import * as libc from './libc.js';
 import { Memory } from './memory.js';
 
-/** Raises the soft limit on open descriptors to the hard limit. @returns the limit now in force */
+/** Raises the soft limit on open descriptors to the hard limit. @returns the new limit */
 export function raiseDescriptorLimit(): number {
   const limits = new Memory(16);
   checked('getrlimit', libc.getrlimit(RLIMIT_NOFILE, limits.address));

@@ -28,17 +28,17 @@ export interface ListenOptions {
   readonly address: string;
   readonly port: number;
   /**
-   * Who may listen on the same port: nobody else; other sockets of the same user that agree to it
-   * (SO_REUSEPORT); or sockets of this program only, see {@link ownPort}.
+   * Which other sockets may listen on the same port. `nobody`: none. `user`: sockets of the same user with
+   * SO_REUSEPORT. `program`: sockets of this program only, see {@link ownPort}.
    */
   readonly sharing: 'nobody' | 'user' | 'program';
-  /** Binds an address that the node does not have yet. */
+  /** Whether to bind an address that the node does not have yet (IP_FREEBIND). */
   readonly freeBind: boolean;
 }
 
 /**
- * A listening TCP socket. TCP_NODELAY and keep-alive are set here because accepted sockets inherit them,
- * which saves five calls a connection.
+ * A bound TCP socket. TCP_NODELAY and keep-alive are set here because accepted sockets inherit them. That
+ * saves five calls for each connection.
  * @throws SysError with EADDRINUSE and the like
  */
 export function listenStream(options: ListenOptions): number {
@@ -49,7 +49,7 @@ export function listenStream(options: ListenOptions): number {
 }
 
 /**
- * A bound UDP socket that reports to which address each datagram came, and with how many hops left.
+ * A bound UDP socket that reports the destination address of each datagram and the hops that it had left.
  * @throws SysError
  */
 export function listenDatagram(options: ListenOptions, bufferSize: number): number {
@@ -77,7 +77,8 @@ function openBound(
     if (sharing !== 'nobody') requireOption(fd, SOL_SOCKET, SO_REUSEPORT, 1);
     if (sharing === 'program') ownPort(fd);
     if (local.family === AF_INET6) requireOption(fd, IPPROTO_IPV6, IPV6_V6ONLY, 1);
-    // For IPv6 too: its own option is there from Linux 4.15 only, and sets the same bit of the socket.
+    // For IPv6 too: IPV6_FREEBIND exists only from Linux 4.15 on, and both options set the same bit of the
+    // socket.
     if (freeBind) requireOption(fd, IPPROTO_IP, IP_FREEBIND, 1);
     prepare(fd, local.family);
     checked('bind', libc.bindSocket(fd, local.memory.address, local.length));

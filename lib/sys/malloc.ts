@@ -5,13 +5,14 @@ const M_TRIM_THRESHOLD = -1;
 const M_MMAP_THRESHOLD = -3;
 const M_ARENA_MAX = -8;
 
-/** glibc's own first values of the two thresholds, bytes. */
+/** Bytes. The initial value of both thresholds in glibc. */
 const THRESHOLD = 128 * 1024;
 
 /**
- * Makes malloc give free memory back to the kernel. glibc keeps a heap for every thread that meets a lock,
- * and raises both thresholds to the size of the largest block that was ever freed, so that the text of one
- * big manifest would stay. Setting a threshold ends that (mallopt(3)). Other C libraries do without.
+ * Makes malloc give free memory back to the kernel. glibc makes one more heap when threads wait for the same
+ * heap, and it raises both thresholds when a large block is freed. So the memory of one big manifest would
+ * stay in the process. Once a threshold is set, glibc no longer changes it (mallopt(3)). With other C
+ * libraries this does nothing.
  */
 export function keepMallocSmall(): void {
   libc.mallopt?.(M_ARENA_MAX, 2);

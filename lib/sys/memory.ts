@@ -2,16 +2,17 @@ import koffi from 'koffi';
 import { storePointer } from './layout.js';
 
 /**
- * A block of memory that both JavaScript and the kernel see.
+ * A block of memory that JavaScript and the kernel both use.
  *
- * It is the store of an ArrayBuffer: zeroed, page-lazy when large, never moved by the garbage collector. It
- * lives as long as this object, and as long as a block that points to it: see {@link setPointer}.
+ * It is the store of an ArrayBuffer. It is zeroed, the garbage collector never moves it, and a large block
+ * takes pages only when they are used. It lives as long as this object or a block that points to it (see
+ * {@link setPointer}).
  */
 export class Memory {
   readonly address: number;
   readonly bytes: Uint8Array;
   readonly view: DataView;
-  /** 32-bit words; only present in full words, as every block is a multiple of 8 bytes. */
+  /** The block as 32-bit words. The size of every block is a multiple of 8 bytes. */
   readonly words: Int32Array;
   #pointees: Set<Memory> | null = null;
 
@@ -25,10 +26,10 @@ export class Memory {
   }
 
   /**
-   * Writes a pointer to another block, which from now on lives as long as this one. The kernel reads pointers
-   * that the garbage collector does not see.
-   * @param word where in this block, index of 32-bit words
-   * @param offset where in the other one, bytes
+   * Writes a pointer to another block. From then on that block lives as long as this one, because the garbage
+   * collector does not see pointers for the kernel.
+   * @param word position of the pointer in this block, index of a 32-bit word
+   * @param offset position in the other block, bytes
    */
   setPointer(word: number, to: Memory, offset = 0): void {
     storePointer(this.words, word, to.address + offset);
@@ -37,7 +38,9 @@ export class Memory {
   }
 }
 
-/** Makes existing foreign memory visible. The caller answers for its lifetime. */
+/**
+ * Shows memory of another owner as an ArrayBuffer. The caller must know that the memory lives long enough.
+ */
 export function viewForeign(address: number, size: number): ArrayBuffer {
   return koffi.view(address, size);
 }

@@ -5,9 +5,10 @@ import { Memory } from './memory.js';
 const block = new Memory(16 * 1024);
 
 /**
- * Sends to a stream socket what it takes at once, whether or not its description is a blocking one: that is
- * shared with other programs, as systemd's socket of the journal is.
- * @returns how many bytes it took; 0 where it is full or broken
+ * Sends as many bytes as a stream socket takes at once. It never blocks, even if the socket is a blocking
+ * one. The mode of the socket stays, because other programs may use the same socket, for example systemd's
+ * socket of the journal.
+ * @returns how many bytes the socket took; 0 if it is full or broken
  */
 export function sendAtOnce(fd: number, bytes: Uint8Array): number {
   const length = Math.min(bytes.length, block.bytes.length);

@@ -2,13 +2,15 @@ import { F_SETPIPE_SZ, SOCK_CLOEXEC, SOCK_NONBLOCK, SPLICE_F_MOVE, SPLICE_F_NONB
 import * as libc from './libc.js';
 import { Memory } from './memory.js';
 
-/** pipe(7) takes O_NONBLOCK and O_CLOEXEC, which have the values of the socket flags. */
+/** pipe(2) takes O_NONBLOCK and O_CLOEXEC, which have the same values as the socket flags. */
 const PIPE_FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC;
 const SPLICE_FLAGS = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
 
 const pair = new Memory(8);
 
-/** A kernel buffer that splice(2) moves pages through, so that bulk data never enters this process. */
+/**
+ * A buffer in the kernel through which splice(2) moves pages, so that bulk data never enters this process.
+ */
 export class Pipe {
   /** Bytes inside. */
   held = 0;
@@ -20,9 +22,9 @@ export class Pipe {
   ) {}
 
   /**
-   * @param size wanted capacity in bytes;
-   * the kernel gives less once the user's pipes hold too many pages (pipe(7))
-   * @returns null when descriptors are out
+   * @param size wanted capacity, bytes; the kernel gives less if the pipes of the user have too many pages
+   *   (pipe(7))
+   * @returns null if no descriptor is left
    */
   static open(size: number): Pipe | null {
     if (libc.pipe2(pair.address, PIPE_FLAGS) < 0) return null;

@@ -3,17 +3,18 @@ import { checked } from './errno.js';
 import * as libc from './libc.js';
 
 /**
- * Nobody's user id: it lies outside of all ranges that systemd, container runtimes and the kubelet give away.
+ * A user id that no program has: it is outside of all ranges that systemd, container runtimes and the kubelet
+ * use.
  */
 export const PORT_OWNER = 4_294_863_728;
 /** The value with which chown(2) leaves the group as it is. */
 const SAME_GROUP = 0xffffffff;
 
 /**
- * Gives a socket that is not bound yet to a user that no program runs as. Sockets share a port by
- * SO_REUSEPORT only if they belong to one user (socket(7)), and a socket's user is its inode's (sock_i_uid):
- * so those of this program share their ports with each other and with no other program, whichever came first.
- * The rights of the process do not change.
+ * Changes the owner of a socket, before it is bound, to a user that no program runs as. Sockets share a port
+ * by SO_REUSEPORT only if they have the same user (socket(7)), which is the owner of the socket's inode
+ * (sock_i_uid). So the sockets of this program share their ports with each other, and never with another
+ * program. The rights of the process do not change.
  * @throws SysError where {@link canOwnPorts} is false
  */
 export function ownPort(fd: number): void {
@@ -21,7 +22,7 @@ export function ownPort(fd: number): void {
 }
 
 /**
- * Whether {@link ownPort} works: it takes CAP_CHOWN, and a user namespace that knows the id.
+ * Whether {@link ownPort} works. It needs CAP_CHOWN, and a user namespace that contains the id.
  * @throws SysError
  */
 export function canOwnPorts(): boolean {

@@ -2,13 +2,12 @@ import { readFileSync } from 'node:fs';
 
 const RANGE = '/proc/sys/net/ipv4/ip_local_port_range';
 const RESERVED = '/proc/sys/net/ipv4/ip_local_reserved_ports';
-/** The kernel's own default, for a system that hides the files. */
+/** The kernel's default, for a system that hides the files. */
 const DEFAULT = { first: 32768, last: 60999 };
 
 /**
- * The ports that the kernel gives to sockets that ask for none, of both families (ip(7),
- * ip_local_port_range), without those that the administrator keeps for somebody (ip_local_reserved_ports),
- * in ascending order.
+ * The ports that the kernel gives to sockets without a port, in both families (ip(7), ip_local_port_range),
+ * in ascending order. Ports that the administrator reserved (ip_local_reserved_ports) are left out.
  */
 export function localPorts(): number[] {
   const [first, last] = read(RANGE)?.split(/\s+/).map(Number) ?? [DEFAULT.first, DEFAULT.last];
@@ -24,7 +23,7 @@ function read(file: string): string | null {
   }
 }
 
-/** Of a list like `8080,9148-9150`. */
+/** The ports of a list such as `8080,9148-9150`. */
 function portsOf(list: string): number[] {
   return list
     .split(',')

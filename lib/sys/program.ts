@@ -4,28 +4,28 @@ import type { Readable } from 'node:stream';
 export interface ProgramOptions {
   /** Added to the environment of this process. */
   readonly env?: Readonly<Record<string, string>>;
-  /** Its standard input; none unless given. */
+  /** Text for its standard input. Without it, standard input is empty. */
   readonly input?: string;
-  /** How long it may go on after SIGTERM, ms; then it gets SIGKILL. 0 for SIGKILL at once. */
+  /** Time from SIGTERM to SIGKILL, ms. 0: SIGKILL at once, without SIGTERM. */
   readonly graceMs: number;
-  /** Most bytes of standard output. */
+  /** Most bytes of standard output. A program that writes more is ended, and its failure is `tooMuch`. */
   readonly outputBytes: number;
-  /** So many bytes of what it complains about are kept. */
+  /** Most bytes of standard error that are kept. What is beyond is dropped. */
   readonly errorBytes: number;
-  /** What is wrong with one that writes more. */
+  /** The error for a program that writes more than `outputBytes`. */
   readonly tooMuch: () => Error;
 }
 
 export interface ProgramResult {
-  /** Null where a signal ended it. */
+  /** Null if a signal ended it. */
   readonly code: number | null;
   readonly signal: NodeJS.Signals | null;
   readonly stdout: string;
-  /** Its beginning. */
+  /** The first `errorBytes` of standard error. */
   readonly stderr: string;
 }
 
-/** One program from its start to its end, or to the time when nobody waits for it any more. */
+/** A program that runs, from its start to its end. If even SIGKILL does not end it, it is left behind. */
 export class Program {
   readonly command: string;
   readonly #options: ProgramOptions;
@@ -35,25 +35,26 @@ export class Program {
   #timer: NodeJS.Timeout | undefined;
   #failure: Error | null = null;
 
-  /** @throws ErrnoException if the kernel has no room for one more process */
+  /** @throws ErrnoException if the kernel cannot make another process */
   constructor(command: string, args: readonly string[], options: ProgramOptions) {
     this.command = command;
     this.#options = options;
     const { env, input } = options;
-    // A process group of its own: what it has started ends with it, and Ctrl-C on a terminal is for us alone.
+    // It gets its own process group. So its child processes are ended with it, and Ctrl-C on a terminal
+    // reaches kube-portal only.
     this.#child = spawn(command, args, {
       env: { ...process.env, ...env },
       stdio: [input === undefined ? 'ignore' : 'pipe', 'pipe', 'pipe'],
       detached: true,
     });
     this.#result = this.#follow();
-    // Whoever waits for it hears of it.
+    // `finish` reports the error.
     this.#result.catch(() => undefined);
   }
 
   /**
-   * Waits for its end, and for the end of its output.
-   * @throws ErrnoException if it cannot be started; what {@link end} was told
+   * Waits for the end of the program and of its output.
+   * @throws ErrnoException if it cannot be started; the failure that was given to {@link end}
    */
   async finish(): Promise<ProgramResult> {
     try {
@@ -65,14 +66,17 @@ export class Program {
     }
   }
 
-  /** Ends it unless it has ended by then, in the place of an earlier time. */
+  /** Ends the program after `ms`, if it still runs then. A later call replaces the time limit. */
   endWithin(ms: number, failure: () => Error): void {
     if (this.#failure !== null) return;
     clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.end(failure()), ms);
   }
 
-  /** SIGTERM, then SIGKILL. What even that does not end, as the kernel holds it, is left behind. */
+  /**
+   * Sends SIGTERM, and SIGKILL after the grace time. A program that the kernel holds so that SIGKILL does not
+   * end it is left behind.
+   */
   end(failure: Error): void {
     if (this.#failure !== null) return;
     this.#failure = failure;
@@ -87,7 +91,7 @@ export class Program {
   #follow(): Promise<ProgramResult> {
     const { stdin, stdout, stderr } = this.#child;
     const { input, outputBytes, errorBytes, tooMuch } = this.#options;
-    // A program that fails early closes its input; its exit code and message tell the story.
+    // A program that fails early closes its input. Its exit code and its message tell the cause.
     stdin?.on('error', () => {});
     stdin?.end(input);
     const output = collect(stdout, outputBytes, () => this.end(tooMuch()));
@@ -112,14 +116,14 @@ export class Program {
     try {
       process.kill(-(this.#child.pid as number), signal);
     } catch {
-      // It has ended in this moment, or it was never started.
+      // It has just ended, or it was never started.
     }
   }
 }
 
 /**
- * Keeps so many bytes of what a stream brings. Where descriptors are used up there is no stream.
- * @returns what tells them
+ * Keeps the first `limit` bytes of a stream. There is no stream if no descriptor was left.
+ * @returns a function that gives the text so far
  */
 function collect(stream: Readable | null | undefined, limit: number, onMore: () => void): () => string {
   const chunks: Buffer[] = [];

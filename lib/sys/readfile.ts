@@ -2,31 +2,29 @@ import { closeSync, constants, fstatSync, openSync, promises, readFileSync, type
 import { textOf } from './filetext.js';
 
 export interface ReadLimits {
-  /** A longer file is refused. */
+  /** Bytes. A longer file is refused. */
   readonly maxBytes: number;
   /**
-   * Refuses a symbolic link: what nobody but this program should have put there is not looked for elsewhere.
+   * Refuses a symbolic link. For files that only this program writes: a link of another user must not lead to
+   * another file.
    */
   readonly noLinks?: boolean;
 }
 
-/**
- * More than any file that people write for a program to read at its start,
- * or in which others put credentials for it.
- */
+/** The limit for configuration files and for files with credentials. */
 export const SMALL_FILE: ReadLimits = { maxBytes: 4 << 20 };
 
 /**
- * Reads a file that may not be what its name promises: a FIFO would keep the reader waiting for ever,
- * and a device may have no end.
+ * Reads a file and refuses everything that is not a regular file: to open a FIFO could wait without end, and
+ * a device may have no end.
  *
- * @throws Error that says why
+ * @throws Error that tells the reason
  */
 export async function readRegularFile(path: string, limits: ReadLimits): Promise<Buffer> {
   const file = await promises.open(path, openFlags(limits)).catch(explainLink);
   try {
     checkKind(await file.stat(), limits);
-    // No more than the size that stat told, even if it grows.
+    // Reads at most the size from stat, even if the file grows.
     return await file.readFile();
   } finally {
     await file.close();
@@ -34,7 +32,7 @@ export async function readRegularFile(path: string, limits: ReadLimits): Promise
 }
 
 /**
- * The text of a small file, for what is needed before anything else can be done.
+ * The text of a small file. Synchronous, for files that are needed before everything else at the start.
  * @throws as {@link readRegularFile}
  */
 export function readSmallFileSync(path: string): string {
@@ -47,7 +45,7 @@ export function readSmallFileSync(path: string): string {
   }
 }
 
-/** What stands at a path, in people's words. */
+/** The kind of a file, as a word for messages. */
 export function kindOf(stats: Stats): string {
   if (stats.isFile()) return 'file';
   if (stats.isDirectory()) return 'directory';
@@ -56,7 +54,7 @@ export function kindOf(stats: Stats): string {
   return stats.isSymbolicLink() ? 'symbolic link' : 'device';
 }
 
-/** Without O_NONBLOCK, to open a FIFO waits for a writer (fifo(7)). */
+/** With O_NONBLOCK, because without it the open of a FIFO waits for a writer (fifo(7)). */
 function openFlags({ noLinks = false }: ReadLimits): number {
   const { O_RDONLY, O_NONBLOCK, O_NOFOLLOW } = constants;
   return O_RDONLY | O_NONBLOCK | (noLinks ? O_NOFOLLOW : 0);

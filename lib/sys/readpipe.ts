@@ -2,19 +2,20 @@ import { closeSync, constants, openSync } from 'node:fs';
 import { Socket } from 'node:net';
 
 /**
- * Reads a pipe until everybody who can write to it has closed it. It is opened anew, so that who else has it
- * finds it as it was, and read by the event loop: a thread that waits for a pipe could not be told to stop.
+ * Reads a pipe until all its writers have closed it. The pipe is opened again, so that its mode does not
+ * change for other processes that have it. The event loop reads it, because a thread that waits for a pipe
+ * cannot be stopped.
  *
- * @param maxBytes more is refused
- * @param signal gives up
- * @throws Error that says why
+ * @param maxBytes limit; a pipe with more bytes is refused
+ * @param signal stops the reading
+ * @throws Error that tells the reason
  */
 export async function readPipe(path: string, maxBytes: number, signal: AbortSignal): Promise<Buffer> {
   const pieces: Buffer[] = [];
   let size = 0;
   for await (const piece of openPipe(path, signal) as AsyncIterable<Buffer>) {
     size += piece.length;
-    if (size > maxBytes) throw new Error(`it has more than ${maxBytes >> 20} MiB, which are allowed`);
+    if (size > maxBytes) throw new Error(`it has more than the ${maxBytes >> 20} MiB that are allowed`);
     pieces.push(piece);
   }
   return Buffer.concat(pieces);

@@ -2,28 +2,29 @@ import { mkdir, rename, rm, unlink, writeFile } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /**
- * Replaces a file in one step: after a crash it is the old one or the new one. Makes its directory if need
- * be. Whatever stands at either name is replaced, never followed or written into.
+ * Replaces a file in one step: after a crash, either the old file or the new file is there. Makes the
+ * directory if it is missing. If the path or the temporary path is a link or another kind of file, it is
+ * replaced, never followed or written to.
  */
 export async function replaceFile(file: string, text: string): Promise<void> {
-  const successor = successorOf(file);
+  const temporary = temporaryPathOf(file);
   await makeDirectory(dirname(file));
-  // What a crash has left, or somebody has put there; the exclusive open (O_EXCL)
-  // tells if it is still in the way.
-  await unlink(successor).catch(() => undefined);
+  // Removes a file that a crash or another program left. If that fails, the exclusive open (O_EXCL) reports
+  // it.
+  await unlink(temporary).catch(() => undefined);
   try {
-    await writeFile(successor, text, { flag: 'wx', mode: 0o644 });
-    await rename(successor, file);
+    await writeFile(temporary, text, { flag: 'wx', mode: 0o644 });
+    await rename(temporary, file);
   } catch (error) {
-    // On a full disk, half a file would keep others from writing theirs.
-    await unlink(successor).catch(() => undefined);
+    // On a full disk, half a file would take room from other files.
+    await unlink(temporary).catch(() => undefined);
     throw error;
   }
 }
 
 /**
- * Makes a directory, and those above it, unless it is there.
- * Node's own way says ENOENT of a disk that is read-only.
+ * Makes a directory and its parents, if they are missing. Node's recursive mkdir is not used, because on a
+ * read-only disk it fails with ENOENT.
  */
 export async function makeDirectory(path: string): Promise<void> {
   try {
@@ -37,12 +38,12 @@ export async function makeDirectory(path: string): Promise<void> {
   }
 }
 
-/** Removes a file, if it is there, with what a crash has left of its successor. */
+/** Removes a file, if it exists, and the temporary file that a crash may have left. */
 export async function removeFile(file: string): Promise<void> {
   await rm(file, { force: true });
-  await rm(successorOf(file), { force: true });
+  await rm(temporaryPathOf(file), { force: true });
 }
 
-function successorOf(file: string): string {
+function temporaryPathOf(file: string): string {
   return `${file}.new`;
 }

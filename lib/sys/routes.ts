@@ -5,9 +5,9 @@ import { addressText } from '../net/address.js';
 const RTF_GATEWAY = 0x2;
 
 /**
- * The ranges, as CIDRs, that this node reaches without a router: on a link of its own, or that it keeps for
- * itself (blackhole routes). Routes to single addresses come and go with what has them and are left out. IPv4
- * from the main table only. Empty where the kernel does not tell.
+ * The CIDRs that this node reaches without a router: ranges on its own links, and ranges that it keeps for
+ * itself (blackhole routes). Routes to single addresses are left out, because they change with the pods and
+ * tunnels that use them. For IPv4, only the main table is read. Empty if the kernel does not tell.
  */
 export function rangesOnLink(): string[] {
   return [
@@ -23,14 +23,14 @@ function linesOf(path: string): string[][] {
       .split('\n')
       .map((line) => line.trim().split(/\s+/));
   } catch {
-    // Without IPv6 there is no such file.
+    // A kernel without IPv6 has no such file.
     return [];
   }
 }
 
 /**
  * Iface, Destination, Gateway, Flags, RefCnt, Use, Metric, Mask (fib_route_seq_show). Addresses are in the
- * order of the CPU, which is little-endian wherever this runs.
+ * byte order of the CPU, which is little-endian on all supported machines.
  */
 function rangeIPv4([, destination = '', , flags = '', , , , mask = '']: readonly string[]): string[] {
   const network = Buffer.from(destination, 'hex').reverse();
@@ -46,7 +46,7 @@ function rangeIPv6([destination = '', prefix = '', , , , , , , flags = '']: read
   return range(Buffer.from(destination, 'hex'), Number.parseInt(prefix, 16), flags, 16);
 }
 
-/** None for a heading, whose "address" is none. */
+/** Empty for the heading, which has no address. */
 function range(network: Buffer, bits: number, flags: string, length: number): string[] {
   if (network.length !== length || bits === length * 8) return [];
   if ((Number.parseInt(flags, 16) & RTF_GATEWAY) !== 0) return [];

@@ -11,19 +11,18 @@ const SEGMENT = 64;
 const ITSELF = { address: '127.0.0.1', port: 0, sharing: 'nobody', freeBind: false } as const;
 const BUFFER_SIZE = 65536;
 /**
- * Loopback delivers at once, or when the kernel's own thread has its turn on a busy machine. Milliseconds,
- * and how often.
+ * Milliseconds of one wait, and the most waits. Loopback delivers at once, except on a busy machine, where
+ * the kernel's thread must get its turn first.
  */
 const WAIT = 20;
 const WAITS = 100;
 
 /**
- * Sends a run to itself and looks what arrives. A kernel before Linux 4.18 does not refuse UDP_SEGMENT but
- * skips it, as it does every control message of a level that it does not know (ip_cmsg_send),
- * and the run arrives as one datagram.
- * @param sender one that relies on UDP_SEGMENT
- * @returns whether a run arrives as the datagrams that it is made of;
- * false also where nothing can be found out
+ * Sends a run from a socket to itself and checks what arrives. Before Linux 4.18 the kernel does not refuse
+ * UDP_SEGMENT: it skips control messages of an unknown level (ip_cmsg_send), and the run arrives as one
+ * datagram.
+ * @param sender a sender that uses UDP_SEGMENT
+ * @returns whether the datagrams of a run arrive one by one; false also if the test is not possible
  */
 export function doSegmentsArrive(sender: DatagramSender): boolean {
   try {
@@ -40,7 +39,7 @@ export function doSegmentsArrive(sender: DatagramSender): boolean {
   }
 }
 
-/** @param fd a socket that is connected to itself */
+/** @param fd a socket that is connected to its own address */
 function doesRunArriveAt(fd: number, sender: DatagramSender): boolean {
   const run = new Memory(2 * SEGMENT);
   sender.push(run, 0, SEGMENT);

@@ -14,9 +14,10 @@ import { Memory } from './memory.js';
 const FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL;
 
 /**
- * The structures by which datagrams are sent: one by one, by sendmmsg(2), or as a run that the kernel cuts
- * (UDP_SEGMENT). What they point to lives until it is replaced; blocks change with every datagram, so that
- * they are kept here and not by {@link Memory.setPointer}.
+ * The structures for sending datagrams: one by one, with sendmmsg(2), or as a run that the kernel divides
+ * (UDP_SEGMENT). They keep the blocks to which they point alive until other blocks take their place. The
+ * blocks change with every datagram, so {@link Memory.setPointer}, which keeps every block as long as the
+ * structures, is not used.
  */
 export class SendHeaders {
   readonly #vectors: Memory;
@@ -42,7 +43,7 @@ export class SendHeaders {
     this.#run.setPointer(layout.msghdr.iov / 4, this.#vectors);
   }
 
-  /** The `length` bytes from byte `at` of a block are a datagram. */
+  /** Makes `length` bytes of a block, from byte `at` on, the datagram with this index. */
   setPayload(index: number, payload: Memory, at: number, length: number): void {
     this.#payloads[index] = payload;
     const vector = index * IOVEC_WORDS;
@@ -51,8 +52,8 @@ export class SendHeaders {
   }
 
   /**
-   * Where all go: to the sockaddr at a byte of a block, with the control messages at a byte of another;
-   * null for none.
+   * Sets the destination of all datagrams: the sockaddr at byte `nameAt` of a block, and the control messages
+   * at byte `controlAt` of another block. Null: no sockaddr, or no control messages.
    */
   setDestination(
     names: Memory | null,
@@ -82,7 +83,8 @@ export class SendHeaders {
   }
 
   /**
-   * Sends the first `count` datagrams as one, which a control message tells the kernel to cut.
+   * Sends the first `count` datagrams as one run. The control message UDP_SEGMENT tells the kernel where to
+   * divide it.
    * @returns -1 with `errno`
    */
   sendAsRun(fd: number, count: number): number {
@@ -97,14 +99,14 @@ export class SendHeaders {
     return libc.sendmsg(fd, this.#headers.address + index * layout.mmsghdr.size, FLAGS);
   }
 
-  /** Before {@link sendSome}: the destination of the first `count` datagrams. */
+  /** Writes the destination into the first `count` headers. Must be called before {@link sendSome}. */
   addressEach(count: number): void {
     const { words } = this.#headers;
     for (let index = 0; index < count; index++) this.#address(words, index * HEADER_WORDS);
   }
 
   /**
-   * Sends the datagrams from number `from` to before number `end`.
+   * Sends the datagrams from index `from` on, without index `end`.
    * @returns how many the kernel took; -1 with `errno`
    */
   sendSome(fd: number, from: number, end: number): number {

@@ -2,12 +2,12 @@ import { addressBytes, addressText } from '../net/address.js';
 import { AF_INET, AF_INET6 } from './constants.js';
 import { Memory } from './memory.js';
 
-/** Room for any address family here, rounded up so that arrays of them stay aligned. */
+/** Bytes. Room for both address families, rounded up so that arrays stay aligned. */
 export const SOCKADDR_SIZE = 32;
 export const SOCKADDR_IN_SIZE = 16;
 export const SOCKADDR_IN6_SIZE = 28;
 
-/** One `sockaddr_in` or `sockaddr_in6` in memory: an argument for bind and connect, a result of accept. */
+/** A `sockaddr_in` or `sockaddr_in6` in memory: an argument for bind and connect, or a result of accept. */
 export class SocketAddress {
   readonly memory = new Memory(SOCKADDR_SIZE);
   length = 0;

@@ -1,8 +1,8 @@
 import { AF_INET6 } from './constants.js';
 
 /*
- * What stands in a sockaddr_in or sockaddr_in6, read in place: as 32-bit words of a block that holds many,
- * from word `at` on. Nothing here makes garbage.
+ * Reads a sockaddr_in or sockaddr_in6 in place, as 32-bit words of a block with many sockaddrs. The sockaddr
+ * begins at word `at`. These functions allocate nothing.
  *
  * struct sockaddr_in: family u16, port u16 in network order, address. struct sockaddr_in6: family, port, flow
  * label u32, address, scope u32 (ip(7), ipv6(7)).
@@ -10,7 +10,7 @@ import { AF_INET6 } from './constants.js';
 
 const SCOPE = 6;
 
-/** How many words an address has. */
+/** Number of words of an address. */
 export function addressWords(isV6: boolean): number {
   return isV6 ? 4 : 1;
 }
@@ -24,7 +24,7 @@ export function isV6At(words: Int32Array, at: number): boolean {
   return (words[at] & 0xffff) === AF_INET6;
 }
 
-/** One word for both, to be compared. */
+/** Family and port in one word, for comparisons. */
 export function familyAndPortAt(words: Int32Array, at: number): number {
   return words[at];
 }
@@ -34,7 +34,7 @@ export function portAt(words: Int32Array, at: number): number {
   return ((word >>> 8) & 0xff00) | (word >>> 24);
 }
 
-/** Whether two addresses are the same, each given by the word where it begins. */
+/** Whether two addresses are the same. `aAt` and `bAt` are the words where they begin. */
 export function isSameAddress(
   a: Int32Array,
   aAt: number,
@@ -47,8 +47,8 @@ export function isSameAddress(
 }
 
 /**
- * Whether two sockaddrs of one family are of the same socket; the flow label,
- * which each datagram may change, does not count.
+ * Whether two sockaddrs of one family name the same socket. The flow label is not compared, because it may
+ * differ from datagram to datagram.
  */
 export function isSameSocket(a: Int32Array, aAt: number, b: Int32Array, bAt: number, isV6: boolean): boolean {
   if (a[aAt] !== b[bAt] || (isV6 && a[aAt + SCOPE] !== b[bAt + SCOPE])) return false;

@@ -34,14 +34,17 @@ import { SOCKADDR_SIZE, SocketAddress } from './sockaddr.js';
 
 export const OPEN_FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC;
 
-/** struct linger: on, for no time. */
+/** struct linger: on, with a time of 0 seconds. */
 const noLinger = new Memory(8);
 noLinger.words[0] = 1;
 const lengthCell = new Memory(8);
 const ANY4 = SocketAddress.of('0.0.0.0', 0);
 const ANY6 = SocketAddress.of('::', 0);
 
-/** The pending error of a socket, cleared by reading it: how an asynchronous connect ended. */
+/**
+ * Reads and clears the pending error of a socket. After an asynchronous connect it is the result of the
+ * connect; 0 means success.
+ */
 export function takeError(fd: number): number {
   return getOption(fd, SOL_SOCKET, SO_ERROR);
 }
@@ -57,9 +60,9 @@ export function openDatagram(family: number): number {
 }
 
 /**
- * Gives a socket a local port, on every address of the node, that other sockets of this process may have too:
- * each then belongs to the one peer that it connects to (socket(7), SO_REUSEADDR).
- * @returns 0, or -1 with `errno`: EADDRINUSE where somebody has the port for himself
+ * Binds a socket to a local port on all addresses of the node. Other sockets of this process may have the
+ * same port, because each of them is connected to another peer (socket(7), SO_REUSEADDR).
+ * @returns 0, or -1 with `errno`: EADDRINUSE if another socket does not share the port
  */
 export function bindShared(fd: number, family: number, port: number): number {
   preferOption(fd, SOL_SOCKET, SO_REUSEADDR, 1);
@@ -68,13 +71,13 @@ export function bindShared(fd: number, family: number, port: number): number {
   return libc.bindSocket(fd, wildcard.memory.address, wildcard.length);
 }
 
-/** Starts to connect. @returns 0, or -1 with EINPROGRESS or a real error in `errno` */
+/** Starts to connect. @returns 0, or -1 with `errno`; EINPROGRESS means that the connect goes on */
 export function connect(fd: number, to: SocketAddress): number {
   return libc.connect(fd, to.memory.address, to.length);
 }
 
 /**
- * Accepts a non-blocking connection and puts the peer into `peer`.
+ * Accepts a connection as a non-blocking socket. `peer` gets the address of the peer.
  * @returns the descriptor, or -1 with `errno`
  */
 export function accept(listener: number, peer: SocketAddress): number {
@@ -84,8 +87,8 @@ export function accept(listener: number, peer: SocketAddress): number {
 }
 
 /**
- * For a kernel without accept4, or a seccomp filter that does not know it.
- * A socket that may block would stop the worker.
+ * For a kernel without accept4, or a seccomp filter that does not know it. If the socket cannot be made
+ * non-blocking, it is closed: a blocking socket would stop the worker.
  */
 function acceptPlain(listener: number, peer: SocketAddress): number {
   const fd = libc.accept(listener, peer.memory.address, lengthCell.address);
@@ -98,15 +101,15 @@ function acceptPlain(listener: number, peer: SocketAddress): number {
 }
 
 /**
- * Says goodbye to the peer in one direction; what it still sends can be read. Where the peer has reset the
- * connection, that is refused (ENOTCONN), and epoll tells.
+ * Closes the sending direction of a connection. Data from the peer can still be read. If the peer has reset
+ * the connection, the call fails with ENOTCONN; that needs no action, because epoll reports the reset.
  */
 export function shutdownWrite(fd: number): void {
   libc.shutdown(fd, SHUT_WR);
 }
 
 /**
- * Makes the next close a reset: the peer sees ECONNRESET and no TIME_WAIT stays behind (socket(7),
+ * Makes the next close send a reset: the peer gets ECONNRESET, and no socket stays in TIME_WAIT (socket(7),
  * SO_LINGER).
  */
 export function resetOnClose(fd: number): void {
@@ -117,7 +120,7 @@ export function setNoDelay(fd: number): void {
   preferOption(fd, IPPROTO_TCP, TCP_NODELAY, 1);
 }
 
-/** Finds a dead peer after about a minute and a half of silence. */
+/** Detects a dead peer after 90 seconds without packets: 30 s, then 6 probes with 10 s between them. */
 export function setKeepAlive(fd: number): void {
   preferOption(fd, SOL_SOCKET, SO_KEEPALIVE, 1);
   preferOption(fd, IPPROTO_TCP, TCP_KEEPIDLE, 30);
@@ -125,25 +128,25 @@ export function setKeepAlive(fd: number): void {
   preferOption(fd, IPPROTO_TCP, TCP_KEEPCNT, 6);
 }
 
-/** Sets both socket buffers, past the system's limits where CAP_NET_ADMIN allows it. @param size bytes */
+/** Sets both socket buffers. With CAP_NET_ADMIN they may be above the system's limits. @param size bytes */
 export function setBuffers(fd: number, size: number): void {
   setReceiveBuffer(fd, size);
   setSendBuffer(fd, size);
 }
 
-/** Sets the receive buffer, past the system's limit where CAP_NET_ADMIN allows it. @param size bytes */
+/** Sets the receive buffer. With CAP_NET_ADMIN it may be above net.core.rmem_max. @param size bytes */
 export function setReceiveBuffer(fd: number, size: number): void {
   if (!setOption(fd, SOL_SOCKET, SO_RCVBUFFORCE, size)) preferOption(fd, SOL_SOCKET, SO_RCVBUF, size);
 }
 
-/** Sets the send buffer, likewise. @param size bytes */
+/** Sets the send buffer. With CAP_NET_ADMIN it may be above net.core.wmem_max. @param size bytes */
 export function setSendBuffer(fd: number, size: number): void {
   if (!setOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, size)) preferOption(fd, SOL_SOCKET, SO_SNDBUF, size);
 }
 
 /**
  * The destination port that a redirected connection had before netfilter changed it (SO_ORIGINAL_DST).
- * @returns the port; 0 where conntrack knows nothing of the connection
+ * @returns the port, or 0 if conntrack does not know the connection
  */
 export function originalDestinationPort(fd: number, family: number, cell: SocketAddress): number {
   lengthCell.words[0] = SOCKADDR_SIZE;
@@ -161,17 +164,14 @@ export function localAddress(fd: number): SocketAddress {
   return local;
 }
 
-/** The port of the other end of a connection; 0 where the other end has gone. */
+/** The port of the peer of a connection. 0 if the peer has gone. */
 export function peerPort(fd: number): number {
   const peer = new SocketAddress();
   lengthCell.words[0] = SOCKADDR_SIZE;
   return libc.getpeername(fd, peer.memory.address, lengthCell.address) === 0 ? peer.port : 0;
 }
 
-/**
- * Linux frees the descriptor whatever close(2) returns, and it never blocks here,
- * so that there is no error to act on.
- */
+/** The result of close(2) is ignored: Linux frees the descriptor in any case, and close never blocks here. */
 export function closeSocket(fd: number): void {
   libc.close(fd);
 }

@@ -3,20 +3,21 @@ import * as libc from './libc.js';
 
 const MADV_DONTNEED = 4;
 /**
- * One entry for each mapping (proc_pid_smaps(5)); kernels without CONFIG_PROC_PAGE_MONITOR have no such file.
+ * One entry for each mapping (proc_pid_smaps(5)). Kernels without CONFIG_PROC_PAGE_MONITOR do not have this
+ * file.
  */
 const MAPPINGS = '/proc/self/smaps';
 const NEXT_MAPPING = /^(?=[0-9a-f]+-)/m;
 /**
- * A mapping of a file that cannot be written to and never was, so that the file has it all. What the dynamic
- * linker has relocated is read-only as well, and nowhere but in its pages.
+ * A read-only mapping of a file whose pages were never changed, so that the file has the same content. Pages
+ * that the dynamic linker relocated are read-only too, but they exist in memory only and must stay.
  */
 const PRISTINE = /^([0-9a-f]+)-([0-9a-f]+) r-[x-]p \S+ \S+ \S+ +\/.*^Anonymous: +0 kB$.*^Swap: +0 kB$/ms;
 
 /**
- * Unmaps the code and the constants of the runtime and its libraries, most of which only a start needs. What
- * is used comes back from the page cache, 64 KiB at a time; the rest no longer counts as this process's
- * memory, and the kernel can have it without searching for who maps it.
+ * Unmaps the code and the constants of the runtime and its libraries. Most of them are needed at the start
+ * only. Pages that are used again come back from the page cache, 64 KiB at a time. The others no longer count
+ * as memory of this process, and the kernel can free them without looking for the processes that map them.
  */
 export function forgetStartupCode(): void {
   if (!existsSync(MAPPINGS)) return;

@@ -1,7 +1,7 @@
 import * as libc from './libc.js';
 import { Memory } from './memory.js';
 
-/** A buffer through which the bytes of stream sockets pass, one socket after the other. */
+/** A buffer for the bytes of stream sockets. It is used for one socket at a time. */
 export class StreamBuffer {
   readonly #memory: Memory;
 
@@ -11,7 +11,7 @@ export class StreamBuffer {
   }
 
   /**
-   * Reads what a descriptor has, at most the buffer full.
+   * Reads the bytes that a descriptor has, at most {@link size}.
    * @returns bytes, 0 at the end of the stream, -1 with `errno`
    */
   read(fd: number): number {
@@ -27,7 +27,8 @@ export class StreamBuffer {
   }
 
   /**
-   * Writes bytes that were kept, at most {@link size} of them.
+   * Writes bytes from outside the buffer, at most {@link size} of them. They replace the content of the
+   * buffer.
    * @returns how many the kernel took, -1 with `errno`
    */
   write(fd: number, kept: Uint8Array): number {

@@ -4,7 +4,7 @@ import { attachSocketLookup, KernelSet } from './ebpf.js';
 import * as libc from './libc.js';
 import { KEY_SIZE, PORT_WORD, programFor } from './vipgateprogram.js';
 
-/** Addresses and gateKeys together; more than 30,000 Services no node has. */
+/** Most addresses and open ports together. It is enough for 30,000 Services; no node has more. */
 const CAPACITY = 65_536;
 
 const PROTOCOLS = { TCP: IPPROTO_TCP, UDP: IPPROTO_UDP } as const;
@@ -17,9 +17,9 @@ export interface VipPort {
 }
 
 /**
- * Keeps clients of VIPs that are addresses of the node from its own programs, which listen on all addresses:
- * of a gated address only those ports are heard that were opened. It costs each datagram and each new
- * connection of the node one or two look-ups.
+ * For VIPs that are addresses of the node: keeps clients of the VIPs away from the node's own programs that
+ * listen on all addresses. A gated address accepts packets on its open ports only. Each datagram and each new
+ * connection of the node costs one or two look-ups.
  */
 export class VipGate {
   readonly #gateKeys: KernelSet;
@@ -31,8 +31,8 @@ export class VipGate {
   }
 
   /**
-   * @throws SysError where the kernel cannot (before Linux 5.9, without CONFIG_BPF_SYSCALL)
-   * or may not (CAP_BPF, CAP_NET_ADMIN)
+   * @throws SysError if the kernel cannot do it (before Linux 5.9, or without CONFIG_BPF_SYSCALL), or if the
+   *   process lacks CAP_BPF or CAP_NET_ADMIN
    */
   static open(): VipGate {
     const gateKeys = new KernelSet(KEY_SIZE, CAPACITY);
@@ -44,17 +44,17 @@ export class VipGate {
     }
   }
 
-  /** @throws SysError, E2BIG when there are too many */
+  /** @throws SysError: E2BIG if there are too many */
   gate(address: string): void {
     this.#gateKeys.add(keyOf(address, 0));
   }
 
-  /** The address is heard at all ports again. */
+  /** All ports of the address accept packets again. */
   ungate(address: string): void {
     this.#gateKeys.delete(keyOf(address, 0));
   }
 
-  /** @throws SysError, E2BIG when there are too many */
+  /** @throws SysError: E2BIG if there are too many */
   openPort(port: VipPort): void {
     this.#gateKeys.add(portKey(port));
   }

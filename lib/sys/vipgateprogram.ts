@@ -2,8 +2,8 @@ import { AF_INET6, IPPROTO_UDP } from './constants.js';
 import type { EbpfInstruction, KernelSet } from './ebpf.js';
 
 /**
- * A key of the set: an address (IPv4 as ::ffff:a.b.c.d), then one word: port,
- * and protocol in the upper half; 0 for the address.
+ * Bytes of a key: an address (IPv4 as ::ffff:a.b.c.d), then one word with the port and, in the upper half,
+ * the protocol. The word is 0 in the key that gates the address.
  */
 export const KEY_SIZE = 20;
 export const PORT_WORD = 16;
@@ -16,8 +16,8 @@ const REMOTE = { address4: 16, address6: 20, port: 36 };
 const LOCAL = { address4: 40, address6: 44, port: 60 };
 
 /**
- * Registers: the result and a scratch one, the arguments of a call, one that calls keep,
- * the end of the stack.
+ * Registers. R0 has the result of a call, ARG1 and ARG2 its arguments. Calls keep CONTEXT. STACK_END is the
+ * end of the stack.
  */
 const R0 = 0;
 const ARG1 = 1;
@@ -36,7 +36,7 @@ const set = (to: number, value: number): EbpfInstruction => ({ code: 0xb7, to, v
 const add = (to: number, value: number): EbpfInstruction => ({ code: 0x07, to, value });
 const shiftLeft = (to: number, value: number): EbpfInstruction => ({ code: 0x67, to, value });
 const or = (to: number, from: number): EbpfInstruction => ({ code: 0x4f, to, from });
-/** From network order. */
+/** From network byte order to the order of the CPU. */
 const swap16 = (to: number): EbpfInstruction => ({ code: 0xdc, to, value: 16 });
 const load32 = (to: number, from: number, offset: number): EbpfInstruction => ({
   code: 0x61,
@@ -62,7 +62,7 @@ const storeConstant = (value: number, offset: number): EbpfInstruction => ({
   value,
   offset,
 });
-/** Jumps count the instructions to skip. */
+/** `offset` is the number of instructions to skip, in all jumps. */
 const skip = (offset: number): EbpfInstruction => ({ code: 0x05, offset });
 const skipIfEqual = (to: number, value: number, offset: number): EbpfInstruction => ({
   code: 0x15,
@@ -78,7 +78,7 @@ const skipUnlessEqual = (to: number, value: number, offset: number): EbpfInstruc
 });
 const RETURN: EbpfInstruction = { code: 0x95 };
 
-/** Puts an address of the context into the key, and no port. */
+/** Writes an address of the context into the key, with port word 0. */
 function storeAddress({ address4, address6 }: typeof LOCAL): EbpfInstruction[] {
   const v6 = [0, 4, 8, 12].flatMap((at) => [
     load32(SCRATCH, CONTEXT, address6 + at),
@@ -101,7 +101,7 @@ function storeAddress({ address4, address6 }: typeof LOCAL): EbpfInstruction[] {
   ];
 }
 
-/** Puts a port, which is in {@link SCRATCH}, into the key, with the protocol. */
+/** Writes the port in {@link SCRATCH} and the protocol into the key. */
 const STORE_PORT = [
   load32(ARG1, CONTEXT, PROTOCOL),
   shiftLeft(ARG1, 16),
@@ -109,10 +109,10 @@ const STORE_PORT = [
   store32(SCRATCH, KEY + PORT_WORD),
 ];
 
-/** Looks the key up: {@link R0} is 0 afterwards where the set does not have it. */
+/** Looks the key up. {@link R0} is 0 if the set does not have it. */
 function lookUp(gateKeys: KernelSet): EbpfInstruction[] {
   return [
-    // Two instructions that load a descriptor as the map it stands for (BPF_PSEUDO_MAP_FD).
+    // Two instructions load the map of a descriptor (BPF_PSEUDO_MAP_FD).
     { code: 0x18, to: ARG1, from: 1, value: gateKeys.fd },
     { code: 0 },
     move(ARG2, STACK_END),
@@ -124,9 +124,9 @@ function lookUp(gateKeys: KernelSet): EbpfInstruction[] {
 const end = (verdict: number): EbpfInstruction[] => [set(R0, verdict), RETURN];
 
 /**
- * Drops, as if there were no socket, what comes to an address of ours at a port that we do not serve; the
- * kernel then refuses the client. Answers to the node's own programs are none of that: a program that asks a
- * VIP by UDP has the VIP's own address.
+ * Drops a packet to a closed port of a gated address. The kernel then refuses the client, as if no socket
+ * listened. Answers from a VIP to the node's own programs must pass: a program of the node that sends UDP to
+ * a VIP has the VIP itself as its source address.
  */
 export function programFor(gateKeys: KernelSet): EbpfInstruction[] {
   return [

@@ -18,14 +18,17 @@ export class Wakeup {
     return new Wakeup(fd);
   }
 
-  /** Refused only where 2^64 signals wait (EAGAIN, eventfd(2)): the thread wakes all the same. */
+  /**
+   * The result is ignored: the write fails only if 2^64 signals wait (EAGAIN, eventfd(2)), and then the
+   * thread wakes too.
+   */
   signal(): void {
     this.#cell.words[0] = 1;
     this.#cell.words[1] = 0;
     libc.write(this.fd, this.#cell.address, 8);
   }
 
-  /** @returns 0, or the errno where it stays as it is */
+  /** @returns 0, or the errno if the signals could not be cleared */
   clear(): number {
     return libc.read(this.fd, this.#cell.address, 8) < 0 ? errno() : 0;
   }
