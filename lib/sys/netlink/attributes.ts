@@ -1,6 +1,9 @@
 import { EBADMSG, SysError } from '../errno.js';
 
-/** struct nlattr: length u16 (with these four bytes), type u16; the next one starts at a multiple of four. */
+/**
+ * struct nlattr: length u16 (header included), type u16. The next attribute starts at a multiple of four
+ * bytes.
+ */
 const HEADER_SIZE = 4;
 /** NLA_F_NESTED and NLA_TYPE_MASK: the two upper bits of a type are flags. */
 const NESTED = 0x8000;
@@ -12,15 +15,17 @@ export function aligned(size: number): number {
   return (size + 3) & ~3;
 }
 
-/** What is said where an answer is shorter than its own lengths promise. */
+/** The error for an answer that is shorter than its own length fields say. */
 export function malformed(): SysError {
   return new SysError('netlink answer', EBADMSG);
 }
 
-/** Bytes of a request. Plain arrays: so small, they are made and joined faster than typed ones. */
+/**
+ * Bytes of a request. Plain arrays, because small plain arrays are made and joined faster than typed arrays.
+ */
 export type Encoded = readonly number[];
 
-/** One attribute, padded up to where the next one starts. @throws RangeError past 65,531 bytes of data */
+/** One attribute, padded to a multiple of four bytes. @throws RangeError above 65,531 bytes of data */
 export function attribute(type: number, data: ArrayLike<number>): Encoded {
   if (data.length > LONGEST_VALUE) throw new RangeError(`a netlink attribute of ${data.length} bytes`);
   const size = HEADER_SIZE + data.length;
@@ -40,20 +45,20 @@ export function uint8(type: number, value: number): Encoded {
   return attribute(type, [value]);
 }
 
-/** An attribute with a number of 16 bits in network order, as netfilter wants it. */
+/** An attribute with a number of 16 bits in network order, which netfilter uses. */
 export function uint16(type: number, value: number): Encoded {
   return attribute(type, [value >>> 8, value & 0xff]);
 }
 
-/** An attribute with a number of 32 bits in network order, as netfilter wants it. */
+/** An attribute with a number of 32 bits in network order, which netfilter uses. */
 export function uint32(type: number, value: number): Encoded {
   return attribute(type, [value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff]);
 }
 
 /**
- * Attributes that stand one after the other, read in place: values are valid as long as the message is.
- * Whatever reaches beyond its frame, or is shorter than its type, is a SysError with EBADMSG.
- * Of two with one type the first counts.
+ * Reads a sequence of attributes in place. Values are valid as long as the message is. An attribute that
+ * reaches beyond its frame, or whose value has the wrong size, gives a SysError with EBADMSG. If two
+ * attributes have the same type, the first one is used.
  */
 export class Attributes {
   readonly #view: DataView;
@@ -62,7 +67,7 @@ export class Attributes {
     this.#view = view;
   }
 
-  /** The value of an attribute; null where there is none. @throws SysError with EBADMSG */
+  /** The value of an attribute. Null if there is none. @throws SysError with EBADMSG */
   find(type: number): DataView | null {
     const view = this.#view;
     for (let at = 0; at < view.byteLength; ) {
@@ -75,7 +80,7 @@ export class Attributes {
     return null;
   }
 
-  /** The value of an attribute that must be there. @param size of the value, bytes; 0 for any */
+  /** The value of an attribute that must be there. @param size size of the value, bytes; 0: any size */
   require(type: number, size = 0): DataView {
     const value = this.#sized(type, size);
     if (value === null) throw malformed();
@@ -98,7 +103,7 @@ export class Attributes {
     return value && new Uint8Array(value.buffer, value.byteOffset, value.byteLength);
   }
 
-  /** A name, up to its end mark; null where there is none. */
+  /** A text up to its first zero byte. Null if there is no such attribute. */
   text(type: number): string | null {
     const bytes = this.bytes(type);
     return bytes && Buffer.from(bytes).toString('latin1').replace(/\0.*/s, '');
@@ -110,7 +115,7 @@ export class Attributes {
 
   /**
    * A number in network order.
-   * @param fallback what counts where there is none; without it, that is an error
+   * @param fallback the number if the attribute is missing; without it, a missing attribute is an error
    */
   uint16(type: number, fallback?: number): number {
     return this.#sized(type, 2)?.getUint16(0) ?? fallbackOrFail(fallback);
@@ -126,22 +131,23 @@ export class Attributes {
   }
 }
 
-/** What counts in the place of an attribute that is not there; without it, one must be there. */
+/** The number for a missing attribute. @throws SysError with EBADMSG if there is no fallback */
 function fallbackOrFail(fallback: number | undefined): number {
   if (fallback === undefined) throw malformed();
   return fallback;
 }
 
 /**
- * The attributes after the structure that a body begins with.
- * @throws SysError with EBADMSG where it is cut short
+ * The attributes after the fixed structure at the beginning of a body.
+ * @param size size of the structure, bytes
+ * @throws SysError with EBADMSG if the body is shorter than the structure
  */
 export function attributesAfter(body: DataView, size: number): Attributes {
   if (body.byteLength < size) throw malformed();
   return new Attributes(new DataView(body.buffer, body.byteOffset + size, body.byteLength - size));
 }
 
-/** The length that the attribute at an offset says of itself, with its header. */
+/** The length field of the attribute at an offset: header and value, bytes. */
 function sizeAt(view: DataView, at: number): number {
   const room = view.byteLength - at;
   if (room < HEADER_SIZE) throw malformed();

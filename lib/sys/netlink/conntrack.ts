@@ -24,15 +24,15 @@ const CT_GET_STATS = 0x105;
 const FAMILY_NUMBER = { IPv4: AF_INET, IPv6: AF_INET6 } as const;
 
 /**
- * A conversation with the kernel about tracked connections (nf_conntrack_netlink; CAP_NET_ADMIN). Calls must
- * not overlap: one that begins before the steps of another have ended is refused with EBUSY.
+ * Reads and changes the kernel's tracked flows (nf_conntrack_netlink; needs CAP_NET_ADMIN). Calls must not
+ * overlap: a call fails with EBUSY if the steps of another call have not ended.
  */
 export class ConntrackSocket {
   readonly #exchange = new Exchange(() => new NetlinkSocket(NETLINK_NETFILTER));
 
   private constructor() {}
 
-  /** @throws SysError where the kernel has no such interface or this process may not use it */
+  /** @throws SysError if the kernel does not have this interface, or if the process may not use it */
   static open(): ConntrackSocket {
     const conntrack = new ConntrackSocket();
     try {
@@ -45,7 +45,7 @@ export class ConntrackSocket {
   }
 
   /**
-   * The flow with an original tuple; null where there is none.
+   * The flow with this original tuple. Null if there is none.
    * @throws SysError
    */
   get(original: Tuple): TrackedFlow | null {
@@ -59,11 +59,11 @@ export class ConntrackSocket {
   }
 
   /**
-   * Makes the kernel track a flow and translate its packets. At least one rule of a nat table must be in the
-   * network namespace, else nothing is translated.
+   * Makes the kernel track a flow and translate its packets. The kernel translates only if the network
+   * namespace has at least one rule in a nat table.
    *
    * @param flow its status must have the bit `confirmed`
-   * @throws SysError: EEXIST where one of its tuples is tracked already, ENOMEM where the table is full
+   * @throws SysError: EEXIST if one of its tuples is already tracked, ENOMEM if the table is full
    */
   create(flow: Flow): void {
     const flags = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
@@ -73,9 +73,9 @@ export class ConntrackSocket {
   }
 
   /**
-   * Makes the kernel forget flows; the next packet of one starts it anew, and meets the rules of that time.
-   * @returns how many were forgotten: others had ended by themselves
-   * @throws SysError
+   * Deletes flows from the kernel's table. The next packet of such a flow starts a new flow, which follows
+   * the rules of that time.
+   * @returns how many flows were deleted; the others had already ended @throws SysError
    */
   *delete(flows: readonly TrackedFlow[]): Steps<number> {
     const requests = flows.map((flow) =>
@@ -88,8 +88,8 @@ export class ConntrackSocket {
   }
 
   /**
-   * The TCP and UDP flows of a family that agree with a filter and for which `isWanted` holds. Costs one look
-   * at each flow of the family, by the kernel where it knows the filter (Linux 5.8).
+   * The TCP and UDP flows of a family that match a filter and for which `isWanted` is true. Each flow of the
+   * family is compared once, in the kernel if it knows the filter (Linux 5.8).
    * @throws SysError
    */
   list(

@@ -11,26 +11,29 @@ import {
 import type { NetlinkSocket } from './socket.js';
 
 /**
- * Requests in one call. Their acknowledgements wait in the socket's receive buffer until the call has
- * returned, and what does not fit there is lost; a default buffer holds a few hundred.
+ * Most requests in one call. Their acknowledgements wait in the socket's receive buffer until the call
+ * returns. The buffer of default size has room for a few hundred; more would be lost.
  */
 const BATCH = 64;
-/** How often a list is asked for that changes while the kernel makes it. */
+/** How often a list is requested again if it changed while the kernel made it. */
 const LIST_TRIES = 10;
-/** Milliseconds; beside the socket's own time-out, for messages that come but answer nothing of ours. */
+/**
+ * Milliseconds. It limits the wait if other messages come; the socket's own time-out limits the wait if no
+ * message comes.
+ */
 const ANSWER_TIMEOUT_MS = 2000;
 
-/** Work in steps of about a millisecond. {@link atOnce} and {@link inTurns} do it. */
+/** Work in steps of about a millisecond. {@link atOnce} and {@link inTurns} run it. */
 export type Steps<T> = Generator<void, T, void>;
 
-/** Does all steps now: for worker threads, which have no event loop that could wait. */
+/** Runs all steps now. For worker threads, which have no Node event loop for other work. */
 export function atOnce<T>(steps: Steps<T>): T {
   let step = steps.next();
   while (step.done !== true) step = steps.next();
   return step.value;
 }
 
-/** Lets other work of the main thread have its turn between the steps. */
+/** Runs the steps, with other work of the main thread between them. */
 export async function inTurns<T>(steps: Steps<T>): Promise<T> {
   let step = steps.next();
   while (step.done !== true) {
@@ -40,13 +43,13 @@ export async function inTurns<T>(steps: Steps<T>): Promise<T> {
   return step.value;
 }
 
-/** What an exchange needs of a {@link NetlinkSocket}. */
+/** The members of a {@link NetlinkSocket} that an exchange uses. */
 export type Channel = Pick<NetlinkSocket, 'send' | 'receive' | 'close'>;
 
 /**
- * Requests to one part of the kernel, and their answers, which are told by their sequence numbers. One at a
- * time: a second one that begins before the first has ended is refused with EBUSY. What breaks off in the
- * middle costs the socket, so that its answers cannot meet a later request.
+ * Requests to one part of the kernel and their answers, matched by sequence numbers. Only one exchange at a
+ * time: a second one fails with EBUSY until the first has ended. If an exchange fails or is stopped before
+ * its end, its socket is closed, so that its answers cannot be taken for answers to a later request.
  */
 export class Exchange {
   readonly #open: () => Channel;
@@ -54,16 +57,18 @@ export class Exchange {
   #sequence = 0;
   #isBusy = false;
 
-  /** @param open makes a channel, now and after each exchange that broke off @throws SysError */
+  /**
+   * @param open opens a channel; called now, and again after each exchange that did not end
+   * @throws SysError
+   */
   constructor(open: () => Channel) {
     this.#open = open;
     this.#channel = open();
   }
 
   /**
-   * The one message that answers a request.
-   * @returns its body, valid until the next call
-   * @throws SysError
+   * Sends a request that has one message as its answer.
+   * @returns the body of the answer, valid until the next call @throws SysError
    */
   ask(request: Uint8Array): DataView {
     this.#begin();
@@ -78,24 +83,24 @@ export class Exchange {
   }
 
   /**
-   * Makes requests that ask for an acknowledgement (NLM_F_ACK).
-   * @returns for each an errno, 0 for success
-   * @throws SysError
+   * Sends requests that ask for an acknowledgement (NLM_F_ACK).
+   * @returns an errno for each request; 0 for success @throws SysError
    */
   change(requests: readonly Uint8Array[]): Steps<number[]> {
     return this.#alone(this.#changing(requests));
   }
 
   /**
-   * What `read` makes of each message of a dump, without what is null. A message is valid during the call
-   * only. Where things change while the kernel lists them (NLM_F_DUMP_INTR), it is asked again.
-   * @throws SysError, EAGAIN where things never stop changing
+   * The results of `read` for the messages of a dump, without nulls. A message is valid only during that call
+   * of `read`. If the objects change while the kernel lists them (NLM_F_DUMP_INTR), the list is requested
+   * again.
+   * @throws SysError: EAGAIN if the list changed in each try
    */
   list<T>(request: Uint8Array, read: (body: DataView) => T | null): Steps<T[]> {
     return this.#alone(this.#listing(request, read));
   }
 
-  /** Gives the socket back; a later request opens another. */
+  /** Closes the socket. A later request opens another one. */
   close(): void {
     this.#channel?.close();
     this.#channel = null;
@@ -127,7 +132,7 @@ export class Exchange {
     const codes: number[] = [];
     for (let start = 0; start < requests.length; start += BATCH) {
       codes.push(...this.#acknowledged(requests.slice(start, start + BATCH)));
-      // With thousands of addresses on a device the kernel takes milliseconds for each.
+      // If a device has thousands of addresses, the kernel needs milliseconds for each request.
       yield;
     }
     return codes;
@@ -152,7 +157,7 @@ export class Exchange {
     throw new SysError('netlink dump', EAGAIN);
   }
 
-  /** @returns null where the list is not consistent */
+  /** @returns null if the list changed while the kernel made it */
   *#dump<T>(request: Uint8Array, read: (body: DataView) => T | null): Steps<T[] | null> {
     const found: T[] = [];
     let isConsistent = true;
@@ -172,7 +177,7 @@ export class Exchange {
     }
   }
 
-  /** Numbers the requests in a row and sends them. @returns the first number */
+  /** Gives the requests consecutive numbers and sends them. @returns the first number */
   #send(requests: readonly Uint8Array[]): number {
     const first = (this.#sequence + 1) >>> 0;
     for (const [index, request] of requests.entries()) setSequence(request, (first + index) >>> 0);
@@ -182,7 +187,7 @@ export class Exchange {
     return first;
   }
 
-  /** The next messages that answer one of `count` requests from number `first` on: at least one. */
+  /** Waits for answers to the `count` requests from number `first` on. @returns at least one answer */
   #answers(first: number, count: number): Message[] {
     const deadline = performance.now() + ANSWER_TIMEOUT_MS;
     for (;;) {

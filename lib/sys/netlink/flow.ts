@@ -32,44 +32,46 @@ const CTA_PROTONAT_PORT_MAX = 2;
 
 /** Bits of a flow's status: linux/netfilter/nf_conntrack_common.h. */
 export const STATUS = {
-  /** Packets have been seen in both directions. */
+  /** Packets were seen in both directions. */
   seenReply: 1 << 1,
-  /** The kernel gives up others first where its table is full. */
+  /** If the table is full, the kernel drops flows without this bit first. */
   assured: 1 << 2,
-  /** It is in the table. Without this bit the kernel refuses to make a flow (EBUSY). */
+  /** The flow is in the table. Without this bit the kernel refuses to create a flow (EBUSY). */
   confirmed: 1 << 3,
 } as const;
 
-/** How far a TCP connection has come: enum tcp_conntrack of linux/netfilter/nf_conntrack_tcp.h. */
+/** States of a TCP connection: enum tcp_conntrack of linux/netfilter/nf_conntrack_tcp.h. */
 export const TCP_STATE = { synSent: 1, synReceived: 2, established: 3 } as const;
 
 /**
- * A TCP connection or UDP flow that the kernel tracks. The tuple of the answers is the inverse of the
- * original one, but for what is translated: its source is where the packets really go, its destination is
- * where they seem to come from.
+ * A TCP connection or UDP flow that the kernel tracks. Without translation, the tuple of the answers is the
+ * inverse of the original tuple. With translation, its source is the address to which the packets really go,
+ * and its destination is the address from which they seem to come.
  */
 export interface Flow {
   readonly original: Tuple;
   readonly reply: Tuple;
-  /** Bits of {@link STATUS}, and others. */
+  /** Bits of {@link STATUS}, and other bits of the kernel. */
   readonly status: number;
-  /** Seconds until the kernel forgets it, if nothing comes. The first packet sets the kernel's own value. */
+  /**
+   * Seconds until the kernel drops the flow if no packet comes. The first packet sets the kernel's own value.
+   */
   readonly timeout: number;
-  /** 0 for none, also where the kernel has no marks (CONFIG_NF_CONNTRACK_MARK). */
+  /** 0: no mark, also if the kernel has no marks (CONFIG_NF_CONNTRACK_MARK). */
   readonly mark: number;
-  /** A value of {@link TCP_STATE}, or a later one; null for UDP. */
+  /** A value of {@link TCP_STATE}, or of a later state. Null for UDP, or if the kernel did not tell it. */
   readonly tcpState: number | null;
 }
 
-/** A flow that was found. */
+/** A flow in the kernel's table. */
 export interface TrackedFlow extends Flow {
-  /** It tells the flow from a later one between the same addresses and ports. */
+  /** Number of the flow. A later flow with the same addresses and ports has another id. */
   readonly id: number;
-  /** The conntrack zone of both directions; 0 for none. */
+  /** The conntrack zone of both directions. 0: none. */
   readonly zone: number;
 }
 
-/** What a message says of a flow; null for other protocols than TCP and UDP. @throws SysError with EBADMSG */
+/** Reads a flow from a message. Null for protocols other than TCP and UDP. @throws SysError with EBADMSG */
 export function decodeFlow(body: DataView): TrackedFlow | null {
   const attributes = netfilterAttributes(body);
   const original = decodeTuple(attributes.nested(CTA_TUPLE_ORIG));
@@ -87,16 +89,16 @@ export function decodeFlow(body: DataView): TrackedFlow | null {
   };
 }
 
-/** The kernel leaves it out of what it says about a flow that ends. */
+/** Null if the kernel left the state out, as it does for a flow that ends. */
 function decodeTcpState(attributes: Attributes): number | null {
   if (!attributes.has(CTA_PROTOINFO)) return null;
   return attributes.nested(CTA_PROTOINFO).nested(CTA_PROTOINFO_TCP).uint8(CTA_PROTOINFO_TCP_STATE);
 }
 
 /**
- * The attributes that make a flow. The kernel wants the answers' tuple as if nothing were translated, and
- * what is translated beside it (CTA_NAT_DST, CTA_NAT_SRC): in a tuple that is translated already,
- * it finds nothing left to do.
+ * The attributes to create a flow. The kernel needs the tuple of the answers without translation, and the
+ * translated addresses separately (CTA_NAT_DST, CTA_NAT_SRC). If the tuple were already translated, the
+ * kernel would not translate any packet.
  */
 export function encodeFlow({ original, reply, status, timeout, mark, tcpState }: Flow): Encoded[] {
   const attributes = [
@@ -116,7 +118,7 @@ export function encodeFlow({ original, reply, status, timeout, mark, tcpState }:
   return attributes;
 }
 
-/** The attributes by which the kernel finds just this flow, and no later one. */
+/** The attributes by which the kernel finds exactly this flow, not a later one with the same tuple. */
 export function encodeIdentity({ original, id, zone }: TrackedFlow): Encoded[] {
   const attributes = [encodeTuple(CTA_TUPLE_ORIG, original, original.zone), uint32(CTA_ID, id)];
   if (zone !== 0) attributes.push(uint16(CTA_ZONE, zone));

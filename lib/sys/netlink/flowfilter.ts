@@ -12,7 +12,7 @@ const COMPARED_ADDRESS = { source: 1 << 0, destination: 1 << 1 } as const;
 const COMPARED_PROTOCOL = 1 << 3;
 const COMPARED_PORT = { source: 1 << 4, destination: 1 << 5 } as const;
 
-/** Which flows are wanted: those that agree with all that is given. */
+/** A flow matches if it has all the values that the filter gives. */
 export interface FlowFilter {
   readonly mark?: { readonly value: number; readonly mask: number };
   readonly original?: PartialTuple;
@@ -20,9 +20,9 @@ export interface FlowFilter {
 }
 
 /**
- * The attributes by which the kernel lists such flows only. It compares marks from Linux 3.8 on, tuples from
- * 5.8 on; an older one skips what it does not know and lists all,
- * so that {@link matches} must have a look all the same.
+ * The attributes that make the kernel list matching flows only. The kernel compares marks from Linux 3.8 on,
+ * and tuples from 5.8 on. An older kernel ignores these attributes and lists all flows, so {@link matches}
+ * must be called in any case.
  */
 export function encodeFilter({ mark, original, reply }: FlowFilter): Encoded[] {
   const attributes: Encoded[] = [];
@@ -41,8 +41,8 @@ export function encodeFilter({ mark, original, reply }: FlowFilter): Encoded[] {
 }
 
 /**
- * Without IPv6 addresses: where the kernel compares them, it leaves out just those that are equal
- * (ctnetlink_filter_match_tuple, from 5.8 on and still in 6.18).
+ * The tuple without IPv6 addresses. The kernel compares them the wrong way round: it leaves out the flows
+ * whose addresses are equal (ctnetlink_filter_match_tuple, from 5.8 on and still in 6.18).
  */
 function comparable(tuple: PartialTuple = {}): PartialTuple {
   return {
@@ -56,10 +56,7 @@ function comparableEnd({ address, port }: PartialEnd = {}): PartialEnd {
   return { port, address: address?.length === 4 ? address : undefined };
 }
 
-/**
- * These are in the order of the machine, as the kernel's own numbers,
- * where the rest of netfilter has network order.
- */
+/** These flags are in the byte order of the machine. All other numbers of netfilter are in network order. */
 function flagsOf(type: number, tuple: PartialTuple): Encoded {
   let flags = tuple.protocol === undefined ? 0 : COMPARED_PROTOCOL;
   for (const side of SIDES) {

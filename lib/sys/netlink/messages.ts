@@ -6,7 +6,7 @@ export const NLM_F_ACK = 0x004;
 export const NLM_F_DUMP = 0x300;
 export const NLM_F_EXCL = 0x200;
 export const NLM_F_CREATE = 0x400;
-/** Of an answer: things changed while the kernel was listing them. */
+/** Flag of an answer: the objects changed while the kernel listed them. */
 export const NLM_F_DUMP_INTR = 0x010;
 export const NLMSG_ERROR = 2;
 export const NLMSG_DONE = 3;
@@ -20,15 +20,13 @@ const SEQUENCE = 8;
 export interface Message {
   readonly type: number;
   readonly flags: number;
-  /** That of the request which it answers. */
+  /** The sequence number of the request that the message answers. */
   readonly sequence: number;
-  /** What follows the header; valid until the socket receives again. */
+  /** The bytes after the header. Valid until the socket receives again. */
   readonly body: DataView;
 }
 
-/**
- * A request: its header, and the parts of its body one after the other. It gets its number when it is sent.
- */
+/** A request: the header, then the parts of the body. Its sequence number is set when it is sent. */
 export function encodeRequest(
   type: number,
   flags: number,
@@ -48,12 +46,12 @@ export function encodeRequest(
   return request;
 }
 
-/** Numbers a request, so that its answer can be told from others. @param sequence 32 bits, unsigned */
+/** Sets the sequence number of a request, by which its answer is found. @param sequence 32 bits, unsigned */
 export function setSequence(request: Uint8Array, sequence: number): void {
   new DataView(request.buffer, request.byteOffset).setUint32(SEQUENCE, sequence, true);
 }
 
-/** The messages of one datagram. @throws SysError with EBADMSG where one is longer than the datagram */
+/** The messages of one datagram. @throws SysError with EBADMSG if a message is longer than the datagram */
 export function decodeMessages(datagram: DataView): Message[] {
   const messages: Message[] = [];
   for (let at = 0; at < datagram.byteLength; ) {
@@ -73,8 +71,8 @@ export function decodeMessages(datagram: DataView): Message[] {
 }
 
 /**
- * The errno in an acknowledgement (struct nlmsgerr) or at the end of a dump; 0 for success.
- * @throws SysError with EBADMSG where there is none
+ * The errno in an acknowledgement (struct nlmsgerr) or at the end of a dump. 0 for success.
+ * @throws SysError with EBADMSG if the message has none
  */
 export function errorCode({ body }: Message): number {
   if (body.byteLength < 4) throw malformed();

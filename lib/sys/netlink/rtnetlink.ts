@@ -29,13 +29,13 @@ const IFINFOMSG_SIZE = 16;
 /** struct ifa_cacheinfo: preferred and valid lifetime in seconds, two time stamps. */
 const CACHEINFO_SIZE = 16;
 
-/** Every network namespace numbers its loopback device so (LOOPBACK_IFINDEX). */
+/** The loopback device has this number in every network namespace (LOOPBACK_IFINDEX). */
 const LOOPBACK_INDEX = 1;
 
 /**
- * By these the kernel itself knows which addresses are ours, whatever becomes of this process and its files:
- * IPv4 addresses have a label, `ip addr` shows it, and without it none of them is removed; IPv6 ones have the
- * number of a program (IFA_PROTO) from Linux 5.18 on. Older kernels skip what they do not know.
+ * Marks by which addresses of kube-portal are known in the kernel, even if its process is killed and its
+ * files are lost. IPv4 addresses have a label, which `ip addr` shows; an address without it is never removed.
+ * IPv6 addresses have the number of a program (IFA_PROTO) from Linux 5.18 on; older kernels ignore it.
  */
 const LABEL = Buffer.from('lo:kube-portal\0');
 const PROTO = 107;
@@ -44,20 +44,20 @@ const PROTO = 107;
 export interface DeviceAddress {
   readonly address: string;
   /**
-   * Whether {@link RouteSocket.addToLoopback} has made it: `maybe` is one that is just as it makes them,
-   * by a kernel that cannot tell.
+   * Whether {@link RouteSocket.addToLoopback} added the address. `maybe`: it looks like such an address, but
+   * this kernel stores no program number.
    */
   readonly ours: 'yes' | 'maybe' | 'no';
 }
 
-/** A request that the kernel refused. */
+/** An address for which the kernel refused the request. */
 export interface AddressFailure {
   readonly address: string;
   /** Errno. */
   readonly code: number;
 }
 
-/** A conversation with the kernel about addresses. Calls must not overlap. */
+/** Reads and changes the addresses of devices. Calls must not overlap: a second call fails with EBUSY. */
 export class RouteSocket {
   /** @throws SysError */
   readonly #exchange = new Exchange(() => new NetlinkSocket(NETLINK_ROUTE));
@@ -78,17 +78,16 @@ export class RouteSocket {
   }
 
   /**
-   * Gives host addresses to the loopback device. They are never chosen as the source of a connection to
-   * elsewhere: IPv4 ones have host scope, IPv6 ones are deprecated.
-   * @returns the addresses refused; EEXIST for one that the device has already
-   * @throws SysError
+   * Adds host addresses to the loopback device. The kernel never chooses them as the source of a connection
+   * to another node: IPv4 addresses have host scope, and IPv6 addresses are deprecated.
+   * @returns the addresses that were refused; EEXIST: the device has the address already @throws SysError
    */
   addToLoopback(addresses: readonly string[]): Promise<AddressFailure[]> {
     return this.#change(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, addresses);
   }
 
   /**
-   * @returns the addresses refused; EADDRNOTAVAIL for one that the device has not
+   * @returns the addresses that were refused; EADDRNOTAVAIL: the device does not have the address
    * @throws SysError
    */
   removeFromLoopback(addresses: readonly string[]): Promise<AddressFailure[]> {
@@ -109,8 +108,8 @@ export class RouteSocket {
 }
 
 /**
- * An ifaddrmsg with attributes: one whole address, without duplicate detection,
- * which loopback has no use for.
+ * An ifaddrmsg with attributes for one host address. Duplicate address detection is off, because loopback has
+ * no other hosts.
  */
 function loopbackAddress(address: string): ArrayLike<number>[] {
   const bytes = addressBytes(address);
@@ -134,7 +133,7 @@ function uint32Words(...values: number[]): Uint8Array {
 }
 
 /**
- * IFA_LOCAL is the device's own address where a link has a peer; IPv6 mostly has IFA_ADDRESS alone.
+ * If a link has a peer, IFA_LOCAL is the device's own address. IPv6 addresses mostly have IFA_ADDRESS only.
  * @throws SysError with EBADMSG
  */
 function readAddress(body: DataView): DeviceAddress {
@@ -154,8 +153,8 @@ function ownershipOfV4(attributes: Attributes): DeviceAddress['ours'] {
 }
 
 /**
- * The kernel names a program only where one has named itself,
- * so that an old kernel's addresses look like a person's.
+ * An address has IFA_PROTO only if the program that added it set it. Before Linux 5.18, the addresses of
+ * kube-portal cannot be told from addresses that a person added.
  */
 function ownershipOfV6(attributes: Attributes): DeviceAddress['ours'] {
   if (attributes.has(IFA_PROTO)) return attributes.uint8(IFA_PROTO) === PROTO ? 'yes' : 'no';

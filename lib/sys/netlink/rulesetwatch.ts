@@ -11,8 +11,8 @@ const DELRULE = 0xa08;
 /** NFTA_TABLE_NAME, NFTA_CHAIN_TABLE and NFTA_RULE_TABLE. */
 const TABLE = 1;
 /**
- * What the chain's name is in, NFTA_CHAIN_NAME or NFTA_RULE_CHAIN, by the type of what was removed;
- * null for a table.
+ * The attribute with the name of the chain (NFTA_CHAIN_NAME or NFTA_RULE_CHAIN), by the type of the message.
+ * Null for a table.
  */
 const CHAIN_NAME = new Map([
   [DELTABLE, null],
@@ -20,15 +20,15 @@ const CHAIN_NAME = new Map([
   [DELRULE, 2],
 ]);
 
-/** Something that was taken out of nf_tables: a rule or a chain, or with `chain` null a table. */
+/** A rule, a chain or a table that was removed from nf_tables. For a table, `chain` is null. */
 export interface Removal {
   readonly table: string;
   readonly chain: string | null;
 }
 
 /**
- * Hears what is removed from nf_tables in this network namespace, whoever does it.
- * The old x_tables announce nothing.
+ * Receives messages about everything that any program removes from nf_tables in this network namespace. The
+ * older x_tables send no such messages.
  */
 export class RulesetWatch {
   readonly #netlink: NetlinkSocket;
@@ -37,7 +37,7 @@ export class RulesetWatch {
     this.#netlink = netlink;
   }
 
-  /** @throws SysError where the kernel has no nf_tables or this process may not listen (CAP_NET_ADMIN) */
+  /** @throws SysError if the kernel has no nf_tables, or if the process lacks CAP_NET_ADMIN */
   static open(): RulesetWatch {
     const netlink = new NetlinkSocket(NETLINK_NETFILTER);
     try {
@@ -50,7 +50,7 @@ export class RulesetWatch {
   }
 
   /**
-   * What was removed since the last call; null where that was more than the kernel could keep.
+   * What was removed since the last call. Null if the kernel had more messages than it could keep.
    * @throws SysError
    */
   removals(): Removal[] | null {
@@ -69,7 +69,7 @@ export class RulesetWatch {
   }
 }
 
-/** None for what tells of anything else. */
+/** Empty for messages about other changes. */
 function removalsOf({ type, body }: Message): Removal[] {
   const name = CHAIN_NAME.get(type);
   if (name === undefined) return [];

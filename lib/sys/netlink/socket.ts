@@ -21,16 +21,16 @@ export const NETLINK_NETFILTER = 12;
 const SOCKADDR_NL_SIZE = 12;
 const NL_GROUPS = 8;
 
-/** The kernel never makes a dump message longer than 32 KiB. */
+/** Bytes. The kernel never makes a dump message longer than 32 KiB. */
 const BUFFER_SIZE = 65536;
 
 /**
- * Seconds. The kernel answers within the sending call, so that an answer which is not there by then was lost.
- * To wait for it would hold the thread, with all its connections, for ever.
+ * Seconds. The kernel answers within the sending call, so an answer that does not come at once was lost.
+ * Without a time-out, the thread and all its connections would wait for ever.
  */
 const RECEIVE_TIMEOUT_S = 2;
 
-/** A socket that talks to one part of the kernel: what is sent, and what comes, datagram by datagram. */
+/** A netlink socket to one part of the kernel. It sends and receives datagrams. */
 export class NetlinkSocket {
   readonly #fd: number;
   readonly #buffer = new Memory(BUFFER_SIZE);
@@ -59,8 +59,8 @@ export class NetlinkSocket {
   }
 
   /**
-   * Hears from now on what the kernel announces to a group. A membership (NETLINK_ADD_MEMBERSHIP) alone does
-   * not do: a socket without an address of its own hears nothing.
+   * From now on, receives the messages that the kernel sends to a group. Membership alone
+   * (NETLINK_ADD_MEMBERSHIP) is not enough: a socket that is not bound receives nothing.
    *
    * @param group from 1 to 32
    * @throws SysError
@@ -74,7 +74,7 @@ export class NetlinkSocket {
   }
 
   /**
-   * Sends requests in one datagram of at most 64 KiB. The kernel works through them before this returns.
+   * Sends requests in one datagram of at most 64 KiB. The kernel processes them before this returns.
    * @throws SysError
    */
   send(requests: readonly Uint8Array[]): void {
@@ -91,8 +91,8 @@ export class NetlinkSocket {
   }
 
   /**
-   * The messages of the next datagram, valid until the next call; none where a signal interrupted the wait.
-   * @throws SysError: ETIMEDOUT after two seconds, ENOBUFS where answers were lost, EBADMSG
+   * The messages of the next datagram, valid until the next call. Empty if a signal interrupted the wait.
+   * @throws SysError: ETIMEDOUT after two seconds, ENOBUFS if answers were lost, EBADMSG
    */
   receive(): readonly Message[] {
     const length = this.#receive(0);
@@ -102,7 +102,7 @@ export class NetlinkSocket {
     throw new SysError('netlink answer', code === EAGAIN ? ETIMEDOUT : code);
   }
 
-  /** As {@link receive}, without waiting. @returns null where nothing is there */
+  /** Like {@link receive}, without waiting. @returns null if there is no datagram */
   receiveAtOnce(): readonly Message[] | null {
     const length = this.#receive(MSG_DONTWAIT);
     if (length >= 0) return this.#messages(length);

@@ -21,22 +21,22 @@ export interface AddressPort {
   readonly port: number;
 }
 
-/** What the packets of one direction show. */
+/** The addresses and ports in the packets of one direction. */
 export interface Tuple {
   readonly protocol: 'TCP' | 'UDP';
   readonly source: AddressPort;
   readonly destination: AddressPort;
-  /** The conntrack zone of this direction alone (Linux 4.3); 0 for none. */
+  /** The conntrack zone of this direction only (Linux 4.3). 0: none. */
   readonly zone: number;
 }
 
-/** The parts of an end that are given. */
+/** Some parts of an end. Missing parts are not compared. */
 export interface PartialEnd {
   readonly address?: Uint8Array | undefined;
   readonly port?: number | undefined;
 }
 
-/** The parts of a tuple that are given; a port needs the protocol. */
+/** Some parts of a tuple. A port needs the protocol too. */
 export interface PartialTuple {
   readonly protocol?: Tuple['protocol'] | undefined;
   readonly source?: PartialEnd;
@@ -55,12 +55,12 @@ export function isSameEnd(a: AddressPort, b: AddressPort): boolean {
   return a.port === b.port && Buffer.compare(a.address, b.address) === 0;
 }
 
-/** The tuple of the answers, where nothing is translated. */
+/** The tuple of the answers without translation. */
 export function inverse({ protocol, source, destination, zone }: Tuple): Tuple {
   return { protocol, source: destination, destination: source, zone };
 }
 
-/** Null for other protocols than TCP and UDP. @throws SysError with EBADMSG */
+/** Null for protocols other than TCP and UDP. @throws SysError with EBADMSG */
 export function decodeTuple(attributes: Attributes): Tuple | null {
   const layer4 = attributes.nested(CTA_TUPLE_PROTO);
   const number = layer4.uint8(CTA_PROTO_NUM);
@@ -74,7 +74,7 @@ export function decodeTuple(attributes: Attributes): Tuple | null {
   };
 }
 
-/** A copy, as the message does not last. */
+/** The address is copied, because the message is valid for a short time only. */
 function decodeEnd(layer3: Attributes, layer4: Attributes, side: Side): AddressPort {
   const isV4 = layer3.has(CTA_IP[AF_INET][side]);
   const value = isV4 ? layer3.require(CTA_IP[AF_INET][side], 4) : layer3.require(CTA_IP[AF_INET6][side], 16);
