@@ -1,5 +1,5 @@
 /** Bytes. The kernel's own limit for a path; honest text in a log line is shorter. */
-const LINE_BYTES = 4096;
+const MAX_LINE_BYTES = 4096;
 
 /**
  * Characters that change how a terminal or a log viewer shows a text: control characters, line separators,
@@ -13,7 +13,7 @@ const UNPRINTABLE = /[\p{Cc}\p{Zl}\p{Zp}\p{Cs}\u061c\u200e\u200f\u202a-\u202e\u2
  *
  * @param maxBytes of the result in UTF-8, the mark included; at least 64
  */
-export function printable(text: string, maxBytes = LINE_BYTES): string {
+export function printable(text: string, maxBytes = MAX_LINE_BYTES): string {
   // Each character takes at least one byte, so later characters cannot fit.
   const beginning = text.slice(0, maxBytes + 1).replace(UNPRINTABLE, escaped);
   if (text.length <= maxBytes && Buffer.byteLength(beginning) <= maxBytes) return beginning;

@@ -1,11 +1,11 @@
 /** Up to this number of entries, a map is one shard and keeps the order of insertion. */
-const SMALL = 64;
+const MAX_IN_ONE_SHARD = 64;
 /**
  * The number of shards of a large map. A change copies one shard and the list of shards, which have about the
  * same length at 10,000 entries. It is a prime number: with a power of two, names that differ in a number
  * only would fill some shards and leave others empty.
  */
-const SHARDS = 127;
+const SHARD_COUNT = 127;
 
 /** New values by key. Undefined removes the entry. */
 export type Replacements<T> = ReadonlyMap<string, T | undefined>;
@@ -94,7 +94,7 @@ function withReplaced<T>(
 
 /** The same entries in the number of shards that fits their count. */
 function resharded<T>(shards: readonly ReadonlyMap<string, T>[]): readonly ReadonlyMap<string, T>[] {
-  const wanted = sizeOf(shards) <= SMALL ? 1 : SHARDS;
+  const wanted = sizeOf(shards) <= MAX_IN_ONE_SHARD ? 1 : SHARD_COUNT;
   if (shards.length === wanted) return shards;
   const result = Array.from({ length: wanted }, () => new Map<string, T>());
   for (const shard of shards) {

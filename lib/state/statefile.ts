@@ -9,7 +9,7 @@ export const PORTS_FILE = 'ports.json';
 export const ADDRESSES_FILE = 'addresses.json';
 
 /** Enough for more than 100,000 ports or addresses. */
-const LIMITS = { maxBytes: 16 << 20, noLinks: true };
+const READ_LIMITS = { maxBytes: 16 << 20, noLinks: true };
 
 /** The file exists and cannot be used. The message names the file. */
 class StateFileError extends Error {}
@@ -29,7 +29,7 @@ export class StateFile {
    */
   async read<T>(parse: (value: unknown) => T): Promise<T | null> {
     try {
-      return parse(JSON.parse((await readRegularFile(this.path, LIMITS)).toString()));
+      return parse(JSON.parse((await readRegularFile(this.path, READ_LIMITS)).toString()));
     } catch (error) {
       const { code, message } = error as NodeJS.ErrnoException;
       if (code === 'ENOENT' || code === 'ENOTDIR') return null;

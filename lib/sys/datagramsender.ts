@@ -13,9 +13,10 @@ import { SOCKADDR_IN_SIZE, SOCKADDR_IN6_SIZE } from './sockaddr.js';
  * larger are sent without UDP_SEGMENT.
  */
 const LARGEST_SEGMENT = 1400;
-const LARGEST_SUPER_DATAGRAM = 65000;
+/** Bytes. The most that one send with UDP_SEGMENT carries. */
+const LARGEST_RUN = 65000;
 /** How often one send is tried again because the kernel reported the error of an earlier datagram. */
-const PENDING_ERRORS = 2;
+const MAX_PENDING_ERRORS = 2;
 
 /**
  * Collects datagrams for one peer and sends them with as few calls as the kernel allows: one send for one,
@@ -90,7 +91,7 @@ export class DatagramSender {
       this.#isUniform &&
       this.count > 1 &&
       this.#segmentSize <= LARGEST_SEGMENT &&
-      this.bytes <= LARGEST_SUPER_DATAGRAM
+      this.bytes <= LARGEST_RUN
     );
   }
 
@@ -100,7 +101,7 @@ export class DatagramSender {
    * @returns how many datagrams the kernel took; if fewer than `count`, `errno` has the reason
    */
   sendConnected(fd: number): number {
-    this.#pendingErrors = PENDING_ERRORS;
+    this.#pendingErrors = MAX_PENDING_ERRORS;
     if (this.count === 1) return this.#sendOne(fd);
     const headers = this.#headers;
     if (this.#canSegment()) {

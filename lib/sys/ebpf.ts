@@ -50,8 +50,8 @@ function setPointer(attributes: Memory, at: number, to: Memory): void {
 }
 
 /**
- * @throws SysError: ENOSYS without bpf(2), EPERM without the right to it,
- * EINVAL where it does not know what is asked
+ * @throws SysError: ENOSYS without bpf(2), EPERM without the right to it, EINVAL if the kernel does not know
+ *   the command or its attributes
  */
 function bpf(what: string, command: number, size: number, attributes: Memory): number {
   if (NUMBER === undefined) throw new SysError('bpf', ENOSYS);

@@ -3,14 +3,14 @@ import { errnoLocation } from './libc.js';
 import { viewForeign } from './memory.js';
 
 /** Each worker thread loads this module itself, so this is always the `errno` of the calling thread. */
-const cell = new Int32Array(viewForeign(errnoLocation(), 4));
+const errnoCell = new Int32Array(viewForeign(errnoLocation(), 4));
 
 /**
  * The error of the last call that failed. Read it before any other call: each call of the thread may change
  * it.
  */
 export function errno(): number {
-  return cell[0];
+  return errnoCell[0];
 }
 
 export const {

@@ -17,8 +17,8 @@ const ORIGIN_LOCAL = 1;
  * of them.
  */
 const QUOTE_SIZE = 520;
-const CONTROL_SIZE = cmsgSpace(EXTENDED_ERROR_SIZE + SOCKADDR_SIZE);
-const DATA = layout.cmsghdr.data;
+const ERROR_CONTROL_SIZE = cmsgSpace(EXTENDED_ERROR_SIZE + SOCKADDR_SIZE);
+const DATA_OFFSET = layout.cmsghdr.data;
 
 /**
  * Makes a socket keep the errors for its datagrams, each with the address that reported it (ip(7),
@@ -34,7 +34,7 @@ export class ErrorQueue {
   /** How many bytes of the undelivered datagram the error contains. 0: none. */
   quoted = 0;
   readonly #quote = new Memory(QUOTE_SIZE);
-  readonly #control = new Memory(CONTROL_SIZE);
+  readonly #control = new Memory(ERROR_CONTROL_SIZE);
   readonly #vector = new Memory(layout.iovec.size);
   readonly #header = new Memory(layout.msghdr.size);
 
@@ -53,7 +53,7 @@ export class ErrorQueue {
    */
   read(fd: number): boolean {
     this.#control.bytes.fill(0);
-    this.#header.words[layout.msghdr.controlLength / 4] = CONTROL_SIZE;
+    this.#header.words[layout.msghdr.controlLength / 4] = ERROR_CONTROL_SIZE;
     const length = libc.recvmsg(fd, this.#header.address, MSG_ERRQUEUE | MSG_DONTWAIT);
     this.quoted = Math.min(Math.max(length, 0), QUOTE_SIZE);
     return length >= 0;
@@ -61,17 +61,17 @@ export class ErrorQueue {
 
   /** The error, as an errno. */
   get code(): number {
-    return this.#control.view.getUint32(DATA, true);
+    return this.#control.view.getUint32(DATA_OFFSET, true);
   }
 
   /** Whether the kernel of this node made the error itself, without an ICMP message. */
   get isLocal(): boolean {
-    return this.#control.bytes[DATA + ORIGIN_OFFSET] === ORIGIN_LOCAL;
+    return this.#control.bytes[DATA_OFFSET + ORIGIN_OFFSET] === ORIGIN_LOCAL;
   }
 
   /** Whether the error came from the address in a sockaddr. The port is not compared. */
   isFrom(sockaddr: Memory): boolean {
-    const offender = DATA + EXTENDED_ERROR_SIZE;
+    const offender = DATA_OFFSET + EXTENDED_ERROR_SIZE;
     const family = sockaddr.view.getUint16(0, true);
     if (this.#control.view.getUint16(offender, true) !== family) return false;
     const [at, length] = family === AF_INET ? [4, 4] : [8, 16];

@@ -13,7 +13,7 @@ import { ENOENT, errno } from './errno.js';
 import { setOption } from './options.js';
 
 /** Offset of the source address in the network header, by the size of the address in bytes. */
-const SOURCE = new Map([
+const SOURCE_OFFSET = new Map([
   [4, 12],
   [16, 8],
 ]);
@@ -51,7 +51,7 @@ function passRange(cidr: string): ClassicInstruction[] {
     const mask = word < words - 1 || bits % 32 === 0 ? 0xffffffff : (0xffffffff << (32 - (bits % 32))) >>> 0;
     const instructionsAfter = (words - 1 - word) * 3 + 1;
     return [
-      { code: BPF_LD_W_ABS, k: NET_HEADER + (SOURCE.get(bytes.length) as number) + word * 4 },
+      { code: BPF_LD_W_ABS, k: NET_HEADER + (SOURCE_OFFSET.get(bytes.length) as number) + word * 4 },
       { code: BPF_AND_K, k: mask },
       { code: BPF_JEQ_K, k: (view.getUint32(word * 4) & mask) >>> 0, otherwiseSkip: instructionsAfter },
     ];

@@ -6,7 +6,7 @@ import { Memory } from './memory.js';
 const PIPE_FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC;
 const SPLICE_FLAGS = SPLICE_F_MOVE | SPLICE_F_NONBLOCK;
 
-const pair = new Memory(8);
+const endsCell = new Memory(8);
 
 /**
  * A buffer in the kernel through which splice(2) moves pages, so that bulk data never enters this process.
@@ -27,8 +27,8 @@ export class Pipe {
    * @returns null if no descriptor is left
    */
   static open(size: number): Pipe | null {
-    if (libc.pipe2(pair.address, PIPE_FLAGS) < 0) return null;
-    const [readEnd, writeEnd] = pair.words;
+    if (libc.pipe2(endsCell.address, PIPE_FLAGS) < 0) return null;
+    const [readEnd, writeEnd] = endsCell.words;
     const granted = libc.fcntl(writeEnd, F_SETPIPE_SZ, size);
     return new Pipe(readEnd, writeEnd, granted > 0 ? granted : 65536);
   }

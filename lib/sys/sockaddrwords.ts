@@ -8,7 +8,7 @@ import { AF_INET6 } from './constants.js';
  * label u32, address, scope u32 (ip(7), ipv6(7)).
  */
 
-const SCOPE = 6;
+const SCOPE_WORD = 6;
 
 /** Number of words of an address. */
 export function addressWords(isV6: boolean): number {
@@ -51,6 +51,6 @@ export function isSameAddress(
  * differ from datagram to datagram.
  */
 export function isSameSocket(a: Int32Array, aAt: number, b: Int32Array, bAt: number, isV6: boolean): boolean {
-  if (a[aAt] !== b[bAt] || (isV6 && a[aAt + SCOPE] !== b[bAt + SCOPE])) return false;
+  if (a[aAt] !== b[bAt] || (isV6 && a[aAt + SCOPE_WORD] !== b[bAt + SCOPE_WORD])) return false;
   return isSameAddress(a, addressAt(aAt, isV6), b, addressAt(bAt, isV6), isV6);
 }

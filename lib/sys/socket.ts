@@ -71,7 +71,7 @@ export function bindShared(fd: number, family: number, port: number): number {
   return libc.bindSocket(fd, wildcard.memory.address, wildcard.length);
 }
 
-/** Starts to connect. @returns 0, or -1 with `errno`; EINPROGRESS means that the connect goes on */
+/** Starts to connect. @returns 0, or -1 with `errno`; EINPROGRESS means that the connect has not ended yet */
 export function connect(fd: number, to: SocketAddress): number {
   return libc.connect(fd, to.memory.address, to.length);
 }

@@ -2,7 +2,7 @@ import { addressBytes } from '../net/address.js';
 import { IPPROTO_TCP, IPPROTO_UDP } from './constants.js';
 import { attachSocketLookup, KernelSet } from './ebpf.js';
 import * as libc from './libc.js';
-import { KEY_SIZE, PORT_WORD, programFor } from './vipgateprogram.js';
+import { KEY_SIZE, PORT_OFFSET, programFor } from './vipgateprogram.js';
 
 /** Most addresses and open ports together. It is enough for 30,000 Services; no node has more. */
 const CAPACITY = 65_536;
@@ -78,6 +78,6 @@ function keyOf(address: string, portWord: number): Uint8Array {
   const bytes = addressBytes(address);
   if (bytes.length === 4) key.set([0xff, 0xff], 10);
   key.set(bytes, 16 - bytes.length);
-  new DataView(key.buffer).setUint32(PORT_WORD, portWord, true);
+  new DataView(key.buffer).setUint32(PORT_OFFSET, portWord, true);
   return key;
 }

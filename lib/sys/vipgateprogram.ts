@@ -6,7 +6,7 @@ import type { EbpfInstruction, KernelSet } from './ebpf.js';
  * the protocol. The word is 0 in the key that gates the address.
  */
 export const KEY_SIZE = 20;
-export const PORT_WORD = 16;
+export const PORT_OFFSET = 16;
 const MAPPED_WORD = 0xffff0000;
 
 /** `struct bpf_sk_lookup` */
@@ -25,7 +25,7 @@ const ARG2 = 2;
 const SCRATCH = 3;
 const CONTEXT = 6;
 const STACK_END = 10;
-const KEY = -KEY_SIZE;
+const KEY_ON_STACK = -KEY_SIZE;
 
 const PASS = 1;
 const DROP = 0;
@@ -82,14 +82,14 @@ const RETURN: EbpfInstruction = { code: 0x95 };
 function storeAddress({ address4, address6 }: typeof LOCAL): EbpfInstruction[] {
   const v6 = [0, 4, 8, 12].flatMap((at) => [
     load32(SCRATCH, CONTEXT, address6 + at),
-    store32(SCRATCH, KEY + at),
+    store32(SCRATCH, KEY_ON_STACK + at),
   ]);
   const v4 = [
-    storeConstant(0, KEY),
-    storeConstant(0, KEY + 4),
-    storeConstant(MAPPED_WORD, KEY + 8),
+    storeConstant(0, KEY_ON_STACK),
+    storeConstant(0, KEY_ON_STACK + 4),
+    storeConstant(MAPPED_WORD, KEY_ON_STACK + 8),
     load32(SCRATCH, CONTEXT, address4),
-    store32(SCRATCH, KEY + 12),
+    store32(SCRATCH, KEY_ON_STACK + 12),
     skip(v6.length),
   ];
   return [
@@ -97,7 +97,7 @@ function storeAddress({ address4, address6 }: typeof LOCAL): EbpfInstruction[] {
     skipIfEqual(SCRATCH, AF_INET6, v4.length),
     ...v4,
     ...v6,
-    storeConstant(0, KEY + PORT_WORD),
+    storeConstant(0, KEY_ON_STACK + PORT_OFFSET),
   ];
 }
 
@@ -106,7 +106,7 @@ const STORE_PORT = [
   load32(ARG1, CONTEXT, PROTOCOL),
   shiftLeft(ARG1, 16),
   or(SCRATCH, ARG1),
-  store32(SCRATCH, KEY + PORT_WORD),
+  store32(SCRATCH, KEY_ON_STACK + PORT_OFFSET),
 ];
 
 /** Looks the key up. {@link R0} is 0 if the set does not have it. */
@@ -116,7 +116,7 @@ function lookUp(gateKeys: KernelSet): EbpfInstruction[] {
     { code: 0x18, to: ARG1, from: 1, value: gateKeys.fd },
     { code: 0 },
     move(ARG2, STACK_END),
-    add(ARG2, KEY),
+    add(ARG2, KEY_ON_STACK),
     { code: 0x85, value: MAP_LOOKUP_ELEM },
   ];
 }
