@@ -3,19 +3,19 @@ import type { Portal, Vip } from '../portal/portal.js';
 import type { ActivePortal } from './activeportal.js';
 import { samePlace } from './wantedlisteners.js';
 
-/** The portals that exist on this node, by their keys. */
+/** The portals of this node, by their keys. */
 export class ActivePortals {
   readonly #byKey = new Map<string, ActivePortal>();
 
-  /** @throws Error where there is none with this key */
+  /** @throws Error if no portal has this key */
   get(key: string): ActivePortal {
     const active = this.#byKey.get(key);
     if (active === undefined) throw new Error(`no portal ${key} on this node`);
     return active;
   }
 
-  /** Those of these keys that exist. */
-  some(keys: Iterable<string>): ActivePortal[] {
+  /** The portals with these keys. Keys without a portal are left out. */
+  existing(keys: Iterable<string>): ActivePortal[] {
     return Array.from(keys).flatMap((key) => this.#byKey.get(key) ?? []);
   }
 
@@ -23,7 +23,7 @@ export class ActivePortals {
     return this.#byKey.values();
   }
 
-  /** The portals of this moment, except those that have gone when their turn comes. */
+  /** The portals of this moment. A portal that is removed before its turn is left out. */
   *present(): Iterable<ActivePortal> {
     for (const active of [...this.#byKey.values()]) {
       if (this.#byKey.get(active.key) === active) yield active;
@@ -34,7 +34,7 @@ export class ActivePortals {
     return this.#byKey.get(key)?.id;
   }
 
-  /** Whether some portal has this place among its VIPs. Looks at all. */
+  /** Whether a portal has a VIP with this address and port. Looks at all portals. */
   isVip(protocol: Protocol, place: Vip): boolean {
     return [...this.#byKey.values()].some(
       ({ portal }) => portal.protocol === protocol && portal.vips.some((vip) => samePlace(vip, place)),
@@ -45,7 +45,7 @@ export class ActivePortals {
     this.#byKey.set(active.key, active);
   }
 
-  /** Finds a portal by the key that it had before. */
+  /** Gives the portal with the key `before` its new key. */
   rekey(before: string, { key }: Portal): ActivePortal {
     const active = this.get(before);
     this.#byKey.delete(before);

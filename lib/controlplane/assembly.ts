@@ -13,8 +13,8 @@ import { ProxyPorts } from './proxyports.js';
 import { PublicPorts } from './publicports.js';
 
 /**
- * The workers come up while the driver finds out what works on this node.
- * @throws as either does; nothing runs then
+ * Starts the workers while the driver finds out what works on this node.
+ * @throws the error of the one that failed; then the other is stopped
  */
 export async function startBoth(
   openDriver: () => Promise<RedirectDriver>,
@@ -30,7 +30,7 @@ export async function startBoth(
 export function memoryOfPorts({ stateDir, log }: ProxyOptions): StateMemory {
   return new StateMemory(new StateFile(stateDir, PORTS_FILE), log, {
     what: 'the proxy ports',
-    loss: 'a restart may choose other ports and break open UDP flows',
+    loss: 'after a restart, portals may get other proxy ports, which breaks open UDP flows',
   });
 }
 
@@ -58,7 +58,7 @@ export async function portalContext(
   };
 }
 
-/** What an earlier run remembered, without families that have no proxy ports in this one. */
+/** The ports that an earlier run saved, without those of families that have no proxy ports in this run. */
 async function savedPorts(driver: RedirectDriver, memory: StateMemory): Promise<unknown> {
   const hasPorts = (family: Family) => driver.captureOf(family) === 'port';
   if (!FAMILIES.some(hasPorts)) return null;

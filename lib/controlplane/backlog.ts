@@ -1,12 +1,12 @@
 /**
- * Knows for how long the node has been behind what is wanted: since the oldest change that is still under
- * way, or that failed and was not made good.
+ * Measures for how long the node has been behind the desired state: since the start of the oldest change that
+ * still runs, or that failed and was not repaired.
  */
 export class Backlog {
   readonly #open = new Set<{ readonly sinceMs: number }>();
   #failedSinceMs: number | null = null;
 
-  /** Does a piece of work, and settles as it does. */
+  /** Does a piece of work, and resolves or rejects as it does. */
   async during<T>(work: () => Promise<T>): Promise<T> {
     const item = { sinceMs: performance.now() };
     this.#open.add(item);
@@ -20,12 +20,12 @@ export class Backlog {
     }
   }
 
-  /** What failed before has been made good. */
+  /** All that failed before is repaired. */
   settle(): void {
     this.#failedSinceMs = null;
   }
 
-  /** How long the oldest has waited, ms; 0 where nothing waits. */
+  /** How long the oldest change has waited, ms. 0: none waits. */
   get waitedMs(): number {
     const [oldest] = this.#open;
     const now = performance.now();

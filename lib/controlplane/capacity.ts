@@ -1,31 +1,32 @@
 import { readdirSync } from 'node:fs';
 
-/** Kept back for connections to the HTTP servers: probes, scrapes, health checks of load balancers. */
+/** Descriptors kept for connections to the HTTP servers: probes, scrapes, health checks of load balancers. */
 export const HTTP_CONNECTIONS = 48;
-/** Kept back for the control plane: programs it starts, files it writes, connections to the API server. */
+/** Descriptors kept for the control plane: programs that it starts, files, connections to the API server. */
 const CONTROL_RESERVE = 80;
 /**
- * Listeners in every worker may use this share of all descriptors; beyond it a portal listens in one worker
- * only. So 10,000 portals under a limit of 20,000 leave room for 4,000 connections.
+ * The share of all descriptors that listeners in every worker may use. Beyond it, a new portal listens in one
+ * worker only. So 10,000 portals under a limit of 20,000 leave room for 4,000 connections.
  */
 const SPREAD_SHARE = 0.1;
-/** More flows than this no node needs, and each costs about 200 bytes of tables. */
+/** UDP flows. No node needs more, and each one costs about 200 bytes of tables. */
 const MOST_FLOWS = 131072;
 
-/** Divides the process's descriptors between listeners, connections and flows. */
+/** Divides the descriptors of the process between listeners, connections and flows. */
 export class Capacity {
-  /** What the runtime itself has open. */
+  /** Descriptors that the runtime itself has open. */
   readonly #base = readdirSync('/proc/self/fd').length;
   #listeners = 0;
 
-  /** @param limit RLIMIT_NOFILE in force */
+  /** @param limit the current RLIMIT_NOFILE */
   constructor(readonly limit: number) {}
 
+  /** Most UDP flows, of all workers together. Each worker gets its part. Beyond it, a new flow ends an old one. */
   get maxFlows(): number {
     return Math.max(64, Math.min(MOST_FLOWS, Math.floor(this.#usable / 2)));
   }
 
-  /** Descriptors that connections and flows may use beside the listeners now open. */
+  /** Descriptors that connections and flows may use while the listeners of today are open. */
   get forTraffic(): number {
     return Math.max(0, this.#usable - this.#listeners);
   }

@@ -2,31 +2,31 @@ import type { Logger } from 'pino';
 import { EventLimiter, MAX_NAMES } from '../dataplane/shared/eventlimiter.js';
 import type { DataplaneEvent, UntoldEvents } from '../dataplane/shared/messages.js';
 
-/** How long, ms, the same event of several workers, or again, is not worth another line. */
-const PERIOD = 5000;
+/** Milliseconds. If an event comes again within this time, from any worker, it is counted and not logged. */
+const PERIOD_MS = 5000;
 
-/** What an endpoint's error means, where its name does not tell. */
+/** What an endpoint's error means, if its name does not tell. */
 const ENDPOINT_CAUSES: Readonly<Record<string, string>> = {
   ECONNREFUSED: 'nothing listens there',
-  EHOSTUNREACH: 'nobody has that address, or an unreachable route of this node',
+  EHOSTUNREACH: 'no host has that address, or this node has an unreachable route to it',
   ENETUNREACH: 'no route of this node leads there',
-  EACCES: 'a prohibit route of this node, or a packet filter on the way',
-  EINVAL: 'a blackhole route of this node',
+  EACCES: 'this node has a prohibit route to it, or a packet filter refuses the way',
+  EINVAL: 'this node has a blackhole route to it',
   EPERM: 'a policy of this node forbids it',
 };
 
-/** What an error of this node's own means, and what to do. */
+/** What an error of this node itself means, and what to do. */
 const NODE_FAILURES: Readonly<Record<string, string>> = {
   EADDRNOTAVAIL:
     'no local port is left towards the endpoint, or this node has no address of its family; widen net.ipv4.ip_local_port_range',
   EAGAIN: 'no local port is left; widen net.ipv4.ip_local_port_range',
-  ENOSPC: 'the files that epoll may watch for this user are used up; raise fs.epoll.max_user_watches',
-  ENFILE: 'all programs together have used up the open files; raise fs.file-max',
+  ENOSPC: 'this user has reached the number of files that epoll may watch; raise fs.epoll.max_user_watches',
+  ENFILE: 'all programs together have reached the limit of open files; raise fs.file-max',
   ENOBUFS: 'the kernel has no memory for another socket',
   ENOMEM: 'the kernel has no memory for another socket',
 };
 
-/** What an operator reads of events that were too many. */
+/** The beginning of the line that counts events which had no line of their own. */
 const TITLES: Readonly<Record<DataplaneEvent['kind'], string>> = {
   endpointFailed: 'endpoints failed',
   nodeFailed: 'clients were not served',
@@ -38,17 +38,14 @@ const TITLES: Readonly<Record<DataplaneEvent['kind'], string>> = {
   descriptorsOut: 'descriptors were short',
 };
 
-/**
- * What happened in the workers, written for an operator to read:
- * a few lines of each kind in five seconds at most.
- */
+/** Logs events of the workers for an operator: at most a few lines of each kind in five seconds. */
 export class EventLog {
   readonly #log: Logger;
   readonly #descriptorLimit: () => number;
-  readonly #limiter = new EventLimiter(PERIOD, (untold) => logUntold(this.#log, untold));
+  readonly #limiter = new EventLimiter(PERIOD_MS, (untold) => logUntold(this.#log, untold));
   #timer: NodeJS.Timeout | null = null;
 
-  /** @param descriptorLimit the limit of open files that counts now */
+  /** @param descriptorLimit the current limit of open files */
   constructor(log: Logger, descriptorLimit: () => number) {
     this.#log = log;
     this.#descriptorLimit = descriptorLimit;
@@ -59,13 +56,13 @@ export class EventLog {
     this.#setTimer();
   }
 
-  /** Counts events that a worker did not tell. */
+  /** Counts events that a worker has counted and not sent. */
   count(untold: UntoldEvents): void {
     this.#limiter.count(untold, performance.now());
     this.#setTimer();
   }
 
-  /** Says what has been counted until now. */
+  /** Logs the counts until now. */
   flush(): void {
     this.#limiter.expire(Number.POSITIVE_INFINITY);
   }
@@ -84,8 +81,8 @@ export class EventLog {
 
 function logUntold(log: Logger, { kind, times, endpoints }: UntoldEvents): void {
   const count = endpoints.length === MAX_NAMES ? `${MAX_NAMES} or more` : endpoints.length;
-  const whom = count === 0 ? '' : `, ${count} endpoints`;
-  log.warn({ times }, `${TITLES[kind]} ${times} more times in ${PERIOD / 1000} s${whom}`);
+  const ofEndpoints = count === 0 ? '' : `, ${count} endpoints`;
+  log.warn({ times }, `${TITLES[kind]} ${times} more times in ${PERIOD_MS / 1000} s${ofEndpoints}`);
 }
 
 function causeOf(reason: string): string {
@@ -114,7 +111,7 @@ function logEvent(log: Logger, event: DataplaneEvent, limit: number): void {
       const { portal, reason } = event;
       log.warn(
         { portal, reason },
-        'a socket is ready and gives nothing but an error, again and again: it is asked ten times a second until that ends; look whether a seccomp filter or a security module forbids the call, or the kernel lacks it',
+        'a socket is ready and gives nothing but an error, again and again: kube-portal tries it ten times a second until the error ends; check whether a seccomp filter or a security module forbids the call, or the kernel lacks it',
       );
       break;
     }
@@ -122,7 +119,7 @@ function logEvent(log: Logger, event: DataplaneEvent, limit: number): void {
       const { endpoint, ports } = event;
       log.warn(
         { endpoint, ports },
-        'local UDP ports towards the endpoint are nearly used up: look-ups that have their answer are forgotten early; widen net.ipv4.ip_local_port_range',
+        'local UDP ports towards the endpoint are nearly used up: flows that have their answer, such as DNS look-ups, end early; widen net.ipv4.ip_local_port_range',
       );
       break;
     }
@@ -130,14 +127,14 @@ function logEvent(log: Logger, event: DataplaneEvent, limit: number): void {
       const { portal, client } = event;
       log.warn(
         { portal, client },
-        'a client was not served: its traffic has gone through as many hops as it may, most likely round in a circle; look for an endpoint of this Service that leads back to it, through another node, a NodePort, a proxy or a rule',
+        'a client was not served: its traffic has gone through as many hops as allowed, most likely in a circle; look for an endpoint that leads back to this Service, through another node, a NodePort, a proxy or a rule',
       );
       break;
     }
     case 'clientLimited':
       log.warn(
         { client: event.client, limit },
-        'descriptors are nearly used up, and this client has the most connections: new ones of it wait or are refused, and idle ones end where other clients need them; raise the hard limit of open files (LimitNOFILE)',
+        'descriptors are nearly used up, and this client has the most connections: its new connections wait or are refused, and its idle connections end if other clients need descriptors; raise the hard limit of open files (LimitNOFILE)',
       );
       break;
     case 'descriptorsOut':

@@ -6,29 +6,28 @@ import type { ActivePortals } from './activeportals.js';
 import type { Current, Step } from './plan.js';
 import type { Redirects } from './redirects.js';
 
-/** What the steps are done with. */
+/** What the executor needs to do the steps. */
 export interface ExecutorTools {
   readonly context: PortalContext;
   readonly portals: ActivePortals;
   readonly dataplane: Pick<Dataplane, 'apply' | 'takeId' | 'budget'>;
   readonly redirects: Pick<Redirects, 'change'>;
-  /** Writes the proxy ports down. Called before anything points at them. */
+  /** Saves the proxy ports. Called before a listener or a rule uses them. */
   savePorts(): Promise<void>;
-  /** Portals have opened what they could: what is missing is to be told. */
+  /** Called after portals have tried to open their listeners: reports what is missing. */
   opened(portals: readonly ActivePortal[]): void;
 }
 
-/** A change that the workers have taken in, while the driver may be at it still. */
+/** A change that the workers have received. The driver may still work on it. */
 export interface Underway {
-  /** Settles once the redirects are in place, or are known not to be. */
+  /** Resolves once the redirects are in place or have failed. Rejects if the driver breaks. */
   readonly redirected: Promise<void>;
 }
 
 export const DONE: Underway = { redirected: Promise.resolve() };
 
 /**
- * Does the steps of a plan, and knows at each moment how far the node has come. If a step fails, the next
- * plan begins there.
+ * Does the steps of a plan, and knows how far the node has come. If a step fails, the next plan begins there.
  */
 export class Executor {
   readonly #tools: ExecutorTools;
@@ -53,9 +52,9 @@ export class Executor {
   }
 
   /**
-   * Resolves once the workers have taken it in. Other changes do not wait for the driver: iptables may take
-   * its time, or hang.
-   * @throws Error where a step fails by a fault of this program, or workers broke
+   * Does these steps. Resolves once the workers have received the change. Other changes do not wait for the
+   * driver: iptables may be slow, or hang.
+   * @throws Error if workers broke, or a step fails through a fault of kube-portal
    */
   async run(steps: readonly Step[]): Promise<Underway> {
     let listening: Promise<void> = Promise.resolve();
@@ -71,16 +70,16 @@ export class Executor {
         redirected = listening;
       } else redirected = this.#redirect(step.keys, step.stale, listening);
     }
-    // Whoever waits for the run hears of it. It may fail before the driver, which waits for it, has its turn.
+    // Both may reject before anybody waits for them. The caller gets the errors from the promises below.
     listening.catch(() => undefined);
     redirected.catch(() => undefined);
     await listening;
     return { redirected };
   }
 
-  /** Should the next plan keep one of these after all, it is redirected to anew. */
+  /** Marked as unfinished: if the next plan keeps one of these portals, it gets a new redirect. */
   async #unredirect(keys: readonly string[]): Promise<void> {
-    for (const active of this.#tools.portals.some(keys)) {
+    for (const active of this.#tools.portals.existing(keys)) {
       active.unredirect();
       this.#unfinished.add(active.key);
     }
@@ -112,33 +111,33 @@ export class Executor {
 
   /** The workers get all portals that changed, so that affinity does not see half a Service. */
   async #close(keys: readonly string[]): Promise<void> {
-    for (const active of this.#tools.portals.some(keys)) {
+    for (const active of this.#tools.portals.existing(keys)) {
       if (active.closeListeners()) this.#vacating.add(active.key);
     }
     if (this.#vacating.size === 0 && this.#closing.size === 0) return;
     const told = this.#vacating.size === 0 ? [] : [...new Set([...keys, ...this.#vacating])];
     const ids = [...this.#closing];
-    await this.#apply(this.#tools.portals.some(told), ids);
+    await this.#apply(this.#tools.portals.existing(told), ids);
     for (const id of ids) this.#closing.delete(id);
     for (const key of told) this.#vacating.delete(key);
     this.#shareDescriptors();
   }
 
-  /** From its end on the workers own the listeners. */
+  /** When it resolves, the workers own the listeners. */
   async #apply(told: readonly ActivePortal[], ids: readonly number[]): Promise<void> {
     const set = told.map((active) => active.forDataplane());
     await this.#tools.dataplane.apply(set, ids);
     for (const active of told) active.handOver();
   }
 
-  /** What listeners do not use, connections and flows may. */
+  /** Gives descriptors that listeners do not use to connections and flows. */
   #shareDescriptors(): void {
     const { context, dataplane } = this.#tools;
     dataplane.budget.limit = context.capacity.forTraffic;
   }
 
   #open(keys: readonly string[]): void {
-    const opening = this.#tools.portals.some(keys);
+    const opening = this.#tools.portals.existing(keys);
     for (const active of opening) active.openListeners();
     this.#tools.opened(opening);
   }
@@ -150,7 +149,7 @@ export class Executor {
   }
 
   async #tell(keys: readonly string[]): Promise<void> {
-    const told = this.#tools.portals.some(keys);
+    const told = this.#tools.portals.existing(keys);
     await this.#apply(told, []);
     for (const active of told) {
       active.hearEveryone();
@@ -159,13 +158,13 @@ export class Executor {
     }
   }
 
-  /** The driver gets ready while the workers take in what they are told. */
+  /** The driver prepares the change while the workers receive the portals. */
   async #redirect(
     keys: readonly string[],
     stale: readonly string[],
     listening: Promise<void>,
   ): Promise<void> {
-    const missing = this.#tools.portals.some(keys).filter((active) => active.redirectState !== 'inPlace');
+    const missing = this.#tools.portals.existing(keys).filter((active) => active.redirectState !== 'inPlace');
     const wanted = missing.filter((active) => active.canRedirect);
     const lost = missing.filter((active) => active.redirectState === 'outdated' && !active.canRedirect);
     const remove = [...stale, ...lost.map(({ key }) => key)];
@@ -179,7 +178,7 @@ export class Executor {
     for (const active of lost) active.redirectState = 'missing';
     for (const key of stale) this.#stale.delete(key);
     const failure = await this.#tools.redirects.change({ set, remove }, listening).catch(async (error) => {
-      // Only then: what the workers take in meanwhile counts as finished.
+      // Later than #tell, which marks the portals as finished.
       await Promise.allSettled([listening]);
       this.#leave(stale, wanted, lost);
       throw error;
@@ -189,7 +188,7 @@ export class Executor {
     }
   }
 
-  /** What the driver was not given, as it or the workers broke, is left for the next plan. */
+  /** The driver or the workers broke: the next plan redirects these portals. */
   #leave(stale: readonly string[], wanted: readonly ActivePortal[], lost: readonly ActivePortal[]): void {
     for (const key of stale) if (!this.#portals.has(key)) this.#stale.add(key);
     for (const active of lost) if (active.redirectState === 'missing') active.redirectState = 'outdated';

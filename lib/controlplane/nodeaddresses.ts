@@ -3,8 +3,8 @@ import { type Family, familyOf, WILDCARD } from '../net/address.js';
 import { CidrSet } from '../net/cidr.js';
 
 /**
- * What kube-proxy's --nodeport-addresses takes beside CIDRs.
- * `primary` is what the API server knows the node by.
+ * Words that kube-proxy's --nodeport-addresses takes beside CIDRs. `primary` stands for the node's addresses
+ * in its Node object.
  */
 export const NODE_PORT_KEYWORDS = ['primary', 'localhost', 'all'] as const;
 
@@ -14,21 +14,21 @@ export class NodeAddresses {
   readonly #primary: () => readonly string[];
 
   /**
-   * @param wanted CIDRs and {@link NODE_PORT_KEYWORDS}; a family without any is served on all addresses
-   * @param primary what `primary` stands for now; empty while that is not known
+   * @param wanted CIDRs and {@link NODE_PORT_KEYWORDS}. A family without any is served on all addresses.
+   * @param primary the addresses that `primary` stands for now. Empty: not known yet.
    */
   constructor(wanted: readonly string[], primary: () => readonly string[] = () => []) {
     this.#wanted = wanted;
     this.#primary = primary;
   }
 
-  /** The addresses of a family to bind now; the wildcard where all are wanted. */
+  /** The addresses of a family to bind now. The wildcard alone if all are wanted. */
   of(family: Family): string[] {
     const primary = this.#wanted.includes('primary') ? this.#primary() : null;
     const cidrs = this.#wanted
       .flatMap((item) => expand(item, primary ?? []))
       .filter((cidr) => familyOf(cidr) === family);
-    // As long as the node is not known, what is meant for few addresses must not be open on all.
+    // Until the node's addresses are known: a NodePort for few addresses must not be open on all.
     if (cidrs.length === 0) return primary?.length === 0 ? [] : [WILDCARD[family]];
     return cidrs.includes(ALL[family]) ? [WILDCARD[family]] : addressesIn(cidrs, family);
   }
@@ -58,7 +58,7 @@ function addressesIn(cidrs: readonly string[], family: Family): string[] {
     .map((entry) => entry.address);
 }
 
-/** Every address of a family that other hosts may know this node by. */
+/** All addresses of a family that this node has, without the loopback device's. */
 export function ownAddresses(family: Family): string[] {
   return Object.values(networkInterfaces())
     .flatMap((entries) => entries ?? [])

@@ -3,7 +3,7 @@ import { closeSocket } from '../sys/socket.js';
 
 const NAME = 'kube-portal';
 
-/** The right to be the one proxy of this node, that is of this network namespace. */
+/** Only the process that holds this lock may serve the node, that is, its network namespace. */
 export class NodeLock {
   readonly #fd: number;
 
@@ -11,7 +11,7 @@ export class NodeLock {
     this.#fd = fd;
   }
 
-  /** @throws Error if another instance has it */
+  /** @throws Error if another process holds the lock */
   static take(): NodeLock {
     const fd = takeAbstractName(NAME);
     if (fd !== null) return new NodeLock(fd);

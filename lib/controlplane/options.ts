@@ -1,32 +1,32 @@
 import type { Logger } from 'pino';
 import type { NodeAddresses } from './nodeaddresses.js';
 
-/** What the control plane needs to know. The command line fills it, and has the defaults named here. */
+/** Options of the control plane. The defaults named here are those of the command line. */
 export interface ProxyOptions {
-  /** Threads that relay, at least 1. `--workers`: half the cores, from 1 to 4. */
+  /** Number of worker threads, at least 1. `--workers`: half the cores, from 1 to 4. */
   readonly workers: number;
   /** Address that proxy ports bind, per family. `--bind-address`: the wildcard. */
   readonly bindAddress: { readonly IPv4: string; readonly IPv6: string };
   /** Where NodePorts are served. `--nodeport-addresses`: on all addresses. */
   readonly nodeAddresses: NodeAddresses;
   /**
-   * Ports from which each portal takes one where the redirect driver leads to ports; both ends belong to it.
-   * A portal that finds none free stays pending and is tried again. `--proxy-port-range`: 20000-29999.
+   * Proxy ports, both ends inclusive. Each portal takes one if the driver redirects to ports. If none is
+   * free, the portal stays pending and is tried again. `--proxy-port-range`: 20000-29999.
    */
   readonly proxyPortRange: { readonly first: number; readonly last: number };
   /**
-   * Idle time of a UDP flow, ms, after which it is forgotten. Null takes conntrack's: 30,000, and 120,000
-   * once the flow has lasted 2,000 and had a reply. `--udp-timeout`: null.
+   * Milliseconds. A UDP flow that is idle for longer ends. Null: as conntrack does, 30,000, or 120,000 if the
+   * flow has lasted 2000 and had a reply. `--udp-timeout`: null.
    */
   readonly udpTimeoutMs: number | null;
   /**
-   * How often, ms, all redirects are checked and repaired. What could not be bound is tried again as often,
-   * at the latest after 5,000. `--iptables-sync-period`: 30,000.
+   * Milliseconds between two checks and repairs of all redirects. A listener that could not be opened is
+   * tried again after this time, or after 5000 if that is less. `--iptables-sync-period`: 30,000.
    */
   readonly syncPeriodMs: number;
   /**
-   * Directory that remembers proxy ports across restarts; made where it is not there. Where it cannot be
-   * written, all goes on without. `--state-dir`: /run/kube-portal.
+   * Directory in which proxy ports are saved for the next run. It is made if it does not exist. If a file
+   * cannot be written later, kube-portal goes on without it. `--state-dir`: /run/kube-portal.
    */
   readonly stateDir: string;
   readonly log: Logger;

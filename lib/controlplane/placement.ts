@@ -1,25 +1,25 @@
 import type { Capacity } from './capacity.js';
 
-/** In which workers a Service's portals listen: in all of them (null), or in one. */
+/** The number of the worker in which a Service's portals listen. Null: in all workers. */
 export type Placement = number | null;
 
 /**
- * Decides once per Service, for all its portals: affinity needs one client to meet one worker on every port,
- * so a Service must not be spread over all workers on one port and kept in one on another.
+ * Decides once for all portals of a Service. With affinity, a client must meet the same worker on every port
+ * of the Service: so all its ports must be in all workers, or all in one.
  */
 export class Placements {
   readonly #services = new Map<string, { readonly placement: Placement; portals: number }>();
   #turn = 0;
-  /** Listeners that all portals will have open: new ones choose before the first of them opens. */
+  /** Listeners that all portals will open. New portals choose before the first of them opens. */
   #promised = 0;
 
   /**
-   * @param steering whether the kernel can choose a worker by client address;
-   * without it affinity needs one worker
+   * @param canSteer whether the kernel can choose a worker by the client's address. False: portals with
+   * affinity listen in one worker.
    */
   constructor(
     readonly workers: number,
-    readonly steering: boolean,
+    readonly canSteer: boolean,
     readonly capacity: Capacity,
   ) {}
 
@@ -50,12 +50,12 @@ export class Placements {
   #choose(hasAffinity: boolean): Placement {
     if (this.workers === 1) return 0;
     const spread =
-      this.capacity.hasRoomInAll(this.workers, this.#promised) && (this.steering || !hasAffinity);
+      this.capacity.hasRoomInAll(this.workers, this.#promised) && (this.canSteer || !hasAffinity);
     return spread ? null : this.#turn++ % this.workers;
   }
 }
 
-/** Turning affinity on or off is a new decision. */
+/** If a Service turns affinity on or off, its workers are chosen again. */
 function keyOf(service: string, hasAffinity: boolean): string {
   return `${service} ${hasAffinity}`;
 }

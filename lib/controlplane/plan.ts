@@ -1,21 +1,21 @@
 import { diffSnapshots, type SnapshotDiff } from '../model/diff.js';
 import type { Portal, Snapshot } from '../portal/portal.js';
 
-/** How far the node has come. The executor advances it with every step that is done. */
+/** How far the node has come. The executor updates it with every step that is done. */
 export interface Current {
-  /** The portals that the node has, each in its latest version. */
+  /** The portals of the node, each in its latest version. */
   readonly portals: Snapshot;
-  /** Keys of portals that steps must still be done for: an earlier run failed before its end. */
+  /** Keys of portals that still need steps, as an earlier run of the executor failed. */
   readonly unfinished: ReadonlySet<string>;
-  /** Ids of portals that are gone, and whose listeners the workers have not closed yet. */
+  /** Ids of removed portals whose listeners the workers have not closed yet. */
   readonly closing: ReadonlySet<number>;
-  /** Keys of portals that are gone, and whose redirects the driver may have still. */
+  /** Keys of removed portals whose redirects the driver may still have. */
   readonly stale: ReadonlySet<string>;
 }
 
-/** One step on the way. Steps are done in order: each may rely on those before it. */
+/** Steps are done in order. Each step may rely on the steps before it. */
 export type Step =
-  /** Nothing leads to these portals any more. */
+  /** The driver removes the redirects to these portals. */
   | { readonly do: 'unredirect'; readonly keys: readonly string[] }
   /** The node's list of portals becomes the desired one. No socket is opened, no program is run. */
   | {
@@ -24,22 +24,25 @@ export type Step =
       readonly diff: SnapshotDiff;
       readonly stale: readonly string[];
     }
-  /** Removed portals close all listeners. These ones close those that they no longer want. */
+  /**
+   * Removed portals close all listeners. The portals with these keys close listeners that they no longer
+   * want.
+   */
   | { readonly do: 'close'; readonly keys: readonly string[] }
-  /** These portals open the listeners that they want and do not have. */
+  /** These portals open the listeners that they want but do not have. */
   | { readonly do: 'open'; readonly keys: readonly string[] }
   /** The workers get the portals as they are now, with their listeners. */
   | { readonly do: 'tell workers'; readonly keys: readonly string[] }
-  /** The driver leads clients to these portals as they listen now, and removes what is stale. */
+  /** The driver redirects clients to these portals as they listen now, and removes stale redirects. */
   | { readonly do: 'redirect'; readonly keys: readonly string[]; readonly stale: readonly string[] };
 
 /**
- * The steps from what the node has to what it should have. It costs as much as the two differ.
+ * The steps from the current state to the desired one. The cost grows with the difference of the two.
  *
- * A portal that goes is first redirected to no more, and then closed. One that comes first listens, and is
- * then redirected to. If a portal takes over a VIP of one that goes, one change of the driver moves the VIP,
- * so that clients do not find a gap. All that closes is closed before anything opens: what one portal gives
- * up, another may open.
+ * A removed portal first loses its redirect, then its listeners close. An added portal first listens, then it
+ * gets its redirect. If an added portal takes over a VIP of a removed one, one change of the driver moves the
+ * VIP, so that clients find no gap. All listeners close before others open: a place that one portal gives up
+ * may be opened by another.
  */
 export function plan(current: Current, desired: Snapshot): Step[] {
   const diff = diffSnapshots(current.portals, desired);
@@ -49,8 +52,8 @@ export function plan(current: Current, desired: Snapshot): Step[] {
   const leaving = new Set(keysOf(removed.filter(isLeaving)));
   const kept = new Set([...keysOf(changed.map(({ after }) => after)), ...current.unfinished]);
   const updated = [...kept].filter((key) => desired.has(key));
-  const comers = keysOf(added).filter((key) => !kept.has(key));
-  const touched = [...updated, ...comers];
+  const newKeys = keysOf(added).filter((key) => !kept.has(key));
+  const touched = [...updated, ...newKeys];
   const replaced = [...removed, ...changed.map(({ before }) => before)].map(({ key }) => key);
   const outdated = replaced.filter((key) => !leaving.has(key) && !desired.has(key));
   const stale = [...new Set([...current.stale, ...outdated])].filter((key) => !desired.has(key));
@@ -66,12 +69,12 @@ export function plan(current: Current, desired: Snapshot): Step[] {
   ];
 }
 
-/** Whether {@link plan} would find that an earlier run has not come to its end. */
+/** Whether steps are left over from an earlier run of the executor. */
 export function isUnfinished({ portals, unfinished, closing, stale }: Current, desired: Snapshot): boolean {
   return portals !== desired || unfinished.size + closing.size + stale.size > 0;
 }
 
-/** Portals have opened or given up listeners, or have another proxy port. */
+/** The steps after portals opened or gave up listeners, or got another proxy port. */
 export function planTelling(keys: readonly string[]): Step[] {
   if (keys.length === 0) return [];
   return [

@@ -3,12 +3,14 @@ import { cidrContains } from '../net/cidr.js';
 import { rangesOnLink } from '../sys/routes.js';
 
 /**
- * Where this node's own pods have their addresses, as CIDRs. The cluster's ranges tell who is a pod, not
- * whose: its pods are in the Node's podCIDRs, or, with network plug-ins that allot addresses themselves,
- * behind ranges that need no router. Where neither tells, every pod of the cluster counts.
+ * The CIDRs of the addresses of this node's own pods. The cluster's CIDRs contain the pods of all nodes. Pods
+ * of this node have addresses in the Node's podCIDRs. Some network plug-ins allot addresses themselves: then
+ * the pods of this node are in ranges that it reaches without a router. If neither is known for a family, all
+ * pods of the cluster count as pods of this node.
  *
- * @param clusterCidrs what --cluster-cidr says; empty where it says nothing
- * @param podCidrs the Node's; empty where they are not known
+ * @param clusterCidrs the CIDRs of --cluster-cidr. Empty: not given.
+ * @param podCidrs the podCIDRs of the Node. Empty: not known.
+ * @param onLink the CIDRs that this node reaches without a router
  */
 export function podsHere(
   clusterCidrs: readonly string[],

@@ -1,14 +1,14 @@
 import type { PortRange } from '../redirect/rules.js';
 import type { PortSpace } from './portspace.js';
 
-/** All ports of the range have an owner. The message names the flag to change. */
+/** No port of the range is free. The message names the flag to change. */
 export class PortRangeError extends Error {}
 
 /**
  * The ports of a range, each with its owner, the key of a portal.
  *
- * Ports are taken from the top of the range downwards and around. A port that was given back is used again as
- * late as possible: UDP clients whose conntrack entries still point at it would meet a stranger.
+ * Ports are taken from the top of the range downwards, and then from the top again. So a port that was given
+ * back is used again as late as possible: conntrack entries of UDP clients may still lead to it.
  */
 export class PortPool {
   readonly #range: PortRange;
@@ -26,7 +26,7 @@ export class PortPool {
 
   /**
    * Gives a portal the port that it had in an earlier run.
-   * @returns false where another has it, or it is outside of the range
+   * @returns false if the port has an owner or is outside of the range
    */
   restore(space: PortSpace, port: number, key: string): boolean {
     const { first, last } = this.#range;
@@ -39,7 +39,7 @@ export class PortPool {
   /**
    * Gives a portal a port without an owner.
    * @param isUnfit whether the portal cannot use this port
-   * @throws PortRangeError when the range is used up
+   * @throws PortRangeError if no port is free
    */
   take(space: PortSpace, key: string, isUnfit: (port: number) => boolean): number {
     const { first, last } = this.#range;
@@ -57,12 +57,12 @@ export class PortPool {
     );
   }
 
-  /** The port is this portal's now, whoever had it. */
+  /** Makes the portal the owner of the port, also if the port has another owner. */
   own(space: PortSpace, port: number, key: string): void {
     this.#ownersIn(space).set(port, key);
   }
 
-  /** The port has no owner any more. */
+  /** Takes the owner away from the port. */
   free(space: PortSpace, port: number): void {
     this.#owners.get(space)?.delete(port);
   }

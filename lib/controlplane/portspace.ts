@@ -1,7 +1,7 @@
 import type { Family } from '../net/address.js';
 import type { Protocol } from '../net/protocol.js';
 
-/** TCP and UDP, and the two families, have port numbers of their own. */
+/** A set of port numbers: each protocol has its own in each IP family. */
 export type PortSpace = `${Protocol}/${Family}`;
 
 export function spaceOf({ protocol, family }: { protocol: Protocol; family: Family }): PortSpace {

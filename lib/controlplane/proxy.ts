@@ -27,8 +27,8 @@ import { ProxyPortMoves } from './proxyportmoves.js';
 import { Redirects } from './redirects.js';
 import { Turns } from './turns.js';
 
-/** How often, ms, a listener that could not be had is tried again. */
-const RETRY_PERIOD = 5000;
+/** Milliseconds. A listener that could not be opened is tried again after this time. */
+const RETRY_PERIOD_MS = 5000;
 
 interface StopOptions {
   readonly keepRules: boolean;
@@ -36,19 +36,20 @@ interface StopOptions {
   readonly hurry?: Promise<void>;
 }
 
-/** How often, ms, the driver is asked whether others have taken redirects away. */
-const DISTURBANCE_PERIOD = 500;
+/** Milliseconds between two questions to the driver whether other programs removed redirects. */
+const DISTURBANCE_PERIOD_MS = 500;
 
 interface ProxyEvents {
-  /** Something that a Service asks for cannot be had on this node. */
+  /** This node cannot give a Service something that it asks for. */
   problem: [Problem];
-  /** The data plane broke; the process should end and be started again. */
+  /** The data plane broke. The process should end and be started again. */
   failed: [Error];
 }
 
 /**
  * Brings the node to the desired state and keeps it there: sockets in the data plane, redirects in the
- * driver. New portals listen before they are redirected to; those that go are first redirected to no more.
+ * driver. A new portal listens before it gets its redirect. A removed portal loses its redirect before it
+ * closes.
  */
 export class ServiceProxy extends EventEmitter<ProxyEvents> {
   readonly #options: ProxyOptions;
@@ -67,12 +68,12 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   readonly #timers: NodeJS.Timeout[] = [];
   #desired: Snapshot;
   #ownPorts: readonly number[] = NONE;
-  #firstState = true;
+  #isFirstState = true;
   #nextRun: Promise<void> | null = null;
   readonly #turns = new Turns();
   readonly #moveTurns = new Turns();
   readonly #backlog = new Backlog();
-  #stopping = false;
+  #isStopping = false;
 
   private constructor(
     options: ProxyOptions,
@@ -112,8 +113,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     dataplane.on('event', (event) => this.#eventLog.write(event));
     dataplane.on('untold', (untold) => this.#eventLog.count(untold));
     dataplane.on('failed', (error) => this.emit('failed', error));
-    if (driver.wasDisturbed) this.#every(DISTURBANCE_PERIOD, () => this.#logged(this.#repairSoon()));
-    const retryPeriod = Math.min(RETRY_PERIOD, options.syncPeriodMs);
+    if (driver.wasDisturbed) this.#every(DISTURBANCE_PERIOD_MS, () => this.#logged(this.#repairSoon()));
+    const retryPeriod = Math.min(RETRY_PERIOD_MS, options.syncPeriodMs);
     this.#every(options.syncPeriodMs, () => this.#logged(this.#audit()));
     this.#every(retryPeriod, async () => {
       await this.#exclusively(() => this.#retry());
@@ -123,7 +124,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
 
   /**
    * Makes this process the node's proxy and starts the workers.
-   * @param openDriver called once no other instance can be there to be disturbed
+   * @param openDriver called once this process holds the lock of the node: it disturbs no other instance
    * @throws Error that says what to do: a second instance, a state directory that cannot be written,
    * no usable driver
    */
@@ -155,8 +156,9 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   }
 
   /**
-   * Makes a snapshot the desired state; resolves when it, or a newer one, is in effect as far as it can be.
-   * @param ownPorts TCP ports of this node that the program answers on beside the portals'
+   * Makes a snapshot the desired state. Resolves when this snapshot or a newer one is in effect, except for
+   * what cannot be opened or redirected.
+   * @param ownPorts TCP ports of kube-portal's own servers
    * @throws Error if workers broke
    */
   apply(snapshot: Snapshot, ownPorts: readonly number[] = NONE): Promise<void> {
@@ -172,20 +174,20 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     return this.#nextRun;
   }
 
-  /** Resolves when the driver has done its part too. */
+  /** Resolves when the driver is done too. */
   async #change(work: () => Promise<Underway>): Promise<void> {
     const { redirected } = await this.#turns.take(work);
     await redirected;
   }
 
-  /** For how long the node has been behind the desired state, or behind an audit that cannot be made, ms. */
+  /** Milliseconds since the node fell behind the desired state, or since audits fail. 0: it is not behind. */
   get behindMs(): number {
     return this.#backlog.waitedMs;
   }
 
   /**
-   * Takes notice of listeners that others have opened or, with a negative number, closed:
-   * clients have the fewer descriptors.
+   * Counts listeners that other parts of this process opened. A negative number: closed. Clients get fewer
+   * descriptors.
    */
   othersListen(count: number): void {
     const { capacity } = this.#context;
@@ -204,7 +206,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     return driver.bringsTraffic && FAMILIES.some((family) => driver.captureOf(family) === 'port');
   }
 
-  /** How each portal is; costs much less than the whole {@link status}. */
+  /** The state of each portal. Costs much less than {@link status}. */
   states(): readonly Pick<PortalStatus, 'key' | 'state'>[] {
     return [...this.#portals.all()];
   }
@@ -220,7 +222,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     return { driver, fallbacks, workers: this.#options.workers, problems };
   }
 
-  /** Each portal's status, read when it is taken; one that has gone by then is left out. */
+  /** The status of each portal, read at its turn. A portal that is removed before its turn is left out. */
   *portals(): Iterable<PortalStatus> {
     for (const active of this.#portals.present()) yield active.status();
   }
@@ -244,16 +246,16 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   }
 
   /**
-   * Leaves nothing behind, or the rules and the port memory if told so. Connections get `drainTimeoutMs` to
-   * end, and no more once `hurry` resolves.
+   * Stops the proxy and removes all that it made. With `keepRules`, the rules and the saved ports stay.
+   * Connections get `drainTimeoutMs` to end. They are ended at once when `hurry` resolves.
    */
   async stop({ keepRules, drainTimeoutMs, hurry }: StopOptions): Promise<void> {
-    this.#stopping = true;
+    this.#isStopping = true;
     for (const timer of this.#timers) clearInterval(timer);
     await this.#exclusively(async () => {
-      // New clients are served meanwhile. Open connections, and the resets that end them, need the redirects:
-      // an address takes its connections along, and the kernel stops to track and translate with the last
-      // rule that asks for it (nf_ct_netns_put).
+      // New clients are served meanwhile. Open connections, and the resets that end them, need the redirects.
+      // If an address is removed, its connections break. If no rule needs connection tracking, the kernel
+      // stops to track and translate (nf_ct_netns_put).
       await this.#dataplane.drain(drainTimeoutMs, hurry);
       await this.#dataplane.stop();
       this.#eventLog.flush();
@@ -269,19 +271,19 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     await this.#state.removeIfEmpty();
   }
 
-  /** Work that takes longer than its period is not begun twice. Who does it tells of its errors. */
+  /** If the work takes longer than the period, a turn is left out. The work logs its own errors. */
   #every(period: number, work: () => Promise<void>): void {
-    let busy = false;
+    let isBusy = false;
     const tick = async () => {
-      if (busy) return;
-      busy = true;
+      if (isBusy) return;
+      isBusy = true;
       await work().catch(() => undefined);
-      busy = false;
+      isBusy = false;
     };
     this.#timers.push(setInterval(tick, period));
   }
 
-  /** One change of the node at a time. */
+  /** Does one change of the node at a time. */
   #exclusively(work: () => Promise<void>): Promise<void> {
     return this.#logged(this.#turns.take(work));
   }
@@ -292,15 +294,15 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   }
 
   async #reconcile(): Promise<Underway> {
-    if (this.#stopping) return DONE;
+    if (this.#isStopping) return DONE;
     const { ports, publicPorts } = this.#context;
-    if (this.#firstState) ports.keepOnly(this.#desired);
-    this.#firstState = false;
+    if (this.#isFirstState) ports.keepOnly(this.#desired);
+    this.#isFirstState = false;
     publicPorts.setOwn(this.#ownPorts);
     return this.#executor.run(plan(this.#executor.current, this.#desired));
   }
 
-  /** Waits for a move of proxy ports wherever it was begun. */
+  /** Moves proxy ports, if any must move. Waits for moves that run already. */
   #clearPorts(): Promise<void> {
     return this.#moveTurns.take(async () => {
       if (this.#moves.areDue) await this.#change(() => this.#unlessStopping(() => this.#moves.begin()));
@@ -309,33 +311,33 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   }
 
   async #unlessStopping(work: () => Promise<Underway>): Promise<Underway> {
-    return this.#stopping ? DONE : work();
+    return this.#isStopping ? DONE : work();
   }
 
   /**
-   * Written before anything points at the ports: a killed run's successor must find the ports its rules name.
-   * Ports that were given back do no harm there, and wait for the next change or retry.
+   * Saved before a rule uses the ports: if this process is killed, the next run must find the ports of the
+   * rules. Ports that were freed do no harm in the file, and are removed with the next change or retry.
    */
   async #savePorts(): Promise<void> {
     const { ports } = this.#context;
-    if (ports.dirty && !(await this.#portMemory.keep(ports.saved()))) ports.dirty = true;
+    if (ports.isDirty && !(await this.#portMemory.keep(ports.saved()))) ports.isDirty = true;
   }
 
   async #audit(): Promise<void> {
-    if (!this.#stopping) await this.#redirects.audit(this.#portals);
+    if (!this.#isStopping) await this.#redirects.audit(this.#portals);
   }
 
   async #repairSoon(): Promise<void> {
-    if (this.#stopping) return;
+    if (this.#isStopping) return;
     if (await this.#redirects.wereDisturbed()) await this.#audit();
   }
 
   /**
-   * Tries again what failed, and what could not be written or bound, and follows the node's addresses for
-   * NodePorts.
+   * Tries again steps that failed, files that could not be written and listeners that could not be opened.
+   * NodePorts follow the node's addresses.
    */
   async #retry(): Promise<void> {
-    if (this.#stopping) return;
+    if (this.#isStopping) return;
     const { current } = this.#executor;
     if (isUnfinished(current, this.#desired)) this.#logged((await this.#reconcile()).redirected);
     await this.#savePorts();

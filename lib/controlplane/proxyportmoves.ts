@@ -9,13 +9,14 @@ export interface MoveTools {
   readonly portals: ActivePortals;
   readonly executor: Executor;
   readonly redirects: Pick<Redirects, 'isFailing'>;
-  /** Tells what is missing now that proxy ports have moved as far as they can. */
+  /** Reports missing listeners of these portals, after proxy ports have moved. */
   settled(portals: Iterable<ActivePortal>): void;
 }
 
 /**
- * Gives up proxy ports that clients of the node know from now on. The portal listens on another one too, its
- * redirect leads there, the old one closes, and then those that wait for it open.
+ * Moves portals away from proxy ports that have become public, for example as a NodePort. The portal opens a
+ * second proxy port, its redirect changes to it, and the first port closes. Then listeners that wait for
+ * the first port open.
  */
 export class ProxyPortMoves {
   readonly #tools: MoveTools;
@@ -34,16 +35,16 @@ export class ProxyPortMoves {
     return this.#tools.context.ports.hasLeft;
   }
 
-  /** Portals listen on another port too, and are redirected to there. */
+  /** Portals with public proxy ports listen on a second port, and are redirected to it. */
   async begin(): Promise<Underway> {
     const { context, portals, executor, settled } = this.#tools;
-    const moved = portals.some(context.ports.exposed()).filter((active) => active.movePort());
+    const moved = portals.existing(context.ports.exposed()).filter((active) => active.movePort());
     context.publicPorts.haveGrown = context.ports.exposed().length > 0;
     if (context.publicPorts.haveGrown) settled(portals.all());
     return moved.length === 0 ? DONE : executor.run(planTelling(keysOf(moved)));
   }
 
-  /** Ports to which nothing leads any more close, and who waits for them opens. */
+  /** Ports that no redirect leads to close. Then listeners that wait for these ports open. */
   async end(): Promise<Underway> {
     const { context, portals, executor, settled } = this.#tools;
     const left = context.ports.letGo((key) => this.#leadsAway(key));
@@ -54,9 +55,9 @@ export class ProxyPortMoves {
     return executor.run(planTelling(keysOf(opened)));
   }
 
-  /** Whether no redirect leads to a port any more that this portal had, or has beside another. */
+  /** Whether no redirect leads any more to the port that the portal with this key has left. */
   #leadsAway(key: string): boolean {
-    const [active] = this.#tools.portals.some([key]);
+    const [active] = this.#tools.portals.existing([key]);
     return active === undefined ? !this.#tools.redirects.isFailing : active.redirectState === 'inPlace';
   }
 }

@@ -6,7 +6,7 @@ import { PortPool } from './portpool.js';
 import { protocolOfKey, spaceOf, spaceOfKey } from './portspace.js';
 import type { PublicPorts } from './publicports.js';
 
-/** A port that a portal has moved from, or that is left of a portal that is gone. */
+/** A port that a portal has moved away from, or that a removed portal had. */
 interface LeftPort {
   /** Key of the portal. */
   readonly key: string;
@@ -30,14 +30,14 @@ export class ProxyPorts {
   readonly #ports: Record<string, number> = Object.create(null);
   readonly #pool: PortPool;
   readonly #publicPorts: Pick<PublicPorts, 'isNodes'>;
-  /** Rules may lead there still, so that nobody else gets them. A list and not a map: it is mostly empty. */
+  /** No other portal gets these ports, as rules may still lead to them. A list, as it is mostly empty. */
   #left: readonly LeftPort[] = [];
   /** Whether something changed since the last {@link saved}. */
-  dirty = false;
+  isDirty = false;
 
   /**
-   * @param saved what an earlier run wrote, see {@link saved}; what is no port, outside of the range or twice
-   * the same is left out
+   * @param saved what an earlier run saved, see {@link saved}. Values that are no port of the range are left
+   * out, and ports that another portal has already.
    */
   constructor(range: PortRange, saved: unknown, publicPorts: Pick<PublicPorts, 'isNodes'>) {
     this.#pool = new PortPool(range);
@@ -54,7 +54,7 @@ export class ProxyPorts {
 
   /**
    * Gives the portal the port that it had, or a new one.
-   * @throws PortRangeError when the range is used up
+   * @throws PortRangeError if no port is free
    */
   take(portal: Portal): number {
     const port = this.#ports[portal.key];
@@ -73,12 +73,12 @@ export class ProxyPorts {
     return next;
   }
 
-  /** Key of the portal that has this port, if any: no other portal may listen there. */
+  /** Key of the portal that has this port, if any. No other portal may listen there. */
   ownerOf(protocol: Protocol, family: Family, port: number): string | undefined {
     return this.#pool.ownerOf(spaceOf({ protocol, family }), port);
   }
 
-  /** Keys of the portals whose ports clients of the node know by now. Looks at all portals. */
+  /** Keys of the portals whose proxy ports are public now. Looks at all portals. */
   exposed(): string[] {
     return Object.entries(this.#ports)
       .filter(([key, port]) => this.#publicPorts.isNodes(protocolOfKey(key), port))
@@ -86,7 +86,7 @@ export class ProxyPorts {
   }
 
   /**
-   * Gives the portal another port. It keeps the one before until {@link letGo}.
+   * Gives the portal another port. The port before stays taken until {@link letGo}.
    * @throws PortRangeError as {@link take}
    */
   move(portal: Portal): number {
@@ -96,29 +96,29 @@ export class ProxyPorts {
     return next;
   }
 
-  /** Ports that the portal has moved from and not let go of yet. */
+  /** Ports that the portal has moved away from and that still are taken. */
   leftBy(key: string): number[] {
     return this.#left.filter((left) => left.key === key).map(({ port }) => port);
   }
 
-  /** The portal goes. Rules may lead to its port still, so it stays taken until {@link letGo}. */
+  /** The portal is removed. Its port stays taken until {@link letGo}, as rules may still lead to it. */
   leave(key: string): void {
     const port = this.#ports[key];
     if (port === undefined) return;
     delete this.#ports[key];
     this.#left = this.#left.concat({ key, port });
-    this.dirty = true;
+    this.isDirty = true;
   }
 
-  /** Whether there is anything to {@link letGo} of. */
+  /** Whether {@link letGo} has ports to look at. */
   get hasLeft(): boolean {
     return this.#left.length > 0;
   }
 
   /**
-   * Gives up the left ports that nothing leads to any more.
-   * @param isDone whether this is so for the left ports of the portal with this key
-   * @returns keys of the portals whose ports were given up
+   * Frees left ports that no rule leads to any more.
+   * @param isDone whether no rule leads to the left ports of the portal with this key
+   * @returns keys of the portals whose left ports are free now
    */
   letGo(isDone: (key: string) => boolean): string[] {
     const done = this.#left.filter(({ key }) => isDone(key));
@@ -137,23 +137,25 @@ export class ProxyPorts {
     this.#left = this.#left.map((left) => (left.key === before ? { ...left, key: after } : left));
   }
 
-  /** The port is free at once. */
+  /** Takes the portal's port away. It is free at once. */
   release(portal: Pick<Portal, 'key'>): void {
     const port = this.#ports[portal.key];
     if (port === undefined) return;
     delete this.#ports[portal.key];
     this.#pool.free(spaceOfKey(portal.key), port);
-    this.dirty = true;
+    this.isDirty = true;
   }
 
-  /** Portals of an earlier run that this one does not have {@link leave}: their rules may be there. */
+  /** Portals of an earlier run that are not among these {@link leave}: their rules may still exist. */
   keepOnly(keys: { has(key: string): boolean }): void {
     for (const key of Object.keys(this.#ports)) if (!keys.has(key)) this.leave(key);
   }
 
-  /** All ports. Write them down at once: the object changes with them. */
+  /**
+   * All ports, by the keys of their portals. The caller must write them at once: the object changes later.
+   */
   saved(): SavedPorts {
-    this.dirty = false;
+    this.isDirty = false;
     return this.#ports;
   }
 
@@ -167,11 +169,13 @@ export class ProxyPorts {
 
   #note(key: string, port: number): void {
     this.#ports[key] = port;
-    this.dirty = true;
+    this.isDirty = true;
   }
 }
 
-/** A redirected connection is told from a direct one by its original port, so the two must differ. */
+/**
+ * The original port of a connection tells whether it was redirected: so proxy port and VIP port must differ.
+ */
 function isOwnVip({ vips }: Portal, port: number): boolean {
   return vips.some((vip) => vip.port === port);
 }

@@ -3,17 +3,19 @@ import type { Protocol } from '../net/protocol.js';
 import type { Portal } from '../portal/portal.js';
 
 /**
- * The port numbers that clients of this node know: NodePorts, the Services' own ports, and those that the
- * program answers on itself. TCP and UDP have numbers of their own, the two families share them.
+ * The public ports of this node: NodePorts, ports of Services, and ports of kube-portal's own servers. TCP
+ * and UDP have separate numbers. The two IP families share them.
  */
 export class PublicPorts {
-  readonly #nodePorts = new Users();
-  readonly #vipPorts = new Users();
+  readonly #nodePorts = new PortCounts();
+  readonly #vipPorts = new PortCounts();
   #own: ReadonlySet<number> = new Set();
-  /** Whether {@link isNodes} may be true of a proxy port by now. Who has looked sets it to false. */
+  /**
+   * Whether {@link isNodes} may have become true for a proxy port. The caller that checks sets it to false.
+   */
   haveGrown = false;
 
-  /** Takes what a change of the portals brings and takes away. */
+  /** Counts the ports that a change of the portals adds and removes. */
   update({ added, changed, removed }: SnapshotDiff): void {
     const gone = [...removed, ...changed.map((change) => change.before)];
     const come = [...added, ...changed.map((change) => change.after)];
@@ -24,14 +26,14 @@ export class PublicPorts {
     for (const portal of come) this.#count(portal, 1);
   }
 
-  /** @param own TCP ports of the program itself, of all of its servers */
+  /** @param own TCP ports of kube-portal's own servers */
   setOwn(own: readonly number[]): void {
     const before = this.#own;
     this.#own = new Set(own);
     if (own.some((port) => !before.has(port))) this.haveGrown = true;
   }
 
-  /** Whether somebody may come to this port on the node's own addresses: a proxy port must be another one. */
+  /** Whether clients may use this port on the node's own addresses. Then it must not be a proxy port. */
   isNodes(protocol: Protocol, port: number): boolean {
     return this.isNodePort(protocol, port) || this.isOwn(protocol, port);
   }
@@ -40,12 +42,12 @@ export class PublicPorts {
     return this.#nodePorts.has(protocol, port);
   }
 
-  /** Whether one of the program's own servers answers there. */
+  /** Whether one of kube-portal's own servers has this port. */
   isOwn(protocol: Protocol, port: number): boolean {
     return protocol === 'TCP' && this.#own.has(port);
   }
 
-  /** Whether a Service has this port on an address of its own. */
+  /** Whether a Service has this port on one of its VIPs. */
   isVipPort(protocol: Protocol, port: number): boolean {
     return this.#vipPorts.has(protocol, port);
   }
@@ -56,8 +58,8 @@ export class PublicPorts {
   }
 }
 
-/** How many portals use a number. */
-class Users {
+/** How many portals use each port. */
+class PortCounts {
   readonly #counts = { TCP: new Map<number, number>(), UDP: new Map<number, number>() };
 
   has(protocol: Protocol, port: number): boolean {

@@ -9,7 +9,7 @@ import type { ActivePortals } from './activeportals.js';
 import type { Backlog } from './backlog.js';
 import { Turns } from './turns.js';
 
-/** Talks to the redirect driver: one call at a time, and a failure is told of once. */
+/** Calls the redirect driver: one call at a time. A failure is logged once. */
 export class Redirects {
   readonly #turns = new Turns();
   readonly #driver: RedirectDriver;
@@ -23,16 +23,16 @@ export class Redirects {
     this.#log = log;
   }
 
-  /** Whether the driver could not do what it was last asked for. */
+  /** Whether the last call of the driver failed. */
   get isFailing(): boolean {
     return this.#lastFailure !== '';
   }
 
   /**
-   * Resolves to what the driver says where it fails. It then keeps what is wanted, and the next audit tries
-   * again.
-   * @param listening resolves once the portals hear their clients; the driver gets ready meanwhile
-   * @throws as `listening` does, or where the driver fails by a fault of its own
+   * Resolves to the error if the driver fails, else to null. After an error the change stays wanted, and the
+   * next audit tries again.
+   * @param listening resolves once the portals listen. The driver prepares the change meanwhile.
+   * @throws the error of `listening`, or an error that is a fault of kube-portal
    */
   change(change: RedirectChange, listening?: Promise<void>): Promise<RedirectError | null> {
     return this.#try(async () => {
@@ -48,8 +48,8 @@ export class Redirects {
   }
 
   /**
-   * Puts back what others took away. Changes that need no redirect go on meanwhile: a kernel with thousands
-   * of rules takes its time to list them.
+   * Puts back redirects that other programs removed. Changes that need no redirect go on meanwhile, as the
+   * kernel needs time to list thousands of rules.
    */
   async audit(portals: ActivePortals): Promise<void> {
     const failure = await this.#try(async () => {
@@ -63,12 +63,12 @@ export class Redirects {
     }
   }
 
-  /** Not asked while the driver is at work itself: what it changes is no disturbance. */
+  /** Asked between two calls of the driver, so that its own changes do not count. */
   wereDisturbed(): Promise<boolean> {
     return this.#turns.take(async () => this.#driver.wasDisturbed?.() ?? false);
   }
 
-  /** Resolves when the driver has done all that it was asked for. */
+  /** Resolves when all calls of the driver are over. */
   end(): Promise<void> {
     return this.#turns.end();
   }
@@ -92,7 +92,7 @@ export class Redirects {
       return null;
     } catch (error) {
       if (!(error instanceof RedirectError)) throw error;
-      // One Service with an address that no node takes must not make them all unhealthy.
+      // One Service with an address that the kernel refuses must not make all nodes unhealthy.
       if (error instanceof RedirectsRefused) this.#backlog.settle();
       if (error.message !== this.#lastFailure) this.#log.error(error.message);
       this.#lastFailure = error.message;

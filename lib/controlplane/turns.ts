@@ -1,15 +1,15 @@
-/** Has one piece of work done at a time, in the order in which they came. */
+/** Does one piece of work at a time, in the order of the calls. */
 export class Turns {
   #last: Promise<unknown> = Promise.resolve();
 
-  /** Resolves or rejects as the work does, once its turn has come. */
+  /** Does the work when its turn comes, and resolves or rejects as the work does. */
   take<T>(work: () => Promise<T>): Promise<T> {
     const run = this.#last.then(work);
     this.#last = run.catch(() => undefined);
     return run;
   }
 
-  /** Resolves when all work so far is over. */
+  /** Resolves when all work of earlier calls is over. */
   async end(): Promise<void> {
     await this.#last;
   }

@@ -33,9 +33,9 @@ t.test('a portal keeps its port, and a restart keeps it too', async (t) => {
   const taken = ['a', 'b'].map((name) => ports.take(portal(name)));
   t.same(taken, [20_003, 20_002], 'from the top');
   t.equal(ports.take(portal('a')), 20_003);
-  t.ok(ports.dirty);
+  t.ok(ports.isDirty);
   const saved = JSON.parse(JSON.stringify(ports.saved()));
-  t.notOk(ports.dirty);
+  t.notOk(ports.isDirty);
 
   const next = portsOf(saved);
   t.equal(next.take(portal('c')), 20_001, 'a new portal does not get what others had');
