@@ -27,7 +27,7 @@ const anyService = fc
     service(spec, { name, creationTimestamp }, { status: { loadBalancer: { ingress } } }),
   );
 
-/** Pods, VIPs of {@link anyService}, and what the node of the tests has. */
+/** Addresses of pods, VIPs of {@link anyService}, and addresses of the node. */
 const HOSTS = [
   { IPv4: '10.1.0.1', IPv6: 'fd00::1', FQDN: 'one.example' },
   { IPv4: '10.1.0.2', IPv6: 'fd00::3', FQDN: 'two.example' },
@@ -69,7 +69,7 @@ const anySlice = fc
     ),
   );
 
-/** Services and slices that quarrel about few names, addresses and ports. */
+/** Services and slices that claim the same few names, addresses and ports. */
 export const anyObjects = fc
   .tuple(fc.array(anyService, { maxLength: 4 }), fc.array(anySlice, { maxLength: 4 }))
   .map(([services, slices]) => objectSet(services, slices));

@@ -15,7 +15,7 @@ t.test('changes are counted by identity', async (t) => {
   });
 });
 
-t.test('what changed is found wherever it stands', async (t) => {
+t.test('a change is found at every position', async (t) => {
   const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((name) => ({ name }));
   const before = new Map(Object.entries({ a, b, c }));
   const changesTo = (after: object) => changesBetween(before, new Map(Object.entries(after)));

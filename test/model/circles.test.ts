@@ -32,7 +32,7 @@ function endpointsOf({ snapshot }: DesiredState, name: string): string[] {
 const isCircle = (services: readonly Service[], one: EndpointSlice) =>
   endpointsOf(buildHere(objectSet(services, [one])), 'a').length === 0;
 
-t.test('a Service is not its own endpoint, by whatever address', async (t) => {
+t.test('a Service is never its own endpoint, at any of its addresses', async (t) => {
   const ingress = [{ ip: '203.0.113.9' }];
   const spec = {
     type: 'LoadBalancer',
@@ -53,28 +53,31 @@ t.test('a Service is not its own endpoint, by whatever address', async (t) => {
   }
 });
 
-t.test('nor is another Service; what else the node and the VIPs have may be one', async (t) => {
-  const b = at('b', B, { type: 'NodePort', ports: [{ port: 80, nodePort: 30080 }] });
-  const circle = (address: string, port: number, protocol = 'TCP') => {
-    const a = at('a', A, { ports: [{ port: 80, protocol }] });
-    return isCircle([a, b], sliceOf('a', [address], port, protocol));
-  };
-  t.ok(circle(B, 80));
-  t.ok(circle(NODE_ADDRESS, 30080));
-  t.notOk(circle(NODE_ADDRESS, 80), 'a pod of the host network');
-  t.notOk(circle(NODE_ADDRESS, 30080, 'UDP'), 'the other protocol');
-  t.notOk(circle('10.1.0.9', 30080), 'the number of a node port in a pod');
-  t.notOk(circle(B, 81));
-  t.notOk(circle('127.0.0.11', 80), 'loopback, as in the quickstart');
-});
+t.test(
+  'another Service is no endpoint either; other ports of the node and of VIPs may be endpoints',
+  async (t) => {
+    const b = at('b', B, { type: 'NodePort', ports: [{ port: 80, nodePort: 30080 }] });
+    const circle = (address: string, port: number, protocol = 'TCP') => {
+      const a = at('a', A, { ports: [{ port: 80, protocol }] });
+      return isCircle([a, b], sliceOf('a', [address], port, protocol));
+    };
+    t.ok(circle(B, 80));
+    t.ok(circle(NODE_ADDRESS, 30080));
+    t.notOk(circle(NODE_ADDRESS, 80), 'a pod of the host network');
+    t.notOk(circle(NODE_ADDRESS, 30080, 'UDP'), 'the other protocol');
+    t.notOk(circle('10.1.0.9', 30080), 'a pod port with the number of a node port');
+    t.notOk(circle(B, 81));
+    t.notOk(circle('127.0.0.11', 80), 'loopback, as in the quickstart');
+  },
+);
 
-t.test('what is not proxied here claims nothing', async (t) => {
+t.test('a Service that is not proxied claims no address', async (t) => {
   const labels = { 'service.kubernetes.io/service-proxy-name': 'other' };
   const other = service({ clusterIP: B }, { name: 'b', labels });
   t.notOk(isCircle([at('a', A), other], sliceOf('a', [B], 80)));
 });
 
-t.test('the others of the Service go on, and its owner hears of it once per slice', async (t) => {
+t.test('the other endpoints of the Service are used, and there is one problem for each slice', async (t) => {
   const services = [at('a', A), at('b', B)];
   const build = buildHere(
     objectSet(services, [sliceOf('a', [A, B, '10.1.0.1'], 80), sliceOf('b', [A, '10.1.0.2'], 80)]),
@@ -97,7 +100,7 @@ t.test('only the port that leads back is left out', async (t) => {
   t.same(endpointsOf(build, 'a'), [`${B}:53`]);
 });
 
-t.test('a VIP or a node port that comes later, and goes again', async (t) => {
+t.test('an endpoint is left out while its address is a VIP or a node port', async (t) => {
   const slices = [sliceOf('a', [B, NODE_ADDRESS], 80), sliceOf('c', [NODE_ADDRESS], 30080)];
   const a = at('a', A);
   const c = at('c', '10.96.0.3');
@@ -115,7 +118,7 @@ t.test('a VIP or a node port that comes later, and goes again', async (t) => {
   t.same(third.problems, []);
 });
 
-t.test('an address that the node gets', async (t) => {
+t.test('an endpoint is left out when the node gets its address', async (t) => {
   const objects = objectSet(
     [at('a', A, { type: 'NodePort', ports: [{ port: 80, nodePort: 30080 }] })],
     [sliceOf('a', ['10.2.0.77'], 30080)],
@@ -126,7 +129,7 @@ t.test('an address that the node gets', async (t) => {
   t.same(endpointsOf(buildDesiredState(objects, node, before), 'a'), []);
 });
 
-t.test('no portal has an endpoint where a portal is reached', async (t) => {
+t.test('no portal has an endpoint at an address and port of a portal', async (t) => {
   fc.assert(
     fc.property(anyObjects, (objects) => {
       const portals = [...buildHere(objects).snapshot.values()];

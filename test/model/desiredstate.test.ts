@@ -25,28 +25,31 @@ function endpointsOf(one: Service, ...slices: EndpointSlice[]): string[] {
   return [...snapshot.values()][0]!.endpoints.map(({ id, address, port }) => `${id}=${address}:${port}`);
 }
 
-/** Whether what was built step by step is what is built from nothing. */
+/** Whether a state that was built step by step equals a state that is built from nothing. */
 function isAsFresh(built: DesiredState, objects: ObjectSet): boolean {
   const fresh = buildHere(objects);
   const parts = ['snapshot', 'problems', 'healthChecks', 'claims', 'groups'] as const;
   return parts.every((part) => isDeepStrictEqual(built[part], fresh[part]));
 }
 
-t.test('not served: headless, ExternalName, and what is labelled for another proxy', async (t) => {
-  const labelled = (label: string) => service({}, { labels: { [label]: '' } });
-  const table: Record<string, Service> = {
-    'clusterIP None': service({ clusterIP: 'None' }),
-    'clusterIPs None': service({ clusterIP: null, clusterIPs: ['None'], ports: [] }),
-    ExternalName: service({ type: 'ExternalName', clusterIP: '', externalName: 'a.example', ports: null }),
-    'service-proxy-name': labelled('service.kubernetes.io/service-proxy-name'),
-    headless: labelled('service.kubernetes.io/headless'),
-  };
-  for (const [rule, one] of Object.entries(table)) {
-    const build = buildHere(objectSet([one]));
-    t.equal(build.snapshot.size, 0, rule);
-    t.same(build.problems, [], rule);
-  }
-});
+t.test(
+  'not served: headless and ExternalName Services, and those with the label for another proxy',
+  async (t) => {
+    const labelled = (label: string) => service({}, { labels: { [label]: '' } });
+    const table: Record<string, Service> = {
+      'clusterIP None': service({ clusterIP: 'None' }),
+      'clusterIPs None': service({ clusterIP: null, clusterIPs: ['None'], ports: [] }),
+      ExternalName: service({ type: 'ExternalName', clusterIP: '', externalName: 'a.example', ports: null }),
+      'service-proxy-name': labelled('service.kubernetes.io/service-proxy-name'),
+      headless: labelled('service.kubernetes.io/headless'),
+    };
+    for (const [rule, one] of Object.entries(table)) {
+      const build = buildHere(objectSet([one]));
+      t.equal(build.snapshot.size, 0, rule);
+      t.same(build.problems, [], rule);
+    }
+  },
+);
 
 t.test('a portal per port and family, with every VIP of that family once', async (t) => {
   const build = buildHere(
@@ -75,13 +78,13 @@ t.test('a portal per port and family, with every VIP of that family once', async
   t.same(build.problems, []);
 });
 
-t.test('clusterIP stands in where clusterIPs is missing', async (t) => {
+t.test('clusterIP is used if clusterIPs is missing', async (t) => {
   t.same(vipsOf(buildHere(objectSet([service({ clusterIP: 'fd00::a' })]))), {
     'default/web:/TCP/IPv6': ['fd00::a'],
   });
 });
 
-t.test('an address of a family the Service does not have is a problem', async (t) => {
+t.test('an address of a family that the Service does not have is a problem', async (t) => {
   const build = buildHere(objectSet([service({ externalIPs: ['2001:db8::1'] })]));
   t.same(vipsOf(build), { 'default/web:/TCP/IPv4': ['10.96.0.10'] });
   t.same(problemsOf(build), [
@@ -109,7 +112,7 @@ t.test('addresses and ports that only an API server would allocate are a problem
   ]);
 });
 
-t.test('ClientIP affinity lasts three hours unless told otherwise', async (t) => {
+t.test('ClientIP affinity lasts three hours if the Service gives no time', async (t) => {
   const affinity = (spec: Record<string, unknown>) =>
     [...buildHere(objectSet([service(spec)])).snapshot.values()][0]!.policy.affinity;
   const sessionAffinityConfig = { clientIP: { timeoutSeconds: 5 } };
@@ -137,7 +140,7 @@ t.test(
   },
 );
 
-t.test('SCTP is not proxied, and said', async (t) => {
+t.test('SCTP is not proxied, and that is a problem', async (t) => {
   const ports = [
     { name: 'a', port: 80 },
     { name: 'b', port: 81, protocol: 'SCTP' },
@@ -168,7 +171,7 @@ t.test('endpoints: by port name and protocol, each slice with its own number', a
 });
 
 t.test(
-  'endpoints: only of the same namespace, Service and family, and not labelled for another proxy',
+  'endpoints: only of the same namespace, Service and family, and without the label for another proxy',
   async (t) => {
     const at = (address: string) => [{ addresses: [address] }];
     const labels = { 'kubernetes.io/service-name': 'web' };
@@ -186,7 +189,7 @@ t.test(
   },
 );
 
-t.test('endpoints: ready ones; else those serving and terminating', async (t) => {
+t.test('endpoints: the ready ones; if there are none, those that serve and terminate', async (t) => {
   const endpoint = (n: number, conditions: Record<string, boolean>) => ({
     addresses: [`10.1.0.${n}`],
     conditions,
@@ -207,7 +210,7 @@ t.test('endpoints: all of them with publishNotReadyAddresses', async (t) => {
   t.equal(endpointsOf(service({ publishNotReadyAddresses: true }), slice(endpoints)).length, 2);
 });
 
-t.test('endpoints: the same place in two slices counts once, and its pod is known', async (t) => {
+t.test('endpoints: one address and port in two slices counts once, with its pod', async (t) => {
   const targetRef = { kind: 'Pod', namespace: 'default', name: 'web-a' };
   t.same(
     endpointsOf(
@@ -219,7 +222,7 @@ t.test('endpoints: the same place in two slices counts once, and its pod is know
   );
 });
 
-t.test('endpoint ids are unique in a portal and tell the address before the port', async (t) => {
+t.test('endpoint ids are unique in a portal; the address is appended before the port', async (t) => {
   const targetRef = { name: 'pod' };
   const portSlice = (port: number, endpoint: Record<string, unknown>) =>
     slice([endpoint as never], { ports: [{ port }] }, { name: `web-${port}` });
@@ -243,7 +246,7 @@ t.test('endpoint ids are unique in a portal and tell the address before the port
   );
 });
 
-t.test('FQDN slices are a problem of their own', async (t) => {
+t.test('each FQDN slice is a problem', async (t) => {
   const named = slice([{ addresses: ['web.example'] }], { addressType: 'FQDN' }, { name: 'web-names' });
   const build = buildHere(objectSet([service()], [named, slice([{ addresses: ['10.1.0.1'] }])]));
   t.equal([...build.snapshot.values()][0]!.endpoints.length, 1);
@@ -252,7 +255,7 @@ t.test('FQDN slices are a problem of their own', async (t) => {
   ]);
 });
 
-t.test('a VIP claimed twice stays with the older Service, else with the first by name', async (t) => {
+t.test('a VIP that two Services claim goes to the older one, or to the first by name', async (t) => {
   const named = (name: string, creationTimestamp: string | null) => service({}, { name, creationTimestamp });
   const old = '2020-01-01T00:00:00Z';
   const young = '2024-01-01T00:00:00Z';
@@ -266,7 +269,7 @@ t.test('a VIP claimed twice stays with the older Service, else with the first by
   ]);
 });
 
-t.test('only what is contested is lost', async (t) => {
+t.test('a Service loses only the addresses and ports that another Service has', async (t) => {
   const ports = [{ port: 80, nodePort: 30080 }];
   const a = service({ type: 'NodePort', ports }, { name: 'a' });
   const b = service(
@@ -286,11 +289,11 @@ t.test('only what is contested is lost', async (t) => {
     'Service default/b: node port 30080/TCP already belongs to Service default/a, which keeps it',
   ]);
   const after = buildHere(objectSet([b, c]), build);
-  t.same(after.problems, [], 'the claim passes on when its owner goes');
+  t.same(after.problems, [], 'the next Service gets the claim when its owner goes');
   t.equal(after.snapshot.get('default/b:/TCP/IPv4')!.nodePort, 30080);
 });
 
-t.test('a renamed port is a change, and so is nothing else that goes while another comes', async (t) => {
+t.test('a renamed port is a change; a portal that goes while an unrelated one comes is not', async (t) => {
   const named = (name: string, over = {}) => service({ ports: [{ name, port: 80 }], ...over });
   const before = buildHere(objectSet([named('http')])).snapshot;
   const diffTo = (one: Service) => {
@@ -327,7 +330,7 @@ t.test('portals that did not change keep their identity', async (t) => {
   t.equal(equal.snapshot, after.snapshot, 'equal objects give the same snapshot');
 });
 
-t.test('building on a previous state and from scratch give the same', async (t) => {
+t.test('a state that is built from the previous state equals one that is built from nothing', async (t) => {
   fc.assert(
     fc.property(fc.array(anyObjects, { minLength: 1, maxLength: 4 }), (states) => {
       let previous: DesiredState | undefined;
@@ -343,7 +346,7 @@ t.test('building on a previous state and from scratch give the same', async (t) 
   t.pass();
 });
 
-t.test('so it does among many Services, of whose slices some change', async (t) => {
+t.test('the same with many Services when some of their slices change', async (t) => {
   const MANY = 200;
   const services = Array.from({ length: MANY }, (_, n) =>
     service({ clusterIP: `10.96.0.${n}` }, { name: `s${n}` }),
@@ -379,7 +382,7 @@ t.test('so it does among many Services, of whose slices some change', async (t) 
   t.pass();
 });
 
-t.test('so it does among many Services that quarrel, of which some change', async (t) => {
+t.test('the same with many Services that claim the same addresses when some of them change', async (t) => {
   const MANY = 100;
   const nameOf = (n: number) => `s${n}`;
   const anyChange = fc
@@ -415,7 +418,7 @@ t.test('so it does among many Services that quarrel, of which some change', asyn
   t.pass();
 });
 
-t.test('a Service that comes and goes has no other looked at again', async (t) => {
+t.test('a Service that comes and goes does not make others be built again', async (t) => {
   const others = Array.from({ length: 100 }, (_, n) =>
     service({ clusterIP: `10.96.0.${n}` }, { name: `s${n}` }),
   );
@@ -455,7 +458,7 @@ t.test(
   },
 );
 
-t.test('a diff applied to before gives after', async (t) => {
+t.test('a diff that is applied to the state before gives the state after', async (t) => {
   fc.assert(
     fc.property(anyObjects, anyObjects, fc.boolean(), (first, second, reuse) => {
       const before = buildHere(first);
@@ -480,16 +483,19 @@ t.test('a diff applied to before gives after', async (t) => {
   t.pass();
 });
 
-t.test('what was left out of a Service is a problem of it, and the rest is served', async (t) => {
-  const one = service({ externalIPs: ['192.0.2.1', '192.0.2.256'] });
-  const build = buildHere(objectSet([one]));
-  t.same(vipsOf(build), { 'default/web:/TCP/IPv4': ['10.96.0.10', '192.0.2.1'] });
-  t.same(problemsOf(build), [
-    'Service default/web: spec.externalIPs[1]: "192.0.2.256" is not the IP address of a host',
-  ]);
-});
+t.test(
+  'a refused address of a Service is a problem of the Service, and the other addresses are served',
+  async (t) => {
+    const one = service({ externalIPs: ['192.0.2.1', '192.0.2.256'] });
+    const build = buildHere(objectSet([one]));
+    t.same(vipsOf(build), { 'default/web:/TCP/IPv4': ['10.96.0.10', '192.0.2.1'] });
+    t.same(problemsOf(build), [
+      'Service default/web: spec.externalIPs[1]: "192.0.2.256" is not the IP address of a host',
+    ]);
+  },
+);
 
-t.test('slices that fit by label and not by port are named once', async (t) => {
+t.test('a slice with the label but without the port of a Service is named once', async (t) => {
   const ports = [
     { name: 'web', port: 80 },
     { name: 'dns', port: 53, protocol: 'UDP' },
@@ -516,22 +522,19 @@ t.test('slices that fit by label and not by port are named once', async (t) => {
   t.equal(
     problems({ ...local, ports: [{ name: 'web', port: 80, nodePort: 30080 }] }, named).length,
     1,
-    'two portals of a port say it once',
+    'two portals of one port give one problem',
   );
   t.match(problemsOf(buildHere(objectSet([service()], [named]))), [
     /has no port without a name \(TCP\) but http/,
   ]);
 });
 
-t.test(
-  'slices that fit by label and are of another family are named, but for dual-stack Services',
-  async (t) => {
-    const six = slice([{ addresses: ['fd00::1'] }], { addressType: 'IPv6' });
-    const problems = (clusterIPs: string[]) =>
-      problemsOf(buildHere(objectSet([service({ clusterIPs })], [six])));
-    t.same(problems(['10.96.0.10']), [
-      'Service default/web: spec.clusterIPs: no endpoints are IPv4: EndpointSlice default/web-1 has IPv6 addresses; give the Service a ClusterIP of the same family as its endpoints',
-    ]);
-    t.same(problems(['10.96.0.10', 'fd00::10']), []);
-  },
-);
+t.test('a slice of another family than the Service is named, except for dual-stack Services', async (t) => {
+  const six = slice([{ addresses: ['fd00::1'] }], { addressType: 'IPv6' });
+  const problems = (clusterIPs: string[]) =>
+    problemsOf(buildHere(objectSet([service({ clusterIPs })], [six])));
+  t.same(problems(['10.96.0.10']), [
+    'Service default/web: spec.clusterIPs: no endpoints are IPv4: EndpointSlice default/web-1 has IPv6 addresses; give the Service a ClusterIP of the same family as its endpoints',
+  ]);
+  t.same(problems(['10.96.0.10', 'fd00::10']), []);
+});

@@ -8,7 +8,9 @@ import { parseEndpointSlice } from '../../lib/model/parse-slice.js';
 
 type Json = Readonly<Record<string, unknown>>;
 
-/** A raw Service `default/web` with one port 80; `spec` and `metadata` are laid over the default ones. */
+/**
+ * A raw Service `default/web` with one port 80; `spec` and `metadata` replace members of the default ones.
+ */
 export function rawService(spec: Json = {}, metadata: Json = {}, rest: Json = {}): Json {
   return {
     apiVersion: 'v1',
@@ -52,7 +54,7 @@ export function objectSet(services: readonly Service[], slices: readonly Endpoin
   };
 }
 
-/** The node of the tests, where nothing else is said. */
+/** The node of the tests, if a test does not give another one. */
 export const NODE: Node = {
   name: 'node-1',
   zone: 'zone-a',

@@ -12,7 +12,7 @@ function complaint(parsed: Parsed<unknown>): string {
   return parsed.ok ? 'accepted' : describeProblem(parsed.problem);
 }
 
-t.test('a refused Service is named with the field and the reason', async (t) => {
+t.test('the problem of a refused Service names it, the field and the reason', async (t) => {
   const ports = (...list: unknown[]) => rawService({ ports: list });
   const table: [unknown, string][] = [
     [null, 'Service without a name: metadata.name: missing'],
@@ -99,7 +99,7 @@ t.test('a refused Service is named with the field and the reason', async (t) => 
   for (const [raw, expected] of table) t.equal(complaint(parseService(raw)), expected);
 });
 
-t.test('a refused EndpointSlice is named with the field and the reason', async (t) => {
+t.test('the problem of a refused EndpointSlice names it, the field and the reason', async (t) => {
   const one = [{ addresses: ['10.1.0.1'] }];
   const table: [unknown, string][] = [
     [
@@ -183,7 +183,7 @@ t.test('what the API server prints for an ordinary dual-stack Service', async (t
   });
 });
 
-/** A load balancer's addresses and ranges, and what was said of those that were left out. */
+/** The addresses and ranges of a load balancer, and the problems of those that were left out. */
 function addressesOf(spec: Readonly<Record<string, unknown>>, ...ingress: unknown[]) {
   const raw = rawService({ type: 'LoadBalancer', ...spec }, {}, { status: { loadBalancer: { ingress } } });
   const { externalIPs, ingressIPs, loadBalancerSourceRanges: ranges, refused } = unwrap(parseService(raw));
@@ -191,7 +191,7 @@ function addressesOf(spec: Readonly<Record<string, unknown>>, ...ingress: unknow
 }
 
 t.test(
-  'an address that cannot be used is left out with field and value, the others are served',
+  'an address that cannot be used is left out, the problem names field and value, and the others are served',
   async (t) => {
     const none = { externalIPs: [], ingressIPs: [], ranges: [], refused: [] };
     const noHost = 'is not the IP address of a host';
@@ -226,7 +226,7 @@ t.test(
   },
 );
 
-t.test('a source range that cannot be used lets nobody in, and never everybody', async (t) => {
+t.test('if all source ranges are refused, no client may use the ingress IPs', async (t) => {
   const ranges = (...loadBalancerSourceRanges: unknown[]) => addressesOf({ loadBalancerSourceRanges });
   t.match(ranges('10.0.0.0/33', '010.0.0.0/08'), {
     ranges: ['10.0.0.0/8'],
@@ -237,13 +237,13 @@ t.test('a source range that cannot be used lets nobody in, and never everybody',
   t.same(ranges('10.0.0.0/33').ranges, ['0.0.0.0/32', '::/128']);
 });
 
-t.test('a slice without a Service is none of ours, and no problem', async (t) => {
+t.test('a slice without a Service is ignored, and is no problem', async (t) => {
   for (const labels of [null, {}, { app: 'x' }, { 'kubernetes.io/service-name': '' }]) {
     t.equal(unwrap(parseEndpointSlice(rawSlice([{ addresses: ['nonsense'] }], {}, { labels }))), null);
   }
 });
 
-t.test('null stands for absent, as kubectl prints it', async (t) => {
+t.test('null means absent, because kubectl prints it so', async (t) => {
   const raw = rawService(
     { externalIPs: null, sessionAffinity: null, type: null },
     { creationTimestamp: null, labels: null },
@@ -254,7 +254,7 @@ t.test('null stands for absent, as kubectl prints it', async (t) => {
   t.same(unwrap(parseEndpoints({ metadata: { name: 'web' }, subsets: null })), []);
 });
 
-t.test('endpoint conditions that are not given mean ready, serving and not terminating', async (t) => {
+t.test('an endpoint without conditions is ready, serves and does not terminate', async (t) => {
   const raw = rawSlice([
     { addresses: ['10.1.0.1'] },
     { addresses: ['10.1.0.2', '10.1.0.3'], conditions: { ready: false, serving: true, terminating: true } },
@@ -307,7 +307,7 @@ t.test('v1 Endpoints become one slice per subset and family', async (t) => {
   );
 });
 
-t.test('no JSON makes the parsers throw', async () => {
+t.test('the parsers throw for no JSON value', async () => {
   const names = fc.constantFrom(
     ...[
       'metadata',
@@ -342,14 +342,14 @@ t.test('no JSON makes the parsers throw', async () => {
   );
 });
 
-t.test('a problem is fresh once', async (t) => {
+t.test('a problem is fresh only the first time', async (t) => {
   const a = { object: 'Service default/a', field: 'spec', message: 'x' };
   const b = { object: 'Service default/a', message: 'x' };
   t.same(freshProblems([a, b], [{ ...a }]), [b]);
   t.same(freshProblems([a], [a, b]), []);
 });
 
-t.test('where an endpoint is and who should use it', async (t) => {
+t.test('the node, the pod and the hints of an endpoint are read', async (t) => {
   const raw = rawSlice([
     {
       addresses: ['10.1.0.1'],
@@ -364,7 +364,7 @@ t.test('where an endpoint is and who should use it', async (t) => {
   ]);
 });
 
-t.test('the time of the change behind a slice is kept, nonsense is not', async (t) => {
+t.test('the time of the change that led to a slice is read, and an invalid time is ignored', async (t) => {
   const annotated = (time: string) =>
     slice([], {}, { annotations: { 'endpoints.kubernetes.io/last-change-trigger-time': time } }).triggeredMs;
   t.equal(annotated('2026-01-02T03:04:05Z'), Date.UTC(2026, 0, 2, 3, 4, 5));
@@ -382,11 +382,11 @@ t.test('source ranges and policies of a Service', async (t) => {
   t.match(
     unwrap(parseService(rawService({ type: 'NodePort', loadBalancerSourceRanges: ['left over'] }))),
     { loadBalancerSourceRanges: [], externalTrafficPolicy: 'Cluster', healthCheckNodePort: null },
-    'they mean nothing to other types',
+    'other types ignore them',
   );
 });
 
-t.test('the own Node: zone, pod ranges, and whether it is about to go', async (t) => {
+t.test('the own Node: zone, pod ranges, and whether it is about to be deleted', async (t) => {
   const node = (spec: object, metadata: object = {}) =>
     unwrap(parseNode({ metadata: { name: 'node-1', ...metadata }, spec }));
   t.match(
@@ -406,7 +406,7 @@ t.test('the own Node: zone, pod ranges, and whether it is about to go', async (t
   t.same(
     unwrap(parseNode({ metadata: { name: 'node-1' }, status: { addresses } })).addresses,
     ['192.0.2.1', '2001:db8::1'],
-    'inner addresses first, one of each family',
+    'internal addresses first, one of each family',
   );
   t.match(node({ podCIDR: '10.1.0.0/24' }), { zone: null, podCidrs: ['10.1.0.0/24'] });
   t.match(node({}), { podCidrs: [], isEligible: true });

@@ -59,14 +59,18 @@ function chosen(spec: Record<string, unknown>, ...places: Place[]): string {
   return choice(portalsOf(service(spec), sliceAt(...places)).get('default/web:/TCP/IPv4'));
 }
 
-t.test('internalTrafficPolicy Local: only endpoints of this node', async (t) => {
+t.test('internalTrafficPolicy Local: only endpoints on this node', async (t) => {
   const local = (...places: Place[]) => chosen({ internalTrafficPolicy: 'Local' }, ...places);
   t.equal(local(ELSEWHERE, HERE, ELSEWHERE, HERE), '2,4');
   t.equal(local(ELSEWHERE, {}), 'ignore', 'dropped while other nodes have endpoints');
-  t.equal(local(), 'refuse', 'refused where nobody has');
+  t.equal(local(), 'refuse', 'refused if no node has endpoints');
   t.equal(local({ ...ELSEWHERE, ...DOWN }), 'refuse');
   t.equal(local(HERE, { ...HERE, ...DRAINING }), '1');
-  t.equal(local(ELSEWHERE, { ...HERE, ...DRAINING }), '2', 'serving and terminating ones before none');
+  t.equal(
+    local(ELSEWHERE, { ...HERE, ...DRAINING }),
+    '2',
+    'endpoints that serve and terminate are better than none',
+  );
   t.equal(local({ ...ELSEWHERE, ...DRAINING }), 'ignore');
 });
 
@@ -75,7 +79,7 @@ t.test('internalTrafficPolicy Cluster: the node makes no difference', async (t) 
   t.equal(chosen({ internalTrafficPolicy: 'Cluster' }, ELSEWHERE), '1');
 });
 
-t.test('externalTrafficPolicy Local: external addresses are a portal of their own', async (t) => {
+t.test('externalTrafficPolicy Local: external addresses have a separate portal', async (t) => {
   const portals = portalsOf(loadBalancer({ externalTrafficPolicy: 'Local' }), sliceAt(HERE, ELSEWHERE));
   t.same([...portals.keys()], ['default/web:/TCP/IPv4', 'default/web:/external/TCP/IPv4']);
   t.match(portals.get('default/web:/TCP/IPv4'), {
@@ -95,7 +99,7 @@ t.test('externalTrafficPolicy Local: external addresses are a portal of their ow
   t.equal(choice(portals.get('default/web:/external/TCP/IPv4')), '1');
 });
 
-t.test('externalTrafficPolicy Local: without local endpoints clients outside are ignored', async (t) => {
+t.test('externalTrafficPolicy Local: without local endpoints, clients outside get no answer', async (t) => {
   const external = (...places: Place[]) =>
     choice(
       portalsOf(loadBalancer({ externalTrafficPolicy: 'Local' }), sliceAt(...places)).get(
@@ -116,7 +120,7 @@ t.test('externalTrafficPolicy Local: pods and the node itself get what the Clust
   t.equal(insiders({ clusterIP: null }), null, 'there is no ClusterIP');
 });
 
-t.test('both policies Local: one portal, and no exception', async (t) => {
+t.test('both policies Local: one portal, without an exception for pods', async (t) => {
   const portals = portalsOf(
     loadBalancer({ externalTrafficPolicy: 'Local', internalTrafficPolicy: 'Local' }),
     sliceAt(HERE, ELSEWHERE),
@@ -183,7 +187,7 @@ t.test('an address that is named twice has one portal', async (t) => {
   t.same(
     [...portals.values()].flatMap(({ vips }) => vips.map(({ address }) => address)),
     ['10.96.0.10', '192.0.2.2'],
-    'an ingress IP is guarded even if it is an external IP too',
+    'source ranges apply to an ingress IP even if it is an external IP too',
   );
 });
 
@@ -205,17 +209,21 @@ t.test('topology hints: the endpoints for this zone', async (t) => {
   t.equal(chosen({}, { zones: ['zone-a'] }, { zones: ['zone-b'] }, { zones: ['zone-b', 'zone-a'] }), '1,3');
 });
 
-t.test('topology hints: all endpoints where a ready one has no hint', async (t) => {
+t.test('topology hints: all endpoints if a ready one has no hint', async (t) => {
   t.equal(chosen({}, { zones: ['zone-a'] }, {}), '1,2');
-  t.equal(chosen({}, { zones: ['zone-a'] }, { zones: ['zone-b'] }, DOWN), '1', 'others do not count');
+  t.equal(
+    chosen({}, { zones: ['zone-a'] }, { zones: ['zone-b'] }, DOWN),
+    '1',
+    'endpoints that are not ready do not count',
+  );
 });
 
-t.test('topology hints: all endpoints where none is for this zone', async (t) => {
+t.test('topology hints: all endpoints if none is for this zone', async (t) => {
   t.equal(chosen({}, { zones: ['zone-b'] }, { zones: ['zone-c'] }), '1,2');
   t.equal(chosen({}, { zones: ['zone-a'], ...DOWN }, { zones: ['zone-b'] }), '2', 'none that is ready');
 });
 
-t.test('topology hints: all endpoints where the node has no zone', async (t) => {
+t.test('topology hints: all endpoints if the node has no zone', async (t) => {
   const objects = objectSet([service()], [sliceAt({ zones: ['zone-a'] }, { zones: [''] })]);
   const { snapshot } = buildDesiredState(objects, { ...NODE, zone: null });
   t.equal(choice(snapshot.get('default/web:/TCP/IPv4')), '1,2');
@@ -227,20 +235,27 @@ t.test('topology hints: the endpoints for this node come before those for its zo
   const far = { zones: ['zone-b'], nodes: ['node-3'] };
   t.equal(chosen({}, far, near, own), '3');
   t.equal(chosen({}, far, near), '2', 'none for this node: the zone decides');
-  t.equal(chosen({}, far, near, own, { zones: ['zone-a'] }), '2,3,4', 'one without: the zone decides');
+  t.equal(
+    chosen({}, far, near, own, { zones: ['zone-a'] }),
+    '2,3,4',
+    'one endpoint has no node hint: the zone decides',
+  );
 });
 
-t.test('topology hints: nothing with a Local policy or while only terminating ones serve', async (t) => {
-  t.equal(
-    chosen(
-      { internalTrafficPolicy: 'Local' },
-      { ...HERE, zones: ['zone-b'] },
-      { ...HERE, zones: ['zone-a'] },
-    ),
-    '1,2',
-  );
-  t.equal(chosen({}, { ...DRAINING, zones: ['zone-b'] }, { ...DRAINING, zones: ['zone-a'] }), '1,2');
-});
+t.test(
+  'topology hints: ignored with a Local policy, and while only terminating endpoints serve',
+  async (t) => {
+    t.equal(
+      chosen(
+        { internalTrafficPolicy: 'Local' },
+        { ...HERE, zones: ['zone-b'] },
+        { ...HERE, zones: ['zone-a'] },
+      ),
+      '1,2',
+    );
+    t.equal(chosen({}, { ...DRAINING, zones: ['zone-b'] }, { ...DRAINING, zones: ['zone-a'] }), '1,2');
+  },
+);
 
 t.test('trafficDistribution acts through hints alone', async (t) => {
   for (const trafficDistribution of ['PreferClose', 'PreferSameZone', 'PreferSameNode']) {
@@ -262,7 +277,7 @@ t.test('publishNotReadyAddresses: not ready counts as ready, for Local too', asy
   );
 });
 
-t.test('another node, another choice', async (t) => {
+t.test('another node gets other endpoints', async (t) => {
   const objects = objectSet([service({ internalTrafficPolicy: 'Local' })], [sliceAt(HERE, ELSEWHERE)]);
   const here = buildDesiredState(objects, NODE);
   const there = buildDesiredState(objects, { ...NODE, name: 'node-2' }, here);

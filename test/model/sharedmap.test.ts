@@ -27,7 +27,7 @@ function applyTo(map: Map<string, number>, replacements: Replacements<number>): 
   }
 }
 
-/** Checks every map of a walk, with the plain map that it should be like and with the map before it. */
+/** Checks every map of a walk against the plain map with the same entries and against the map before it. */
 function walk(
   check: (now: SharedMap<number>, model: Map<string, number>, before: SharedMap<number>) => boolean,
 ): void {
@@ -46,7 +46,7 @@ function walk(
   );
 }
 
-t.test('it has what a plain map has', async (t) => {
+t.test('it has the same entries as a plain map', async (t) => {
   walk((map, model) => {
     const visited = new Map<string, number>();
     map.forEach((value, key) => {
@@ -66,13 +66,13 @@ t.test('it has what a plain map has', async (t) => {
   t.pass();
 });
 
-t.test('equal entries make equal maps, whatever came before', async (t) => {
+t.test('maps with equal entries are equal, in whatever way they were made', async (t) => {
   walk((map, model) => isDeepStrictEqual(map, SharedMap.empty<number>().with(model)));
   t.notSame(numbered(3), numbered(4));
   t.pass();
 });
 
-t.test('what differs between two versions is found, and no version changes', async (t) => {
+t.test('the difference of two versions is found, and neither version changes', async (t) => {
   walk((map, model, before) => {
     const earlier = new Map(before);
     const bySize = (a: Change<number>, b: Change<number>) => (JSON.stringify(a) < JSON.stringify(b) ? -1 : 1);
@@ -84,13 +84,13 @@ t.test('what differs between two versions is found, and no version changes', asy
   t.pass();
 });
 
-t.test('a small map keeps the order in which its entries came', async (t) => {
+t.test('a small map keeps the order of insertion', async (t) => {
   const map = SharedMap.empty<number>().with(new Map(Object.entries({ c: 1, a: 2, b: 3 })));
   t.same([...map.keys()], ['c', 'a', 'b']);
-  t.same([...map.with(new Map([['a', 4]])).keys()], ['c', 'a', 'b'], 'a changed one stays in its place');
+  t.same([...map.with(new Map([['a', 4]])).keys()], ['c', 'a', 'b'], 'a changed entry stays in its place');
 });
 
-t.test('what changes nothing gives the same map', async (t) => {
+t.test('replacements that change nothing give the same map', async (t) => {
   for (const map of [numbered(3), numbered(MANY)]) {
     t.equal(map.with(new Map()), map);
     t.equal(
@@ -105,17 +105,20 @@ t.test('what changes nothing gives the same map', async (t) => {
   }
 });
 
-t.test('one change among many leaves few entries to compare, however they are named', async (t) => {
-  const names: ((n: number) => string)[] = [
-    (n) => `default/service-${n}`,
-    (n) => `team-${n % 50}/app-${String(n).padStart(5, '0')}`,
-    (n) => `default/service-${n >> 1}:port-${n & 1}/TCP/IPv4`,
-  ];
-  for (const name of names) {
-    const entries = Array.from({ length: MANY }, (_, n) => [name(n), n] as const);
-    const before = SharedMap.empty<number>().with(new Map(entries));
-    const parts = before.differingParts(before.with(new Map([[name(5000), -1]])));
-    t.equal(parts.length, 1);
-    t.ok(parts[0]![0].size < MANY / 100, `${parts[0]![0].size} entries`);
-  }
-});
+t.test(
+  'after one change among many entries, few entries must be compared, whatever their names are',
+  async (t) => {
+    const names: ((n: number) => string)[] = [
+      (n) => `default/service-${n}`,
+      (n) => `team-${n % 50}/app-${String(n).padStart(5, '0')}`,
+      (n) => `default/service-${n >> 1}:port-${n & 1}/TCP/IPv4`,
+    ];
+    for (const name of names) {
+      const entries = Array.from({ length: MANY }, (_, n) => [name(n), n] as const);
+      const before = SharedMap.empty<number>().with(new Map(entries));
+      const parts = before.differingParts(before.with(new Map([[name(5000), -1]])));
+      t.equal(parts.length, 1);
+      t.ok(parts[0]![0].size < MANY / 100, `${parts[0]![0].size} entries`);
+    }
+  },
+);

@@ -4,12 +4,12 @@ import t from 'tap';
 import { addressBytes, addressText, canonicalAddress, familyOf } from '../../lib/net/address.js';
 
 const bytesOf = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
-/** Addresses with runs of zeros, where the text forms get interesting. */
+/** Addresses with runs of zeros, which have several text forms. */
 const sparseV6 = fc
   .array(fc.constantFrom(0, 0, 0, 1, 0xff, 0xabcd), { minLength: 8, maxLength: 8 })
   .map((groups) => Uint8Array.from(groups.flatMap((group) => [group >> 8, group & 255])));
 
-t.test('addresses survive the way to text and back', async (t) => {
+t.test('an address becomes the same address again when it is written as text and read', async (t) => {
   fc.assert(
     fc.property(fc.oneof(bytesOf(4), bytesOf(16), sparseV6), (bytes) => {
       t.same(addressBytes(addressText(bytes)), [...bytes]);
@@ -18,7 +18,7 @@ t.test('addresses survive the way to text and back', async (t) => {
   );
 });
 
-t.test('any spelling of an IPv6 address means the same bytes', async (t) => {
+t.test('all spellings of an IPv6 address give the same bytes', async (t) => {
   fc.assert(
     fc.property(fc.ipV6(), (text) => {
       fc.pre(isIPv6(text));
@@ -32,7 +32,7 @@ t.test('any spelling of an IPv6 address means the same bytes', async (t) => {
   );
 });
 
-t.test('text is as RFC 5952 wants it', async (t) => {
+t.test('the text of an IPv6 address has the form of RFC 5952', async (t) => {
   for (const [given, canonical] of [
     ['::', '::'],
     ['0:0:0:0:0:0:0:1', '::1'],
@@ -49,7 +49,7 @@ t.test('text is as RFC 5952 wants it', async (t) => {
   }
 });
 
-t.test('what is no address is refused by name', async (t) => {
+t.test('a text that is not an address is refused, and the error names it', async (t) => {
   for (const text of [
     '',
     'example.org',

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { bracketed, hostPort, parseHostPort } from '../../lib/net/hostport.js';
 
-t.test('IPv6 addresses stand in brackets before a port, other hosts as they are', async (t) => {
+t.test('before a port, an IPv6 address gets brackets, and other hosts stay as they are', async (t) => {
   t.equal(hostPort('10.96.0.10', 80), '10.96.0.10:80');
   t.equal(hostPort('fd00::10', 80), '[fd00::10]:80');
   t.equal(hostPort('node-1', '80'), 'node-1:80');
@@ -26,7 +26,7 @@ t.test('the parts of a host and port', async (t) => {
   for (const [text, parts] of table) t.same(parseHostPort(text), parts, text);
 });
 
-t.test('what is formatted is read back', async (t) => {
+t.test('a formatted host and port is read as the same host and port', async (t) => {
   for (const [host, port] of [
     ['192.0.2.1', 0],
     ['fd00::1', 65_535],

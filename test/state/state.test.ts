@@ -21,7 +21,7 @@ import { listening } from './listening.js';
 const directory = mkdtempSync(join(tmpdir(), 'kube-portal-state-'));
 t.teardown(() => rmSync(directory, { recursive: true }));
 
-t.test('a state directory on a disk in trouble does not prevent the start', async (t) => {
+t.test('kube-portal starts if the disk of the state directory is full or read-only', async (t) => {
   const small = join(directory, 'read-only');
   mkdirSync(small);
   sh(`mount -t tmpfs -o mode=755 none ${small} && mkdir ${small}/here && mount -o remount,bind,ro ${small}`);
@@ -37,7 +37,7 @@ t.test('a state directory on a disk in trouble does not prevent the start', asyn
   sh(`umount ${small}`);
 });
 
-t.test('a state directory that others may write to is told', async (t) => {
+t.test('a warning names a state directory that other users may write to', async (t) => {
   const shared = join(directory, 'shared');
   mkdirSync(shared);
   chmodSync(shared, 0o1777);
@@ -48,7 +48,7 @@ t.test('a state directory that others may write to is told', async (t) => {
 
 const STAKES = { what: 'the proxy ports', loss: 'others may be chosen' };
 
-t.test('what is not what was left there is told by name, and replaced', async (t) => {
+t.test('a state file that cannot be used is named in a warning, and replaced', async (t) => {
   const bystander = join(directory, 'bystander');
   writeFileSync(bystander, '{"a": 1}');
   const file = new StateFile(directory, 'ports.json');
@@ -82,7 +82,7 @@ t.test('what is not what was left there is told by name, and replaced', async (t
   }
 });
 
-t.test('trouble with writing is told once, and so is its end', async (t) => {
+t.test('a failure to write is logged once, and its end is logged once', async (t) => {
   const { log, troubles } = listening();
   const file = new StateFile(join(directory, 'in-the-way'), 'ports.json');
   const memory = new StateMemory(file, log, STAKES);

@@ -1,4 +1,4 @@
-/** Accepts a connection in a thread, and prints how that ended and what its client sees. */
+/** Accepts a connection in a thread, and prints the result of the call and what the client gets. */
 import { setTimeout as pause } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { isMainThread, Worker } from 'node:worker_threads';
@@ -9,7 +9,10 @@ import { Memory } from '../../lib/sys/memory.js';
 import { SocketAddress } from '../../lib/sys/sockaddr.js';
 import { accept, connect, localAddress, openStream } from '../../lib/sys/socket.js';
 
-/** Repeats a call of a non-blocking socket until it has something. @returns its result, or the error's name */
+/**
+ * Repeats a call of a non-blocking socket until it no longer fails with EAGAIN. @returns its result, or the
+ * error's name
+ */
 async function until(call: () => number): Promise<number | string> {
   for (;;) {
     const result = call();

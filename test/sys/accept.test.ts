@@ -16,6 +16,6 @@ t.test('connections are accepted with accept4 and without', async (t) => {
   t.equal(acceptWith(oldKernel(t, 'accept4')), 'accepted\n');
 });
 
-t.test('a connection that would block its worker is closed', async (t) => {
+t.test('a connection is closed if its socket cannot be made non-blocking', async (t) => {
   t.equal(acceptWith(oldKernel(t, 'accept4', 'F_SETFL')), 'EPERM, client: 0\n');
 });

@@ -27,7 +27,7 @@ function connect(from: string, host: string): Socket {
 }
 
 for (const [family, { server, heard, ranges, ignored }] of Object.entries(CASES)) {
-  t.test(`a filtered socket is deaf but for some clients, ${family}`, async (t) => {
+  t.test(`a filtered socket drops the packets of all clients that are not listed, ${family}`, async (t) => {
     const length = family === 'IPv4' ? '32' : '128 nodad';
     for (const address of [heard, ignored]) {
       const [prefix, ...flags] = length.split(' ');

@@ -30,7 +30,7 @@ function expressionsOf(layout: Layout): Record<string, number> {
   };
 }
 
-/** Written by hand into code: lib/sys/steering.ts and lib/sys/sockaddr.ts know these. */
+/** Offsets that are numbers in lib/sys/steering.ts and lib/sys/sockaddr.ts. */
 const OTHERS: Record<string, number> = {
   'CMSG_SPACE(2)': cmsgSpace(2),
   'CMSG_SPACE(12)': cmsgSpace(12),
@@ -69,7 +69,7 @@ function compile(expressions: readonly string[]): Record<string, number> {
   }
 }
 
-t.test('this machine: as its C compiler says', async (t) => {
+t.test('this machine: the layout is that of its C compiler', async (t) => {
   const ours = { ...expressionsOf(layout), ...OTHERS };
   t.same(compile(Object.keys(ours)), ours);
 });
@@ -89,16 +89,16 @@ const TABLES: Record<string, readonly number[]> = {
 };
 
 for (const [arch, table] of Object.entries(TABLES)) {
-  t.test(`${arch}: as its C compiler said`, async (t) => {
+  t.test(`${arch}: the layout is that of its C compiler`, async (t) => {
     t.same(Object.values(expressionsOf(layoutFor(arch))), table);
   });
 }
 
-t.test('an unknown machine is refused with the known ones named', async (t) => {
+t.test('an unknown machine is refused, and the error names the supported ones', async (t) => {
   t.throws(() => layoutFor('mips'), /mips.*x64, arm64, arm, riscv64, loong64/);
 });
 
-t.test('a pointer fills its words', async (t) => {
+t.test('a pointer is written into its words and no other', async (t) => {
   const words = new Int32Array(3).fill(7);
   storePointer(words, 0, 0x7f12_89ab_cdef);
   const stored = new BigInt64Array(words.buffer.slice(0, 8))[0];

@@ -8,7 +8,7 @@ import { SendHeaders } from '../../lib/sys/sendheaders.js';
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-/** A block that nobody has but who is given it. */
+/** A block to which only the caller has a reference. */
 function lend(give: (block: Memory) => void): WeakRef<Memory> {
   const block = new Memory(1 << 16);
   give(block);
@@ -22,7 +22,7 @@ async function isGone(block: WeakRef<Memory>): Promise<boolean> {
   return block.deref() === undefined;
 }
 
-t.test('a block lives as long as one that points to it', async (t) => {
+t.test('a block lives as long as a block that points to it', async (t) => {
   const owner = new Memory(16);
   const kept = lend((block) => owner.setPointer(0, block, 8));
   const free = lend(() => {});
@@ -31,7 +31,7 @@ t.test('a block lives as long as one that points to it', async (t) => {
   t.equal(owner.words[0], ((kept.deref()?.address ?? 0) + 8) | 0);
 });
 
-t.test('what is to be sent lives until something takes its place', async (t) => {
+t.test('a block that is to be sent lives until another block takes its place', async (t) => {
   const headers = new SendHeaders(1);
   const payload = lend((block) => headers.setPayload(0, block, 0, 8));
   const name = lend((block) => headers.setDestination(block, 0, 16, null, 0, 0));

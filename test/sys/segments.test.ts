@@ -6,7 +6,7 @@ const PROGRAM = fileURLToPath(new URL('segments-program.js', import.meta.url));
 
 t.setTimeout(0);
 
-t.test('a path that refuses a segmented run says nothing about others', async (t) => {
+t.test('runs are still segmented on other paths after one path refused it', async (t) => {
   const lab = await Lab.forTest(t, { pods: ['narrow', 'wide'] });
   const [narrow, wide] = [lab.pod('narrow'), lab.pod('wide')];
   await lab.node.ip(`route add ${narrow.address4} dev bridge mtu 1000`);

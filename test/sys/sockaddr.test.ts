@@ -7,7 +7,7 @@ import { addressAt, addressWords, isSameSocket, isV6At, portAt } from '../../lib
 
 const bytesOf = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
 
-t.test('socket addresses hold what was set, of one family and then the other', async (t) => {
+t.test('a socket address has the address that was set last, of either family', async (t) => {
   const port = fc.integer({ min: 0, max: 65535 });
   const reused = new SocketAddress();
   fc.assert(
@@ -29,7 +29,7 @@ t.test('socket addresses hold what was set, of one family and then the other', a
   );
 });
 
-t.test('a socket address is read in place, among others', async (t) => {
+t.test('a socket address is read in place, in a block with other ones', async (t) => {
   const port = fc.integer({ min: 0, max: 65535 });
   fc.assert(
     fc.property(fc.oneof(bytesOf(4), bytesOf(16)), port, fc.nat(5), (bytes, port, at) => {
@@ -45,7 +45,7 @@ t.test('a socket address is read in place, among others', async (t) => {
   );
 });
 
-t.test('a flow label makes no other socket; port, address and scope do', async (t) => {
+t.test('sockets differ by port, address and scope, not by flow label', async (t) => {
   const PORT = 80;
   for (const [one, another] of [
     ['10.0.0.1', '10.0.0.2'],

@@ -7,14 +7,14 @@ function residentFiles(): number {
   return Number(/^RssFile:\s+(\d+)/m.exec(readFileSync('/proc/self/status', 'utf8'))?.[1]);
 }
 
-t.test('code is unmapped, and comes back where it runs', async (t) => {
+t.test('code is unmapped, and is mapped again when it runs', async (t) => {
   const before = residentFiles();
   forgetStartupCode();
   t.ok(residentFiles() < before);
   t.equal(JSON.parse(JSON.stringify({ still: 'running' })).still, 'running');
 });
 
-t.test('of what files have, constants are unmapped too, and what the linker has written stays', async (t) => {
+t.test('constants from files are unmapped too, and pages that the linker wrote stay', async (t) => {
   const runtime = realpathSync(process.execPath);
   const before = mappingsOf(runtime);
   forgetStartupCode();

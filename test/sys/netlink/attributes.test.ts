@@ -34,7 +34,7 @@ const values = fc.uniqueArray(fc.tuple(type, fc.uint8Array({ maxLength: 40 })), 
   maxLength: 8,
 });
 
-t.test('what was encoded is found again, whatever its length, also inside another', async (t) => {
+t.test('an encoded attribute is found again, with any length, also inside another attribute', async (t) => {
   fc.assert(
     fc.property(type, values, (outer, values) => {
       const encoded = values.map(([type, bytes]) => attribute(type, bytes));
@@ -51,7 +51,7 @@ t.test('what was encoded is found again, whatever its length, also inside anothe
   t.pass();
 });
 
-t.test('numbers are in network order, and one of another size is an error', async (t) => {
+t.test('numbers are in network order, and a number of the wrong size is an error', async (t) => {
   const attributes = new Attributes(
     viewOf([uint8(1, 0xab), uint16(2, 0x1234), uint32(3, 0xfedcba98)].flat()),
   );
@@ -91,7 +91,7 @@ t.test('messages of one datagram come back one by one', async (t) => {
   );
 });
 
-t.test('no bytes make reading crash, go on for ever, or reach beyond the datagram', async (t) => {
+t.test('with any bytes, reading ends, does not crash and stays inside the datagram', async (t) => {
   fc.assert(
     fc.property(fc.uint8Array({ maxLength: 200 }), type, (bytes, type) =>
       survives(() => {

@@ -10,7 +10,7 @@ import { sh } from '../../redirect/namespace.js';
 
 t.setTimeout(0);
 
-/** Without a rule in a nat table the kernel neither tracks nor translates. */
+/** The kernel tracks and translates only if a nat table has a rule. */
 sh('iptables -t nat -A PREROUTING -j ACCEPT; ip6tables -t nat -A PREROUTING -j ACCEPT');
 
 const conntrack = ConntrackSocket.open();
@@ -45,7 +45,7 @@ function flowTo(family: 'IPv4' | 'IPv6', protocol: 'TCP' | 'UDP', port: number, 
   };
 }
 
-/** What the kernel keeps as it was told. */
+/** The members of a flow that the kernel keeps unchanged. */
 function lasting({ original, reply, mark, tcpState }: Flow) {
   return { original, reply, mark, tcpState };
 }
@@ -54,7 +54,7 @@ for (const family of FAMILIES) {
   for (const protocol of ['TCP', 'UDP'] as const) {
     for (const masquerades of [true, false]) {
       const name = `${family} ${protocol}${masquerades ? ', source translated too' : ''}`;
-      t.test(`a flow is made, found as it was made, and deleted: ${name}`, async (t) => {
+      t.test(`a flow is created, read back as it was created, and deleted: ${name}`, async (t) => {
         const flow = flowTo(family, protocol, 1, masquerades);
         t.equal(conntrack.get(flow.original), null);
         conntrack.create(flow);
@@ -71,19 +71,16 @@ for (const family of FAMILIES) {
   }
 }
 
-t.test(
-  'another flow between the same addresses and ports is not taken for the one that is meant',
-  async (t) => {
-    const flow = flowTo('IPv4', 'UDP', 1, true);
-    conntrack.create(flow);
-    const found = conntrack.get(flow.original) as TrackedFlow;
-    t.equal(atOnce(conntrack.delete([{ ...found, id: found.id ^ 1 }])), 0);
-    t.equal(atOnce(conntrack.delete([found])), 1);
-  },
-);
+t.test('a flow with another id is not deleted, although its addresses and ports are the same', async (t) => {
+  const flow = flowTo('IPv4', 'UDP', 1, true);
+  conntrack.create(flow);
+  const found = conntrack.get(flow.original) as TrackedFlow;
+  t.equal(atOnce(conntrack.delete([{ ...found, id: found.id ^ 1 }])), 0);
+  t.equal(atOnce(conntrack.delete([found])), 1);
+});
 
 for (const family of FAMILIES) {
-  t.test(`the kernel lists what a filter lets through: ${family}`, async (t) => {
+  t.test(`the kernel lists the flows that match a filter: ${family}`, async (t) => {
     const flows = [1, 2, 3, 200].map((port) => flowTo(family, port === 3 ? 'TCP' : 'UDP', port, true));
     for (const flow of flows) conntrack.create(flow);
     const { endpoint, vip, client } = ADDRESSES[family];

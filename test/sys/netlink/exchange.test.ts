@@ -14,7 +14,7 @@ import { NETLINK_ROUTE, NetlinkSocket } from '../../../lib/sys/netlink/socket.js
 
 const ITEM = 100;
 
-/** A kernel that gives the answers of a script, and keeps what it was sent. */
+/** A fake kernel that gives prepared answers and records the requests. */
 class ScriptedKernel {
   opened = 0;
   closed = 0;
@@ -56,7 +56,7 @@ const item = (sequence: number, value: number, flags = 0) => numbered(ITEM, sequ
 const numberIn = (body: DataView) => body.getInt32(0, true);
 const request = () => encodeRequest(1, 0);
 
-t.test('an answer to another request is not taken for the one that is waited for', async (t) => {
+t.test('an answer to another request is ignored', async (t) => {
   const kernel = new ScriptedKernel((sequence) => [
     item(sequence - 1, 1),
     item(sequence + 1, 2),
@@ -65,7 +65,7 @@ t.test('an answer to another request is not taken for the one that is waited for
   t.equal(numberIn(new Exchange(kernel.open).ask(request())), 3);
 });
 
-t.test('an interrupted wait goes on', async (t) => {
+t.test('a wait goes on after a signal interrupted it', async (t) => {
   const kernel = new ScriptedKernel(
     () => [],
     (sequence) => [item(sequence, 3)],
@@ -73,7 +73,7 @@ t.test('an interrupted wait goes on', async (t) => {
   t.equal(numberIn(new Exchange(kernel.open).ask(request())), 3);
 });
 
-t.test('acknowledgements find their requests in any order', async (t) => {
+t.test('acknowledgements belong to their requests in any order', async (t) => {
   const kernel = new ScriptedKernel(
     (first) => [acknowledged(first + 2, ENOENT), acknowledged(first - 1, EINVAL)],
     (first) => [acknowledged(first), acknowledged(first + 2, ENOENT), acknowledged(first + 1, EINVAL)],
@@ -82,7 +82,7 @@ t.test('acknowledgements find their requests in any order', async (t) => {
   t.same(codes, [0, EINVAL, ENOENT]);
 });
 
-t.test('a list that changed while it was made is made again', async (t) => {
+t.test('a list that changed while the kernel made it is requested again', async (t) => {
   const kernel = new ScriptedKernel(
     (sequence) => [item(sequence, 1), item(sequence, 2, NLM_F_DUMP_INTR)],
     (sequence) => [done(sequence)],
@@ -92,19 +92,19 @@ t.test('a list that changed while it was made is made again', async (t) => {
   t.same(await inTurns(new Exchange(kernel.open).list(request(), numberIn)), [5, 6]);
 });
 
-t.test('a list that never stops changing is an error', async (t) => {
+t.test('a list that changes in each try is an error', async (t) => {
   const changing = (sequence: number) => [item(sequence, 1, NLM_F_DUMP_INTR), done(sequence)];
   const kernel = new ScriptedKernel(...new Array(1000).fill(changing));
   const listing = inTurns(new Exchange(kernel.open).list(request(), numberIn));
   await t.rejects(listing, { code: EAGAIN });
 });
 
-t.test('the error that ends a list is one', async (t) => {
+t.test('a list that ends with an error is an error', async (t) => {
   const kernel = new ScriptedKernel((sequence) => [item(sequence, 1), done(sequence, EINVAL)]);
   t.throws(() => atOnce(new Exchange(kernel.open).list(request(), numberIn)), { code: EINVAL });
 });
 
-t.test('what breaks off costs the socket, and the next exchange has another', async (t) => {
+t.test('an exchange that fails closes its socket, and the next exchange opens another one', async (t) => {
   for (const code of [ETIMEDOUT, ENOBUFS]) {
     const kernel = new ScriptedKernel(
       () => {
@@ -120,14 +120,14 @@ t.test('what breaks off costs the socket, and the next exchange has another', as
   }
 });
 
-t.test('a refused request costs nothing', async (t) => {
+t.test('a refused request leaves the socket open', async (t) => {
   const kernel = new ScriptedKernel((sequence) => [acknowledged(sequence, ENOENT)]);
   const exchange = new Exchange(kernel.open);
   t.throws(() => exchange.ask(request()), { code: ENOENT });
   t.same([kernel.opened, kernel.closed], [1, 0]);
 });
 
-t.test('two exchanges at a time are refused, and the first one ends well', async (t) => {
+t.test('a second exchange at the same time is refused, and the first one succeeds', async (t) => {
   const kernel = new ScriptedKernel(
     (sequence) => [item(sequence, 1)],
     (sequence) => [item(sequence, 2), done(sequence)],
@@ -140,14 +140,14 @@ t.test('two exchanges at a time are refused, and the first one ends well', async
   t.equal(numberIn(exchange.ask(request())), 3);
 });
 
-t.test('a kernel that does not answer holds nobody for ever', async (t) => {
+t.test('an exchange ends with a time-out if the kernel does not answer', async (t) => {
   const socket = new NetlinkSocket(NETLINK_ROUTE);
   t.teardown(() => socket.close());
   t.equal(socket.receiveAtOnce(), null);
   t.throws(() => socket.receive(), { code: ETIMEDOUT });
 });
 
-t.test('signals interrupt no exchange with the real kernel', async (t) => {
+t.test('an exchange with the real kernel succeeds while signals interrupt it', async (t) => {
   const module = import.meta.resolve('../../../lib/sys/netlink/rtnetlink.js');
   const script = `
     import { RouteSocket } from '${module}';

@@ -9,7 +9,7 @@ import { inverse, type Tuple } from '../../../lib/sys/netlink/tuple.js';
 
 const CTA_ID = 12;
 
-/** As the objects of the code, which have a prototype. */
+/** Objects with a prototype, like those of the decoder. */
 const PLAIN = { noNullPrototype: true } as const;
 const number = fc.integer({ min: 0, max: 2 ** 32 - 1 });
 const port = fc.integer({ min: 1, max: 65535 });
@@ -25,7 +25,10 @@ const tupleOf = (length: number): fc.Arbitrary<Tuple> => {
     PLAIN,
   );
 };
-/** Nothing is translated: what is, the kernel tells in other attributes than it is told. */
+/**
+ * A flow without translation, because the kernel reports translation in other attributes than the ones that
+ * create it.
+ */
 const flow = fc
   .constantFrom(4, 16)
   .chain(tupleOf)
@@ -49,7 +52,7 @@ function messageOf(flow: Flow, id: number): DataView {
   return new DataView(Uint8Array.from(body).buffer);
 }
 
-t.test('a flow is read as it was written', async (t) => {
+t.test('an encoded flow is decoded as the same flow', async (t) => {
   fc.assert(
     fc.property(flow, number, (flow, id) => {
       t.strictSame(decodeFlow(messageOf(flow, id)), { ...flow, id, zone: 0 });
@@ -57,7 +60,7 @@ t.test('a flow is read as it was written', async (t) => {
   );
 });
 
-t.test('a flow that was tampered with is read as another one, or is an error', async (t) => {
+t.test('a changed message gives another flow or an error', async (t) => {
   fc.assert(
     fc.property(
       flow,
@@ -78,7 +81,7 @@ t.test('a flow that was tampered with is read as another one, or is an error', a
   t.pass();
 });
 
-t.test('a filter compares what it has, and nothing else', async (t) => {
+t.test('a filter compares the values that it gives, and no others', async (t) => {
   const original: Tuple = {
     protocol: 'UDP',
     source: { address: Uint8Array.of(10, 0, 0, 1), port: 1000 },
