@@ -21,7 +21,7 @@ export class Capacity {
   /** @param limit the current RLIMIT_NOFILE */
   constructor(readonly limit: number) {}
 
-  /** Most UDP flows, of all workers together. Each worker gets its part. Beyond it, a new flow ends an old one. */
+  /** Most UDP flows. The workers share them equally. Beyond that, a new flow ends an old one. */
   get maxFlows(): number {
     return Math.max(64, Math.min(MOST_FLOWS, Math.floor(this.#usable / 2)));
   }
