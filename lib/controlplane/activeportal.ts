@@ -1,77 +1,42 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { DataplanePortal } from '../dataplane/dataplane.js';
-import { type ListenerGroup, type ListenerSpec, setFilter, steer } from '../dataplane/listeners.js';
 import { NONE } from '../model/compact.js';
-import { hostPort } from '../net/hostport.js';
 import { type Admission, EVERYONE } from '../portal/admission.js';
 import type { Portal, Vip } from '../portal/portal.js';
-import { affinityStatus, type PortalStatus } from '../portal/status.js';
+import type { PortalStatus } from '../portal/status.js';
 import type { Redirect, RedirectDriver } from '../redirect/driver.js';
-import { EADDRINUSE, SysError } from '../sys/errno.js';
-import { nodeAdmission } from './admission.js';
+import { admissionByIds, nodeAdmission, type PortalIds } from './admission.js';
 import type { Capacity } from './capacity.js';
-import {
-  areVipsTaken,
-  explainFilter,
-  explainOwnServer,
-  explainProxyPort,
-  explainRefusal,
-  explainSteering,
-  isAmong,
-  type MissingListener,
-  toBeSaid,
-  vipsServed,
-} from './listenfailure.js';
+import { hearOnly, steerClients } from './clientfilters.js';
+import { type OpeningContext, openListener } from './listeneropening.js';
 import type { Placement, Placements } from './placement.js';
-import { type OpenListener, PortalSockets } from './portalsockets.js';
-import { PortRangeError } from './portpool.js';
-import type { ProxyPorts } from './proxyports.js';
-import {
-  type ListenerContext,
-  listenersForNodePort,
-  listenersForVips,
-  neighboursOf,
-  samePlace,
-  type WantedListener,
-} from './wantedlisteners.js';
-
-/**
- * A proxy port in use by others is exchanged for another this often
- * before the portal waits for its next retry.
- */
-const PORT_TRIES = 100;
+import { areVipsTaken, isWithoutProxyPort, type PortalProblem, vipsServed } from './portalproblem.js';
+import { moveProxyPort, proxyPortOf, takeProxyPort } from './portalproxyport.js';
+import { PortalSockets } from './portalsockets.js';
+import { portalStatus } from './portalstatus.js';
+import { samePlace, type WantedListener, wantedListeners } from './wantedlisteners.js';
 
 /** What all portals of a node share. */
-export interface PortalContext extends ListenerContext {
-  readonly workers: number;
+export interface PortalContext extends OpeningContext, PortalIds {
   readonly driver: Pick<RedirectDriver, 'captureOf' | 'bringsTraffic' | 'unsupported' | 'gate'>;
-  readonly ports: ProxyPorts;
   readonly placements: Placements;
   readonly capacity: Capacity;
-  /** The id of the portal with a key. */
-  idOf(key: string): number | undefined;
 }
 
-/** A portal that exists on this node: its sockets, its place in the data plane and what is wrong with it. */
+/** A portal that exists on this node: its sockets, its redirect, its place in the data plane and its problems. */
 export class ActivePortal {
   /**
-   * What became of its redirect: the driver has not been given it, has another version of it,
-   * could not put it in place, or did.
+   * What became of its redirect: the driver was not given it, has another version of it, could not put it in
+   * place, or put it in place.
    */
   redirectState: 'missing' | 'outdated' | 'refused' | 'inPlace' = 'missing';
-  /** Of what it wants: the driver may be at an earlier one. */
+  /** Number of the version that the portal wants. The driver may have an earlier one. */
   redirectVersion = 0;
   readonly #sockets: PortalSockets;
   #portal: Portal;
   #placement: Placement;
-  #proxyPort: number | null = null;
-  // Lists and not maps: they are short,
-  // and with thousands of portals a map in each is the most of the memory.
-  #missing: readonly MissingListener[] = NONE;
-  #said: readonly MissingListener[] = NONE;
-  /** What its listeners should do and the kernel refuses, with the consequence. */
-  #shortcomings: readonly string[] = NONE;
-  #saidShortcomings: readonly string[] = NONE;
+  /** A list and not a map: with thousands of portals a map in each is most of the memory. */
+  #problems: readonly PortalProblem[] = NONE;
   #admission: Admission = EVERYONE;
 
   constructor(
@@ -94,29 +59,31 @@ export class ActivePortal {
 
   get state(): PortalStatus['state'] {
     if (!this.isSupported) return 'unsupported';
-    if (this.redirectState !== 'inPlace') return areVipsTaken(this.#missing) ? 'taken' : 'pending';
+    if (this.redirectState !== 'inPlace') return areVipsTaken(this.#problems) ? 'taken' : 'pending';
     return this.#isEmpty ? 'no-endpoints' : 'serving';
   }
 
+  /** Whether the driver serves VIPs of its family. */
   get isSupported(): boolean {
     return !this.context.driver.unsupported.has(this.#portal.family);
   }
 
-  get isComplete(): boolean {
-    return this.#missing.length === 0 && this.#shortcomings.length === 0;
+  /** What was wrong when it last opened its listeners, and since. */
+  get problems(): readonly PortalProblem[] {
+    return this.#problems;
   }
 
-  /**
-   * Whether clients of any VIP can be served or refused as they should: others, and a NodePort,
-   * may still be missing.
-   */
+  get isComplete(): boolean {
+    return this.#problems.length === 0;
+  }
+
+  /** Whether clients of any VIP are served or refused as they should be. Other VIPs or a NodePort may be missing. */
   get canRedirect(): boolean {
-    if (!this.isSupported || this.#missing.some(({ wanted }) => wanted === null || isProxyPort(wanted)))
-      return false;
+    if (!this.isSupported || isWithoutProxyPort(this.#problems)) return false;
     return this.#portal.vips.length === 0 || this.#vipsServed.length > 0;
   }
 
-  /** Whether its listeners or clients depend on the addresses that the node has. */
+  /** Whether its listeners or its clients depend on the addresses that the node has. */
   get followsNode(): boolean {
     return this.#portal.nodePort !== null || this.#portal.admission.insiders !== null;
   }
@@ -126,7 +93,7 @@ export class ActivePortal {
     const before = this.#portal;
     const { placements } = this.context;
     this.#portal = portal;
-    // Before it leaves: a Service's only portal would else forget where it was, and move with every update.
+    // It joins before it leaves: else a Service's only portal would move to another worker with every update.
     this.#placement = placements.join(portal.service, portal.policy.affinity !== null);
     placements.leave(before.service, before.policy.affinity !== null);
     if (before.key !== portal.key) this.context.ports.rename(before.key, portal.key);
@@ -136,8 +103,8 @@ export class ActivePortal {
   }
 
   /**
-   * Lets go of listeners that are not wanted any more:
-   * the workers close them with the next {@link forDataplane}.
+   * Gives up listeners that are not wanted any more. The workers close them with the next
+   * {@link forDataplane}.
    * @returns whether there were any
    */
   closeListeners(): boolean {
@@ -148,43 +115,32 @@ export class ActivePortal {
   }
 
   /**
-   * Opens listeners that are wanted and not there, and closes those no longer wanted.
-   * @returns whether the data plane must hear of it
+   * Opens listeners that are wanted and not open, and gives up those that are not wanted any more.
+   * @returns whether the data plane must be told of it
    */
   openListeners(): boolean {
-    const served = this.#vipsServed;
-    this.#missing = NONE;
-    this.#shortcomings = NONE;
-    this.#takeProxyPort();
-    let changed = this.closeListeners();
-    for (const { group } of this.#sockets.all) this.#steer(group);
-    for (const listener of this.#wanted()) {
-      if (this.#sockets.has(listener)) continue;
-      changed = this.#open(listener) || changed;
+    const before = this.redirect();
+    this.#problems = takeProxyPort(this.#portal, this.context);
+    let isChanged = this.closeListeners();
+    if (this.#portal.policy.affinity !== null) {
+      for (const { group } of this.#sockets.all) this.#note(steerClients(group));
     }
-    if (!sameVips(served, this.#vipsServed)) this.#outdate();
-    changed = this.#admit() || changed;
-    if (this.#isEmpty) this.#ignoreOutsiders();
-    return changed;
+    for (const wanted of this.#wanted()) {
+      if (!this.#sockets.has(wanted)) isChanged = this.#open(wanted) || isChanged;
+    }
+    if (!leadAlike(before, this.redirect())) this.#outdate();
+    isChanged = this.#admit() || isChanged;
+    if (this.#isEmpty) this.#hearOnly(this.#admission.insiders?.sources ?? NONE);
+    return isChanged;
   }
 
   /**
-   * Takes another proxy port, as clients of the node may use the one that it has. That stays open until
-   * nothing leads there: then {@link ProxyPorts.letGo}, and close it.
-   * @returns whether there is a new one to redirect to
+   * Takes another proxy port, because clients of the node may use the one that it has. The old port stays
+   * open until nothing leads there: then call {@link ProxyPorts.letGo}, and close it.
+   * @returns whether there is a new port to redirect to
    */
   movePort(): boolean {
-    const { ports } = this.context;
-    if (this.#proxyPort === null) {
-      ports.release(this.#portal);
-      return false;
-    }
-    try {
-      this.#proxyPort = ports.move(this.#portal);
-    } catch (error) {
-      if (!(error instanceof PortRangeError)) throw error;
-      return false;
-    }
+    if (!moveProxyPort(this.#portal, this.context)) return false;
     this.#outdate();
     this.openListeners();
     return true;
@@ -195,10 +151,9 @@ export class ActivePortal {
     this.#sockets.handOver();
   }
 
-  /** Once the workers have endpoints, everyone may be heard again. */
+  /** Hears all clients again. Call it once the workers have endpoints: it does nothing without any. */
   hearEveryone(): void {
-    if (this.#isEmpty) return;
-    for (const listener of this.#sockets.all) if (listener.heard !== null) this.#hear(listener, null);
+    if (!this.#isEmpty) this.#hearOnly(null);
   }
 
   /** The portal is going: the workers close the sockets that they have got. */
@@ -208,6 +163,7 @@ export class ActivePortal {
     this.context.ports.leave(this.#portal.key);
   }
 
+  /** What the workers are told. */
   forDataplane(): DataplanePortal {
     const { key, service, protocol, family, endpoints, policy } = this.#portal;
     return {
@@ -220,153 +176,52 @@ export class ActivePortal {
       policy,
       listeners: this.#sockets.all,
       onlyWorker: this.#placement,
-      admission: this.#admissionByIds(),
+      admission: admissionByIds(this.#admission, this.#portal, this.context),
     };
   }
 
-  /**
-   * For workers, who know portals by their ids.
-   * The other portal may have got another key since the ranges were made.
-   */
-  #admissionByIds(): Admission<number> {
-    const { sources, insiders } = this.#admission;
-    const portal = this.context.idOf(this.#portal.admission.insiders?.portal ?? '');
-    return { sources, insiders: insiders === null || portal === undefined ? null : { ...insiders, portal } };
-  }
-
-  /** What it wants now, to be given to the driver. */
+  /** What the driver is to be given now. */
   redirect(): Redirect {
     const { key, service, portName, protocol, family } = this.#portal;
     const label = portName === '' ? service : `${service}:${portName}`;
-    return {
-      id: key,
-      label,
-      protocol,
-      family,
-      vips: this.#vipsServed,
-      proxyPort: this.#proxyPort ?? 0,
-    };
+    const proxyPort = this.#proxyPort ?? 0;
+    return { id: key, label, protocol, family, vips: this.#vipsServed, proxyPort };
   }
 
   /**
-   * The driver has put a version in place, or was refused. Where another one is wanted by now,
-   * that changes nothing.
+   * The driver has put a version in place, or refused it. If the portal wants another version by now, this
+   * changes nothing.
    */
   redirected(version: number, isRefused: boolean): void {
     if (version === this.redirectVersion) this.redirectState = isRefused ? 'refused' : 'inPlace';
   }
 
-  /** Nothing is to lead to it any more, also where the driver is at an earlier version still. */
+  /** Nothing is to lead here any more, also if the driver is still at work on an earlier version. */
   unredirect(): void {
     this.redirectVersion++;
     this.redirectState = 'missing';
   }
 
   status(): PortalStatus {
-    const { key, service, portName, protocol, family, vips, nodePort, endpoints, policy } = this.#portal;
-    return {
-      key,
-      service,
-      portName,
-      protocol,
-      family,
-      vips,
-      nodePort,
-      proxyPort: this.#proxyPort,
-      endpoints: endpoints.map(({ address, port }) => hostPort(address, port)),
-      affinity: affinityStatus(policy),
-      state: this.state,
-      problems: this.isSupported
-        ? this.problems()
-        : [
-            `VIPs of ${family} are not served: ${this.context.driver.unsupported.get(family)}`,
-            ...this.problems(),
-          ],
-    };
-  }
-
-  /** Why listeners are missing, or do not all that they should. */
-  problems(): string[] {
-    return [...this.#missing.map(({ message }) => message), ...this.#shortcomings];
-  }
-
-  /**
-   * The {@link problems} that were not among what this returned before.
-   * @param isSettled whether those count that moves of proxy ports may end
-   */
-  freshProblems(isSettled: boolean): string[] {
-    const known = this.#said;
-    this.#said = toBeSaid(this.#missing, known, isSettled);
-    const unsaid = this.#shortcomings.filter((message) => !this.#saidShortcomings.includes(message));
-    this.#saidShortcomings = this.#shortcomings;
-    return [...this.#said.filter((one) => !isAmong(one, known)).map(({ message }) => message), ...unsaid];
-  }
-
-  /** @returns whether the data plane must hear of it */
-  #admit(): boolean {
-    const admission = nodeAdmission(this.#portal, this.context.driver.captureOf(this.#portal.family));
-    if (isDeepStrictEqual(admission, this.#admission)) return false;
-    this.#admission = admission;
-    return true;
-  }
-
-  #ignoreOutsiders(): void {
-    const heard = this.#admission.insiders?.sources ?? [];
-    for (const listener of this.#sockets.all)
-      if (listener.heard !== heard.join()) this.#hear(listener, heard);
-  }
-
-  /** @param heard see {@link setFilter} */
-  #hear(listener: OpenListener, heard: readonly string[] | null): void {
-    const code = setFilter(listener.group, heard);
-    if (code === 0) listener.heard = heard?.join() ?? null;
-    else this.#fallShort(explainFilter(listener.group.spec, heard, code));
-  }
-
-  /** As soon as a listener is there: until then clients meet any worker. */
-  #steer(group: ListenerGroup): void {
-    if (this.#portal.policy.affinity === null) return;
-    const code = steer(group);
-    if (code !== 0) this.#fallShort(explainSteering(group.spec, code));
-  }
-
-  #fallShort(message: string): void {
-    this.#shortcomings = [...this.#shortcomings, message];
-  }
-
-  #takeProxyPort(): void {
-    const { driver, ports } = this.context;
-    if (driver.captureOf(this.#portal.family) === 'address' || !this.isSupported) return;
-    try {
-      this.#proxyPort = ports.take(this.#portal);
-    } catch (error) {
-      if (!(error instanceof PortRangeError)) throw error;
-      this.#miss(null, error.message);
-    }
-  }
-
-  /** The driver has another version of the redirect, if any. */
-  #outdate(): void {
-    this.redirectVersion++;
-    if (this.redirectState !== 'missing') this.redirectState = 'outdated';
+    const { state, problems, context } = this;
+    const unsupported = context.driver.unsupported.get(this.#portal.family);
+    return portalStatus(this.#portal, { state, problems, unsupported, proxyPort: this.#proxyPort });
   }
 
   get #vipsServed(): readonly Vip[] {
-    return vipsServed(this.#portal.vips, this.#missing);
+    return vipsServed(this.#portal.vips, this.#problems);
   }
 
   get #isEmpty(): boolean {
     return this.#portal.endpoints.length === 0;
   }
 
-  /**
-   * Without endpoints nothing listens, so that the kernel refuses clients at once; the proxy port stays
-   * reserved. Clients that are to be ignored need a listener that does so.
-   */
+  get #proxyPort(): number | null {
+    return proxyPortOf(this.#portal, this.context);
+  }
+
   #wanted(): WantedListener[] {
-    if (this.#isEmpty && this.#portal.unserved === 'refuse') return [];
-    const forVips = this.isSupported ? listenersForVips(this.#portal, this.#proxyPort, this.context) : [];
-    return [...forVips, ...listenersForNodePort(this.#portal, this.context)];
+    return wantedListeners(this.#portal, this.#proxyPort, this.context);
   }
 
   /** The proxy ports that it has moved from, as long as something may lead there. */
@@ -376,72 +231,46 @@ export class ActivePortal {
     return ports.leftBy(this.key).map((port) => ({ address: bindAddress[this.#portal.family], port }));
   }
 
-  /** @returns whether a socket was opened; else the reason is among the problems */
-  #open(listener: WantedListener): boolean {
-    const { protocol, family } = this.#portal;
-    const owner = isProxyPort(listener)
-      ? undefined
-      : this.context.ports.ownerOf(protocol, family, listener.port);
-    if (owner !== undefined) {
-      this.#miss(listener, explainProxyPort(listener, protocol, owner), { isWaiting: true });
+  /** @returns whether a socket was opened; if not, the reason is among the problems */
+  #open(wanted: WantedListener): boolean {
+    const { context } = this;
+    const opened = openListener(wanted, { portal: this.#portal, onlyWorker: this.#placement, context });
+    if ('message' in opened) {
+      this.#note([opened]);
       return false;
     }
-    try {
-      const group = isProxyPort(listener) ? this.#openProxyPort(listener) : this.#openGroup(listener);
-      this.#steer(group);
-      const redirectedPort =
-        isProxyPort(listener) && this.context.driver.bringsTraffic ? group.spec.port : null;
-      this.#sockets.adopt(group, redirectedPort);
-      return true;
-    } catch (error) {
-      if (error instanceof PortRangeError) this.#miss(null, error.message);
-      else if (error instanceof SysError) this.#refused(listener, error);
-      else throw error;
-      return false;
-    }
+    if (this.#portal.policy.affinity !== null) this.#note(steerClients(opened));
+    const isRedirectedTo = wanted.kind === 'proxyPort' && context.driver.bringsTraffic;
+    this.#sockets.adopt(opened, isRedirectedTo ? opened.spec.port : null);
+    return true;
   }
 
-  #openProxyPort(listener: WantedListener): ListenerGroup {
-    for (let tries = 1; ; tries++) {
-      try {
-        return this.#openGroup({ ...listener, port: this.#proxyPort as number });
-      } catch (error) {
-        if (!(error instanceof SysError) || error.code !== EADDRINUSE || tries === PORT_TRIES) throw error;
-        this.#proxyPort = this.context.ports.retake(this.#portal);
-        this.#outdate();
-      }
-    }
+  /** @param heard null for everyone */
+  #hearOnly(heard: readonly string[] | null): void {
+    for (const listener of this.#sockets.all) this.#note(hearOnly(listener, heard));
   }
 
-  #openGroup(listener: WantedListener): ListenerGroup {
-    const { protocol, family } = this.#portal;
-    const spec: ListenerSpec = {
-      protocol,
-      family,
-      address: listener.address,
-      port: listener.port,
-      neighbours: neighboursOf(listener, this.#portal, this.context),
-      freeBind: listener.kind === 'vip',
-      onlyWorker: this.#placement,
-    };
-    return this.#sockets.open(spec);
+  /** @returns whether other clients than before are let in */
+  #admit(): boolean {
+    const admission = nodeAdmission(this.#portal, this.context.driver.captureOf(this.#portal.family));
+    if (isDeepStrictEqual(admission, this.#admission)) return false;
+    this.#admission = admission;
+    return true;
   }
 
-  #refused(listener: WantedListener, error: SysError): void {
-    const { protocol } = this.#portal;
-    const isTaken = error.code === EADDRINUSE;
-    const isOwn = isTaken && this.context.publicPorts.isOwn(protocol, listener.port);
-    const message = isOwn ? explainOwnServer(listener, protocol) : explainRefusal(listener, protocol, error);
-    this.#miss(listener, message, { isTaken });
+  /** The driver, if it has a version of the redirect, has not the one that is wanted. */
+  #outdate(): void {
+    this.redirectVersion++;
+    if (this.redirectState !== 'missing') this.redirectState = 'outdated';
   }
 
-  #miss(wanted: WantedListener | null, message: string, { isTaken = false, isWaiting = false } = {}): void {
-    this.#missing = [...this.#missing, { wanted, message, isTaken, isWaiting }];
+  #note(problems: readonly PortalProblem[]): void {
+    if (problems.length > 0) this.#problems = [...this.#problems, ...problems];
   }
 }
 
-function isProxyPort({ kind }: WantedListener): boolean {
-  return kind === 'proxyPort';
+function leadAlike(a: Redirect, b: Redirect): boolean {
+  return a.proxyPort === b.proxyPort && sameVips(a.vips, b.vips);
 }
 
 function sameVips(a: readonly Vip[], b: readonly Vip[]): boolean {

@@ -25,6 +25,26 @@ export function nodeAdmission({ admission, family, vips }: Portal, capture: Capt
   };
 }
 
+/** How workers know portals. */
+export interface PortalIds {
+  /** The id of the portal with a key. */
+  idOf(key: string): number | undefined;
+}
+
+/**
+ * A portal's admission as workers read it.
+ * @param portal its latest version: the portal of the insiders may have got another key since the ranges
+ * were made
+ */
+export function admissionByIds(
+  { sources, insiders }: Admission,
+  { admission }: Portal,
+  ids: PortalIds,
+): Admission<number> {
+  const portal = ids.idOf(admission.insiders?.portal ?? '');
+  return { sources, insiders: insiders === null || portal === undefined ? null : { ...insiders, portal } };
+}
+
 function isAnyIn(addresses: readonly string[], cidrs: readonly string[]): boolean {
   const ranges = new CidrSet(cidrs);
   return addresses.some((address) => ranges.has(address));

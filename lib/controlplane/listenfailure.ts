@@ -3,19 +3,7 @@ import { hostPort } from '../net/hostport.js';
 import type { Protocol } from '../net/protocol.js';
 import type { Vip } from '../portal/portal.js';
 import { EACCES, EADDRINUSE, EADDRNOTAVAIL, errnoName, type SysError } from '../sys/errno.js';
-import { samePlace, type WantedListener } from './wantedlisteners.js';
-
-/** A listener that is not there. */
-export interface MissingListener {
-  /** Null where there is no port to listen on. */
-  readonly wanted: WantedListener | null;
-  /** Whether another program is there. */
-  readonly isTaken: boolean;
-  /** Whether a proxy port is there, and moves. */
-  readonly isWaiting: boolean;
-  /** Why, and what to do. */
-  readonly message: string;
-}
+import type { WantedListener } from './wantedlisteners.js';
 
 const NEEDS_CAPABILITY = 'ports below 1024 need the capability NET_BIND_SERVICE, or --redirect=iptables';
 const NAMES = { proxyPort: 'proxy port', vip: 'VIP', nodePort: 'NodePort' } as const;
@@ -35,13 +23,13 @@ export function explainRefusal(wanted: WantedListener, protocol: Protocol, error
   }
 }
 
-/** The program's own servers are there: neither stopping it nor waiting helps. */
+/** One of the program's own servers has the place: neither stopping it nor waiting helps. */
 export function explainOwnServer(wanted: WantedListener, protocol: Protocol): string {
   const place = placeOf(wanted, protocol);
   return `${NAMES[wanted.kind]} ${place} is a port of kube-portal itself; change the Service, its healthCheckNodePort, --healthz-bind-address or --metrics-bind-address`;
 }
 
-/** A proxy port that could not move. @param owner key of the portal that has it */
+/** A proxy port has the place, and has not moved yet. @param owner key of the portal that has it */
 export function explainProxyPort(wanted: WantedListener, protocol: Protocol, owner: string): string {
   return `${NAMES[wanted.kind]} ${placeOf(wanted, protocol)} is still the proxy port of ${owner}, which must move first; if this stays, give a wider --proxy-port-range; trying again`;
 }
@@ -65,33 +53,4 @@ export function explainFilter(
 
 function placeOf({ address, port }: Vip, protocol: Protocol): string {
   return `${hostPort(address, port)}/${protocol}`;
-}
-
-/** The VIPs whose listeners are there. */
-export function vipsServed(vips: readonly Vip[], missing: readonly MissingListener[]): readonly Vip[] {
-  const without = missing.flatMap(({ wanted }) => (wanted?.kind === 'vip' ? wanted : []));
-  return without.length === 0 ? vips : vips.filter((vip) => !without.some((one) => samePlace(one, vip)));
-}
-
-/** Whether other programs are all that keeps the VIPs from being served. */
-export function areVipsTaken(missing: readonly MissingListener[]): boolean {
-  const ofVips = missing.filter(({ wanted }) => wanted?.kind !== 'nodePort');
-  return ofVips.length > 0 && ofVips.every(({ isTaken }) => isTaken);
-}
-
-/**
- * What is to be said of missing listeners.
- * @param said what was told before, and is told no second time
- * @param isSettled whether those count that moves of proxy ports may end
- */
-export function toBeSaid(
-  missing: readonly MissingListener[],
-  said: readonly MissingListener[],
-  isSettled: boolean,
-): readonly MissingListener[] {
-  return missing.filter((one) => isSettled || !one.isWaiting || isAmong(one, said));
-}
-
-export function isAmong({ message }: MissingListener, others: readonly MissingListener[]): boolean {
-  return others.some((other) => other.message === message);
 }

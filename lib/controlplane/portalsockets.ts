@@ -1,10 +1,5 @@
 import type { PortalListener } from '../dataplane/dataplane.js';
-import {
-  closeListeners,
-  type ListenerGroup,
-  type ListenerSpec,
-  openListeners,
-} from '../dataplane/listeners.js';
+import { closeListeners, type ListenerGroup } from '../dataplane/listeners.js';
 import { NONE } from '../model/compact.js';
 import type { Vip } from '../portal/portal.js';
 import type { RedirectDriver } from '../redirect/driver.js';
@@ -20,7 +15,6 @@ export interface OpenListener extends PortalListener {
 
 /** What the sockets of all portals share. */
 export interface SocketContext {
-  readonly workers: number;
   readonly driver: Pick<RedirectDriver, 'gate'>;
   readonly capacity: Capacity;
 }
@@ -44,11 +38,6 @@ export class PortalSockets {
 
   has(place: Vip): boolean {
     return this.#listeners.some(({ group }) => samePlace(group.spec, place));
-  }
-
-  /** @throws SysError, EADDRINUSE above all; nothing stays open then */
-  open(spec: ListenerSpec): ListenerGroup {
-    return openListeners(spec, this.#context.workers);
   }
 
   /**

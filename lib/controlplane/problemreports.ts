@@ -1,32 +1,54 @@
 import type { Logger } from 'pino';
+import { NONE } from '../model/compact.js';
 import type { Problem } from '../model/problem.js';
 import type { Family } from '../net/address.js';
 import type { RedirectDriver } from '../redirect/driver.js';
 import type { ActivePortal } from './activeportal.js';
+import type { PortalProblem } from './portalproblem.js';
 
 /** Says in the log and to the Services what cannot be had on this node: each problem once. */
 export class ProblemReports {
   readonly #reportedFamilies = new Set<Family>();
+  /** Messages of the problems that each portal still has. A portal without problems is not in it. */
+  readonly #said = new WeakMap<ActivePortal, readonly string[]>();
   readonly #log: Logger;
   readonly #unsupported: RedirectDriver['unsupported'];
   readonly #emit: (problem: Problem) => void;
 
-  constructor(log: Logger, { unsupported }: RedirectDriver, emit: (problem: Problem) => void) {
+  constructor(
+    log: Logger,
+    { unsupported }: Pick<RedirectDriver, 'unsupported'>,
+    emit: (problem: Problem) => void,
+  ) {
     this.#log = log;
     this.#unsupported = unsupported;
     this.#emit = emit;
   }
 
-  /** @param isSettled whether proxy ports have moved as far as they can */
+  /**
+   * Says what was not said before.
+   * @param isSettled whether proxy ports have moved as far as they can: a listener that waits for a move is
+   * a problem only then
+   */
   tell(portals: Iterable<ActivePortal>, isSettled = false): void {
     for (const active of portals) {
       const { service, family } = active.portal;
       if (!active.isSupported) this.#tellOfFamily(family);
-      for (const message of active.freshProblems(isSettled)) {
+      for (const message of this.#fresh(active, isSettled)) {
         this.#log.warn({ portal: active.key }, message);
         this.#emit({ object: `Service ${service}`, message });
       }
     }
+  }
+
+  #fresh(active: ActivePortal, isSettled: boolean): string[] {
+    const before = this.#said.get(active) ?? NONE;
+    const isDue = ({ kind, message }: PortalProblem) =>
+      isSettled || kind !== 'waiting' || before.includes(message);
+    const now = active.problems.filter(isDue).map(({ message }) => message);
+    if (now.length > 0) this.#said.set(active, now);
+    else this.#said.delete(active);
+    return now.filter((message) => !before.includes(message));
   }
 
   /** Once for all portals of the family, and only if there are any. */

@@ -15,7 +15,7 @@ export interface WantedListener {
 
 /** What decides where portals listen on this node. */
 export interface ListenerContext {
-  readonly driver: Pick<RedirectDriver, 'captureOf'>;
+  readonly driver: Pick<RedirectDriver, 'captureOf' | 'unsupported'>;
   readonly bindAddress: { readonly IPv4: string; readonly IPv6: string };
   readonly nodeAddresses: NodeAddresses;
   readonly publicPorts: PublicPorts;
@@ -24,20 +24,32 @@ export interface ListenerContext {
 }
 
 /**
- * Where clients of the VIPs come to.
- * @param proxyPort null where there is none
+ * Where a portal is to listen now. Without endpoints nothing listens, so that the kernel refuses clients at
+ * once. Clients that are to be ignored need a listener that ignores them.
+ * @param proxyPort null where the portal has none
  */
-export function listenersForVips(
+export function wantedListeners(
+  portal: Portal,
+  proxyPort: number | null,
+  context: ListenerContext,
+): WantedListener[] {
+  if (portal.endpoints.length === 0 && portal.unserved === 'refuse') return [];
+  return [...listenersForVips(portal, proxyPort, context), ...listenersForNodePort(portal, context)];
+}
+
+/** Where clients of the VIPs come to. */
+function listenersForVips(
   { family, vips }: Portal,
   proxyPort: number | null,
   { driver, bindAddress }: ListenerContext,
 ): WantedListener[] {
+  if (driver.unsupported.has(family)) return [];
   if (driver.captureOf(family) === 'address') return vips.map((vip) => ({ ...vip, kind: 'vip' }));
   return proxyPort === null ? [] : [{ address: bindAddress[family], port: proxyPort, kind: 'proxyPort' }];
 }
 
 /** Where a VIP has the same place as a NodePort it comes first, as a redirect would. */
-export function listenersForNodePort(portal: Portal, context: ListenerContext): WantedListener[] {
+function listenersForNodePort(portal: Portal, context: ListenerContext): WantedListener[] {
   const { nodePort, family, protocol } = portal;
   if (nodePort === null) return [];
   const wanted = context.nodeAddresses

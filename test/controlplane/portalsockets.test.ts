@@ -2,7 +2,7 @@ import { fstatSync } from 'node:fs';
 import t from 'tap';
 import { Capacity } from '../../lib/controlplane/capacity.js';
 import { PortalSockets } from '../../lib/controlplane/portalsockets.js';
-import { closeListeners, type ListenerSpec } from '../../lib/dataplane/listeners.js';
+import { closeListeners, type ListenerSpec, openListeners } from '../../lib/dataplane/listeners.js';
 import '../redirect/namespace.js';
 
 const SPEC: ListenerSpec = {
@@ -19,7 +19,7 @@ function sockets() {
   const capacity = new Capacity(100_000);
   const before = capacity.forTraffic;
   const used = () => before - capacity.forTraffic;
-  return { sockets: new PortalSockets({ workers: 2, driver: {}, capacity }), used };
+  return { sockets: new PortalSockets({ driver: {}, capacity }), used };
 }
 
 function isOpen(fd: number | null): boolean {
@@ -32,7 +32,7 @@ function isOpen(fd: number | null): boolean {
 
 t.test('adopted sockets are its own, and closed where the workers never got them', async (t) => {
   const { sockets: own, used } = sockets();
-  const group = own.open(SPEC);
+  const group = openListeners(SPEC, 2);
   t.equal(used(), 0);
   own.adopt(group, SPEC.port);
   t.equal(used(), 2);
@@ -50,7 +50,7 @@ t.test('adopted sockets are its own, and closed where the workers never got them
 
 t.test('sockets that the workers have got are left to them', async (t) => {
   const { sockets: own, used } = sockets();
-  const group = own.open(SPEC);
+  const group = openListeners(SPEC, 2);
   own.adopt(group, null);
   own.handOver();
   t.ok(own.giveUp(() => true));

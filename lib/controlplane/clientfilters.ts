@@ -1,0 +1,28 @@
+import { type ListenerGroup, setFilter, steer } from '../dataplane/listeners.js';
+import { NONE } from '../model/compact.js';
+import { explainFilter, explainSteering } from './listenfailure.js';
+import type { PortalProblem } from './portalproblem.js';
+import type { OpenListener } from './portalsockets.js';
+
+/** Has the kernel give each client one worker. Until then a client meets any worker. */
+export function steerClients(group: ListenerGroup): readonly PortalProblem[] {
+  const code = steer(group);
+  return code === 0 ? NONE : [fallsShort(explainSteering(group.spec, code))];
+}
+
+/**
+ * Has the kernel drop what comes to a listener from all other clients.
+ * @param heard see {@link setFilter}; null for everyone
+ */
+export function hearOnly(listener: OpenListener, heard: readonly string[] | null): readonly PortalProblem[] {
+  const wanted = heard?.join() ?? null;
+  if (listener.heard === wanted) return NONE;
+  const code = setFilter(listener.group, heard);
+  if (code !== 0) return [fallsShort(explainFilter(listener.group.spec, heard, code))];
+  listener.heard = wanted;
+  return NONE;
+}
+
+function fallsShort(message: string): PortalProblem {
+  return { kind: 'falls short', missing: null, message };
+}

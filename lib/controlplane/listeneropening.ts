@@ -1,0 +1,80 @@
+import { type ListenerGroup, openListeners } from '../dataplane/listeners.js';
+import type { Portal } from '../portal/portal.js';
+import { EADDRINUSE, SysError } from '../sys/errno.js';
+import { explainOwnServer, explainProxyPort, explainRefusal } from './listenfailure.js';
+import type { Placement } from './placement.js';
+import type { PortalProblem } from './portalproblem.js';
+import { PortRangeError } from './portpool.js';
+import type { ProxyPorts } from './proxyports.js';
+import { type ListenerContext, neighboursOf, type WantedListener } from './wantedlisteners.js';
+
+/** If other programs have this many proxy ports in a row, the portal waits for its next retry. */
+const PORT_TRIES = 100;
+
+export interface OpeningContext extends ListenerContext {
+  /** Number of workers. */
+  readonly workers: number;
+  readonly ports: ProxyPorts;
+}
+
+/** What a portal listens for, and in which workers. */
+export interface Opening {
+  readonly portal: Portal;
+  readonly onlyWorker: Placement;
+  readonly context: OpeningContext;
+}
+
+/**
+ * Opens a listener. If other programs have the portal's proxy port, the portal gets another one.
+ * @returns the open sockets, or why there are none
+ */
+export function openListener(wanted: WantedListener, opening: Opening): ListenerGroup | PortalProblem {
+  const { ports } = opening.context;
+  const { protocol, family } = opening.portal;
+  const isProxyPort = wanted.kind === 'proxyPort';
+  const owner = isProxyPort ? undefined : ports.ownerOf(protocol, family, wanted.port);
+  if (owner !== undefined) {
+    return { kind: 'waiting', missing: wanted, message: explainProxyPort(wanted, protocol, owner) };
+  }
+  try {
+    return isProxyPort ? openOnProxyPort(wanted, opening) : openGroup(wanted, opening);
+  } catch (error) {
+    if (error instanceof PortRangeError) return noPort(error);
+    if (error instanceof SysError) return refusal(wanted, opening, error);
+    throw error;
+  }
+}
+
+/** The portal has no proxy port. */
+export function noPort({ message }: PortRangeError): PortalProblem {
+  return { kind: 'no port', missing: null, message };
+}
+
+function openOnProxyPort(wanted: WantedListener, opening: Opening): ListenerGroup {
+  let { port } = wanted;
+  for (let tries = 1; ; tries++) {
+    try {
+      return openGroup({ ...wanted, port }, opening);
+    } catch (error) {
+      if (!(error instanceof SysError) || error.code !== EADDRINUSE || tries === PORT_TRIES) throw error;
+      port = opening.context.ports.retake(opening.portal);
+    }
+  }
+}
+
+function openGroup(wanted: WantedListener, { portal, onlyWorker, context }: Opening): ListenerGroup {
+  const { protocol, family } = portal;
+  const { address, port, kind } = wanted;
+  const neighbours = neighboursOf(wanted, portal, context);
+  const freeBind = kind === 'vip';
+  const spec = { protocol, family, address, port, neighbours, freeBind, onlyWorker };
+  return openListeners(spec, context.workers);
+}
+
+function refusal(wanted: WantedListener, { portal, context }: Opening, error: SysError): PortalProblem {
+  const { protocol } = portal;
+  const isTaken = error.code === EADDRINUSE;
+  const isOwn = isTaken && context.publicPorts.isOwn(protocol, wanted.port);
+  const message = isOwn ? explainOwnServer(wanted, protocol) : explainRefusal(wanted, protocol, error);
+  return { kind: isTaken ? 'taken' : 'refused', missing: wanted, message };
+}

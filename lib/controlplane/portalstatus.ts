@@ -1,0 +1,38 @@
+import { hostPort } from '../net/hostport.js';
+import type { Portal } from '../portal/portal.js';
+import { affinityStatus, type PortalStatus } from '../portal/status.js';
+import type { PortalProblem } from './portalproblem.js';
+
+/** How a portal stands on this node. */
+export interface Standing {
+  readonly state: PortalStatus['state'];
+  readonly proxyPort: number | null;
+  readonly problems: readonly PortalProblem[];
+  /** Why the driver serves no VIPs of the portal's family. */
+  readonly unsupported: string | undefined;
+}
+
+/** What the status API says of a portal. */
+export function portalStatus(
+  { key, service, portName, protocol, family, vips, nodePort, endpoints, policy }: Portal,
+  { state, proxyPort, problems, unsupported }: Standing,
+): PortalStatus {
+  const messages = problems.map(({ message }) => message);
+  return {
+    key,
+    service,
+    portName,
+    protocol,
+    family,
+    vips,
+    nodePort,
+    proxyPort,
+    endpoints: endpoints.map(({ address, port }) => hostPort(address, port)),
+    affinity: affinityStatus(policy),
+    state,
+    problems:
+      unsupported === undefined
+        ? messages
+        : [`VIPs of ${family} are not served: ${unsupported}`, ...messages],
+  };
+}
