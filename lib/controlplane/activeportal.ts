@@ -11,7 +11,7 @@ import { hearOnly, steerClients } from './clientfilters.js';
 import { type OpeningContext, openListener } from './listeneropening.js';
 import type { Placement, Placements } from './placement.js';
 import { areVipsTaken, isWithoutProxyPort, type PortalProblem, vipsServed } from './portalproblem.js';
-import { moveProxyPort, proxyPortOf, takeProxyPort } from './portalproxyport.js';
+import { leftListeners, moveProxyPort, proxyPortOf, takeProxyPort } from './portalproxyport.js';
 import { PortalSockets } from './portalsockets.js';
 import { portalStatus } from './portalstatus.js';
 import { samePlace, type WantedListener, wantedListeners } from './wantedlisteners.js';
@@ -23,7 +23,7 @@ export interface PortalContext extends OpeningContext, PortalIds {
   readonly capacity: Capacity;
 }
 
-/** A portal that exists on this node: its sockets, its redirect, its place in the data plane and its problems. */
+/** A portal that exists on this node: its sockets, its redirect, its place in the workers, its problems. */
 export class ActivePortal {
   /**
    * What became of its redirect: the driver was not given it, has another version of it, could not put it in
@@ -77,7 +77,7 @@ export class ActivePortal {
     return this.#problems.length === 0;
   }
 
-  /** Whether clients of any VIP are served or refused as they should be. Other VIPs or a NodePort may be missing. */
+  /** Whether any VIP can be served, or its clients refused. Other VIPs, and a NodePort, may be missing. */
   get canRedirect(): boolean {
     if (!this.isSupported || isWithoutProxyPort(this.#problems)) return false;
     return this.#portal.vips.length === 0 || this.#vipsServed.length > 0;
@@ -108,7 +108,7 @@ export class ActivePortal {
    * @returns whether there were any
    */
   closeListeners(): boolean {
-    const kept = [...this.#wanted(), ...this.#left()];
+    const kept = [...this.#wanted(), ...leftListeners(this.#portal, this.context)];
     return this.#sockets.giveUp(
       ({ spec }) => spec.onlyWorker !== this.#placement || !kept.some((one) => samePlace(one, spec)),
     );
@@ -122,9 +122,7 @@ export class ActivePortal {
     const before = this.redirect();
     this.#problems = takeProxyPort(this.#portal, this.context);
     let isChanged = this.closeListeners();
-    if (this.#portal.policy.affinity !== null) {
-      for (const { group } of this.#sockets.all) this.#note(steerClients(group));
-    }
+    for (const { group } of this.#sockets.all) this.#note(steerClients(group, this.#portal.policy));
     for (const wanted of this.#wanted()) {
       if (!this.#sockets.has(wanted)) isChanged = this.#open(wanted) || isChanged;
     }
@@ -224,13 +222,6 @@ export class ActivePortal {
     return wantedListeners(this.#portal, this.#proxyPort, this.context);
   }
 
-  /** The proxy ports that it has moved from, as long as something may lead there. */
-  #left(): Vip[] {
-    const { ports, bindAddress } = this.context;
-    if (this.#isEmpty || !ports.hasLeft) return [];
-    return ports.leftBy(this.key).map((port) => ({ address: bindAddress[this.#portal.family], port }));
-  }
-
   /** @returns whether a socket was opened; if not, the reason is among the problems */
   #open(wanted: WantedListener): boolean {
     const { context } = this;
@@ -239,7 +230,7 @@ export class ActivePortal {
       this.#note([opened]);
       return false;
     }
-    if (this.#portal.policy.affinity !== null) this.#note(steerClients(opened));
+    this.#note(steerClients(opened, this.#portal.policy));
     const isRedirectedTo = wanted.kind === 'proxyPort' && context.driver.bringsTraffic;
     this.#sockets.adopt(opened, isRedirectedTo ? opened.spec.port : null);
     return true;

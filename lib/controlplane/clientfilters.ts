@@ -1,11 +1,13 @@
 import { type ListenerGroup, setFilter, steer } from '../dataplane/listeners.js';
 import { NONE } from '../model/compact.js';
+import type { ServicePolicy } from '../portal/policy.js';
 import { explainFilter, explainSteering } from './listenfailure.js';
 import type { PortalProblem } from './portalproblem.js';
 import type { OpenListener } from './portalsockets.js';
 
-/** Has the kernel give each client one worker. Until then a client meets any worker. */
-export function steerClients(group: ListenerGroup): readonly PortalProblem[] {
+/** With affinity, has the kernel give each client one worker. Until then a client meets any worker. */
+export function steerClients(group: ListenerGroup, { affinity }: ServicePolicy): readonly PortalProblem[] {
+  if (affinity === null) return NONE;
   const code = steer(group);
   return code === 0 ? NONE : [fallsShort(explainSteering(group.spec, code))];
 }

@@ -12,7 +12,7 @@ import { samePlace, type WantedListener } from './wantedlisteners.js';
  */
 export interface PortalProblem {
   readonly kind: 'no port' | 'taken' | 'waiting' | 'refused' | 'falls short';
-  /** The listener that is not open. Null where there is no port to listen on, or where a listener falls short. */
+  /** The listener that is not open. Null where there is no port for it, and where it falls short. */
   readonly missing: WantedListener | null;
   /** What is wrong, with the consequence, and what to do. */
   readonly message: string;

@@ -1,5 +1,5 @@
 import { NONE } from '../model/compact.js';
-import type { Portal } from '../portal/portal.js';
+import type { Portal, Vip } from '../portal/portal.js';
 import type { RedirectDriver } from '../redirect/driver.js';
 import { noPort } from './listeneropening.js';
 import type { PortalProblem } from './portalproblem.js';
@@ -7,6 +7,8 @@ import { PortRangeError } from './portpool.js';
 import type { ProxyPorts } from './proxyports.js';
 
 export interface ProxyPortContext {
+  /** Address that proxy ports bind. */
+  readonly bindAddress: { readonly IPv4: string; readonly IPv6: string };
   readonly driver: Pick<RedirectDriver, 'captureOf' | 'unsupported'>;
   readonly ports: ProxyPorts;
 }
@@ -45,6 +47,15 @@ export function moveProxyPort(portal: Portal, context: ProxyPortContext): boolea
     if (error instanceof PortRangeError) return false;
     throw error;
   }
+}
+
+/** Where the portal listens on ports that it has moved from, as long as something may lead there. */
+export function leftListeners(
+  { key, family, endpoints }: Portal,
+  { ports, bindAddress }: ProxyPortContext,
+): Vip[] {
+  if (endpoints.length === 0 || !ports.hasLeft) return [];
+  return ports.leftBy(key).map((port) => ({ address: bindAddress[family], port }));
 }
 
 function needsProxyPort({ family }: Portal, { driver }: ProxyPortContext): boolean {
