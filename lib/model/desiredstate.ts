@@ -126,8 +126,8 @@ function portalsOf(states: ServiceStates, key: string): readonly Portal[] {
 }
 
 /**
- * The problems in the order of the Services. Most changes touch no Service with a problem; then the list is
- * the earlier one.
+ * The problems in the order of the Services. Most changes touch no Service with a problem; then it is the
+ * earlier list.
  */
 function collectProblems(
   { services }: ObjectSet,

@@ -12,7 +12,7 @@ export interface Scope {
 
 /**
  * External addresses share the ClusterIPs' portal as long as both traffic policies are the same, so most
- * Services have one portal per port. Source ranges concern the ingress IPs only, as in kube-proxy.
+ * Services have one portal per port. Source ranges apply to the ingress IPs only, as in kube-proxy.
  */
 export function serviceScopes(service: Service): readonly Scope[] {
   const { clusterIPs, externalIPs, ingressIPs, loadBalancerSourceRanges: sources } = service;

@@ -15,8 +15,8 @@ export interface ServicePolicy {
 export interface Affinity {
   /**
    * What the key is made of. `client-ip` (`sessionAffinity: ClientIP`) is the client's address without its
-   * port. The kernel brings all packets of one address to one worker. If a key is made of anything else, the
-   * portals must live in one worker only.
+   * port. The kernel steers all packets from one address to one worker. If a key is made of anything else,
+   * the portals must live in one worker only.
    */
   readonly by: 'client-ip';
   /**

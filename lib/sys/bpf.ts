@@ -4,8 +4,8 @@ import * as libc from './libc.js';
 import { Memory } from './memory.js';
 
 /**
- * Classic BPF opcodes, linux/bpf_common.h: load an absolute word; and, modulo with a constant;
- * jump if equal; return.
+ * Opcodes of classic BPF (linux/bpf_common.h): load a word at an absolute offset; AND and modulo with a
+ * constant; jump if equal; return a constant; return the accumulator.
  */
 export const BPF_LD_W_ABS = 0x20;
 export const BPF_AND_K = 0x54;

@@ -26,6 +26,7 @@ const bound = new SocketAddress();
 
 export interface ListenOptions {
   readonly address: string;
+  /** 0: the kernel chooses a free port. */
   readonly port: number;
   /**
    * Which other sockets may listen on the same port. `nobody`: none. `user`: sockets of the same user with
@@ -50,6 +51,7 @@ export function listenStream(options: ListenOptions): number {
 
 /**
  * A bound UDP socket that reports the destination address of each datagram and the hops that it had left.
+ * @param bufferSize of both socket buffers, bytes
  * @throws SysError
  */
 export function listenDatagram(options: ListenOptions, bufferSize: number): number {

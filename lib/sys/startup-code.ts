@@ -9,8 +9,8 @@ const MADV_DONTNEED = 4;
 const MAPPINGS = '/proc/self/smaps';
 const NEXT_MAPPING = /^(?=[0-9a-f]+-)/m;
 /**
- * A read-only mapping of a file whose pages were never changed, so that the file has the same content. Pages
- * that the dynamic linker relocated are read-only too, but they exist in memory only and must stay.
+ * A read-only mapping of a file. Its pages were never changed, so the file has the same content. Pages that
+ * the dynamic linker relocated are read-only too, but they exist in memory only and must stay.
  */
 const PRISTINE = /^([0-9a-f]+)-([0-9a-f]+) r-[x-]p \S+ \S+ \S+ +\/.*^Anonymous: +0 kB$.*^Swap: +0 kB$/ms;
 

@@ -75,7 +75,8 @@ export class ConntrackSocket {
   /**
    * Deletes flows from the kernel's table. The next packet of such a flow starts a new flow, which follows
    * the rules of that time.
-   * @returns how many flows were deleted; the others had already ended @throws SysError
+   * @returns how many flows were deleted; the others had already ended
+   * @throws SysError
    */
   *delete(flows: readonly TrackedFlow[]): Steps<number> {
     const requests = flows.map((flow) =>

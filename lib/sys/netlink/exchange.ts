@@ -68,7 +68,8 @@ export class Exchange {
 
   /**
    * Sends a request that has one message as its answer.
-   * @returns the body of the answer, valid until the next call @throws SysError
+   * @returns the body of the answer, valid until the next call
+   * @throws SysError
    */
   ask(request: Uint8Array): DataView {
     this.#begin();
@@ -84,7 +85,8 @@ export class Exchange {
 
   /**
    * Sends requests that ask for an acknowledgement (NLM_F_ACK).
-   * @returns an errno for each request; 0 for success @throws SysError
+   * @returns an errno for each request; 0 for success
+   * @throws SysError
    */
   change(requests: readonly Uint8Array[]): Steps<number[]> {
     return this.#alone(this.#changing(requests));

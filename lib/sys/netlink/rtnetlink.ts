@@ -80,7 +80,8 @@ export class RouteSocket {
   /**
    * Adds host addresses to the loopback device. The kernel never chooses them as the source of a connection
    * to another node: IPv4 addresses have host scope, and IPv6 addresses are deprecated.
-   * @returns the addresses that were refused; EEXIST: the device has the address already @throws SysError
+   * @returns the addresses that were refused; EEXIST: the device has the address already
+   * @throws SysError
    */
   addToLoopback(addresses: readonly string[]): Promise<AddressFailure[]> {
     return this.#change(RTM_NEWADDR, NLM_F_CREATE | NLM_F_EXCL, addresses);
