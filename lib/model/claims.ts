@@ -142,7 +142,7 @@ function keptFrontends(frontends: readonly Frontend[], lost: Losses): readonly F
 function lossProblems(service: Service, lost: Losses): Problem[] {
   return [...lost].map(([claim, owner]) => ({
     object: `Service ${objectKey(service)}`,
-    message: `${claim} already belongs to Service ${objectKey(owner)}, which keeps it`,
+    message: `${claim} already belongs to Service ${objectKey(owner)}, which is older or comes first by name; give this Service another address or port`,
   }));
 }
 

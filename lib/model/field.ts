@@ -113,7 +113,7 @@ export class Field {
   oneOf<T extends string>(...choices: readonly T[]): T {
     const choice = choices.find((candidate) => candidate === this.#value);
     if (choice !== undefined) return choice;
-    if (this.isAbsent) this.fail(`missing; one of ${choices.join(', ')}`);
+    if (this.isAbsent) this.fail(`missing; give one of ${choices.join(', ')}`);
     return this.fail(`${show(this.#value)} is not one of ${choices.join(', ')}`);
   }
 
@@ -144,7 +144,7 @@ export class Field {
   time(): number {
     const text = this.string();
     const time = Date.parse(text);
-    return Number.isNaN(time) ? this.fail(`${show(text)} is not a time`) : time;
+    return Number.isNaN(time) ? this.fail(`${show(text)} is not a time such as 2026-01-31T12:00:00Z`) : time;
   }
 
   fail(message: string): never {

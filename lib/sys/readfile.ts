@@ -67,7 +67,7 @@ function explainLink(error: NodeJS.ErrnoException): never {
 function checkKind(stats: Stats, { maxBytes }: ReadLimits): void {
   if (!stats.isFile()) throw new Error(`it is a ${kindOf(stats)} and not a file`);
   if (stats.size > maxBytes)
-    throw new Error(`it has ${mebibytes(stats.size)} MiB; ${mebibytes(maxBytes)} are allowed`);
+    throw new Error(`it has ${mebibytes(stats.size)} MiB; at most ${mebibytes(maxBytes)} MiB are allowed`);
 }
 
 function mebibytes(bytes: number): number {

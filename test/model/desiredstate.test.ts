@@ -265,7 +265,7 @@ t.test('a VIP that two Services claim goes to the older one, or to the first by 
   t.same(winner(named('b', null), named('a', null)), ['default/a:/TCP/IPv4']);
   t.same(winner(named('a', null), named('b', young)), ['default/b:/TCP/IPv4'], 'unknown age counts as new');
   t.same(problemsOf(buildHere(objectSet([named('a', null), named('b', null)]))), [
-    'Service default/b: 10.96.0.10:80/TCP already belongs to Service default/a, which keeps it',
+    'Service default/b: 10.96.0.10:80/TCP already belongs to Service default/a, which is older or comes first by name; give this Service another address or port',
   ]);
 });
 
@@ -285,8 +285,8 @@ t.test('a Service loses only the addresses and ports that another Service has', 
   });
   t.equal(build.snapshot.get('default/b:/TCP/IPv4')!.nodePort, null);
   t.same(problemsOf(build), [
-    'Service default/b: 10.96.0.10:80/TCP already belongs to Service default/a, which keeps it',
-    'Service default/b: node port 30080/TCP already belongs to Service default/a, which keeps it',
+    'Service default/b: 10.96.0.10:80/TCP already belongs to Service default/a, which is older or comes first by name; give this Service another address or port',
+    'Service default/b: node port 30080/TCP already belongs to Service default/a, which is older or comes first by name; give this Service another address or port',
   ]);
   const after = buildHere(objectSet([b, c]), build);
   t.same(after.problems, [], 'the next Service gets the claim when its owner goes');

@@ -36,7 +36,7 @@ t.test('the problem of a refused Service names it, the field and the reason', as
     ],
     [
       rawService({}, { creationTimestamp: 'yesterday' }),
-      'Service default/web: metadata.creationTimestamp: "yesterday" is not a time',
+      'Service default/web: metadata.creationTimestamp: "yesterday" is not a time such as 2026-01-31T12:00:00Z',
     ],
     [
       rawService({ ports: [] }),
@@ -109,7 +109,7 @@ t.test('the problem of a refused EndpointSlice names it, the field and the reaso
     [rawSlice(one, {}, { name: null }), 'EndpointSlice without a name: metadata.name: missing'],
     [
       rawSlice(one, { addressType: null }),
-      'EndpointSlice default/web-1: addressType: missing; one of IPv4, IPv6, FQDN',
+      'EndpointSlice default/web-1: addressType: missing; give one of IPv4, IPv6, FQDN',
     ],
     [
       rawSlice(one, { addressType: 'IPv6' }),

@@ -276,7 +276,10 @@ t.test('a record that is not ours, or damaged, harms nobody', async (t) => {
     'a link': [() => symlinkSync('/etc/passwd', record), /it is a symbolic link/],
     'a FIFO': [() => sh(`mkfifo ${record}`), /it is a FIFO and not a file/],
     'a directory': [() => mkdirSync(record), /it is a directory and not a file/],
-    '32 MB': [() => writeFileSync(record, Buffer.alloc(32 << 20, 'x')), /it has 32 MiB; 16 are allowed/],
+    '32 MB': [
+      () => writeFileSync(record, Buffer.alloc(32 << 20, 'x')),
+      /it has 32 MiB; at most 16 MiB are allowed/,
+    ],
     'a link where the new one is written': [() => symlinkSync(bystander, `${record}.new`)],
     'a FIFO where the new one is written': [() => sh(`mkfifo ${record}.new`)],
   };
