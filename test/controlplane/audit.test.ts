@@ -136,7 +136,7 @@ t.test('endpoints change while a redirect is under way', async (t) => {
   t.same(states(proxy), ['serving']);
 });
 
-t.test('it is known for how long the node has been behind', async (t) => {
+t.test('the proxy tells for how long the node has been behind', async (t) => {
   const driver = new SlowDriver();
   driver.stopAuditing();
   const proxy = await startProxy(t, driver);
@@ -176,22 +176,25 @@ t.test('one redirect that is refused leaves the node up to date', async (t) => {
   t.pass('however often it is tried');
 });
 
-t.test('an audit puts right what the driver refused, and nothing that it has not been given', async (t) => {
-  const driver = new SlowDriver();
-  const proxy = await startProxy(t, driver);
-  driver.isBroken = true;
-  await until(() => driver.endAudit !== null);
-  const applied = proxy.apply(withEndpoint('10.1.0.1'));
-  await until(() => states(proxy).length > 0);
-  // Another audit may begin before the driver hears of the change.
-  const ending = setInterval(() => driver.endAudit?.(), 1);
-  await applied;
-  clearInterval(ending);
-  t.same(states(proxy), ['pending'], 'refused after an audit that did not know it');
-  driver.stopAuditing();
-  await until(() => states(proxy)[0] === 'serving');
-  t.pass('in place since an audit');
-});
+t.test(
+  'an audit repairs refused redirects, and no redirect that the driver has not been given',
+  async (t) => {
+    const driver = new SlowDriver();
+    const proxy = await startProxy(t, driver);
+    driver.isBroken = true;
+    await until(() => driver.endAudit !== null);
+    const applied = proxy.apply(withEndpoint('10.1.0.1'));
+    await until(() => states(proxy).length > 0);
+    // Another audit may begin before the driver hears of the change.
+    const ending = setInterval(() => driver.endAudit?.(), 1);
+    await applied;
+    clearInterval(ending);
+    t.same(states(proxy), ['pending'], 'refused after an audit that did not know it');
+    driver.stopAuditing();
+    await until(() => states(proxy)[0] === 'serving');
+    t.pass('in place since an audit');
+  },
+);
 
 t.test('workers that break while the driver audits fail the change, not the process', async (t) => {
   const driver = new SlowDriver();
@@ -204,7 +207,7 @@ t.test('workers that break while the driver audits fail the change, not the proc
   await failed;
 });
 
-t.test('the end waits for an audit', async (t) => {
+t.test('stop waits for an audit', async (t) => {
   const driver = new SlowDriver();
   const proxy = await startProxy(t, driver);
   await until(() => driver.endAudit !== null);

@@ -116,7 +116,7 @@ const WALKS: [ObjectSet[]][] = [
 t.setTimeout(0);
 
 for (const capture of ['port', 'address'] as const) {
-  t.test(`whatever came before, a state ends as after a fresh start (capture ${capture})`, async (t) => {
+  t.test(`after any changes, the node is as after a new start (capture ${capture})`, async (t) => {
     await fc.assert(
       fc.asyncProperty(fc.array(anyObjects, { minLength: 2, maxLength: 5 }), async (states) => {
         const walked = await outcomeOf(states, capture);

@@ -26,7 +26,7 @@ t.test("NodePorts are served where kube-proxy's --nodeport-addresses says", asyn
   t.same(found(['localhost']), LOCALHOST);
 });
 
-t.test('primary is what the node is known by', async (t) => {
+t.test('primary stands for the addresses of the Node', async (t) => {
   t.same(found(['primary'], ['127.0.0.1', '::1']), LOCALHOST);
   t.same(found(['primary'], ['127.0.0.1']), { ...LOCALHOST, IPv6: ['::'] }, 'a node of one family');
   t.same(found(['primary']), { IPv4: [], IPv6: [] }, 'nowhere while the Node is not known');
@@ -37,7 +37,7 @@ t.test('primary is what the node is known by', async (t) => {
   t.same(addresses.of('IPv4'), ['127.0.0.1'], 'and there once it is');
 });
 
-t.test('a bind address goes before the addresses of the Node', async (t) => {
+t.test('a bind address takes precedence over the addresses of the Node', async (t) => {
   const node = { addresses: ['192.0.2.1', 'fd00:2::1'] };
   t.same(primaryAddresses(WILDCARD, node), node.addresses);
   t.same(primaryAddresses({ ...WILDCARD, IPv4: '198.51.100.1' }, node), ['198.51.100.1', 'fd00:2::1']);

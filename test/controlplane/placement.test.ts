@@ -10,7 +10,7 @@ const narrow = () => {
   return capacity;
 };
 
-t.test('portals listen in all workers where there is room and the kernel can steer', async (t) => {
+t.test('portals listen in all workers if there is room and the kernel can steer', async (t) => {
   const placements = new Placements(4, true, roomy());
   t.equal(placements.join('a', false), null);
   t.equal(placements.join('b', true), null);
@@ -21,7 +21,7 @@ t.test('portals listen in all workers where there is room and the kernel can ste
   t.equal(new Placements(1, true, roomy()).join('a', false), 0);
 });
 
-t.test('without room each Service gets one worker, in turn', async (t) => {
+t.test('without room, each Service gets one worker, in turn', async (t) => {
   const placements = new Placements(2, true, narrow());
   t.same(
     ['a', 'b', 'c'].map((service) => placements.join(service, false)),
@@ -29,7 +29,7 @@ t.test('without room each Service gets one worker, in turn', async (t) => {
   );
 });
 
-t.test('portals that have not opened their listeners yet count as well', async (t) => {
+t.test('portals that have not opened their listeners yet count too', async (t) => {
   const placements = new Placements(2, true, new Capacity(40));
   const join = (service: string) => placements.join(service, false);
   t.same(['a', 'a', 'b', 'c'].map(join), [null, null, 0, 1], 'two listeners each, and four may be');

@@ -188,7 +188,7 @@ function walk(t: Test, walked: readonly { desired: Snapshot; failAt: number }[])
   t.notOk(isUnfinished(node.current(), last));
 }
 
-t.test('whatever comes, and wherever a run ends early, steps are safe and lead to what is desired', (t) => {
+t.test('after any changes and any failed steps, steps are safe and lead to the desired state', (t) => {
   const step = fc.record({ desired: anySnapshot, failAt: fc.constantFrom(0, 1, 2, 3, 4, 5, 6) });
   fc.assert(
     fc.property(fc.array(step, { maxLength: 6 }), (walked) => {

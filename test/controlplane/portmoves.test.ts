@@ -125,7 +125,7 @@ t.test('the new port listens, the redirect moves, the old port closes, the NodeP
   t.equal(count(listening(), LAST), 1, 'the NodePort');
 });
 
-t.test('as long as the redirect cannot move, the NodePort waits', async (t) => {
+t.test('the NodePort waits until the redirect has moved', async (t) => {
   const { driver, proxy, problemsOf } = await startProxy(t);
   await proxy.apply(snapshotWith(null));
   driver.isBroken = true;
@@ -138,7 +138,7 @@ t.test('as long as the redirect cannot move, the NodePort waits', async (t) => {
   t.equal(count(listening(), LAST), 1, 'the NodePort');
 });
 
-t.test('a Service that goes keeps its port from others as long as rules may lead there', async (t) => {
+t.test('no portal gets the proxy port of a removed Service while rules may lead to it', async (t) => {
   const { driver, proxy, problemsOf } = await startProxy(t);
   await proxy.apply(snapshotWith(null));
   driver.isBroken = true;

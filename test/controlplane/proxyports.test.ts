@@ -42,7 +42,7 @@ t.test('a portal keeps its port, and a restart keeps it too', async (t) => {
   t.same([next.take(portal('b')), next.take(portal('a'))], [20_002, 20_003]);
 });
 
-t.test('TCP and UDP have ports of their own', async (t) => {
+t.test('TCP and UDP have separate ports', async (t) => {
   const ports = portsOf(null);
   t.equal(ports.take(portal('dns', 'TCP')), ports.take(portal('dns', 'UDP')));
 });
@@ -65,13 +65,13 @@ t.test('a port in use by others is exchanged', async (t) => {
   t.equal(ports.take(portal('a')), 20_002);
 });
 
-t.test('a number that clients of the node know is never given away', async (t) => {
+t.test('a public port never becomes a proxy port', async (t) => {
   const ports = portsOf(null, [20_003, 20_001]);
   t.same([ports.take(portal('a')), ports.take(portal('b'))], [20_002, 20_000]);
   t.throws(() => ports.take(portal('c')), /are in use/);
 });
 
-t.test('a portal whose port becomes known has two until it lets go of the old one', async (t) => {
+t.test('a portal whose port becomes public has two ports until the old one is let go', async (t) => {
   const nodePorts: number[] = [];
   const ports = portsOf({ [portal('a').key]: 20_001 }, nodePorts);
   t.same(ports.exposed(), []);
@@ -95,7 +95,7 @@ t.test('a portal whose port becomes known has two until it lets go of the old on
   t.same(ports.saved(), { [portal('a').key]: 20_000 });
 });
 
-t.test('the port of a portal that goes stays taken until nothing leads there', async (t) => {
+t.test('the port of a removed portal stays taken until no rule leads to it', async (t) => {
   const ports = portsOf(null);
   for (const name of ['a', 'b', 'c', 'd']) ports.take(portal(name));
   ports.leave(portal('b').key);
@@ -110,7 +110,7 @@ t.test("a portal's proxy port is never its service port, not even after a change
   t.equal(ports.take(portal('a', 'TCP', 20_002)), 20_001);
 });
 
-t.test('what an earlier run left is checked before it is believed', async (t) => {
+t.test('saved ports of an earlier run are checked before they are used', async (t) => {
   const key = (name: string) => portal(name).key;
   const saved = {
     [key('a')]: 20_001,

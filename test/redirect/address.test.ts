@@ -94,7 +94,7 @@ t.test('changes are prepared and committed one after the other', async (t) => {
   await driver.clear();
 });
 
-t.test('an abandoned change is undone by the next one, or put in place with it', async (t) => {
+t.test('the next change takes an abandoned change back, or makes it too', async (t) => {
   const driver = await open();
   const abandoned = { set: [redirect('a', '10.96.0.16'), redirect('b', '10.96.0.17')], remove: [] };
   (await driver.prepare(abandoned)).abandon();
@@ -139,7 +139,7 @@ t.test('an address that the node has is used and never removed', async (t) => {
   sh('ip addr del 192.0.2.1/32 dev lo');
 });
 
-t.test('what others take away is put back', async (t) => {
+t.test('an address that another program removes is put back', async (t) => {
   const driver = await open();
   await apply(driver, { set: [redirect('a', '10.96.0.30', '10.96.0.31')], remove: [] });
   t.equal(await driver.audit(), 0);
@@ -171,7 +171,7 @@ async function runAndKill(address: string): Promise<void> {
   await once(execFile(process.execPath, ['--input-type=module', '-e', script]), 'exit');
 }
 
-t.test('what a killed run left is removed or taken over', async (t) => {
+t.test('addresses of a killed run are removed or taken over', async (t) => {
   await runAndKill('10.96.0.40');
   t.strictSame(onLoopback(), ['10.96.0.40/32']);
   const driver = await open();
@@ -213,7 +213,7 @@ t.test('an address that cannot be added is named; the others work', async (t) =>
 });
 
 t.test(
-  'without a record all goes on; it is written when that is possible, and the kernel knows meanwhile',
+  'without a record the driver works, and writes the record as soon as it can; the kernel knows the addresses',
   async (t) => {
     const small = join(directory, 'small');
     mkdirSync(small);
@@ -259,7 +259,7 @@ t.test(
   },
 );
 
-t.test('a record that is not ours, or damaged, harms nobody', async (t) => {
+t.test('a record that is damaged, or not ours, is not used', async (t) => {
   const foreign = ['192.0.2.1/32 scope host', '192.0.2.2/32', 'fd00:2::1/128', 'fd00:2::2/128 nodad'];
   for (const address of foreign) sh(`ip addr add ${address} dev lo`);
   const before = onLoopback();
@@ -307,7 +307,7 @@ t.test('a record that is not ours, or damaged, harms nobody', async (t) => {
   for (const address of foreign) sh(`ip addr del ${address.split(' ')[0]} dev lo`);
 });
 
-t.test('where the kernel cannot tell, the record and the looks of an address decide together', async (t) => {
+t.test('if the kernel cannot tell, an address is ours if it is recorded and looks like ours', async (t) => {
   for (const address of ['fd00:96::71', 'fd00:96::72'])
     sh(`ip addr add ${address}/128 dev lo nodad valid_lft forever preferred_lft 0`);
   mkdirSync(stateDir, { recursive: true });

@@ -72,7 +72,7 @@ for (const family of ['IPv4', 'IPv6'] as const) {
     t.end();
   });
 
-  t.test(`${family}: the order of changes leaves no trace`, (t) => {
+  t.test(`${family}: chains do not depend on the order of changes`, (t) => {
     const steps = fc.array(fc.record({ packet: packets(family), keep: fc.boolean() }), {
       maxLength: 150,
       size: 'max',
@@ -100,7 +100,7 @@ for (const family of ['IPv4', 'IPv6'] as const) {
     t.end();
   });
 
-  t.test(`${family}: chains made from those of an earlier state are those of a fresh tree`, (t) => {
+  t.test(`${family}: changed chains equal the chains of a new tree`, (t) => {
     const toggles = fc.array(fc.array(packets(family), { maxLength: 30, size: 'max' }), { maxLength: 8 });
     holds(
       t,
@@ -212,7 +212,7 @@ for (const [name, packets] of Object.entries(layouts)) {
   });
 }
 
-t.test('chains are named after their prefix where it fits', (t) => {
+t.test('a chain has its prefix in its name if the name is short enough', (t) => {
   const near = (n: number): Packet => ({
     family: 'IPv4',
     address: `10.96.0.${n}`,
@@ -228,7 +228,7 @@ t.test('chains are named after their prefix where it fits', (t) => {
   t.end();
 });
 
-t.test('of two claims on one VIP the first id wins', (t) => {
+t.test('if two redirects want one VIP, the first id gets it', (t) => {
   const packet: Packet = { family: 'IPv4', address: '10.0.0.1', protocol: 'TCP', port: 80 };
   const tree = treeOf('IPv4', [entryOf(packet, 'b'), entryOf(packet, 'a')]);
   t.match(walker(tree, 'IPv4')(packet).rule, /"a"/);
@@ -237,7 +237,7 @@ t.test('of two claims on one VIP the first id wins', (t) => {
   t.end();
 });
 
-t.test('many claims on one VIP stay one chain', (t) => {
+t.test('many redirects that want one VIP are in one chain', (t) => {
   const packet: Packet = { family: 'IPv4', address: '10.0.0.1', protocol: 'TCP', port: 80 };
   const ids = Array.from({ length: 40 }, (_, i) => `claim-${String(i).padStart(2, '0')}`);
   const tree = treeOf(

@@ -40,7 +40,7 @@ t.test('a program that does its work', async (t) => {
   t.equal(await new Commands().run('no-such-program', []), null, 'is not installed');
 });
 
-t.test('a program that hangs is ended, and what it has started with it', async (t) => {
+t.test('a program that hangs is ended, with the programs that it started', async (t) => {
   const seconds = `${process.pid}1`;
   const said = await shell(`sleep ${seconds}; true`, { eachMs: 300 }).catch((error: unknown) => error);
   t.ok(said instanceof ProgramHung);
@@ -48,7 +48,7 @@ t.test('a program that hangs is ended, and what it has started with it', async (
   await until(() => !runs(seconds));
 });
 
-t.test('a program that ignores SIGTERM, or has its output open still, is not waited for', async (t) => {
+t.test('a program that ignores SIGTERM, or keeps its output open, does not keep us waiting', async (t) => {
   const seconds = `${process.pid}2`;
   const stubborn = `trap '' TERM; while :; do sleep ${seconds}; done`;
   await t.rejects(shell(stubborn, { eachMs: 300, graceMs: 50 }), HUNG);
@@ -58,7 +58,7 @@ t.test('a program that ignores SIGTERM, or has its output open still, is not wai
   for (const pid of processesWith(more)) process.kill(pid, 'SIGKILL');
 });
 
-t.test('once this process is to end, programs have less time, and all together so much', async (t) => {
+t.test('after hurry, each program has less time, and all together have a limit', async (t) => {
   const commands = new Commands({ eachMs: NEVER_MS, hurriedMs: 100, graceMs: 50 });
   const running = commands.run('sleep', [`${process.pid}4`]);
   commands.hurry(NEVER_MS);
@@ -70,7 +70,7 @@ t.test('once this process is to end, programs have less time, and all together s
   });
 });
 
-t.test('a program that never stops to write is ended', async (t) => {
+t.test('a program that writes too much is ended', async (t) => {
   await t.rejects(shell('yes', { outputBytes: 100_000 }), {
     message: 'sh wrote more than 100000 bytes and was killed',
   });

@@ -40,7 +40,7 @@ function familyRules() {
   return { rules, sameAs, answer };
 }
 
-t.test('flows are looked for whose VIPs have changed, and no others', async (t) => {
+t.test('only flows to changed VIPs are looked for', async (t) => {
   const { rules, sameAs } = familyRules();
   rules.set(redirect('a', 1, 1, 2));
   rules.set(redirect('b', 2, 3));
@@ -57,7 +57,7 @@ t.test('flows are looked for whose VIPs have changed, and no others', async (t) 
   sameAs(t, { 3: null }, 'the last one of a redirect');
 });
 
-t.test('a VIP that passes to another redirect is looked for with its new port', async (t) => {
+t.test('flows to a VIP that moves to another redirect are looked for with the new port', async (t) => {
   const { rules, sameAs } = familyRules();
   rules.set(redirect('a', 1, 1, 2));
   await rules.program();
@@ -68,7 +68,7 @@ t.test('a VIP that passes to another redirect is looked for with its new port', 
   sameAs(t, { 1: 2, 2: 1 }, 'taken before the other gives it away');
 });
 
-t.test('where it is not known which rules there were, all flows are looked for', async (t) => {
+t.test('if the rules of before are unknown, flows to all VIPs are looked for', async (t) => {
   const { rules, sameAs, answer } = familyRules();
   rules.set(redirect('a', 1, 1));
   await rules.program();

@@ -96,7 +96,7 @@ for (const kind of ['nft', 'legacy'] as const) {
     t.notMatch(saved(kind), /KUBE-PORTAL/);
   });
 
-  t.test(`${kind}: changes are seen, and what did not change stays`, async (t) => {
+  t.test(`${kind}: a change replaces only its own redirects`, async (t) => {
     const other = await NameServer.start('other', NODE_ADDRESSES);
     const driver = await open(only(kind));
     await apply(driver, { set: [...redirects('a', 1, 80), ...redirects('b', server.port, 81)], remove: [] });
@@ -111,7 +111,7 @@ for (const kind of ['nft', 'legacy'] as const) {
     other.close();
   });
 
-  t.test(`${kind}: what others break is repaired`, async (t) => {
+  t.test(`${kind}: rules that another program breaks are repaired`, async (t) => {
     const driver = await open(only(kind));
     const many = Array.from({ length: 40 }, (_, i) => redirects(`s${i}`, server.port, 80 + i)).flat();
     await apply(driver, { set: many, remove: [] });
@@ -138,7 +138,7 @@ for (const kind of ['nft', 'legacy'] as const) {
     await driver.clear();
   });
 
-  t.test(`${kind}: a change works although somebody has flushed the table`, async (t) => {
+  t.test(`${kind}: a change works after another program flushed the table`, async (t) => {
     const driver = await open(only(kind));
     await apply(driver, { set: [...redirects('a', server.port, 80), ...redirects('b', 1, 81)], remove: [] });
     for (const which of FAMILIES) sh(`${family(which)} -t nat -F; ${family(which)} -t nat -X`);
@@ -149,7 +149,7 @@ for (const kind of ['nft', 'legacy'] as const) {
     await driver.clear();
   });
 
-  t.test(`${kind}: our jump goes before the rules of others, which stay`, async (t) => {
+  t.test(`${kind}: our jump comes before the rules of others, and these stay`, async (t) => {
     sh(`iptables-${kind} -t nat -A OUTPUT -d ${VIP.IPv4} -p tcp -j REDIRECT --to-ports 1`);
     const driver = await open(only(kind));
     await apply(driver, { set: redirects('web', server.port), remove: [] });
@@ -163,7 +163,7 @@ for (const kind of ['nft', 'legacy'] as const) {
     sh(`iptables-${kind} -t nat -F OUTPUT`);
   });
 
-  t.test(`${kind}: what a killed run left is taken over or cleared`, async (t) => {
+  t.test(`${kind}: rules of a killed run are taken over or cleared`, async (t) => {
     const killed = await open(only(kind));
     await apply(killed, { set: [...redirects('a', 1, 80), ...redirects('gone', 2, 81)], remove: [] });
     const next = await open(only(kind));
@@ -175,7 +175,7 @@ for (const kind of ['nft', 'legacy'] as const) {
     t.strictSame(await clearAll('/nonexistent'), []);
   });
 
-  t.test(`${kind}: rules left in the other back end go`, async (t) => {
+  t.test(`${kind}: rules of an earlier run in the other back end are removed`, async (t) => {
     const before = await open(only(OTHER[kind]));
     await apply(before, { set: redirects('a', 1), remove: [] });
     sh(`iptables-${kind} -t mangle -N KUBE-IPTABLES-HINT`);
@@ -212,7 +212,7 @@ for (const kind of ['nft', 'legacy'] as const) {
   });
 
   if (kind === 'nft') {
-    t.test('what others remove is noticed at once, and what it does itself is not', async (t) => {
+    t.test('a removal by another program is noticed at once, our own changes are not', async (t) => {
       const driver = await open(only(kind));
       await apply(driver, { set: redirects('web', server.port), remove: [] });
       t.equal(driver.wasDisturbed(), false, 'a change of its own');
@@ -235,7 +235,7 @@ for (const kind of ['nft', 'legacy'] as const) {
   }
 
   for (const word of ['comment', 'conntrack', 'REJECT']) {
-    t.test(`${kind}: a kernel without ${word} will do`, async (t) => {
+    t.test(`${kind}: a kernel without ${word} is enough`, async (t) => {
       const driver = await open(only(kind, without(word)));
       await apply(driver, { set: redirects('web', server.port), remove: [] });
       t.notMatch(saved(kind), word);
@@ -265,7 +265,7 @@ for (const kind of ['nft', 'legacy'] as const) {
     await driver.clear();
   });
 
-  t.test(`${kind}: a failed change is told and repaired later`, async (t) => {
+  t.test(`${kind}: a failed change is reported, and repaired later`, async (t) => {
     let broken = false;
     const driver = await open(
       only(kind, async (program, args, input) =>
@@ -317,7 +317,7 @@ t.test('rules are not touched before their portals listen', async (t) => {
   await driver.clear();
 });
 
-t.test('a VIP that is no address is refused alone', async (t) => {
+t.test('a VIP that is not an address is refused, all others work', async (t) => {
   const driver = await open(runCommand);
   const bad = { ...redirect('bad', 'IPv4', 'TCP', 1), vips: [{ address: '10.96.0.999', port: 80 }] };
   const change = { set: [bad, ...redirects('web', server.port)], remove: [] };
@@ -332,32 +332,29 @@ t.test('a VIP that is no address is refused alone', async (t) => {
   await driver.clear();
 });
 
-t.test(
-  'a family whose rules are refused for a while does not keep the other one from being served',
-  async (t) => {
-    let broken = false;
-    const driver = await open(async (program, args, input) =>
-      broken && program.startsWith('ip6')
-        ? { code: 4, stdout: '', stderr: 'Another app is currently holding the xtables lock' }
-        : runCommand(program, args, input),
+t.test('while the rules of one family are refused, the other family is served', async (t) => {
+  let broken = false;
+  const driver = await open(async (program, args, input) =>
+    broken && program.startsWith('ip6')
+      ? { code: 4, stdout: '', stderr: 'Another app is currently holding the xtables lock' }
+      : runCommand(program, args, input),
+  );
+  broken = true;
+  const set = redirects('web', server.port);
+  for (const attempt of [() => apply(driver, { set, remove: [] }), () => driver.audit()]) {
+    const error = await attempt().then(
+      () => null,
+      (error: RedirectError) => error,
     );
-    broken = true;
-    const set = redirects('web', server.port);
-    for (const attempt of [() => apply(driver, { set, remove: [] }), () => driver.audit()]) {
-      const error = await attempt().then(
-        () => null,
-        (error: RedirectError) => error,
-      );
-      t.match(error, { name: 'RedirectError', message: /ip6tables.*xtables lock/ });
-      for (const { id, family } of set) t.equal(error?.concerns(id), family === 'IPv6', id);
-    }
-    t.equal(await reach({ protocol: 'TCP', address: VIP.IPv4, port: 80 }), 'web');
-    broken = false;
-    t.ok((await driver.audit()) > 0);
-    t.strictSame(await answers(), ALL_WEB);
-    await driver.clear();
-  },
-);
+    t.match(error, { name: 'RedirectError', message: /ip6tables.*xtables lock/ });
+    for (const { id, family } of set) t.equal(error?.concerns(id), family === 'IPv6', id);
+  }
+  t.equal(await reach({ protocol: 'TCP', address: VIP.IPv4, port: 80 }), 'web');
+  broken = false;
+  t.ok((await driver.audit()) > 0);
+  t.strictSame(await answers(), ALL_WEB);
+  await driver.clear();
+});
 
 t.test('both families are tried at once', async (t) => {
   let begun!: () => void;
@@ -375,7 +372,7 @@ t.test('both families are tried at once', async (t) => {
   await driver.clear();
 });
 
-t.test('a lock that is held while the node is looked at decides nothing', async (t) => {
+t.test('a lock that another program holds does not change the result of the probe', async (t) => {
   const held = { code: 4, stdout: '', stderr: 'Another app is currently holding the xtables lock' };
   const locked = { iptables: 3, ip6tables: 3 };
   const driver = await open(async (program, args, input) => {
@@ -391,7 +388,7 @@ t.test('a lock that is held while the node is looked at decides nothing', async 
   await driver.clear();
 });
 
-t.test('a machine that stands still while a redirect is tried decides nothing', async (t) => {
+t.test('a machine that stands still does not change the result of the probe', async (t) => {
   const driver = await open(async (program, args, input) => {
     const result = await runCommand(program, args, input);
     setImmediate(() => {
@@ -403,7 +400,7 @@ t.test('a machine that stands still while a redirect is tried decides nothing', 
   await driver.clear();
 });
 
-t.test('what conntrack remembers of an earlier start decides nothing', async (t) => {
+t.test('flows of an earlier probe do not change the result of the probe', async (t) => {
   const range = '/proc/sys/net/ipv4/ip_local_port_range';
   const before = sh(`cat ${range}`);
   sh(`echo 40000 40063 > ${range}`);
@@ -426,7 +423,7 @@ t.test('without ip6tables IPv6 is not supported and the IPv4 VIPs work', async (
   await driver.clear();
 });
 
-t.test('a kernel with nfnetlink but without nf_tables: nothing is there to complain of', async (t) => {
+t.test('a kernel with nfnetlink but without nf_tables has nothing to clear, without a warning', async (t) => {
   const run: RunCommand = (program, args, input) =>
     program.includes('-nft-')
       ? runCommand('strace', [...NO_NF_TABLES, program, ...args], input)
@@ -443,7 +440,7 @@ t.test('a kernel with nfnetlink but without nf_tables: nothing is there to compl
   t.strictSame(warnings, []);
 });
 
-t.test('a rule that loads but redirects nothing is not good enough', async (t) => {
+t.test('a back end whose rule loads but redirects nothing is not used', async (t) => {
   const deaf: RunCommand = (program, args, input) =>
     runCommand(program, args, input?.replaceAll('--dport 9 ', '--dport 10 '));
   await t.rejects(open(deaf), { name: 'RedirectError', message: /redirects nothing/ });

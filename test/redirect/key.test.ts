@@ -4,7 +4,7 @@ import { decodeKey, keyOfBytes } from '../../lib/redirect/key.js';
 
 const bytesOf = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
 
-t.test('a key has all that it was made of', async (t) => {
+t.test('a key is decoded to the address, protocol and port that it was made of', async (t) => {
   const address = fc.oneof(bytesOf(4), bytesOf(16));
   const protocol = fc.constantFrom('TCP' as const, 'UDP' as const);
   fc.assert(

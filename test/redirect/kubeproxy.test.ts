@@ -44,7 +44,7 @@ async function warningsOf(t: Test, mode: RedirectMode): Promise<Record<string, u
 }
 
 for (const mode of ['iptables', 'address', 'auto'] as const) {
-  t.test(`${mode}: rules of kube-proxy are named, with what removes them`, async (t) => {
+  t.test(`${mode}: a warning names the rules of kube-proxy, and how to remove them`, async (t) => {
     sh('iptables-restore --noflush', OTHERS);
     t.same(await warningsOf(t, mode), [], 'others have chains of such names too');
     sh('iptables-restore --noflush', KUBE_PROXY);
@@ -55,7 +55,7 @@ for (const mode of ['iptables', 'address', 'auto'] as const) {
   });
 }
 
-t.test('the device of its mode ipvs is named too', async (t) => {
+t.test('the warning names the device of the ipvs mode too', async (t) => {
   sh('ip link add kube-ipvs0 type bridge');
   t.match(await warningsOf(t, 'iptables'), [{ found: 'the device kube-ipvs0' }]);
   sh('ip link del kube-ipvs0');

@@ -79,7 +79,7 @@ function concernedBy(error: RedirectError): string[] {
   return [FOUR, SIX].map(({ id }) => id).filter((id) => error.concerns(id));
 }
 
-t.test('each driver is told of its own family, and of all that goes', async (t) => {
+t.test('each driver gets the redirects of its family, and all removals', async (t) => {
   const { fakes, driver } = open();
   const prepared = await driver.prepare(BOTH);
   t.same(fakes.IPv4.steps, ['prepare four,-gone']);
@@ -99,7 +99,7 @@ t.test('a change is committed before the next one is prepared', async (t) => {
   t.same(fakes.IPv4.steps, ['prepare four,-gone', 'commit']);
 });
 
-t.test('a change that is abandoned, is so in each driver, and the next one may come', async (t) => {
+t.test('a change is abandoned in each driver, then the next change may come', async (t) => {
   const { fakes, driver } = open();
   const first = await driver.prepare(BOTH);
   first.abandon();
@@ -121,7 +121,7 @@ for (const at of ['prepare', 'commit'] as const) {
   });
 }
 
-t.test('an audit and an end go on with the other driver', async (t) => {
+t.test('if one driver fails, audit and clear go on with the other', async (t) => {
   const { fakes, driver } = open();
   await apply(driver, BOTH);
   fakes.IPv4.failure = { at: 'audit', error: new RedirectError('no luck') };
@@ -131,20 +131,17 @@ t.test('an audit and an end go on with the other driver', async (t) => {
   t.same(fakes.IPv6.steps.slice(-2), ['audit', 'clear']);
 });
 
-t.test(
-  'a redirect that is refused for what it is stays a refusal, beside a failure it does not',
-  async (t) => {
-    const { fakes, driver } = open();
-    fakes.IPv6.failure = { at: 'commit', error: new RedirectsRefused('no address', ['six']) };
-    t.match(await failureOf(apply(driver, BOTH)), { isRefusal: true, concerns: ['six'] });
-    fakes.IPv4.failure = { at: 'commit', error: new RedirectError('no luck') };
-    t.match(await failureOf(apply(driver, BOTH)), {
-      message: 'no luck; no address',
-      isRefusal: false,
-      concerns: ['four', 'six'],
-    });
-  },
-);
+t.test('refusals alone are reported as refusals, together with a failure they are not', async (t) => {
+  const { fakes, driver } = open();
+  fakes.IPv6.failure = { at: 'commit', error: new RedirectsRefused('no address', ['six']) };
+  t.match(await failureOf(apply(driver, BOTH)), { isRefusal: true, concerns: ['six'] });
+  fakes.IPv4.failure = { at: 'commit', error: new RedirectError('no luck') };
+  t.match(await failureOf(apply(driver, BOTH)), {
+    message: 'no luck; no address',
+    isRefusal: false,
+    concerns: ['four', 'six'],
+  });
+});
 
 t.test('where ip6tables is not installed', async (t) => {
   const stateDir = mkdtempSync(join(tmpdir(), 'kube-portal-families-'));

@@ -26,7 +26,7 @@ function save(...rules: string[]): string {
   ].join('\n');
 }
 
-t.test('what is as wanted needs nothing', (t) => {
+t.test('rules that are as wanted need no change', (t) => {
   const text = save(
     '-A OUTPUT -j KUBE-PORTALS-HOST',
     '-A OUTPUT -j KUBE-SERVICES',
@@ -36,7 +36,7 @@ t.test('what is as wanted needs nothing', (t) => {
   t.end();
 });
 
-t.test('versions of iptables may print a rule in their own way', (t) => {
+t.test('versions of iptables may print a rule differently', (t) => {
   const printed =
     '-d 10.96.0.10 -p tcp -m comment --comment a/b:c -m tcp --dport 80 -j REDIRECT --to-ports 5';
   const other = RULE.replace('-m tcp --dport 80 ', '').replace('"a/b:c"', '"a/b:c" --dport 80');
@@ -46,7 +46,7 @@ t.test('versions of iptables may print a rule in their own way', (t) => {
   t.end();
 });
 
-t.test('a rule of others before ours moves ours to the front', (t) => {
+t.test('if a rule of others is before our jump, our jump moves to the front', (t) => {
   const text = save(
     '-A OUTPUT -j KUBE-SERVICES',
     '-A OUTPUT -j KUBE-PORTALS-HOST',
@@ -82,7 +82,7 @@ t.test('a rule of others before ours moves ours to the front', (t) => {
   t.end();
 });
 
-t.test('from nothing: chains, then rules, then the way in', (t) => {
+t.test('an empty table gets chains, then rules, then the jumps to them', (t) => {
   t.strictSame(difference(new Map(), wanted), {
     script: `*nat\n:KUBE-PORTALS-HOST - [0:0]\n-A KUBE-PORTALS-HOST ${RULE}\n-I OUTPUT -j KUBE-PORTALS-HOST\nCOMMIT\n`,
     count: 2,
@@ -90,7 +90,7 @@ t.test('from nothing: chains, then rules, then the way in', (t) => {
   t.end();
 });
 
-t.test('to nothing: the way in goes before the chain', (t) => {
+t.test('jumps are removed before their chains', (t) => {
   const text = save('-A KUBE-SERVICES -g KUBE-PORTALS-HOST', `-A KUBE-PORTALS-HOST ${RULE}`);
   t.strictSame(difference(parseSave(text), new Map()), {
     script:
@@ -106,7 +106,7 @@ t.test('tables of others are left alone', (t) => {
   t.end();
 });
 
-t.test('a long text is read as a short one, and others have their turn meanwhile', async (t) => {
+t.test('a long text is read like a short one, and other work goes on meanwhile', async (t) => {
   const rules = Array.from({ length: 5000 }, (_, i) => `-A KUBE-PORTALS-HOST ${RULE}${i}`);
   const text = save('-A OUTPUT -j KUBE-PORTALS-HOST', ...rules);
   let turns = 0;

@@ -88,7 +88,7 @@ async function echo(socket: Socket): Promise<string> {
 }
 
 for (const family of ['IPv4', 'IPv6'] as const) {
-  t.test(`${family}: a UDP flow from before its VIP finds the VIP`, async (t) => {
+  t.test(`${family}: a UDP flow that began before its VIP existed reaches the VIP`, async (t) => {
     const driver = await openDriver(t, family);
     const flow = await openFlow(t, family);
     t.not(await ask(flow), 'one');
@@ -118,18 +118,21 @@ for (const family of ['IPv4', 'IPv6'] as const) {
     },
   );
 
-  t.test(`${family}: a flow that came while the rules were flushed is put right with them`, async (t) => {
-    const driver = await openDriver(t, family);
-    await apply(driver, { set: [redirect('web', family, 'UDP', servers.one.port)], remove: [] });
-    const flow = await openFlow(t, family);
-    const tables = family === 'IPv4' ? 'iptables' : 'ip6tables';
-    sh(`${tables} -t nat -F KUBE-PORTALS-HOST`);
-    t.not(await ask(flow), 'one');
-    t.ok((await driver.audit()) > 0);
-    t.equal(await ask(flow), 'one');
-  });
+  t.test(
+    `${family}: a flow that began while the rules were flushed is ended when they are repaired`,
+    async (t) => {
+      const driver = await openDriver(t, family);
+      await apply(driver, { set: [redirect('web', family, 'UDP', servers.one.port)], remove: [] });
+      const flow = await openFlow(t, family);
+      const tables = family === 'IPv4' ? 'iptables' : 'ip6tables';
+      sh(`${tables} -t nat -F KUBE-PORTALS-HOST`);
+      t.not(await ask(flow), 'one');
+      t.ok((await driver.audit()) > 0);
+      t.equal(await ask(flow), 'one');
+    },
+  );
 
-  t.test(`${family}: open TCP connections keep their way`, async (t) => {
+  t.test(`${family}: open TCP connections keep their proxy port`, async (t) => {
     const driver = await openDriver(t, family);
     const server = createServer((socket) => socket.pipe(socket)).listen(0, '::');
     t.teardown(() => server.close());
@@ -144,7 +147,7 @@ for (const family of ['IPv4', 'IPv6'] as const) {
     t.match(tracked(family, 'TCP'), [/ESTABLISHED/]);
   });
 
-  t.test(`${family}: with the driver go the flows`, async (t) => {
+  t.test(`${family}: flows end when the driver is cleared`, async (t) => {
     const driver = await openDriver(t, family);
     await apply(driver, { set: [redirect('web', family, 'UDP', servers.one.port)], remove: [] });
     t.equal(await ask(await openFlow(t, family)), 'one');
