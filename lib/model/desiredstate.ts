@@ -135,9 +135,9 @@ function collectProblems(
   dirty: ReadonlySet<string>,
   previous: DesiredState,
 ): readonly Problem[] {
-  const troubled = (key: string) => hasProblems(states, key) || hasProblems(previous.services, key);
-  const sameOrder = previous.problems.length === 0 || services === previous.objects.services;
-  if (sameOrder && ![...dirty].some(troubled)) return previous.problems;
+  const isTroubled = (key: string) => hasProblems(states, key) || hasProblems(previous.services, key);
+  const isSameOrder = previous.problems.length === 0 || services === previous.objects.services;
+  if (isSameOrder && ![...dirty].some(isTroubled)) return previous.problems;
   return [...services.keys()].flatMap((key) => states.get(key)?.problems ?? []);
 }
 
@@ -151,7 +151,7 @@ function collectHealthChecks(
   dirty: ReadonlySet<string>,
   previous: DesiredState,
 ): readonly HealthCheck[] {
-  const checkOf = (some: ServiceStates, key: string) => some.get(key)?.healthCheck ?? null;
+  const checkOf = (all: ServiceStates, key: string) => all.get(key)?.healthCheck ?? null;
   if (![...dirty].some((key) => checkOf(states, key) !== checkOf(previous.services, key))) {
     return previous.healthChecks;
   }

@@ -89,9 +89,9 @@ function slicePortCandidates(slice: EndpointSlice, frontend: Frontend): Candidat
 /** Without duplicates: while an endpoint moves between slices, it is in both. */
 function distinctPlaces(candidates: readonly Candidate[]): Candidate[] {
   const sorted = candidates.toSorted(byPlace);
-  return sorted.filter((one, index) => {
+  return sorted.filter((candidate, index) => {
     const before = sorted[index - 1];
-    return before === undefined || one.address !== before.address || one.port !== before.port;
+    return before === undefined || candidate.address !== before.address || candidate.port !== before.port;
   });
 }
 
@@ -132,5 +132,7 @@ function suffixShared(
     else if (first !== suffix(endpoint)) shared.add(endpoint.id);
   }
   if (shared.size === 0) return endpoints;
-  return endpoints.map((one) => (shared.has(one.id) ? { ...one, id: one.id + suffix(one) } : one));
+  return endpoints.map((endpoint) =>
+    shared.has(endpoint.id) ? { ...endpoint, id: endpoint.id + suffix(endpoint) } : endpoint,
+  );
 }

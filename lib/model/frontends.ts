@@ -50,12 +50,12 @@ function portFrontends(
   const ofFamily = (cidr: string) => familyOf(cidr) === family;
   const frontends = scopes
     .map((scope) => frontend(service, port, family, scope))
-    .filter((one) => one.vips.length > 0 || one.nodePort !== null);
-  const inside = frontends.find((one) => one.key === portalKey(service, port, family, ''));
-  return frontends.map((one) =>
-    inside?.trafficPolicy === 'Cluster' && one.trafficPolicy === 'Local'
-      ? withInsiders(one, { portal: inside.key, sources: podCidrs.filter(ofFamily) })
-      : one,
+    .filter(({ vips, nodePort }) => vips.length > 0 || nodePort !== null);
+  const internal = frontends.find(({ key }) => key === portalKey(service, port, family, ''));
+  return frontends.map((scoped) =>
+    internal?.trafficPolicy === 'Cluster' && scoped.trafficPolicy === 'Local'
+      ? withInsiders(scoped, { portal: internal.key, sources: podCidrs.filter(ofFamily) })
+      : scoped,
   );
 }
 

@@ -23,8 +23,9 @@ export function serviceHealthCheck(
   before: HealthCheck | null,
 ): HealthCheck | null {
   const { type, externalTrafficPolicy, healthCheckNodePort: port, namespace, name } = service;
-  const wanted = type === 'LoadBalancer' && externalTrafficPolicy === 'Local' && service.excludedBy === null;
-  if (!wanted || port === null) return null;
+  const isWanted =
+    type === 'LoadBalancer' && externalTrafficPolicy === 'Local' && service.excludedBy === null;
+  if (!isWanted || port === null) return null;
   const check = { namespace, name, port, localEndpoints: countLocal(service, slices, node) };
   return isDeepStrictEqual(before, check) ? before : check;
 }
@@ -40,7 +41,9 @@ function countLocal(service: Service, slices: readonly EndpointSlice[], node: No
       slices
         .filter(({ addressType, excludedBy }) => addressType === family && excludedBy === null)
         .flatMap(({ endpoints }) => endpoints)
-        .filter((one) => one.nodeName === node.name && (one.ready || service.publishNotReadyAddresses))
+        .filter(
+          ({ nodeName, ready }) => nodeName === node.name && (ready || service.publishNotReadyAddresses),
+        )
         .map(({ address }) => address),
     ).size;
   return Math.max(...FAMILIES.map(countOf));

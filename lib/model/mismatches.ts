@@ -1,5 +1,5 @@
 import type { Portal } from '../portal/portal.js';
-import { type EndpointSlice, objectKey, type Service } from './objects.js';
+import { type EndpointSlice, objectKey, type Service, type SlicePort } from './objects.js';
 import { type Problem, serviceProblem } from './problem.js';
 
 /** One port of a Service in one family. */
@@ -19,7 +19,7 @@ export function mismatchProblems(
   if (unserved.length === 0) return [];
   const filled = slices.filter(({ endpoints, excludedBy }) => endpoints.length > 0 && excludedBy === null);
   const mismatches = unserved.map((port) => mismatch(service, port, portals, filled));
-  return distinct(mismatches.filter((one) => one !== null));
+  return distinct(mismatches.filter((problem) => problem !== null));
 }
 
 function mismatch(
@@ -30,18 +30,19 @@ function mismatch(
 ): Problem | null {
   const { family, portName, protocol } = port;
   const ofFamily = filled.filter(({ addressType }) => addressType === family);
-  if (ofFamily.some((slice) => slice.ports.some((one) => one.name === portName && one.protocol === protocol)))
-    return null;
+  const isSamePort = (other: Pick<SlicePort, 'name' | 'protocol'>) =>
+    other.name === portName && other.protocol === protocol;
+  if (ofFamily.some(({ ports }) => ports.some(isSamePort))) return null;
   const [slice] = ofFamily;
   if (slice !== undefined) {
-    const index = service.ports.findIndex((one) => one.name === portName && one.protocol === protocol);
+    const index = service.ports.findIndex(isSamePort);
     const message =
       `has no endpoints: EndpointSlice ${objectKey(slice)} has no port ${portText(portName, protocol)} but ` +
       `${portsText(slice)}; name and protocol must be the same in both`;
     return serviceProblem(service, `spec.ports[${index}]`, message);
   }
   const ofOther = filled.find(({ addressType }) => addressType !== 'FQDN');
-  if (ofOther === undefined || portals.some((one) => one.family === ofOther.addressType)) return null;
+  if (ofOther === undefined || portals.some((other) => other.family === ofOther.addressType)) return null;
   const message = `no endpoints are ${family}: EndpointSlice ${objectKey(ofOther)} has ${ofOther.addressType} addresses; give the Service a ClusterIP of the same family as its endpoints`;
   return serviceProblem(service, 'spec.clusterIPs', message);
 }

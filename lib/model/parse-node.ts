@@ -42,8 +42,8 @@ function readAddresses(status: Field): string[] {
  * them.
  */
 function readPodCidrs(spec: Field): string[] {
-  const both = spec.at('podCIDRs').items();
-  const fields = both.length > 0 ? both : [spec.at('podCIDR')];
+  const plural = spec.at('podCIDRs').items();
+  const fields = plural.length > 0 ? plural : [spec.at('podCIDR')];
   return fields.filter((field) => !field.isBlank).map((field) => field.cidr());
 }
 

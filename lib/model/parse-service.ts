@@ -71,8 +71,8 @@ function readOptionalPort(field: Field): number | null {
 }
 
 function clusterIPFields(spec: Field): readonly Field[] {
-  const both = spec.at('clusterIPs').items();
-  const fields = both.length > 0 ? both : [spec.at('clusterIP')];
+  const plural = spec.at('clusterIPs').items();
+  const fields = plural.length > 0 ? plural : [spec.at('clusterIP')];
   return fields.filter((field) => !field.isBlank);
 }
 

@@ -94,11 +94,11 @@ function withReplaced<T>(
 
 /** The same entries in the number of shards that fits their count. */
 function resharded<T>(shards: readonly ReadonlyMap<string, T>[]): readonly ReadonlyMap<string, T>[] {
-  const wanted = sizeOf(shards) <= MAX_IN_ONE_SHARD ? 1 : SHARD_COUNT;
-  if (shards.length === wanted) return shards;
-  const result = Array.from({ length: wanted }, () => new Map<string, T>());
+  const count = sizeOf(shards) <= MAX_IN_ONE_SHARD ? 1 : SHARD_COUNT;
+  if (shards.length === count) return shards;
+  const result = Array.from({ length: count }, () => new Map<string, T>());
   for (const shard of shards) {
-    for (const [key, value] of shard) result[indexOf(key, wanted)]?.set(key, value);
+    for (const [key, value] of shard) result[indexOf(key, count)]?.set(key, value);
   }
   return result;
 }

@@ -52,16 +52,22 @@ function unallocatedProblems(service: Service): Problem[] {
   const problems: Problem[] = [];
   const { clusterIPs, externalIPs, ingressIPs } = service;
   const addresses = [...clusterIPs, ...externalIPs, ...ingressIPs];
-  const nodePorts = hasNodePorts(service) && service.ports.some((port) => port.nodePort !== null);
-  if (addresses.length === 0 && !nodePorts) {
+  const isOnNodePorts = hasNodePorts(service) && service.ports.some((port) => port.nodePort !== null);
+  if (addresses.length === 0 && !isOnNodePorts) {
     problems.push(
-      serviceProblem(service, 'spec.clusterIP', 'missing; nothing allocates one here, so give an address'),
+      serviceProblem(
+        service,
+        'spec.clusterIP',
+        'missing; give an address, because kube-portal allocates none',
+      ),
     );
   }
   for (const [index, port] of service.ports.entries()) {
     if (service.type === 'NodePort' && port.nodePort === null) {
       const field = `spec.ports[${index}].nodePort`;
-      problems.push(serviceProblem(service, field, 'missing; nothing allocates one here, so give a port'));
+      problems.push(
+        serviceProblem(service, field, 'missing; give a port, because kube-portal allocates none'),
+      );
     }
   }
   return problems;

@@ -105,10 +105,10 @@ t.test('node ports of NodePort and LoadBalancer Services only', async (t) => {
 
 t.test('addresses and ports that only an API server would allocate are a problem', async (t) => {
   t.same(problemsOf(buildHere(objectSet([service({ clusterIP: '' })]))), [
-    'Service default/web: spec.clusterIP: missing; nothing allocates one here, so give an address',
+    'Service default/web: spec.clusterIP: missing; give an address, because kube-portal allocates none',
   ]);
   t.same(problemsOf(buildHere(objectSet([service({ type: 'NodePort' })]))), [
-    'Service default/web: spec.ports[0].nodePort: missing; nothing allocates one here, so give a port',
+    'Service default/web: spec.ports[0].nodePort: missing; give a port, because kube-portal allocates none',
   ]);
 });
 
