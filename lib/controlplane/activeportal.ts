@@ -35,7 +35,7 @@ export class ActivePortal {
   readonly #sockets: PortalSockets;
   #portal: Portal;
   #placement: Placement;
-  /** A list and not a map: with thousands of portals a map in each is most of the memory. */
+  /** A list: with thousands of portals, a map in each of them would take most of the memory. */
   #problems: readonly PortalProblem[] = NONE;
   #admission: Admission = EVERYONE;
 
@@ -68,7 +68,7 @@ export class ActivePortal {
     return !this.context.driver.unsupported.has(this.#portal.family);
   }
 
-  /** What was wrong when it last opened its listeners, and since. */
+  /** What was wrong when it last opened its listeners, and what went wrong later. */
   get problems(): readonly PortalProblem[] {
     return this.#problems;
   }
@@ -83,12 +83,12 @@ export class ActivePortal {
     return this.#portal.vips.length === 0 || this.#vipsServed.length > 0;
   }
 
-  /** Whether its listeners or its clients depend on the addresses that the node has. */
+  /** Whether its listeners or its clients depend on the node's addresses. */
   get followsNode(): boolean {
     return this.#portal.nodePort !== null || this.#portal.admission.insiders !== null;
   }
 
-  /** Takes a new version of the portal. @returns whether its redirect must be made anew */
+  /** Takes a new version of the portal. @returns whether it needs a new redirect */
   update(portal: Portal): boolean {
     const before = this.#portal;
     const { placements } = this.context;
@@ -133,8 +133,8 @@ export class ActivePortal {
   }
 
   /**
-   * Takes another proxy port, because clients of the node may use the one that it has. The old port stays
-   * open until nothing leads there: then call {@link ProxyPorts.letGo}, and close it.
+   * Takes another proxy port, because the port that it has is public now. The old port stays open until no
+   * redirect leads to it. Then the caller calls {@link ProxyPorts.letGo} and {@link closeListeners}.
    * @returns whether there is a new port to redirect to
    */
   movePort(): boolean {
@@ -144,7 +144,7 @@ export class ActivePortal {
     return true;
   }
 
-  /** The workers have got its listeners, and close them from now on. */
+  /** The workers own its listeners now, and close them later. */
   handOver(): void {
     this.#sockets.handOver();
   }
@@ -154,14 +154,14 @@ export class ActivePortal {
     if (!this.#isEmpty) this.#hearOnly(null);
   }
 
-  /** The portal is going: the workers close the sockets that they have got. */
+  /** The portal is removed. The workers close the sockets that they own. */
   release(): void {
     this.#sockets.giveUp(() => true);
     this.context.placements.leave(this.#portal.service, this.#portal.policy.affinity !== null);
     this.context.ports.leave(this.#portal.key);
   }
 
-  /** What the workers are told. */
+  /** The portal as workers get it. */
   forDataplane(): DataplanePortal {
     const { key, service, protocol, family, endpoints, policy } = this.#portal;
     return {
@@ -178,7 +178,7 @@ export class ActivePortal {
     };
   }
 
-  /** What the driver is to be given now. */
+  /** The redirect that the portal wants now. */
   redirect(): Redirect {
     const { key, service, portName, protocol, family } = this.#portal;
     const label = portName === '' ? service : `${service}:${portName}`;
@@ -187,14 +187,16 @@ export class ActivePortal {
   }
 
   /**
-   * The driver has put a version in place, or refused it. If the portal wants another version by now, this
-   * changes nothing.
+   * The driver has put a version in place, or refused it. Does nothing if the portal wants another version
+   * now.
    */
   redirected(version: number, isRefused: boolean): void {
     if (version === this.redirectVersion) this.redirectState = isRefused ? 'refused' : 'inPlace';
   }
 
-  /** Nothing is to lead here any more, also if the driver is still at work on an earlier version. */
+  /**
+   * The portal wants no redirect any more. An earlier version that the driver still works on does not count.
+   */
   unredirect(): void {
     this.redirectVersion++;
     this.redirectState = 'missing';
@@ -249,7 +251,7 @@ export class ActivePortal {
     return true;
   }
 
-  /** The driver, if it has a version of the redirect, has not the one that is wanted. */
+  /** The portal wants a new version of its redirect. */
   #outdate(): void {
     this.redirectVersion++;
     if (this.redirectState !== 'missing') this.redirectState = 'outdated';

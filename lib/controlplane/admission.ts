@@ -7,9 +7,9 @@ import { ownAddresses } from './nodeaddresses.js';
 const LOOPBACK = { IPv4: '127.0.0.0/8', IPv6: '::1/128' } as const;
 
 /**
- * A portal's rules as they read on this node at this moment: the node itself is always inside. Where VIPs are
- * addresses of the node (capture `address`), its own programs come from the VIP they go to; as in kube-proxy
- * they are then let in if the node's other addresses are.
+ * A portal's admission on this node at this moment. The node itself always counts as an insider. If VIPs are
+ * addresses of the node (capture `address`), a program of the node that connects to a VIP has the VIP as its
+ * source address. As in kube-proxy, it is then let in if another address of the node is let in.
  */
 export function nodeAdmission({ admission, family, vips }: Portal, capture: Capture): Admission {
   const { sources, insiders } = admission;
@@ -25,16 +25,15 @@ export function nodeAdmission({ admission, family, vips }: Portal, capture: Capt
   };
 }
 
-/** How workers know portals. */
+/** Gives the ids by which workers know portals. */
 export interface PortalIds {
-  /** The id of the portal with a key. */
+  /** The id of the portal with this key. */
   idOf(key: string): number | undefined;
 }
 
 /**
- * A portal's admission as workers read it.
- * @param portal its latest version: the portal of the insiders may have got another key since the ranges
- * were made
+ * A portal's admission as workers get it.
+ * @param portal its latest version: the key of the insiders' portal may have changed since the admission was made
  */
 export function admissionByIds(
   { sources, insiders }: Admission,

@@ -5,7 +5,9 @@ import { explainFilter, explainSteering } from './listenfailure.js';
 import type { PortalProblem } from './portalproblem.js';
 import type { OpenListener } from './portalsockets.js';
 
-/** With affinity, has the kernel give each client one worker. Until then a client meets any worker. */
+/**
+ * For a portal with affinity: asks the kernel to give each client one worker. Else a client meets any worker.
+ */
 export function steerClients(group: ListenerGroup, { affinity }: ServicePolicy): readonly PortalProblem[] {
   if (affinity === null) return NONE;
   const code = steer(group);
@@ -13,8 +15,8 @@ export function steerClients(group: ListenerGroup, { affinity }: ServicePolicy):
 }
 
 /**
- * Has the kernel drop what comes to a listener from all other clients.
- * @param heard see {@link setFilter}; null for everyone
+ * Asks the kernel to drop packets that come to a listener from all other clients.
+ * @param heard see {@link setFilter}. Null: all clients are heard.
  */
 export function hearOnly(listener: OpenListener, heard: readonly string[] | null): readonly PortalProblem[] {
   const wanted = heard?.join() ?? null;

@@ -17,7 +17,7 @@ export interface OpeningContext extends ListenerContext {
   readonly ports: ProxyPorts;
 }
 
-/** What a portal listens for, and in which workers. */
+/** The portal that listens, and in which workers. */
 export interface Opening {
   readonly portal: Portal;
   readonly onlyWorker: Placement;
@@ -26,7 +26,7 @@ export interface Opening {
 
 /**
  * Opens a listener. If other programs have the portal's proxy port, the portal gets another one.
- * @returns the open sockets, or why there are none
+ * @returns the open sockets, or the reason why there are none
  */
 export function openListener(wanted: WantedListener, opening: Opening): ListenerGroup | PortalProblem {
   const { ports } = opening.context;

@@ -7,9 +7,9 @@ import type { Capacity } from './capacity.js';
 import { samePlace } from './wantedlisteners.js';
 
 export interface OpenListener extends PortalListener {
-  /** Whether the workers own the descriptors by now: else who gives the listener up closes them. */
+  /** Whether the workers own the descriptors. False: {@link PortalSockets.giveUp} closes them. */
   isHandedOver: boolean;
-  /** Whom it hears while there are no endpoints, see {@link setFilter}; null for everyone. */
+  /** The clients that it hears while there are no endpoints, see {@link setFilter}. Null: all clients. */
   heard: string | null;
 }
 
@@ -20,11 +20,11 @@ export interface SocketContext {
 }
 
 /**
- * A portal's open listeners. It owns their descriptors until {@link handOver}. From then on the workers own
- * them, and close a listener that they are told of no more.
+ * A portal's open listeners. It owns their descriptors until {@link handOver}. Then the workers own them.
+ * They close a listener when it is not in the portal that they get.
  */
 export class PortalSockets {
-  // A list and not a map: with thousands of portals a map in each is the most of the memory.
+  // A list: with thousands of portals, a map in each of them would take most of the memory.
   #listeners: readonly OpenListener[] = NONE;
   readonly #context: SocketContext;
 
@@ -50,13 +50,14 @@ export class PortalSockets {
     if (group.spec.freeBind) this.#context.driver.gate?.openPort(group.spec);
   }
 
-  /** The workers have got the listeners, and close them from now on. */
+  /** The workers own the listeners now, and close them later. */
   handOver(): void {
     for (const listener of this.#listeners) listener.isHandedOver = true;
   }
 
   /**
-   * Gives listeners up. What the workers have not got is closed at once, they close the others.
+   * Gives listeners up. Listeners that the workers do not own are closed at once. The workers close the
+   * others.
    * @returns whether there were any
    */
   giveUp(isUnwanted: (group: ListenerGroup) => boolean): boolean {

@@ -3,16 +3,16 @@ import type { Portal } from '../portal/portal.js';
 import { affinityStatus, type PortalStatus } from '../portal/status.js';
 import type { PortalProblem } from './portalproblem.js';
 
-/** How a portal stands on this node. */
+/** The state of a portal on this node. */
 export interface Standing {
   readonly state: PortalStatus['state'];
   readonly proxyPort: number | null;
   readonly problems: readonly PortalProblem[];
-  /** Why the driver serves no VIPs of the portal's family. */
+  /** The reason why the driver serves no VIPs of the portal's family. */
   readonly unsupported: string | undefined;
 }
 
-/** What the status API says of a portal. */
+/** The portal as the status API shows it. */
 export function portalStatus(
   { key, service, portName, protocol, family, vips, nodePort, endpoints, policy }: Portal,
   { state, proxyPort, problems, unsupported }: Standing,

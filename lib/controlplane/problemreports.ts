@@ -6,7 +6,7 @@ import type { RedirectDriver } from '../redirect/driver.js';
 import type { ActivePortal } from './activeportal.js';
 import type { PortalProblem } from './portalproblem.js';
 
-/** Says in the log and to the Services what cannot be had on this node: each problem once. */
+/** Reports each problem of the portals once, in the log and as an event of the Service. */
 export class ProblemReports {
   readonly #reportedFamilies = new Set<Family>();
   /** Messages of the problems that each portal still has. A portal without problems is not in it. */
@@ -26,7 +26,7 @@ export class ProblemReports {
   }
 
   /**
-   * Says what was not said before.
+   * Reports problems that were not reported before.
    * @param isSettled whether proxy ports have moved as far as they can: a listener that waits for a move is
    * a problem only then
    */
@@ -51,7 +51,7 @@ export class ProblemReports {
     return now.filter((message) => !before.includes(message));
   }
 
-  /** Once for all portals of the family, and only if there are any. */
+  /** Reports once that a family is not served, at its first portal. */
   #tellOfFamily(family: Family): void {
     if (this.#reportedFamilies.has(family)) return;
     this.#reportedFamilies.add(family);

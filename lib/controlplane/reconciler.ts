@@ -13,20 +13,20 @@ import { ProxyPortMoves } from './proxyportmoves.js';
 import type { Redirects } from './redirects.js';
 import { Turns } from './turns.js';
 
-/** What the node is brought to the desired state with. */
+/** What the reconciler needs for its work. */
 export interface ReconcilerTools {
   readonly context: PortalContext;
   readonly portals: ActivePortals;
   readonly dataplane: Dataplane;
   readonly redirects: Redirects;
   readonly reports: ProblemReports;
-  /** Where the proxy ports are written down. */
+  /** The file of the proxy ports, for the next run. */
   readonly portMemory: StateMemory;
   readonly backlog: Backlog;
   readonly log: Logger;
 }
 
-/** Logs why work of the node was not done. */
+/** Logs the error if work on the node fails. */
 export function logFailure(log: Logger): (error: unknown) => void {
   return (error) => log.error({ err: error }, 'a change of the node failed');
 }
@@ -40,7 +40,7 @@ export class Reconciler {
   readonly #moveTurns = new Turns();
   #desired: Snapshot;
   #ownPorts: readonly number[] = NONE;
-  /** The run that waits for its turn, and will take the newest state. */
+  /** The run that waits for its turn. It will take the newest state. */
   #nextRun: Promise<void> | null = null;
   #isFirst = true;
   #isEnding = false;
@@ -90,13 +90,13 @@ export class Reconciler {
     await this.#movePorts();
   }
 
-  /** Does a last piece of work once the change under way is over. No other change begins. */
+  /** Does a last piece of work after the change that runs now. No other change begins. */
   end(work: () => Promise<void>): Promise<void> {
     this.#isEnding = true;
     return this.#logged(this.#turns.take(work));
   }
 
-  /** Resolves when the driver has done its part too. A change that begins after the end does nothing. */
+  /** Resolves when the driver is done too. A change that begins after {@link end} does nothing. */
   async #change(work: () => Promise<Underway>): Promise<void> {
     const { redirected } = await this.#turns.take(async () => (this.#isEnding ? DONE : work()));
     await redirected;

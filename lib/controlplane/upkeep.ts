@@ -17,7 +17,7 @@ export interface UpkeepTools {
   readonly options: Pick<ProxyOptions, 'syncPeriodMs' | 'log'>;
 }
 
-/** Keeps the node in its desired state: retries, audits, and repairs of what others take away. */
+/** Keeps the node in its desired state: it retries, audits, and repairs what other programs remove. */
 export class Upkeep {
   readonly #tools: UpkeepTools;
   readonly #timers: NodeJS.Timeout[] = [];
@@ -32,7 +32,7 @@ export class Upkeep {
     this.#every(Math.min(RETRY_PERIOD_MS, syncPeriodMs), () => reconciler.retry());
   }
 
-  /** Begins nothing any more. What is under way goes on. */
+  /** Begins no more work. Work that runs goes on. */
   end(): void {
     this.#hasEnded = true;
     for (const timer of this.#timers) clearInterval(timer);

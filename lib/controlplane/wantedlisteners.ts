@@ -6,7 +6,7 @@ import type { RedirectDriver } from '../redirect/driver.js';
 import type { NodeAddresses } from './nodeaddresses.js';
 import type { PublicPorts } from './publicports.js';
 
-/** A place that a portal wants to listen on. */
+/** An address and port on which a portal wants to listen. */
 export interface WantedListener {
   readonly address: string;
   readonly port: number;
@@ -19,14 +19,14 @@ export interface ListenerContext {
   readonly bindAddress: { readonly IPv4: string; readonly IPv6: string };
   readonly nodeAddresses: NodeAddresses;
   readonly publicPorts: PublicPorts;
-  /** Whether some portal has this place among its VIPs. Looks at all. */
+  /** Whether a portal has a VIP with this address and port. Looks at all portals. */
   isVip(protocol: Protocol, place: Vip): boolean;
 }
 
 /**
- * Where a portal is to listen now. Without endpoints nothing listens, so that the kernel refuses clients at
- * once. Clients that are to be ignored need a listener that ignores them.
- * @param proxyPort null where the portal has none
+ * The places where a portal should listen now. Without endpoints it has no listeners: the kernel refuses
+ * clients at once. If clients must be ignored, a listener ignores them.
+ * @param proxyPort null: the portal has none
  */
 export function wantedListeners(
   portal: Portal,
@@ -37,7 +37,7 @@ export function wantedListeners(
   return [...listenersForVips(portal, proxyPort, context), ...listenersForNodePort(portal, context)];
 }
 
-/** Where clients of the VIPs come to. */
+/** The places to which clients of the VIPs come. */
 function listenersForVips(
   { family, vips }: Portal,
   proxyPort: number | null,
@@ -48,7 +48,7 @@ function listenersForVips(
   return proxyPort === null ? [] : [{ address: bindAddress[family], port: proxyPort, kind: 'proxyPort' }];
 }
 
-/** Where a VIP has the same place as a NodePort it comes first, as a redirect would. */
+/** A VIP takes precedence over a NodePort with the same address and port, as a redirect would. */
 function listenersForNodePort(portal: Portal, context: ListenerContext): WantedListener[] {
   const { nodePort, family, protocol } = portal;
   if (nodePort === null) return [];
@@ -59,7 +59,7 @@ function listenersForNodePort(portal: Portal, context: ListenerContext): WantedL
   return wanted.filter((one) => one.address === WILDCARD[family] || !context.isVip(protocol, one));
 }
 
-/** Which other listeners may have the same port. */
+/** Which other listeners may have the same port on other addresses. */
 export function neighboursOf(
   { kind, port }: WantedListener,
   portal: Pick<Portal, 'protocol' | 'family'>,
