@@ -33,7 +33,8 @@ export interface PortalIds {
 
 /**
  * A portal's admission as workers get it.
- * @param portal its latest version: the key of the insiders' portal may have changed since the admission was made
+ * @param portal its latest version, as the key of the insiders' portal may have changed since `admission` was
+ * made
  */
 export function admissionByIds(
   { sources, insiders }: Admission,
