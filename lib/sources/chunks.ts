@@ -3,30 +3,31 @@ import { type Document, parseJson, parseYaml, type SyntaxProblem } from './docum
 import { type ReadItem, readObjects } from './manifest-objects.js';
 import { splitDocuments } from './splitting.js';
 
-/** A document before its place in the file is known. */
+/** A parsed document. Its position in the file is not known yet. */
 export type ReadDocument = { readonly items: readonly ReadItem[] } | { readonly error: SyntaxProblem };
 
-/** What a chunk of a file came to. */
+/** A parsed chunk of a file. */
 export interface ReadChunk {
-  /** Of its text. */
+  /** Hash of the chunk's text. */
   readonly hash: string;
-  /** Lines of the file before it. */
+  /** Lines of the file before the chunk. */
   readonly linesBefore: number;
-  /** Null where a chunk of this hash was read before. */
+  /** Null: a chunk with this hash was parsed before. */
   readonly documents: readonly ReadDocument[] | null;
 }
 
-/** Hashes of chunks that need not be read again. */
+/** Hashes of chunks that were parsed before. */
 export type KnownChunks = Pick<ReadonlySet<string>, 'has'>;
 
-/** The text would take too long where others wait. */
-export class SlowText extends Error {}
+/** A text has more YAML than this thread may parse. */
+export class TooMuchYaml extends Error {}
 
 /**
- * Reads the text of a file chunk by chunk; an empty one has none. A chunk that occurs twice is read once.
+ * Parses the text of a file chunk by chunk. An empty file has no chunks. A chunk that occurs twice is parsed
+ * once.
  *
- * @param maxYaml characters of YAML to parse at most; JSON, and what is known, does not count
- * @throws SlowText where there is more
+ * @param maxYaml characters of YAML that are parsed at most. JSON and known chunks do not count.
+ * @throws TooMuchYaml if the text has more
  */
 export function* readChunks(
   text: string,
@@ -35,7 +36,7 @@ export function* readChunks(
 ): Generator<ReadChunk> {
   if (text.trim() === '') return;
   const seen = new Set<string>();
-  let yaml = 0;
+  let yamlLength = 0;
   for (const { text: chunk, linesBefore } of splitDocuments(text)) {
     const hash = createHash('sha1').update(chunk).digest('base64');
     if (seen.has(hash) || known.has(hash)) {
@@ -44,8 +45,8 @@ export function* readChunks(
     }
     seen.add(hash);
     const json = parseJson(chunk);
-    if (json === null) yaml += chunk.length;
-    if (yaml > maxYaml) throw new SlowText();
+    if (json === null) yamlLength += chunk.length;
+    if (yamlLength > maxYaml) throw new TooMuchYaml();
     yield { hash, linesBefore, documents: (json ?? parseYaml(chunk)).map(read) };
   }
 }

@@ -1,31 +1,31 @@
 import { Composer, Lexer, LineCounter, Parser, type ScalarTag } from 'yaml';
 import { countLines, DOCUMENT_START, splitObjects } from './splitting.js';
 
-/** One document of a chunk: its value as plain JavaScript, or why it can't be read. */
+/** One document of a chunk: its value as a plain JavaScript value, or the reason why it cannot be parsed. */
 export type Document = { readonly value: unknown } | { readonly error: SyntaxProblem };
 
 export interface SyntaxProblem {
   readonly message: string;
-  /** Where in the chunk, from 1; absent where no place can be named. */
+  /** Position in the chunk. Lines and columns count from 1. Absent if the position is not known. */
   readonly position?: { readonly line: number; readonly column?: number };
 }
 
 /**
- * Far beyond any real object. The parser is recursive, and a stack that overflows inside V8's regular
- * expressions aborts the whole process instead of throwing.
+ * Levels of nested YAML. Real objects have far fewer. The parser is recursive, and a stack overflow inside
+ * V8's regular expressions aborts the process instead of throwing an error.
  */
 const MAX_DEPTH = 100;
 
 /**
- * YAML of this size takes about ten seconds and 1.2 GB to parse on a machine of today: its parser keeps every
- * token. JSON takes a hundredth of that.
+ * Characters of one YAML document. Parsing this much takes about ten seconds and 1.2 GB on a fast PC,
+ * because the parser keeps every token. JSON takes a hundredth of that.
  */
 const MAX_YAML = 16 << 20;
 
-/** An alias may repeat what it names, but not multiply without end ("billion laughs"). */
+/** Uses of an alias. Nested aliases can multiply the size of a document ("billion laughs"). */
 const MAX_ALIASES = 100;
 
-/** `0120` is 80 in YAML 1.1, which kubectl reads (sigs.k8s.io/yaml); YAML 1.2 would make it 120. */
+/** `0120` is 80 in YAML 1.1, which kubectl reads (sigs.k8s.io/yaml), and 120 in YAML 1.2. */
 const OLD_OCTAL: ScalarTag = {
   tag: 'tag:yaml.org,2002:int',
   default: true,
@@ -34,8 +34,8 @@ const OLD_OCTAL: ScalarTag = {
 };
 
 /**
- * Null where it is no JSON, nor several objects of JSON behind each other,
- * as `kubectl get -o json >> file` leaves them.
+ * Parses one JSON object, or several JSON objects one after the other as `kubectl get -o json >> file` makes
+ * them. Null if the text is neither.
  */
 export function parseJson(text: string): Document[] | null {
   const body = text.replace(DOCUMENT_START, '').trimStart();
@@ -44,7 +44,7 @@ export function parseJson(text: string): Document[] | null {
   return value === undefined ? parseJoined(text, text.length - body.length) : [{ value }];
 }
 
-/** Undefined where it is no JSON. */
+/** Undefined if the text is not JSON. */
 function parsedJson(text: string): unknown {
   try {
     return JSON.parse(text);
@@ -66,9 +66,9 @@ function parseJoined(text: string, begin: number): Document[] | null {
 }
 
 const NO_JSON =
-  'no JSON, though it stands among several objects of JSON; end it, or put --- between documents of YAML';
+  'this is not valid JSON, and JSON objects are beside it; correct it, or put --- between YAML documents';
 
-/** YAML 1.2 with merge keys, and octal numbers as kubectl reads them. Never throws. */
+/** Parses YAML 1.2 with merge keys, and with octal numbers as kubectl reads them. Never throws. */
 export function parseYaml(text: string): Document[] {
   if (text.length > MAX_YAML) return [{ error: { message: tooLong(text) } }];
   const documents: Document[] = [];
@@ -87,10 +87,13 @@ export function parseYaml(text: string): Document[] {
 
 function tooLong({ length }: string): string {
   const mebibytes = Math.ceil(length / 2 ** 20);
-  return `no JSON, and as YAML too long: ${mebibytes} MiB in one document, of which ${MAX_YAML >> 20} are allowed; write JSON (kubectl get -o json), or several documents`;
+  return (
+    `not JSON, and too long for YAML: the document has ${mebibytes} MiB, and ${MAX_YAML >> 20} MiB are ` +
+    'allowed; write JSON (kubectl get -o json), or several documents'
+  );
 }
 
-/** The library's own stages one after the other, to watch the depth between them. */
+/** Runs the library's lexer, parser and composer one by one, to check the depth of nesting between them. */
 function* composeDocuments(text: string, lines: LineCounter) {
   lines.addNewLine(0);
   const parser = new Parser(lines.addNewLine);

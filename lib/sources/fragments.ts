@@ -1,17 +1,17 @@
 import type { ReadChunk, ReadDocument } from './chunks.js';
 import type { ReadItem } from './manifest-objects.js';
 
-/** So many documents or items at a time are some milliseconds' work to take in. */
+/** Documents or items in one message. The receiver needs some milliseconds for them. */
 const BATCH = 1000;
 
-/** A piece of what a file came to, small enough to be sent while others wait. */
+/** A part of a parsed file. It is small, so that a message with it does not block the receiving thread. */
 export type Fragment =
   | { readonly chunk: Omit<ReadChunk, 'documents'>; readonly isKnown: boolean }
   | { readonly document: ReadDocument }
-  /** More items of the document before. */
+  /** More items of the previous document. */
   | { readonly more: readonly ReadItem[] };
 
-/** Cuts what a file came to into batches of fragments. */
+/** Cuts a parsed file into batches of fragments. */
 export function* batchesOf(chunks: Iterable<ReadChunk>): Generator<readonly Fragment[]> {
   let batch: Fragment[] = [];
   let size = 0;
@@ -41,8 +41,8 @@ function* fragmentsOf(chunks: Iterable<ReadChunk>): Generator<Fragment> {
   }
 }
 
-/** Puts fragments together again. */
-export class Assembly {
+/** Joins fragments to chunks again. */
+export class ChunkAssembler {
   readonly chunks: ReadChunk[] = [];
   #documents: ReadDocument[] = [];
   #items: ReadItem[] = [];

@@ -2,39 +2,39 @@ import { type ReadChunk, type ReadDocument, readChunks } from './chunks.js';
 import type { ManifestObject, ReadItem } from './manifest-objects.js';
 import type { ManifestProblem, Place } from './manifest-problem.js';
 
-/** An object and where it stands. */
+/** An object and its place in the manifests. */
 export interface PlacedObject {
   readonly place: Place;
   readonly object: ManifestObject;
 }
 
-/** What one manifest file contributes at present. */
+/** The objects and problems of one manifest file. */
 export interface FileState {
   readonly objects: readonly PlacedObject[];
   readonly problems: readonly ManifestProblem[];
-  /** apiVersion and kind of what was left out, each once. */
+  /** apiVersion and kind of ignored objects, without duplicates. */
   readonly ignored: readonly string[];
-  /** What each chunk came to, by the hash of its text: a change costs the parsing of what changed only. */
+  /** The documents of each chunk by the hash of its text. After a change, only changed chunks are parsed. */
   readonly parsed: ReadonlyMap<string, readonly ReadDocument[]>;
 }
 
 /**
- * Reads the text of a manifest file. What is bad in it becomes a problem,
- * and the last good version of it stays:
- * - an object that is refused but tells its name: the version in `before`, if there was one;
- * - a document that cannot even be read: everything of `before` that the rest of the file does not redefine,
- *   because any of it may have stood there.
+ * Reads the text of a manifest file. An object or document that is not valid becomes a problem, and its last
+ * good version stays:
+ * - an object with a name: its version in `before`, if there is one;
+ * - a document that cannot be parsed: every object of `before` that the rest of the file does not define,
+ *   because the document may contain any of them.
  */
 export function readManifest(file: string, text: string, before?: FileState): FileState {
   return stateOf(file, [...readChunks(text, knownChunks(before))], before);
 }
 
-/** What need not be read again. */
+/** Documents by the hash of their chunk. These chunks need not be parsed again. */
 export function knownChunks(before?: FileState): ReadonlyMap<string, readonly ReadDocument[]> {
   return before?.parsed ?? new Map();
 }
 
-/** Puts together what {@link readManifest} describes. */
+/** Makes the state of a file from its chunks. See {@link readManifest} for what stays of `before`. */
 export function stateOf(file: string, chunks: readonly ReadChunk[], before?: FileState): FileState {
   if (chunks.length === 0) return holdFile(file, 'the file is empty', before);
   const known = knownChunks(before);
@@ -44,9 +44,9 @@ export function stateOf(file: string, chunks: readonly ReadChunk[], before?: Fil
   for (const { hash, linesBefore, documents: read } of chunks) {
     const documents = read ?? parsed.get(hash) ?? known.get(hash) ?? [];
     parsed.set(hash, documents);
-    for (const one of documents) {
+    for (const readDocument of documents) {
       document += 1;
-      for (const entry of itemsOf(one, linesBefore)) {
+      for (const entry of itemsOf(readDocument, linesBefore)) {
         const { item } = entry;
         found.push({ ...entry, place: { file, document, ...(item && { item }) } });
       }
@@ -55,7 +55,7 @@ export function stateOf(file: string, chunks: readonly ReadChunk[], before?: Fil
   return { ...sortItems(found, before), parsed };
 }
 
-/** For a file that cannot be used as a whole: all it gave before stays. */
+/** The state of a file that cannot be read: a problem, and all objects of `before`. */
 export function holdFile(file: string, reason: string, before?: FileState): FileState {
   const held = before?.objects ?? [];
   const message = held.length > 0 ? `${reason}; its last good objects stay in service` : reason;
@@ -95,7 +95,7 @@ function sortItems(
   return { objects: [...objects, ...lastGood(objects, refused, before)], problems, ignored: [...ignored] };
 }
 
-/** A null among the refused stands for any object. */
+/** Objects of `before` that stay. A null in `refused` is a document that may contain any object. */
 function lastGood(
   good: readonly PlacedObject[],
   refused: ReadonlySet<string | null>,

@@ -6,7 +6,7 @@ import { parseService } from '../model/parse-service.js';
 import { parseEndpointSlice, SERVICE_NAME_LABEL } from '../model/parse-slice.js';
 import type { Problem } from '../model/problem.js';
 
-/** One object of a document in the form the model wants. */
+/** One object of a document, converted for the model. */
 export interface ManifestObject {
   /** Kind and `namespace/name`. */
   readonly id: string;
@@ -14,29 +14,29 @@ export interface ManifestObject {
   readonly slices: readonly EndpointSlice[];
 }
 
-/** One object of a document, as it was read. */
+/** The result of reading one object of a document. */
 export interface ReadItem {
   /** Position in a `List`, from 1. */
   readonly item?: number;
   readonly result:
     | { readonly kind: 'object'; readonly object: ManifestObject }
-    /** `id` is null where the object does not tell which one it is. */
+    /** `id` is null if the object has no name. */
     | { readonly kind: 'problem'; readonly id: string | null; readonly problem: Problem }
     | { readonly kind: 'ignored'; readonly what: string };
 }
 
 type Result = ReadItem['result'];
 
-/** The kinds that are read, by apiVersion and kind. */
+/** Readers by apiVersion and kind. Other kinds are ignored. */
 const READERS = new Map<string, (raw: unknown) => Result>([
   ['v1 Service', (raw) => toResult(parseService(raw), (service) => ({ service, slices: NONE }))],
   ['discovery.k8s.io/v1 EndpointSlice', readSlice],
   ['v1 Endpoints', (raw) => toResult(parseEndpoints(raw), (slices) => ({ service: null, slices }))],
 ]);
 
-const SLICE_OF_NO_SERVICE = `discovery.k8s.io/v1 EndpointSlice without the label ${SERVICE_NAME_LABEL}`;
+const SLICE_WITHOUT_SERVICE = `discovery.k8s.io/v1 EndpointSlice without the label ${SERVICE_NAME_LABEL}`;
 
-/** Lists, and the kind of items that do not say theirs (the API server leaves it out in typed lists). */
+/** Item types of lists. In typed lists, the API server omits apiVersion and kind of the items. */
 const LISTS = new Map<string, string | null>([
   ['v1 List', null],
   ['v1 ServiceList', 'v1 Service'],
@@ -44,7 +44,7 @@ const LISTS = new Map<string, string | null>([
   ['discovery.k8s.io/v1 EndpointSliceList', 'discovery.k8s.io/v1 EndpointSlice'],
 ]);
 
-/** Finds the objects of a parsed document: itself, or the items of a list. Empty documents hold none. */
+/** Reads the objects of a parsed document: one object, or the items of a list. An empty document has none. */
 export function readObjects(value: unknown): ReadItem[] {
   if (value === null || value === undefined) return [];
   const type = typeOf(value);
@@ -77,7 +77,7 @@ function typeOf(raw: unknown): string | null {
 
 function readSlice(raw: unknown): Result {
   const parsed = parseEndpointSlice(raw);
-  if (parsed.ok && parsed.value === null) return { kind: 'ignored', what: SLICE_OF_NO_SERVICE };
+  if (parsed.ok && parsed.value === null) return { kind: 'ignored', what: SLICE_WITHOUT_SERVICE };
   return toResult(parsed, (slice) => ({ service: null, slices: slice === null ? NONE : [slice] }));
 }
 

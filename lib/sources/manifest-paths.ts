@@ -2,17 +2,18 @@ import { readdir, stat } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { kindOf } from '../sys/readfile.js';
 
-const SLICE = 64;
+/** Files that are looked at together. */
+const BATCH = 64;
 
-/** Whether an entry of a directory is read as a manifest; hidden ones are not. */
+/** Whether a file in a directory is read as a manifest. Hidden files are not. */
 export function isManifestName(name: string): boolean {
   return /^[^.].*\.(yaml|yml|json)$/.test(name);
 }
 
 /**
- * The manifest files under a path: itself, or those directly in a directory, sorted by name. Hidden entries
- * are left out, so that of a ConfigMap mount the links are read once and its `..data` directories are not.
- * Rejects if the path cannot be read.
+ * The manifest files of a path: the file itself, or the files directly in the directory, sorted by name.
+ * Hidden files are left out, so that in a ConfigMap mount each link is read once, and its `..data` directory
+ * is not read too. Rejects if the path cannot be read.
  */
 export async function listManifests(path: string): Promise<string[]> {
   const stats = await stat(path);
@@ -20,44 +21,44 @@ export async function listManifests(path: string): Promise<string[]> {
   if (!stats.isDirectory()) throw new Error(`it is a ${kindOf(stats)} and neither a file nor a directory`);
   const names = (await readdir(path)).filter(isManifestName).sort();
   const paths = names.map((name) => join(path, name));
-  const regular = await inSlices(paths, isRegularFile);
-  return paths.filter((_, index) => regular[index]);
+  const isRegular = await inBatches(paths, isRegularFile);
+  return paths.filter((_, index) => isRegular[index]);
 }
 
 /**
- * Whether a path names a pipe that this process was started with, as a shell's `<(kubectl get ...)` does.
- * Other FIFOs are refused as what they are: nobody may be about to write there.
+ * Whether a path is a pipe that this process inherited, for example from a shell's `<(kubectl get ...)`.
+ * Other FIFOs are refused, because reading waits for ever if no program writes to them.
  */
 export async function isInheritedPipe(path: string): Promise<boolean> {
   return /^\/dev\/(stdin|fd\/\d+)$/.test(path) && (await stat(path)).isFIFO();
 }
 
-/** A text that differs whenever a file under the paths was written, replaced, added or removed. */
+/** A text that changes when a manifest file of the paths is written, replaced, added or removed. */
 export async function stampOf(paths: readonly string[]): Promise<string> {
   const stamps = await Promise.all(paths.map(stampOfPath));
   return stamps.flat().join('\n');
 }
 
-/** The directory in which a change of `path` shows: a link or a file is replaced in its parent. */
+/** The directory to watch for changes of `path`: the path itself, or the parent of a file or link. */
 export async function directoryOf(path: string): Promise<string> {
   const names = await readdir(path).catch(() => null);
   return names === null ? dirname(path) : path;
 }
 
-/** `ENOENT: no such file or directory` and the like, without the call and the path. */
+/** The error's message without call and path, for example `ENOENT: no such file or directory`. */
 export function reasonOf(error: unknown): string {
   const message = error instanceof Error ? error.message : String(error);
   return message.replace(/, .*/s, '');
 }
 
 /**
- * Node does a few things with files at a time:
- * all of a large directory at once would keep everybody else's waiting.
+ * Node runs only a few file operations at the same time (libuv's thread pool). If all files of a large
+ * directory were queued at once, other file operations would wait for all of them.
  */
-async function inSlices<T>(paths: readonly string[], look: (path: string) => Promise<T>): Promise<T[]> {
+async function inBatches<T>(paths: readonly string[], look: (path: string) => Promise<T>): Promise<T[]> {
   const results: T[] = [];
-  for (let at = 0; at < paths.length; at += SLICE) {
-    results.push(...(await Promise.all(paths.slice(at, at + SLICE).map(look))));
+  for (let at = 0; at < paths.length; at += BATCH) {
+    results.push(...(await Promise.all(paths.slice(at, at + BATCH).map(look))));
   }
   return results;
 }
@@ -72,7 +73,7 @@ async function isRegularFile(path: string): Promise<boolean> {
 
 async function stampOfPath(path: string): Promise<string[]> {
   try {
-    return await inSlices(await listManifests(path), stampOfFile);
+    return await inBatches(await listManifests(path), stampOfFile);
   } catch (error) {
     return [`${path} ${reasonOf(error)}`];
   }

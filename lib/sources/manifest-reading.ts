@@ -2,33 +2,33 @@ import { Worker } from 'node:worker_threads';
 import { textOf } from '../sys/filetext.js';
 import { readRegularFile } from '../sys/readfile.js';
 import { readPipe } from '../sys/readpipe.js';
-import { type KnownChunks, type ReadChunk, readChunks, SlowText } from './chunks.js';
-import { Assembly, type Fragment } from './fragments.js';
+import { type KnownChunks, type ReadChunk, readChunks, TooMuchYaml } from './chunks.js';
+import { ChunkAssembler, type Fragment } from './fragments.js';
 import { type FileState, knownChunks, stateOf } from './manifest-file.js';
 
-/** V8 has no longer strings than twice this. */
+/** Half of the longest string that V8 can make. A larger file is refused. */
 const LIMITS = { maxBytes: 256 << 20 };
 /**
- * Up to these sizes a file is read in this thread, which takes half a second on a machine of today: what
- * another thread sends shares no strings and no empty lists,
- * and takes a tenth more memory for as long as it is served.
+ * Bytes of a file and characters of its YAML. A file up to these sizes is parsed in this thread, within about
+ * half a second on a fast PC. A larger file is parsed in another thread. Objects from another thread share
+ * no strings and no empty lists, so they take a tenth more memory while they are served.
  */
-const QUICK_BYTES = 16 << 20;
-const QUICK_YAML = 128 << 10;
+const MAX_BYTES_HERE = 16 << 20;
+const MAX_YAML_HERE = 128 << 10;
 
-/** What the thread for large files is told. */
-export interface Task {
+/** The file that another thread parses. */
+export interface ReadTask {
   readonly bytes: Uint8Array;
-  /** Hashes of chunks that need not be read again. */
+  /** Hashes of chunks that need not be parsed again. */
   readonly known: ReadonlySet<string>;
 }
 
 /**
- * Reads a manifest file. A large one is read in a thread of its own,
- * so that this one goes on to answer and to obey.
+ * Reads a manifest file. A large file is parsed in another thread, so that this thread can answer requests
+ * and signals.
  *
- * @param signal gives up
- * @throws Error that says why the file as a whole cannot be read
+ * @param signal cancels the reading
+ * @throws Error that says why the whole file cannot be read
  */
 export async function readManifestFile(
   file: string,
@@ -39,9 +39,9 @@ export async function readManifestFile(
 }
 
 /**
- * Reads a manifest from a pipe, once, to its end.
+ * Reads a manifest from a pipe to the end of the pipe.
  *
- * @param signal gives up
+ * @param signal cancels the reading
  * @throws Error that says why it cannot be read
  */
 export async function readManifestPipe(path: string, signal: AbortSignal): Promise<FileState> {
@@ -56,22 +56,22 @@ async function readBytes(
 ): Promise<FileState> {
   const known = knownChunks(before);
   const chunks =
-    readAtOnce(bytes, known) ?? (await readInThread({ bytes, known: new Set(known.keys()) }, signal));
+    readHere(bytes, known) ?? (await readInThread({ bytes, known: new Set(known.keys()) }, signal));
   return stateOf(file, chunks, before);
 }
 
-/** Null where it would take too long. */
-function readAtOnce(bytes: Buffer, known: KnownChunks): ReadChunk[] | null {
-  if (bytes.length > QUICK_BYTES) return null;
+/** Null if the file is too large for this thread. */
+function readHere(bytes: Buffer, known: KnownChunks): ReadChunk[] | null {
+  if (bytes.length > MAX_BYTES_HERE) return null;
   try {
-    return [...readChunks(textOf(bytes), known, QUICK_YAML)];
+    return [...readChunks(textOf(bytes), known, MAX_YAML_HERE)];
   } catch (error) {
-    if (error instanceof SlowText) return null;
+    if (error instanceof TooMuchYaml) return null;
     throw error;
   }
 }
 
-async function readInThread(task: Task, signal: AbortSignal): Promise<ReadChunk[]> {
+async function readInThread(task: ReadTask, signal: AbortSignal): Promise<ReadChunk[]> {
   signal.throwIfAborted();
   const thread = new Worker(new URL('./manifest-thread.js', import.meta.url), {
     name: 'manifest',
@@ -93,16 +93,16 @@ async function readInThread(task: Task, signal: AbortSignal): Promise<ReadChunk[
 
 function answerOf(thread: Worker): Promise<ReadChunk[]> {
   return new Promise((resolve, reject) => {
-    const assembly = new Assembly();
+    const assembler = new ChunkAssembler();
     thread.on('message', (batch: readonly Fragment[] | null) => {
-      if (batch === null) return resolve(assembly.chunks);
-      for (const fragment of batch) assembly.add(fragment);
+      if (batch === null) return resolve(assembler.chunks);
+      for (const fragment of batch) assembler.add(fragment);
       thread.postMessage('next');
     });
     thread.on('error', (error: NodeJS.ErrnoException) =>
       reject(error.code === 'ERR_WORKER_OUT_OF_MEMORY' ? new Error(NO_MEMORY) : error),
     );
-    thread.on('exit', () => reject(new Error('the thread that reads it has ended')));
+    thread.on('exit', () => reject(new Error('the thread that parses it has ended')));
     thread.postMessage('next');
   });
 }

@@ -2,13 +2,13 @@ import { parentPort, workerData } from 'node:worker_threads';
 import { textOf } from '../sys/filetext.js';
 import { readChunks } from './chunks.js';
 import { batchesOf } from './fragments.js';
-import type { Task } from './manifest-reading.js';
+import type { ReadTask } from './manifest-reading.js';
 
 /*
- * A thread that reads one large manifest. It sends a batch when it is asked for one, so that whoever takes
- * them in can do other things in between, and null after the last.
+ * A thread that parses one large manifest. It answers each message with one batch, so that the main thread
+ * can do other work between two batches. After the last batch it answers null.
  */
-const { bytes, known } = workerData as Task;
+const { bytes, known } = workerData as ReadTask;
 const batches = batchesOf(readChunks(textOf(bytes), known));
 
 parentPort?.on('message', () => {

@@ -2,30 +2,27 @@ import { access, constants } from 'node:fs/promises';
 import { dirname, resolve } from 'node:path';
 import type { Logger } from 'pino';
 import type { ObjectSet } from '../model/objects.js';
-import { freshProblems } from '../model/problem.js';
 import { type FileState, holdFile } from './manifest-file.js';
 import { isInheritedPipe, listManifests, reasonOf, stampOf } from './manifest-paths.js';
-import { describeManifestProblem, ManifestError, type ManifestProblem } from './manifest-problem.js';
+import { ManifestError, type ManifestProblem } from './manifest-problem.js';
 import { readManifestFile, readManifestPipe } from './manifest-reading.js';
+import { reportIgnored, reportProblems } from './manifest-reports.js';
 import { mergeFiles } from './merge.js';
 import { PathWatch, type WatchTimes } from './path-watch.js';
 import type { Source } from './source.js';
 
-/** A change shows well within a second even where only the poll finds it. */
+/** A change takes effect within a second, even if only the poll finds it. */
 const DEFAULT_TIMES: WatchTimes = { debounceMs: 50, maxDelayMs: 250, pollMs: 500 };
 
-/** Of what is wrong or not used, so many are told at a time; how many more there are, in one line. */
-const MAX_TOLD = 100;
-
-/** Reading that takes long is told so often, ms. */
+/** Milliseconds between two log lines about a read that takes long. */
 const PROGRESS_MS = 10_000;
 
 /**
- * Services and endpoints from YAML and JSON files, followed as they change.
+ * Services and endpoints from YAML and JSON files. The files are watched for changes.
  *
- * What cannot be used is refused document by document and told in {@link problems}; the rest, and the last
- * good version of what was refused, keep serving. A file that disappears from a directory takes its objects
- * along; a path that was named itself and disappears is taken for an accident, and its objects stay.
+ * An object or document that is not valid becomes one of the {@link problems}. Its last good version and all
+ * other objects are still served. If a file is removed from a directory, its objects are removed. If a path
+ * of --manifest itself is removed, its objects stay, because this is probably an accident.
  */
 export class ManifestSource implements Source {
   readonly #paths: readonly string[];
@@ -35,17 +32,17 @@ export class ManifestSource implements Source {
   #objects: ObjectSet = { services: new Map(), slices: new Map() };
   #problems: readonly ManifestProblem[] = [];
   #watch: PathWatch | null = null;
-  /** The running read; reads never overlap. */
+  /** Resolves after the last read. Reads do not overlap. */
   #reading: Promise<void> = Promise.resolve();
-  /** One that has not begun will see every change until it does. */
-  #isDue = false;
+  /** A read waits for the end of the running one. It will see all changes, so no other read is needed. */
+  #isReadQueued = false;
   readonly #abort = new AbortController();
-  /** Paths of pipes: they have nothing more once they were read. */
+  /** Paths of pipes. A pipe is read once. */
   readonly #pipes = new Set<string>();
 
   /**
-   * `paths` are files, directories, or pipes that this process was started with (`/dev/stdin`);
-   * `times` are for tests.
+   * @param paths files, directories, or pipes that this process inherited (`/dev/stdin`)
+   * @param times other times than the default, for tests
    */
   constructor(paths: readonly string[], log: Logger, times: Partial<WatchTimes> = {}) {
     this.#paths = [...new Set(paths.map((path) => resolve(path)))];
@@ -53,12 +50,12 @@ export class ManifestSource implements Source {
     this.#times = { ...DEFAULT_TIMES, ...times };
   }
 
-  /** What is refused at present. */
+  /** The present problems of all files. */
   get problems(): readonly ManifestProblem[] {
     return this.#problems;
   }
 
-  /** Rejects with {@link ManifestError} if a path cannot be read; bad documents do not stop the start. */
+  /** Rejects with {@link ManifestError} if a path cannot be read. An invalid document only is a problem. */
   async start(onChange: (objects: ObjectSet) => void): Promise<void> {
     await this.#checkPaths();
     const watched = this.#paths.filter((path) => !this.#pipes.has(path));
@@ -69,8 +66,8 @@ export class ManifestSource implements Source {
     if (this.#abort.signal.aborted) return;
     onChange(this.#objects);
     const reread = () => {
-      if (this.#isDue) return;
-      this.#isDue = true;
+      if (this.#isReadQueued) return;
+      this.#isReadQueued = true;
       this.#reading = this.#reading.then(() => this.#reread(onChange));
     };
     this.#watch = new PathWatch(watched, stamp, reread, this.#log, this.#times);
@@ -92,7 +89,7 @@ export class ManifestSource implements Source {
         }
         const files = await listManifests(path);
         if (files.length === 0)
-          this.#log.warn({ path }, 'no manifests (*.yaml, *.yml, *.json) in the directory yet');
+          this.#log.warn({ path }, 'the directory has no manifests (*.yaml, *.yml, *.json) yet');
         if (files[0] === path) await access(path, constants.R_OK);
       } catch (error) {
         throw new ManifestError(
@@ -103,17 +100,17 @@ export class ManifestSource implements Source {
   }
 
   async #reread(onChange: (objects: ObjectSet) => void): Promise<void> {
-    this.#isDue = false;
+    this.#isReadQueued = false;
     const before = this.#objects;
     try {
       await this.#read();
       if (this.#objects !== before && !this.#abort.signal.aborted) onChange(this.#objects);
     } catch (err) {
-      this.#log.error({ err }, 'manifests could not be applied; the last state stays');
+      this.#log.error({ err }, 'a change of the manifests failed; the last state stays');
     }
   }
 
-  /** Leaves everything as it was when it is told to stop. */
+  /** If the source is stopped during the read, nothing changes. */
   async #read(): Promise<void> {
     const progress: Progress = { file: '', read: 0 };
     const timer = setInterval(() => this.#log.info({ ...progress }, 'still reading manifests'), PROGRESS_MS);
@@ -123,8 +120,9 @@ export class ManifestSource implements Source {
         for (const [file, state] of await this.#readPath(path, progress)) files.set(file, state);
       }
       const { objects, problems } = mergeFiles(files.values(), this.#objects);
-      this.#reportIgnored(files);
-      this.#reportProblems(problems);
+      reportIgnored(this.#log, files, this.#files);
+      reportProblems(this.#log, problems, this.#problems);
+      this.#problems = problems;
       this.#files = files;
       this.#objects = objects;
     } catch (error) {
@@ -172,31 +170,12 @@ export class ManifestSource implements Source {
       return holdFile(file, `cannot be read: ${reasonOf(error)}`, before);
     }
   }
-
-  #reportIgnored(files: ReadonlyMap<string, FileState>): void {
-    const fresh = [...files].filter(
-      ([file, { ignored }]) => ignored.length > 0 && ignored.join() !== this.#files.get(file)?.ignored.join(),
-    );
-    for (const [file, { ignored }] of fresh.slice(0, MAX_TOLD)) {
-      this.#log.info({ file, kinds: ignored }, 'objects of these kinds are not used');
-    }
-    const more = fresh.length - MAX_TOLD;
-    if (more > 0) this.#log.info({ more }, 'so it is with objects in more files');
-  }
-
-  #reportProblems(problems: readonly ManifestProblem[]): void {
-    const fresh = freshProblems(problems, this.#problems, describeManifestProblem);
-    for (const { message, ...where } of fresh.slice(0, MAX_TOLD)) this.#log.error(where, message);
-    const more = fresh.length - MAX_TOLD;
-    if (more > 0) this.#log.error({ more }, 'more documents cannot be used');
-    this.#problems = problems;
-  }
 }
 
-/** How far a read has come. */
+/** The progress of a read, for the log. */
 interface Progress {
-  /** The one that is being read. */
+  /** The file that is being read. */
   file: string;
-  /** Files before it. */
+  /** Number of files that were read. */
   read: number;
 }

@@ -3,16 +3,16 @@ import { type EndpointSlice, type ObjectSet, objectKey, type Service } from '../
 import type { FileState, PlacedObject } from './manifest-file.js';
 import { describePlace, type ManifestProblem, type Place } from './manifest-problem.js';
 
-export interface Merged {
+export interface MergedFiles {
   readonly objects: ObjectSet;
   readonly problems: readonly ManifestProblem[];
 }
 
 /**
- * Joins the files in their order. An object defined twice is taken from the first place. Objects equal to
- * those in `before` are those (`===`), and `before` itself comes back if nothing changed.
+ * Joins the objects of all files. If an object is defined twice, the first definition is used. An object that
+ * has not changed is the same object as in `before` (`===`). If nothing has changed, the result is `before`.
  */
-export function mergeFiles(files: Iterable<FileState>, before: ObjectSet): Merged {
+export function mergeFiles(files: Iterable<FileState>, before: ObjectSet): MergedFiles {
   const places = new Map<string, Place>();
   const services = new Map<string, Service>();
   const slices = new Map<string, EndpointSlice>();
@@ -54,6 +54,6 @@ function duplicate({ place, object }: PlacedObject, first: Place): ManifestProbl
   return {
     ...place,
     object: object.id,
-    message: `already defined in ${describePlace(first)}; this one is ignored, remove one of the two`,
+    message: `already defined in ${describePlace(first)}; this definition is ignored, remove one of the two`,
   };
 }

@@ -5,24 +5,21 @@ import { directoryOf, isManifestName, reasonOf, stampOf } from './manifest-paths
 
 /** Times in milliseconds. */
 export interface WatchTimes {
-  /** Quiet time after an event before the files are read, so that a writer can finish. */
+  /** Time without events before `onChange` is called, so that a writer can finish. */
   readonly debounceMs: number;
-  /** At the latest so long after the first event, they are read all the same. */
+  /** `onChange` is called at most this long after the first event, even if more events come. */
   readonly maxDelayMs: number;
-  /**
-   * How often the files are looked at, for what events do not tell (a link's target, a replaced directory,
-   * NFS).
-   */
+  /** Time between two polls. A poll finds changes without events: a link's target, a new directory, NFS. */
   readonly pollMs: number;
 }
 
-/** After a look at very many files it rests for so many times the time that it took. */
+/** A poll of many files can take long. The pause after it is at least this many times as long. */
 const POLL_REST = 10;
 
-/** Calls back when files, given by name or by directory, may have changed. */
+/** Calls back when a file, or a file in a directory, may have changed. */
 export class PathWatch {
   readonly #paths: readonly string[];
-  /** File names given by the user need not look like a manifest's. */
+  /** Names of files given by the user. They need not end in .yaml or .json. */
   readonly #names: ReadonlySet<string>;
   readonly #onChange: () => void;
   readonly #log: Logger;
@@ -34,7 +31,7 @@ export class PathWatch {
   #pollTimer: NodeJS.Timeout | undefined;
   #stopped = false;
 
-  /** `stamp` is {@link stampOf} the paths from before they were last read. */
+  /** @param stamp the result of {@link stampOf} for the paths, taken before the files were last read */
   constructor(paths: readonly string[], stamp: string, onChange: () => void, log: Logger, times: WatchTimes) {
     this.#paths = paths;
     this.#names = new Set(paths.map((path) => basename(path)));
@@ -58,28 +55,31 @@ export class PathWatch {
     for (const watcher of this.#watchers) watcher.close();
   }
 
-  /** Without inotify (its limits are per user and often used up) polling still finds every change. */
+  /** Without inotify, polling still finds every change. The limits of inotify count per user. */
   #watchDirectory(directory: string): void {
-    const giveUp = (error: unknown) =>
-      this.#log.warn({ directory, reason: reasonOf(error) }, 'no change events; files are polled');
+    const onError = (error: unknown) =>
+      this.#log.warn(
+        { directory, reason: reasonOf(error) },
+        'the kernel reports no changes in this directory; changes are found by polling',
+      );
     try {
       this.#watchers.push(
-        watch(directory, (_, name) => this.#isOurs(name) && this.#event()).on('error', giveUp),
+        watch(directory, (_, name) => this.#isRelevant(name) && this.#onEvent()).on('error', onError),
       );
     } catch (error) {
-      giveUp(error);
+      onError(error);
     }
   }
 
   /**
-   * In a busy directory most events are not about manifests;
-   * `..data` is the link that a ConfigMap mount swaps.
+   * Whether an event may be about a manifest. In a busy directory most events are not. A ConfigMap mount
+   * changes by a new `..data` link.
    */
-  #isOurs(name: string | null): boolean {
+  #isRelevant(name: string | null): boolean {
     return name === null || name.startsWith('..') || isManifestName(name) || this.#names.has(name);
   }
 
-  #event(): void {
+  #onEvent(): void {
     const now = performance.now();
     this.#firstEventMs ??= now;
     const latest = this.#firstEventMs + this.#times.maxDelayMs - now;
@@ -104,7 +104,7 @@ export class PathWatch {
     if (this.#stopped) return;
     if (stamp !== this.#stamp) {
       this.#stamp = stamp;
-      this.#event();
+      this.#onEvent();
     }
     this.#schedulePoll(performance.now() - started);
   }

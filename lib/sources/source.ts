@@ -5,19 +5,17 @@ import type { Problem } from '../model/problem.js';
 /** Where Services and their endpoints come from: manifest files or the Kubernetes API. */
 export interface Source {
   /**
-   * Starts to watch. Resolves when the first complete state was delivered through `onChange`; later changes
-   * come through the same callback, already coalesced, each time with the whole set. Objects that did not
-   * change keep their identity (`===`), so that the model can reuse what it made from them.
+   * Starts the watch. Resolves after the first call of `onChange`, with the first complete state. After each
+   * change, `onChange` is called again with all objects. Several changes may share one call. An object that
+   * has not changed is the same object (`===`), so that the model can reuse its results.
    */
   start(onChange: (objects: ObjectSet) => void): Promise<void>;
-  /** Ends a {@link start} that still waits, too. */
+  /** Stops the watch. A {@link start} that still waits resolves. */
   stop(): Promise<void>;
-  /**
-   * The own Node where the source knows it. A change of it comes through `onChange`, with the same objects.
-   */
+  /** The Node object of this machine, if the source has one. When it changes, `onChange` is called. */
   readonly node?: NodeState | null;
   /**
-   * Tells the owner of an object, where the source has a way to, what this node makes of it.
+   * Warns the owner of the object about a problem, if the source can do this.
    * @param reason one CamelCase word for machines
    */
   warnOwner?(problem: Problem, reason: string): void;

@@ -1,16 +1,16 @@
-/** The text of a file between two document markers. */
+/** The text of a file from one document marker to the next. */
 export interface Chunk {
   readonly text: string;
-  /** Lines of the file before it. */
+  /** Lines of the file before the chunk. */
   readonly linesBefore: number;
 }
 
-/** A `---` at the start of a line begins a document, even inside an open quote or bracket. */
+/** `---` at the start of a line begins a document, even inside an open quote or bracket. */
 export const DOCUMENT_START = /^---(?=\s|$)/gm;
 
 /**
- * Cuts a YAML stream before each document marker, so that a syntax error in one document cannot reach
- * another, and an unchanged document need not be parsed again.
+ * Cuts a YAML stream before each document marker. So a syntax error affects only its own document, and only
+ * changed documents are parsed again.
  */
 export function splitDocuments(text: string): Chunk[] {
   const starts = [...text.matchAll(DOCUMENT_START)].map((match) => match.index);
@@ -27,7 +27,7 @@ export function splitDocuments(text: string): Chunk[] {
   return chunks;
 }
 
-/** Without a copy of each line: one file may have thousands of Services. */
+/** Makes no copies of the lines, because a file may have thousands of Services. */
 export function countLines(text: string): number {
   let count = 0;
   for (let at = text.indexOf('\n'); at >= 0; at = text.indexOf('\n', at + 1)) count += 1;
@@ -35,8 +35,8 @@ export function countLines(text: string): number {
 }
 
 /**
- * Cuts between objects of JSON that nothing but space separates. Null where there is only one, or something
- * else among them: no document of YAML looks like several. The last part may be unfinished.
+ * Cuts a text into JSON objects with only space between them. Null if there is only one object, or anything
+ * else between them; the text may then be YAML. The last part may be an incomplete object.
  */
 export function splitObjects(text: string): string[] | null {
   const parts: string[] = [];
@@ -49,7 +49,7 @@ export function splitObjects(text: string): string[] | null {
   return parts.length > 1 ? parts : null;
 }
 
-/** Behind the brace that closes the one at `begin`; the end of the text where none does. */
+/** The index after the brace that closes the brace at `begin`. The end of the text if no brace closes it. */
 function endOfObject(text: string, begin: number): number {
   let depth = 0;
   let quoted = false;

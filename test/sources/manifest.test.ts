@@ -205,7 +205,7 @@ const malformed: Record<string, { text: string; says: string; served?: string[] 
   },
   'defined twice': {
     text: `${good}---\n${serviceYaml('good', 81)}`,
-    says: 'm.yaml, document 2: Service default/good: already defined in m.yaml, document 1; this one is ignored, remove one of the two',
+    says: 'm.yaml, document 2: Service default/good: already defined in m.yaml, document 1; this definition is ignored, remove one of the two',
   },
   'old EndpointSlice version': {
     text: `${good}---\napiVersion: discovery.k8s.io/v1beta1\nkind: EndpointSlice\n`,
@@ -437,7 +437,7 @@ t.test('YAML that would take too long is refused with what to do', async (t) => 
   const harness = new Harness(t, [join(t.testdir({ 'a.yaml': yaml }), 'a.yaml')]);
   await harness.start();
   t.match(harness.problems, [
-    /^a\.yaml, document 1: .*as YAML too long: 18 MiB in one document, of which 16 are allowed; write JSON/,
+    /^a\.yaml, document 1: .*too long for YAML: the document has 18 MiB, and 16 MiB are allowed; write JSON/,
   ]);
   t.same(harness.services, ['b:80']);
 });
@@ -477,7 +477,7 @@ t.test('a directory of very many files', async (t) => {
   await harness.start();
   t.same(harness.services, ['a:80']);
   t.equal(harness.lines.length, 101);
-  t.match(harness.lines.at(-1), { more: 900, msg: 'so it is with objects in more files' });
+  t.match(harness.lines.at(-1), { more: 900, msg: 'more files have objects of kinds that are not used' });
   writeFileSync(join(dir, 'z.yaml'), serviceYaml('a', 81));
   await harness.until(() => harness.services.join() === 'a:81');
 });
@@ -519,7 +519,7 @@ t.test('JSON objects one behind the other, as `kubectl get -o json >> file` leav
   await harness.start();
   t.same(harness.services, ['a:80', 'b:80', 'c:80', 'd:80', 'e:80']);
   const reason =
-    'not readable as YAML or JSON: no JSON, though it stands among several objects of JSON; end it, or put --- between documents of YAML';
+    'not readable as YAML or JSON: this is not valid JSON, and JSON objects are beside it; correct it, or put --- between YAML documents';
   t.same(harness.problems, [
     `c.json, document 2: document: ${reason} (line ${lines + 1})`,
     `c.json, document 3: document: ${reason} (line ${2 * lines + 1})`,
