@@ -2,12 +2,9 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const FIRST_MS = 500;
 const GROWTH = 1.5;
-/**
- * A server that does not even take a connection has no work with a try: once it is back,
- * it must not be left alone for long.
- */
+/** Attempts that get no connection cost the server nothing. So they are frequent, and its return is noticed. */
 const MOST_UNREACHABLE_MS = 1_500;
-/** A server that answers with errors has work with every try, a thousand nodes' worth of it. */
+/** A server that answers with errors does work for each attempt, and a thousand nodes may try. */
 const MOST_REFUSED_MS = 15_000;
 
 export interface Failure {
@@ -17,7 +14,7 @@ export interface Failure {
   readonly retryAfterMs?: number;
 }
 
-/** Waits between tries: longer each time, and spread at random so that nodes do not come back in step. */
+/** Waits between attempts: longer each time, and at random, so that nodes do not all retry together. */
 export class Backoff {
   #next = FIRST_MS;
   #wasUnreachable = false;

@@ -9,7 +9,7 @@ const PERIOD_MS = 250;
 /** …and so many times at once after a quiet time: a rollout's first changes are not a storm yet. */
 const BURST = 4;
 
-/** Runs work soon after it is asked for, once for any number of requests, and not too often. */
+/** Runs work soon after a request. Several requests share one run, and the number of runs is limited. */
 export class Coalescer {
   readonly #work: () => void;
   #timer: NodeJS.Timeout | undefined;

@@ -13,9 +13,7 @@ export interface PluginCredential {
   readonly expiresMs: number;
 }
 
-/**
- * A program that knows the credentials. It is run when they are needed, once for all who need them at a time.
- */
+/** A program that prints credentials. Requests that need credentials at the same time share one run. */
 export class ExecPlugin {
   readonly #command: PluginCommand;
   readonly #timeoutMs: number;
@@ -43,7 +41,7 @@ export class ExecPlugin {
     this.#known = null;
   }
 
-  /** Ends it if it runs. It is not run any more. */
+  /** Ends the running program. It is not started again. */
   close(): void {
     this.#closed.abort();
   }

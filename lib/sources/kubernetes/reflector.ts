@@ -163,7 +163,7 @@ function isUnknownVersion(error: Error): boolean {
   return error.status === 410 || (error.status === 504 && /too large resource version/i.test(error.message));
 }
 
-/** What was lost with it is not known, so that only a new list helps. */
+/** A line of a watch cannot be parsed. Its change is lost, so the collection must be listed again. */
 class UnreadableEvent extends Error {}
 
 interface WatchEvent {

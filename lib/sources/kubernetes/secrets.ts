@@ -13,10 +13,7 @@ const FORMS: readonly [RegExp, string][] = [
   [/-----BEGIN [A-Z ]*PRIVATE KEY-----(.*?-----END [A-Z ]*PRIVATE KEY-----|.*)/gs, HIDDEN],
 ];
 
-/**
- * What must never be told, whoever says it:
- * servers and programs put what they were given into their complaints.
- */
+/** Removes credentials from messages. Servers and programs repeat what they got in their error messages. */
 export class Secrets {
   readonly #known = new Set<string>();
 
