@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 
 const FIRST_MS = 500;
 const GROWTH = 1.5;
-/** Attempts that get no connection cost the server nothing. So they are frequent, and its return is noticed. */
+/** An attempt without a connection costs the server nothing, so attempts are frequent. */
 const MOST_UNREACHABLE_MS = 1_500;
 /** A server that answers with errors does work for each attempt, and a thousand nodes may try. */
 const MOST_REFUSED_MS = 15_000;
