@@ -22,6 +22,7 @@ const FILE_TIMEOUT_MS = 1_200_000;
 const SLOW = [
   'apiserver/outage',
   'e2e/hanging-programs',
+  'e2e/remote-pods',
   'sources/kubernetes/source',
   'e2e/programs',
   'apiserver/scale',
@@ -30,6 +31,8 @@ const SLOW = [
   'e2e/policies',
   'e2e/hops',
   'e2e/limits',
+  'e2e/ports',
+  'e2e/lifecycle',
 ].map((name) => `${name}.test.ts`);
 
 process.chdir(new URL('..', import.meta.url).pathname);
