@@ -2,7 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
-import type { Family } from '../net/address.js';
+import { type Family, WILDCARD } from '../net/address.js';
 import { ProgramHung } from './command.js';
 import { RedirectError } from './driver.js';
 import { type Features, GUARD_TOP, guardRule, PROBE_CHAIN, targetRule } from './rules.js';
@@ -35,7 +35,7 @@ export async function probe(xtables: Xtables, bindAddress: string): Promise<Feat
 
 async function redirectDatagram(xtables: Xtables, bindAddress: string): Promise<void> {
   const { family } = xtables;
-  const receiver = await listen(family, isWildcard(bindAddress) ? LOOPBACK[family] : bindAddress);
+  const receiver = await listen(family, bindAddress === WILDCARD[family] ? LOOPBACK[family] : bindAddress);
   try {
     const match = `-d ${LOOPBACK[family]} -p udp -m udp --dport ${PROBE_PORT}`;
     const target = targetRule(bindAddress, receiver.address().port);
@@ -145,8 +145,4 @@ function sendToProbePort(family: Family, token: string): Promise<Error | null> {
       resolve(error);
     });
   });
-}
-
-function isWildcard(address: string): boolean {
-  return address === '0.0.0.0' || address === '::';
 }

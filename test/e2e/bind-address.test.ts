@@ -5,6 +5,7 @@ import { startBackend } from '../lab/backend.js';
 import { KubePortal, type KubePortalOptions } from '../lab/kubeportal.js';
 import { Lab, NODE_UPLINK } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
+import { VIPS, WEB_PORTS } from '../lab/services.js';
 import { tallies } from '../lab/tally.js';
 import { tracesIn } from '../lab/traces.js';
 
@@ -14,20 +15,12 @@ const FALLBACK =
 
 t.setTimeout(0);
 
-const VIPS = ['10.96.0.10', 'fd00:96::10'];
-const PORTS = (['TCP', 'UDP'] as const).map((protocol) => ({
-  name: protocol.toLowerCase(),
-  protocol,
-  port: 80,
-  targetPort: 8080,
-}));
-
 /** A lab with a Service, and a check that everybody is served. */
 async function setUp(t: Test) {
   const lab = await Lab.forTest(t, { pods: ['client', 'a'] });
   await startBackend(lab.pod('a'), { tcp: { 8080: 'name' }, udp: { 8080: 'name' } });
-  const objects = serviceWithPods({ name: 'web', clusterIPs: VIPS, ports: PORTS }, [lab.pod('a')]);
-  const places = VIPS.flatMap((address) => PORTS.map((port) => ({ ...port, address, times: 2 })));
+  const objects = serviceWithPods({ name: 'web', clusterIPs: VIPS, ports: WEB_PORTS }, [lab.pod('a')]);
+  const places = VIPS.flatMap((address) => WEB_PORTS.map((port) => ({ ...port, address, times: 2 })));
   const isServed = async () => {
     for (const host of [lab.pod('client'), lab.outside, lab.node]) {
       t.same(

@@ -4,18 +4,9 @@ import { askTcp, askUdp } from '../lab/client.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
+import { ECHO, VIPS } from '../lab/services.js';
 
 t.setTimeout(0);
-
-const VIPS = ['10.96.0.10', 'fd00:96::10'] as const;
-const SERVICE = {
-  name: 'echo',
-  clusterIPs: VIPS,
-  ports: [
-    { name: 'tcp', protocol: 'TCP', port: 7 },
-    { name: 'udp', protocol: 'UDP', port: 7 },
-  ],
-} as const;
 
 const FIREWALLS = {
   /** What ufw does with what comes in, in essence. */
@@ -42,7 +33,7 @@ for (const [what, denial] of Object.entries(FIREWALLS)) {
         await lab.node.must(program, ['-w', '10', ...rule.split(' ')]);
       }
     }
-    const objects = serviceWithPods(SERVICE, pods);
+    const objects = serviceWithPods(ECHO, pods);
     const kubePortal = await KubePortal.forTest(t, lab.node, { objects, flags: ['--redirect=iptables'] });
     for (const client of [lab.pod('client'), lab.node]) {
       for (const address of VIPS) {
@@ -64,7 +55,7 @@ t.test('who puts rules on top of INPUT, as engines of network policies do, judge
   const lab = await Lab.forTest(t, { pods: ['allowed', 'forbidden', 'a'] });
   const pods = [lab.pod('a')];
   await startBackend(pods[0]!, { tcp: { 7: 'echo' }, udp: { 7: 'echo' } });
-  const objects = serviceWithPods(SERVICE, pods);
+  const objects = serviceWithPods(ECHO, pods);
   const flags = ['--redirect=iptables', '--iptables-sync-period=1s'];
   const kubePortal = await KubePortal.forTest(t, lab.node, { objects, flags });
   const forbid = `-I INPUT -s ${lab.pod('forbidden').address4} -j DROP`;

@@ -9,19 +9,11 @@ import { Lab, type Pod } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
 import type { Result } from '../lab/program.js';
 import { notMachineRoot } from '../lab/rights.js';
+import { ECHO, VIPS } from '../lab/services.js';
 import { tracesIn } from '../lab/traces.js';
 
 const BIN = fileURLToPath(new URL('../../../bin/kube-portal', import.meta.url));
-const VIPS = ['10.96.0.10', 'fd00:96::10'] as const;
-const SERVICE = {
-  name: 'echo',
-  clusterIPs: VIPS,
-  ports: [
-    { name: 'tcp', protocol: 'TCP', port: 7 },
-    { name: 'udp', protocol: 'UDP', port: 7 },
-  ],
-} as const;
-const OTHER = { ...SERVICE, name: 'other', clusterIPs: ['10.96.0.11'] };
+const OTHER = { ...ECHO, name: 'other', clusterIPs: ['10.96.0.11'] };
 
 /** What each driver's rules or addresses look like once they are damaged while nobody looks. */
 const DRIVERS = {
@@ -50,7 +42,7 @@ for (const [driver, { sample, damage }] of Object.entries(DRIVERS)) {
     const client = lab.pod('client');
     const pods = [lab.pod('a')];
     await startBackend(item(pods, 0), { tcp: { 7: 'echo' }, udp: { 7: 'echo' } });
-    const objects = serviceWithPods(SERVICE, pods);
+    const objects = serviceWithPods(ECHO, pods);
     const start = (t: Tap, more: Partial<KubePortalOptions> = {}) =>
       KubePortal.forTest(t, lab.node, { ...options, objects, ...more });
     const cleanup = (kubePortal: KubePortal) =>
@@ -244,7 +236,7 @@ t.test('what the kernel announces to be removed is put back long before the next
   const pods = [lab.pod('a')];
   await startBackend(item(pods, 0), { tcp: { 7: 'echo' }, udp: { 7: 'echo' } });
   const flags = ['--redirect=iptables', '--iptables-sync-period=1h'];
-  const objects = serviceWithPods(SERVICE, pods);
+  const objects = serviceWithPods(ECHO, pods);
   const kubePortal = await KubePortal.forTest(t, lab.node, { objects, flags });
   await lab.node.must('sh', ['-c', DRIVERS.iptables.damage]);
   await kubePortal.waitForLog(({ msg, repaired }) => /put back/.test(msg) && Number(repaired) > 0);

@@ -5,19 +5,13 @@ import { KubePortal } from '../lab/kubeportal.js';
 import { Lab, NODE_UPLINK } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
 import { notMachineRoot } from '../lab/rights.js';
+import { VIPS, WEB_PORTS } from '../lab/services.js';
 import { type Tally, tallies } from '../lab/tally.js';
 
 t.setTimeout(0);
 
-const VIPS = ['10.96.0.10', 'fd00:96::10'];
 /** What a program of the node has on all of its addresses, both protocols. */
 const NODES_PORT = 22;
-const PORTS = (['TCP', 'UDP'] as const).map((protocol) => ({
-  name: protocol.toLowerCase(),
-  protocol,
-  port: 80,
-  targetPort: 8080,
-}));
 
 /** A Service that pod a serves, on a node with a program of its own. */
 async function setUp(t: Test) {
@@ -27,7 +21,7 @@ async function setUp(t: Test) {
   // Clients learn from ICMP messages that nobody listens, and of those Linux sends one client six at once.
   await lab.node.sysctl({ 'net/ipv4/icmp_ratelimit': '0', 'net/ipv6/icmp/ratelimit': '0' });
   const web = (pods: readonly Host[] = [lab.pod('a')], externalIPs: readonly string[] = []) =>
-    serviceWithPods({ name: 'web', clusterIPs: VIPS, externalIPs, ports: PORTS }, pods);
+    serviceWithPods({ name: 'web', clusterIPs: VIPS, externalIPs, ports: WEB_PORTS }, pods);
   return { lab, web };
 }
 
@@ -40,7 +34,7 @@ async function areAnswered(
   as: Tally,
 ): Promise<void> {
   const places = addresses.flatMap((address) =>
-    PORTS.map(({ protocol }) => ({ protocol, address, port, times: 2 })),
+    WEB_PORTS.map(({ protocol }) => ({ protocol, address, port, times: 2 })),
   );
   const results = await tallies(host, places);
   for (const [i, { protocol, address }] of places.entries()) {

@@ -1,3 +1,4 @@
+import { setTimeout as sleep } from 'node:timers/promises';
 import type { PortalCounters } from '../../lib/dataplane/shared/counters.js';
 import { COUNTER_FIELDS, type CounterValues } from '../../lib/dataplane/shared/counters.js';
 import type { PortalStatus } from '../../lib/portal/status.js';
@@ -49,4 +50,31 @@ export function portalCounters(over: Partial<PortalCounters> = {}): PortalCounte
   const { key, service, portName, protocol, family } = portalStatus();
   const zeros = Object.fromEntries(COUNTER_FIELDS.map((field) => [field, 0])) as CounterValues;
   return { key, service, portName, protocol, family, ...zeros, ...over };
+}
+
+/** An answer without an end. It counts the pieces that were made. */
+export class EndlessAnswer {
+  made = 0;
+  hasEnded = false;
+
+  *pieces(): Generator<string> {
+    try {
+      for (;;) {
+        this.made++;
+        yield 'x'.repeat(1000);
+      }
+    } finally {
+      this.hasEnded = true;
+    }
+  }
+
+  /** The same, piece by piece with promises. */
+  async *stream(): AsyncGenerator<string> {
+    yield* this.pieces();
+  }
+
+  /** Resolves once the kernel's buffers are full, so that no more pieces are made. */
+  async untilNothingIsTaken(): Promise<void> {
+    for (let before = -1; before !== this.made; await sleep(50)) before = this.made;
+  }
 }

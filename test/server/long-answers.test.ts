@@ -7,7 +7,7 @@ import { Connections } from '../../lib/server/connections.js';
 import { HttpServer } from '../../lib/server/http.js';
 import { metricsRoutes } from '../../lib/server/metrics.js';
 import type { Routes } from '../../lib/server/route.js';
-import { portalCounters, portalStatus } from './fixtures.js';
+import { EndlessAnswer, portalCounters, portalStatus } from './fixtures.js';
 
 /** Longer than any test takes, ms. */
 const NEVER = 3_600_000;
@@ -92,31 +92,15 @@ for (const path of ['/metrics', '/status']) {
 }
 
 t.test('no more is made than a client takes, and nothing for one that has gone', async (t) => {
-  let made = 0;
-  let ended = false;
-  function* endless() {
-    try {
-      for (;;) {
-        made++;
-        yield 'x'.repeat(1000);
-      }
-    } finally {
-      ended = true;
-    }
-  }
-  const server = await serve(t, { '/long': () => text(endless()), '/short': () => text('hello') });
+  const endless = new EndlessAnswer();
+  const server = await serve(t, { '/long': () => text(endless.pieces()), '/short': () => text('hello') });
   const client = await ask(server, '/long');
-  await until(() => made > 0);
+  await until(() => endless.made > 0);
   t.equal(await get(server, '/short'), 'hello', 'others are answered meanwhile');
-  let before = -1;
-  // Until the kernel's buffers are full.
-  while (before !== made) {
-    before = made;
-    await sleep(50);
-  }
-  t.pass(`after ${made} pieces it waits`);
+  await endless.untilNothingIsTaken();
+  t.pass(`after ${endless.made} pieces it waits`);
   client.destroy();
-  await until(() => ended);
+  await until(() => endless.hasEnded);
 });
 
 /** Answers that are longer than the kernel keeps for a client which does not read, and how many are under way. */

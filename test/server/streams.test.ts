@@ -9,6 +9,7 @@ import { HttpServer } from '../../lib/server/http.js';
 import { BadQuery } from '../../lib/server/query.js';
 import type { RouteRequest, Routes } from '../../lib/server/route.js';
 import { sendStream } from '../../lib/server/sending.js';
+import { EndlessAnswer } from './fixtures.js';
 
 /** Longer than any test takes, ms. */
 const NEVER = 3_600_000;
@@ -87,33 +88,17 @@ t.test('each piece of a stream arrives when it is there', async (t) => {
 });
 
 t.test('no more of a stream is made than its client takes, and others are answered meanwhile', async (t) => {
-  let made = 0;
-  let ended = false;
-  async function* endless() {
-    try {
-      for (;;) {
-        made++;
-        yield 'x'.repeat(1000);
-      }
-    } finally {
-      ended = true;
-    }
-  }
-  const server = await serve(t, { '/endless': () => text(endless()), '/short': () => text('hello') });
+  const endless = new EndlessAnswer();
+  const server = await serve(t, { '/endless': () => text(endless.stream()), '/short': () => text('hello') });
   const clients: Socket[] = [];
   // More than long answers may be under way at once.
   for (let count = 0; count < 6; count++) clients.push(await askOnly(server, '/endless'));
-  await until(() => made > 0);
+  await until(() => endless.made > 0);
   t.equal(await (await ask(server, '/short')).text(), 'hello');
-  let before = -1;
-  // Until the kernel's buffers are full.
-  while (before !== made) {
-    before = made;
-    await sleep(50);
-  }
-  t.notOk(ended, `after ${made} pieces it waits`);
+  await endless.untilNothingIsTaken();
+  t.notOk(endless.hasEnded, `after ${endless.made} pieces it waits`);
   for (const client of clients) client.destroy();
-  await until(() => ended);
+  await until(() => endless.hasEnded);
 });
 
 t.test('an answer that waits is told when its client has gone', async (t) => {
