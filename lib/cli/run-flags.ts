@@ -1,42 +1,23 @@
 import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
-import { WILDCARD } from '../net/address.js';
 import { type ConntrackFlags, conntrackFlags } from './conntrack-flags.js';
 import { addForeignFlags } from './foreign-flags.js';
 import {
-  type BindAddresses,
   type BindTarget,
-  collectPaths,
   integerBetween,
-  type PortRange,
-  parseBindAddress,
   parseBindTarget,
-  parseCidrs,
   parseDuration,
   parseDurationOrZero,
-  parseNodePortAddresses,
-  parsePortRange,
 } from './parse.js';
+import { type RedirectFlags, redirectFlags } from './redirect-flags.js';
+import { type SourceFlags, sourceFlags } from './source-flags.js';
 
-const REDIRECT_MODES = ['auto', 'iptables', 'address', 'none'] as const;
 const MOST_DEFAULT_WORKERS = 4;
 
-export type RedirectChoice = (typeof REDIRECT_MODES)[number];
-
 /** The flags of `kube-portal run`. Times are milliseconds. */
-export interface RunFlags extends ConntrackFlags {
+export interface RunFlags extends SourceFlags, RedirectFlags, ConntrackFlags {
   readonly config?: string;
   readonly oomScoreAdj?: number;
-  readonly manifest: readonly string[];
-  readonly kubeconfig?: string;
-  readonly master?: string;
-  readonly hostnameOverride?: string;
-  readonly clusterCidr: readonly string[];
-  readonly redirect: RedirectChoice;
-  readonly iptablesSyncPeriod: number;
-  readonly bindAddress: BindAddresses;
-  readonly proxyPortRange: PortRange;
-  readonly nodeportAddresses: readonly string[];
   readonly workers: number;
   readonly udpTimeout?: number;
   readonly healthzBindAddress: BindTarget;
@@ -73,76 +54,6 @@ function groups(): [string, Option[]][] {
     ],
     ['What can be watched:', watchFlags()],
     ['Start and stop:', lifecycleFlags()],
-  ];
-}
-
-function sourceFlags(): Option[] {
-  return [
-    new Option(
-      '--manifest <path>',
-      'file or directory with Services, EndpointSlices and Endpoints, in YAML or JSON. ' +
-        'Files are watched for changes. - (standard input) and pipes are read once. Can be given several times',
-    )
-      .argParser(collectPaths)
-      .default([], 'none'),
-    new Option(
-      '--kubeconfig <path>',
-      'file with the address and credentials of the API server to follow. Not needed in a pod: ' +
-        "the pod's service account is used",
-    ).conflicts('manifest'),
-    new Option(
-      '--master <url>',
-      'address of the API server. It replaces the address in the kubeconfig',
-    ).conflicts('manifest'),
-    new Option(
-      '--hostname-override <name>',
-      'name of this node in the cluster, where its host name is another',
-    ),
-    new Option(
-      '--cluster-cidr <cidrs>',
-      "addresses of the cluster's pods. When a pod of this node uses an external address of a Service, " +
-        'it gets what the ClusterIP gives',
-    )
-      .argParser(parseCidrs)
-      .default([], 'none'),
-  ];
-}
-
-function redirectFlags(): Option[] {
-  return [
-    new Option(
-      '--redirect <mode>',
-      'how traffic for a VIP gets to kube-portal. iptables: rules send it to proxy ports. ' +
-        'address: VIPs become addresses of the loopback device, without netfilter. none: nothing is redirected. ' +
-        'auto: for each IP family iptables if it works, else address',
-    )
-      .choices(REDIRECT_MODES)
-      .default('auto'),
-    new Option(
-      '--iptables-sync-period <duration>',
-      'time between two checks of rules and addresses. What is missing is put back',
-    )
-      .argParser(parseDuration)
-      .default(30_000, '30s'),
-    new Option(
-      '--bind-address <address>',
-      'address that proxy ports listen on. Can be given once for each IP family',
-    )
-      .argParser(parseBindAddress)
-      .default(WILDCARD, '0.0.0.0 and ::'),
-    new Option(
-      '--proxy-port-range <range>',
-      'range of proxy ports, as first-last or first+offset. Each Service port needs one port',
-    )
-      .argParser(parsePortRange)
-      .default({ first: 20_000, last: 29_999 }, '20000-29999'),
-    new Option(
-      '--nodeport-addresses <cidrs>',
-      "addresses of this node that serve NodePorts: CIDRs, primary (the Node object's addresses), " +
-        'localhost, or all. Can be given several times',
-    )
-      .argParser(parseNodePortAddresses)
-      .default([], 'all'),
   ];
 }
 
