@@ -1,9 +1,9 @@
 import type { Logger } from 'pino';
 import type { Family } from '../net/address.js';
 import { ConntrackSocket } from '../sys/netlink/conntrack.js';
-import { inTurns } from '../sys/netlink/exchange.js';
 import { type Flow, STATUS } from '../sys/netlink/flow.js';
 import type { FlowFilter } from '../sys/netlink/flowfilter.js';
+import { inTurns } from '../sys/netlink/steps.js';
 import { decodeKey, keyOfBytes } from './key.js';
 
 /** VIPs whose rules have changed. */

@@ -1,6 +1,6 @@
 import { AF_INET, AF_INET6 } from '../constants.js';
 import { ENOENT, SysError } from '../errno.js';
-import { atOnce, Exchange, type Steps } from './exchange.js';
+import { Exchange } from './exchange.js';
 import {
   CTA_TUPLE_ORIG,
   decodeFlow,
@@ -13,6 +13,7 @@ import { encodeFilter, type FlowFilter, matches } from './flowfilter.js';
 import { encodeRequest, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL } from './messages.js';
 import { netfilterHeader } from './nfnetlink.js';
 import { NETLINK_NETFILTER, NetlinkSocket } from './socket.js';
+import { atOnce, type Steps } from './steps.js';
 import { addressFamilyOf, encodeTuple, type Tuple } from './tuple.js';
 
 /** linux/netfilter/nfnetlink_conntrack.h: enum cntl_msg_types; the upper byte is NFNL_SUBSYS_CTNETLINK. */

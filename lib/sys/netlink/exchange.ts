@@ -1,4 +1,3 @@
-import { setImmediate as otherWork } from 'node:timers/promises';
 import { EAGAIN, EBUSY, ETIMEDOUT, SysError } from '../errno.js';
 import {
   errorCode,
@@ -9,6 +8,7 @@ import {
   setSequence,
 } from './messages.js';
 import type { NetlinkSocket } from './socket.js';
+import type { Steps } from './steps.js';
 
 /**
  * Most requests in one call. Their acknowledgements wait in the socket's receive buffer until the call
@@ -22,26 +22,6 @@ const LIST_TRIES = 10;
  * message comes.
  */
 const ANSWER_TIMEOUT_MS = 2000;
-
-/** Work in steps of about a millisecond. {@link atOnce} and {@link inTurns} run it. */
-export type Steps<T> = Generator<void, T, void>;
-
-/** Runs all steps now. For worker threads, which have no Node event loop for other work. */
-export function atOnce<T>(steps: Steps<T>): T {
-  let step = steps.next();
-  while (step.done !== true) step = steps.next();
-  return step.value;
-}
-
-/** Runs the steps, with other work of the main thread between them. */
-export async function inTurns<T>(steps: Steps<T>): Promise<T> {
-  let step = steps.next();
-  while (step.done !== true) {
-    await otherWork();
-    step = steps.next();
-  }
-  return step.value;
-}
 
 /** The members of a {@link NetlinkSocket} that an exchange uses. */
 export type Channel = Pick<NetlinkSocket, 'send' | 'receive' | 'close'>;

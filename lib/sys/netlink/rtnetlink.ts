@@ -1,9 +1,10 @@
 import { addressBytes, addressText } from '../../net/address.js';
 import { AF_INET, AF_INET6 } from '../constants.js';
 import { type Attributes, attribute, attributesAfter, malformed } from './attributes.js';
-import { Exchange, inTurns } from './exchange.js';
+import { Exchange } from './exchange.js';
 import { encodeRequest, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL } from './messages.js';
 import { NETLINK_ROUTE, NetlinkSocket } from './socket.js';
+import { inTurns } from './steps.js';
 
 /** rtnetlink(7) and linux/rtnetlink.h. */
 const RTM_GETLINK = 18;

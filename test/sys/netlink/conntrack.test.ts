@@ -3,8 +3,8 @@ import t from 'tap';
 import { addressBytes } from '../../../lib/net/address.js';
 import { EEXIST } from '../../../lib/sys/errno.js';
 import { ConntrackSocket } from '../../../lib/sys/netlink/conntrack.js';
-import { atOnce } from '../../../lib/sys/netlink/exchange.js';
 import { type Flow, STATUS, TCP_STATE, type TrackedFlow } from '../../../lib/sys/netlink/flow.js';
+import { atOnce } from '../../../lib/sys/netlink/steps.js';
 import type { AddressPort } from '../../../lib/sys/netlink/tuple.js';
 import { sh } from '../../redirect/namespace.js';
 

@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import t from 'tap';
 import { EAGAIN, EBUSY, EINVAL, ENOBUFS, ENOENT, ETIMEDOUT, SysError } from '../../../lib/sys/errno.js';
-import { atOnce, type Channel, Exchange, inTurns } from '../../../lib/sys/netlink/exchange.js';
+import { type Channel, Exchange } from '../../../lib/sys/netlink/exchange.js';
 import {
   decodeMessages,
   encodeRequest,
@@ -11,6 +11,7 @@ import {
   NLMSG_ERROR,
 } from '../../../lib/sys/netlink/messages.js';
 import { NETLINK_ROUTE, NetlinkSocket } from '../../../lib/sys/netlink/socket.js';
+import { atOnce, inTurns } from '../../../lib/sys/netlink/steps.js';
 
 const ITEM = 100;
 
