@@ -2,21 +2,65 @@ import { Dataplane, type DataplaneOptions } from '../dataplane/dataplane.js';
 import { probeSteering } from '../dataplane/listeners.js';
 import { FAMILIES, type Family } from '../net/address.js';
 import type { RedirectDriver } from '../redirect/driver.js';
+import { StateDir } from '../state/statedir.js';
 import { mappingOf, PORTS_FILE, StateFile, StateMemory } from '../state/statefile.js';
+import { raiseDescriptorLimit } from '../sys/limits.js';
 import type { PortalContext } from './activeportal.js';
-import type { ActivePortals } from './activeportals.js';
-import type { Capacity } from './capacity.js';
+import { ActivePortals } from './activeportals.js';
+import { Capacity } from './capacity.js';
+import { NodeLock } from './nodelock.js';
 import type { ProxyOptions } from './options.js';
 import { Placements } from './placement.js';
 import { familyOfKey } from './portspace.js';
 import { ProxyPorts } from './proxyports.js';
 import { PublicPorts } from './publicports.js';
 
+/** The parts of a proxy. They are open from its start to its stop. */
+export interface ProxyParts {
+  readonly lock: NodeLock;
+  readonly state: StateDir;
+  readonly portMemory: StateMemory;
+  readonly driver: RedirectDriver;
+  readonly dataplane: Dataplane;
+  readonly context: PortalContext;
+  readonly portals: ActivePortals;
+}
+
+/**
+ * Takes the lock of the node, and then opens what the proxy needs.
+ * @throws Error that says what to do, see {@link ServiceProxy.start}. Then the lock is released.
+ */
+export async function assemble(
+  options: ProxyOptions,
+  openDriver: () => Promise<RedirectDriver>,
+): Promise<ProxyParts> {
+  const lock = NodeLock.take();
+  let state: StateDir | undefined;
+  try {
+    state = await StateDir.open(options.stateDir, options.log);
+    const portMemory = memoryOfPorts(options);
+    const capacity = new Capacity(raiseDescriptorLimit());
+    const [driver, dataplane] = await startBoth(openDriver, {
+      workers: options.workers,
+      descriptors: capacity.forTraffic,
+      maxFlows: capacity.maxFlows,
+      udpTimeout: options.udpTimeoutMs,
+    });
+    const portals = new ActivePortals();
+    const context = await portalContext(options, portMemory, capacity, driver, portals);
+    return { lock, state, portMemory, driver, dataplane, context, portals };
+  } catch (error) {
+    await state?.removeIfEmpty();
+    lock.release();
+    throw error;
+  }
+}
+
 /**
  * Starts the workers while the driver finds out what works on this node.
  * @throws the error of the one that failed; then the other is stopped
  */
-export async function startBoth(
+async function startBoth(
   openDriver: () => Promise<RedirectDriver>,
   options: DataplaneOptions,
 ): Promise<[RedirectDriver, Dataplane]> {
@@ -27,7 +71,7 @@ export async function startBoth(
   throw driver.reason;
 }
 
-export function memoryOfPorts({ stateDir, log }: ProxyOptions): StateMemory {
+function memoryOfPorts({ stateDir, log }: ProxyOptions): StateMemory {
   return new StateMemory(new StateFile(stateDir, PORTS_FILE), log, {
     what: 'the proxy ports',
     loss: 'after a restart, portals may get other proxy ports, which breaks open UDP flows',
@@ -35,7 +79,7 @@ export function memoryOfPorts({ stateDir, log }: ProxyOptions): StateMemory {
 }
 
 /** What all portals of this node share. */
-export async function portalContext(
+async function portalContext(
   options: ProxyOptions,
   portMemory: StateMemory,
   capacity: Capacity,

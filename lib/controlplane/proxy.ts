@@ -1,5 +1,4 @@
 import { EventEmitter } from 'node:events';
-import type { Dataplane } from '../dataplane/dataplane.js';
 import type { PortalCounters } from '../dataplane/shared/counters.js';
 import type { SessionFilter, SessionsPage } from '../dataplane/shared/sessions.js';
 import { NONE } from '../model/compact.js';
@@ -8,17 +7,10 @@ import { FAMILIES } from '../net/address.js';
 import type { Snapshot } from '../portal/portal.js';
 import type { PortalStatus, ProxyStatus } from '../portal/status.js';
 import type { RedirectDriver } from '../redirect/driver.js';
-import { StateDir } from '../state/statedir.js';
-import type { StateMemory } from '../state/statefile.js';
-import { raiseDescriptorLimit } from '../sys/limits.js';
 import { keepMallocSmall } from '../sys/malloc.js';
-import type { PortalContext } from './activeportal.js';
-import { ActivePortals } from './activeportals.js';
-import { memoryOfPorts, portalContext, startBoth } from './assembly.js';
+import { assemble, type ProxyParts } from './assembly.js';
 import { Backlog } from './backlog.js';
-import { Capacity } from './capacity.js';
 import { EventLog } from './eventlog.js';
-import { NodeLock } from './nodelock.js';
 import type { ProxyOptions } from './options.js';
 import { ProblemReports } from './problemreports.js';
 import { Reconciler } from './reconciler.js';
@@ -39,17 +31,6 @@ interface ProxyEvents {
   problem: [Problem];
   /** The data plane broke. The process should end and be started again. */
   failed: [Error];
-}
-
-/** What is open from start to stop. */
-interface ProxyParts {
-  readonly lock: NodeLock;
-  readonly state: StateDir;
-  readonly portMemory: StateMemory;
-  readonly driver: RedirectDriver;
-  readonly dataplane: Dataplane;
-  readonly context: PortalContext;
-  readonly portals: ActivePortals;
 }
 
 /**
@@ -94,26 +75,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     openDriver: () => Promise<RedirectDriver>,
   ): Promise<ServiceProxy> {
     keepMallocSmall();
-    const lock = NodeLock.take();
-    let state: StateDir | undefined;
-    try {
-      state = await StateDir.open(options.stateDir, options.log);
-      const portMemory = memoryOfPorts(options);
-      const capacity = new Capacity(raiseDescriptorLimit());
-      const [driver, dataplane] = await startBoth(openDriver, {
-        workers: options.workers,
-        descriptors: capacity.forTraffic,
-        maxFlows: capacity.maxFlows,
-        udpTimeout: options.udpTimeoutMs,
-      });
-      const portals = new ActivePortals();
-      const context = await portalContext(options, portMemory, capacity, driver, portals);
-      return new ServiceProxy(options, { lock, state, portMemory, driver, dataplane, context, portals });
-    } catch (error) {
-      await state?.removeIfEmpty();
-      lock.release();
-      throw error;
-    }
+    return new ServiceProxy(options, await assemble(options, openDriver));
   }
 
   /**
