@@ -10,7 +10,7 @@ export async function createSource(flags: RunFlags, nodeName: string, log: Logge
   }
   const [{ KubernetesSource }, { loadClusterUser }] = await Promise.all([
     import('../sources/kubernetes/kubernetes.js'),
-    import('../sources/kubernetes/kubeconfig.js'),
+    import('../sources/kubernetes/cluster-user.js'),
   ]);
   return new KubernetesSource({ clusterUser: loadClusterUser(flags), nodeName, log });
 }

@@ -5,8 +5,8 @@
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Pool } from 'undici';
+import { loadClusterUser } from '../../lib/sources/kubernetes/cluster-user.js';
 import { CredentialSource } from '../../lib/sources/kubernetes/credentials.js';
-import { loadClusterUser } from '../../lib/sources/kubernetes/kubeconfig.js';
 import { item } from '../lab/items.js';
 import type { KubernetesObject } from '../lab/manifest.js';
 import { crowdService, crowdSlice, SERVICES } from './crowd.js';

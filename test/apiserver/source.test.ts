@@ -1,6 +1,6 @@
 import '../redirect/namespace.js';
 import t from 'tap';
-import { loadClusterUser } from '../../lib/sources/kubernetes/kubeconfig.js';
+import { loadClusterUser } from '../../lib/sources/kubernetes/cluster-user.js';
 import { Harness } from '../sources/kubernetes/harness.js';
 import { ApiServer } from './apiserver.js';
 import { localPlace } from './local-place.js';

@@ -8,7 +8,7 @@ import { parseConfigFile } from '../../lib/cli/config-file.js';
 import { addRunFlags } from '../../lib/cli/run-flags.js';
 import { metricsRoutes } from '../../lib/server/metrics.js';
 import { SyncMetrics } from '../../lib/server/sync-metrics.js';
-import { loadClusterUser } from '../../lib/sources/kubernetes/kubeconfig.js';
+import { loadClusterUser } from '../../lib/sources/kubernetes/cluster-user.js';
 import { nodeResource, SERVICES, SLICES } from '../../lib/sources/kubernetes/resources.js';
 import { bodyOf } from '../server/fixtures.js';
 

@@ -1,4 +1,5 @@
 import type { Dispatcher } from 'undici';
+import { readApiError } from './api-error.js';
 import { CredentialSource, type Credentials } from './credentials.js';
 import type { ClusterUser } from './kubeconfig.js';
 import { linesOf } from './lines.js';
@@ -12,8 +13,6 @@ const CONNECTIONS = 8;
  */
 const ANSWER_TIMEOUT_MS = 20_000;
 const CONNECT_TIMEOUT_MS = 10_000;
-/** Enough of an error's body to read its message. */
-const MAX_ERROR_BYTES = 64 << 10;
 
 export interface ClientTimes {
   /**
@@ -34,40 +33,6 @@ export interface ClientTimes {
 const DEFAULT_TIMES: ClientTimes = { keepAliveMs: 10_000, silenceMs: 180_000 };
 
 export type Query = Readonly<Record<string, string | number>>;
-
-/** The API server answered, but not what was asked for. The message is the server's own. */
-export class ApiError extends Error {
-  override readonly name = 'ApiError';
-
-  constructor(
-    readonly status: number,
-    message: string,
-    /** The server asks to stay away so long, ms. */
-    readonly retryAfterMs = 0,
-  ) {
-    super(message);
-  }
-}
-
-/** What the system and undici call a connection that was not made or did not last. */
-const NO_CONNECTION: ReadonlySet<unknown> = new Set([
-  'EAI_AGAIN',
-  'ECONNREFUSED',
-  'ECONNRESET',
-  'EHOSTDOWN',
-  'EHOSTUNREACH',
-  'ENETDOWN',
-  'ENETUNREACH',
-  'EPIPE',
-  'ETIMEDOUT',
-  'UND_ERR_CONNECT_TIMEOUT',
-  'UND_ERR_SOCKET',
-]);
-
-/** Whether a request failed since there was no server to take it; one that answers too late was there. */
-export function isUnreachable(error: Error): boolean {
-  return NO_CONNECTION.has((error as { code?: unknown }).code);
-}
 
 type ApiRequest = Omit<Dispatcher.RequestOptions, 'headers'> & {
   readonly headers?: Readonly<Record<string, string>>;
@@ -152,7 +117,7 @@ export class ApiClient {
     });
     if (answer.statusCode < 300) return answer;
     if (answer.statusCode === 401) this.#credentials.refused();
-    throw await errorOf(answer);
+    throw await readApiError(answer);
   }
 
   /** New certificates need new connections; requests under way end on the old ones. */
@@ -171,32 +136,5 @@ export class ApiClient {
       },
     });
     return this.#pool;
-  }
-}
-
-async function errorOf({ statusCode, headers, body }: Dispatcher.ResponseData): Promise<ApiError> {
-  const retryAfterMs = Number(headers['retry-after'] ?? 0) * 1000 || 0;
-  const text = await beginning(body);
-  return new ApiError(statusCode, messageOf(text) ?? `HTTP status ${statusCode}`, retryAfterMs);
-}
-
-async function beginning(body: AsyncIterable<Uint8Array>): Promise<string> {
-  const chunks: Uint8Array[] = [];
-  let bytes = 0;
-  for await (const chunk of body) {
-    chunks.push(chunk);
-    bytes += chunk.length;
-    if (bytes > MAX_ERROR_BYTES) break;
-  }
-  return Buffer.concat(chunks).toString();
-}
-
-/** The message of a Status object, which API servers answer with. */
-function messageOf(text: string): string | undefined {
-  try {
-    const { message } = JSON.parse(text) as { message?: unknown };
-    return typeof message === 'string' && message !== '' ? message : undefined;
-  } catch {
-    return undefined;
   }
 }

@@ -1,4 +1,5 @@
-import { type PluginCommand, runPlugin } from './plugin-run.js';
+import type { PluginCommand } from './plugin-command.js';
+import { runPlugin } from './plugin-run.js';
 
 /** Time for a plug-in that asks a cloud over a slow link, on a slow board. */
 const PLUGIN_TIMEOUT_MS = 30_000;

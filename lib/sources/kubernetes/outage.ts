@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
-import { type ApiClient, ApiError } from './client.js';
+import { ApiError } from './api-error.js';
+import type { ApiClient } from './client.js';
 
 /** A trouble that goes on is told again after this, ms. */
 const REMIND_MS = 60_000;

@@ -1,19 +1,12 @@
 import { printable } from '../../model/printable.js';
 import { Program } from '../../sys/program.js';
+import type { PluginCommand } from './plugin-command.js';
 
 /** A credential is a few kilobytes, and so is a certificate. */
 const MAX_ANSWER_BYTES = 1 << 20;
 /** What a plug-in complains about has its beginning kept, and less of it told. */
 const MAX_COMPLAINT_BYTES = 4096;
 const SHOWN_BYTES = 512;
-
-/** A program as a kubeconfig names it. */
-export interface PluginCommand {
-  readonly command: string;
-  readonly args: readonly string[];
-  /** Added to the environment of this process. */
-  readonly env: Readonly<Record<string, string>>;
-}
 
 /**
  * Runs a plug-in to its end. It has no input: one that wants to ask a person must fail, not wait. It runs in

@@ -1,7 +1,10 @@
+import { ApiError, isUnreachable } from './api-error.js';
 import { Backoff } from './backoff.js';
-import { type ApiClient, ApiError, isUnreachable, type Query } from './client.js';
+import type { ApiClient, Query } from './client.js';
+import { readListPage } from './list-page.js';
 import { type Mirror, metadataOf } from './mirror.js';
 import type { Resource } from './resources.js';
+import { errorOfStatus, readWatchEvent, UnreadableEvent, type WatchEvent } from './watch-event.js';
 
 const PAGE_SIZE = 500;
 /**
@@ -74,7 +77,7 @@ export class Reflector<T> {
     const seen = new Set<string>();
     let token = '';
     for (;;) {
-      const page = readPage(await this.#client.get(this.#resource.path, this.#listQuery(token), signal));
+      const page = readListPage(await this.#client.get(this.#resource.path, this.#listQuery(token), signal));
       this.#events.working();
       for (const item of page.items) seen.add(this.#mirror.put(item, this.#resource.parse));
       token = page.next;
@@ -107,7 +110,7 @@ export class Reflector<T> {
     try {
       const lines = await this.#client.lines(this.#resource.path, query, signal);
       this.#events.working();
-      for await (const line of lines) this.#take(readEvent(line));
+      for await (const line of lines) this.#take(readWatchEvent(line));
     } finally {
       if (Date.now() - started >= STEADY_WATCH_MS) this.#backoff.reset();
     }
@@ -161,51 +164,4 @@ export class Reflector<T> {
 function isUnknownVersion(error: Error): boolean {
   if (!(error instanceof ApiError)) return false;
   return error.status === 410 || (error.status === 504 && /too large resource version/i.test(error.message));
-}
-
-/** A line of a watch cannot be parsed. Its change is lost, so the collection must be listed again. */
-class UnreadableEvent extends Error {}
-
-interface WatchEvent {
-  readonly type: 'ADDED' | 'MODIFIED' | 'DELETED' | 'BOOKMARK' | 'ERROR';
-  readonly object: unknown;
-}
-
-const EVENT_TYPES: ReadonlySet<unknown> = new Set(['ADDED', 'MODIFIED', 'DELETED', 'BOOKMARK', 'ERROR']);
-
-function readEvent(line: string): WatchEvent {
-  try {
-    const event = JSON.parse(line) as WatchEvent;
-    if (EVENT_TYPES.has(event.type)) return event;
-  } catch {
-    // Told below, with the line's beginning.
-  }
-  throw new UnreadableEvent(`this is no watch event: ${JSON.stringify(line.slice(0, 80))}`);
-}
-
-/** An ERROR event holds a Status object. */
-function errorOfStatus(object: unknown): ApiError {
-  const { code = 500, message = 'the server reports an error' } = object as {
-    code?: number;
-    message?: string;
-  };
-  return new ApiError(code, message);
-}
-
-interface Page {
-  readonly items: readonly unknown[];
-  readonly version: string;
-  /** Where the next page begins; empty after the last. */
-  readonly next: string;
-}
-
-function readPage(body: unknown): Page {
-  const { items, metadata } = body as {
-    items?: unknown;
-    metadata?: { resourceVersion?: string; continue?: string };
-  };
-  if (metadata?.resourceVersion === undefined || (items !== null && !Array.isArray(items))) {
-    throw new Error('the answer is no list of a Kubernetes API server');
-  }
-  return { items: items ?? [], version: metadata.resourceVersion, next: metadata.continue ?? '' };
 }

@@ -1,8 +1,9 @@
 import { once } from 'node:events';
 import { type AddressInfo, createServer, type Socket } from 'node:net';
 import t, { type Test } from 'tap';
+import { isUnreachable } from '../../../lib/sources/kubernetes/api-error.js';
 import { Backoff } from '../../../lib/sources/kubernetes/backoff.js';
-import { ApiClient, isUnreachable } from '../../../lib/sources/kubernetes/client.js';
+import { ApiClient } from '../../../lib/sources/kubernetes/client.js';
 
 /** Long enough an outage for every bound to be reached. */
 const TRIES = 200;

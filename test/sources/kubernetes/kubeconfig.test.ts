@@ -3,11 +3,8 @@ import { existsSync, mkdirSync, readFileSync, renameSync, writeFileSync } from '
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { stringify } from 'yaml';
-import {
-  hasServiceAccount,
-  KubeconfigError,
-  loadClusterUser,
-} from '../../../lib/sources/kubernetes/kubeconfig.js';
+import { loadClusterUser } from '../../../lib/sources/kubernetes/cluster-user.js';
+import { KubeconfigError } from '../../../lib/sources/kubernetes/kubeconfig.js';
 import { Authority } from './certificates.js';
 import { FakeApiServer, PATHS } from './fake-apiserver.js';
 import { Harness, service } from './harness.js';
@@ -57,7 +54,7 @@ t.test('what is wrong with it is told by file and field', async (t) => {
     [{ more: { 'current-context': '' } }, /current-context: missing/],
     [{ more: { 'current-context': 'there' } }, /current-context: there is no context there/],
     [{ more: { clusters: [] } }, /contexts: here: there is no cluster c/],
-    [{ cluster: { server: 'https://[' } }, /https:\/\/\[ is not the URL/],
+    [{ cluster: { server: 'https://[' } }, /kubeconfig: clusters: c: server: https:\/\/\[ is not the URL/],
     [{ more: { clusters: [{ name: 'c', cluster: {} }] } }, /clusters\[0\].cluster.server is missing/],
     [{ user: { 'auth-provider': { name: 'gcp' } } }, /users: u: auth-provider is not supported; use exec/],
     [{ cluster: { 'proxy-url': 'socks5://x' } }, /clusters: c: proxy-url is not supported/],
@@ -72,6 +69,7 @@ t.test('what is wrong with it is told by file and field', async (t) => {
   const path = join(t.testdir(), 'broken');
   writeFileSync(path, ': : [');
   t.throws(() => loadClusterUser({ kubeconfig: path }), KubeconfigError);
+  t.throws(() => loadClusterUser({ master: 'https://[' }), /^--master: https:\/\/\[ is not the URL/);
   t.throws(() => loadClusterUser({ env: {} }), /not in a pod .*; give --kubeconfig/);
 });
 
@@ -137,7 +135,6 @@ t.test('a kubeconfig that is no file does not keep the start waiting', async (t)
 
 t.test('in a pod', async (t) => {
   const env = { KUBERNETES_SERVICE_HOST: 'fd00:96::1', KUBERNETES_SERVICE_PORT: '443' };
-  t.ok(hasServiceAccount(env));
   t.match(loadClusterUser({ env }), {
     cluster: {
       server: 'https://[fd00:96::1]:443',
