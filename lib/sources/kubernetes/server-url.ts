@@ -2,8 +2,8 @@ import { type ClusterUser, KubeconfigError } from './kubeconfig.js';
 
 /**
  * Checks the server's URL and takes the user and the password out of it, because messages show the URL. If
- * the kubeconfig's user has no user name, both are used for basic authentication. Go's net/http does this, and
- * so does client-go.
+ * the kubeconfig's user has no user name, both are used for basic authentication, as in Go's net/http and so
+ * in client-go.
  *
  * @param field flag or field that the URL is from, for messages
  * @throws KubeconfigError that names the field
