@@ -4,13 +4,8 @@ import { Registry } from 'prom-client';
 import { HTTP_CONNECTIONS } from '../controlplane/capacity.js';
 import { NodeAddresses } from '../controlplane/nodeaddresses.js';
 import type { ProxyOptions } from '../controlplane/options.js';
-import { podsHere } from '../controlplane/podshere.js';
 import { ServiceProxy } from '../controlplane/proxy.js';
-import { countChanges } from '../model/changes.js';
-import { buildDesiredState, type DesiredState } from '../model/desiredstate.js';
-import type { Node } from '../model/node.js';
-import type { ObjectSet } from '../model/objects.js';
-import { describeProblem, freshProblems } from '../model/problem.js';
+import { describeProblem } from '../model/problem.js';
 import type { ProxyStatus } from '../portal/status.js';
 import { Commands } from '../redirect/command.js';
 import { createRedirectDriver } from '../redirect/create.js';
@@ -27,15 +22,15 @@ import type { Source } from '../sources/source.js';
 import { applyConntrack } from './conntrack-settings.js';
 import { createSource } from './create-source.js';
 import { HttpServers } from './http-servers.js';
-import type { LineOutput } from './line-output.js';
 import type { Log } from './log.js';
 import { nodeNameOf } from './node-name.js';
-import { healthCheckAddresses, nodePortAddresses } from './nodeport-addresses.js';
+import { healthCheckAddresses } from './nodeport-addresses.js';
 import { primaryAddresses } from './primary-addresses.js';
 import { proxyConfiguration } from './proxy-configuration.js';
 import type { RunFlags } from './run-flags.js';
 import { CLEANUP_MS, HURRIED_CLEANUP_MS } from './shutdown.js';
 import type { StopRequests } from './signals.js';
+import { SourceFollower } from './source-follower.js';
 import { releaseStartupMemory } from './startup-memory.js';
 
 /** Milliseconds. No client takes so long for its request. Prometheus connects again for its next scrape. */
@@ -46,8 +41,6 @@ const MIN_SYNC_LIMIT_MS = 10_000;
 
 /** Milliseconds after the start. Clients that wait for /healthz have their answer by then. */
 const RELEASE_DELAY_MS = 500;
-
-const NO_OBJECTS: ObjectSet = { services: new Map(), slices: new Map() };
 
 interface DaemonParts {
   readonly flags: RunFlags;
@@ -64,36 +57,22 @@ interface DaemonParts {
 export class Daemon {
   /** Rejects when the data plane has failed and the process must end. Never resolves. */
   readonly broken: Promise<never>;
-  readonly #flags: RunFlags;
-  readonly #log: Logger;
-  readonly #output: LineOutput;
-  readonly #proxy: ServiceProxy;
-  readonly #source: Source;
-  readonly #commands: Commands;
-  readonly #hurry: Promise<void>;
+  readonly #parts: DaemonParts;
   readonly #readiness: Readiness;
-  readonly #nodeAddresses: NodeAddresses;
   readonly #connections = new Connections({ maxOpen: HTTP_CONNECTIONS, idleMs: HTTP_IDLE_MS });
   readonly #servers: HttpServers;
   readonly #healthChecks: HealthCheckPorts;
   readonly #registry = new Registry();
-  readonly #syncMetrics = new SyncMetrics(this.#registry);
-  #desired: DesiredState | undefined;
-  #lastUpdated: Date | null = null;
+  readonly #follower: SourceFollower;
 
-  private constructor({ flags, log, source, proxy, commands, nodeAddresses, hurry }: DaemonParts) {
-    this.#flags = flags;
-    this.#log = log.logger;
-    this.#output = log.output;
-    this.#proxy = proxy;
-    this.#source = source;
-    this.#nodeAddresses = nodeAddresses;
-    this.#commands = commands;
-    this.#hurry = hurry;
+  private constructor(parts: DaemonParts) {
+    const { flags, source, proxy, nodeAddresses } = parts;
+    const log = parts.log.logger;
+    this.#parts = parts;
     this.#servers = new HttpServers(this.#connections, new OwnNames([nodeNameOf(flags), hostname()]));
     proxy.on('problem', (problem) => source.warnOwner?.(problem, 'ListenFailed'));
     this.broken = new Promise((_, reject) => proxy.once('failed', reject));
-    this.broken.catch((error: unknown) => this.#log.fatal({ err: error }, 'the data plane has failed'));
+    this.broken.catch((error: unknown) => log.fatal({ err: error }, 'the data plane has failed'));
     const syncLimitMs = Math.max(2 * flags.iptablesSyncPeriod, MIN_SYNC_LIMIT_MS);
     this.#readiness = new Readiness(
       () => proxy.states(),
@@ -105,9 +84,19 @@ export class Daemon {
       connections: this.#connections,
       onListeners: (count) => proxy.othersListen(count),
       onProblem: (problem) => {
-        this.#log.warn(describeProblem(problem));
+        log.warn(describeProblem(problem));
         source.warnOwner?.(problem, 'FailedToStartServiceHealthcheck');
       },
+    });
+    this.#follower = new SourceFollower({
+      flags,
+      log,
+      source,
+      proxy,
+      nodeAddresses,
+      healthChecks: this.#healthChecks,
+      serverPorts: () => this.#servers.ports,
+      metrics: new SyncMetrics(this.#registry),
     });
   }
 
@@ -152,16 +141,17 @@ export class Daemon {
   }
 
   status(): ProxyStatus {
-    return this.#proxy.status();
+    return this.#parts.proxy.status();
   }
 
   /** Stops everything that {@link start} started. If one part fails to stop, the others are still stopped. */
   async stop({ keepRules = false }: { keepRules?: boolean | undefined } = {}): Promise<void> {
-    const { drainTimeout } = this.#flags;
+    const { flags, commands, hurry } = this.#parts;
+    const drainTimeoutMs = flags.drainTimeout;
     this.#readiness.stop();
-    this.#commands.hurry(drainTimeout + CLEANUP_MS);
-    const source = this.#source.stop();
-    const proxy = this.#proxy.stop({ keepRules, drainTimeoutMs: drainTimeout, hurry: this.#hurry });
+    commands.hurry(drainTimeoutMs + CLEANUP_MS);
+    const source = this.#parts.source.stop();
+    const proxy = this.#parts.proxy.stop({ keepRules, drainTimeoutMs, hurry });
     const servers = proxy.finally(() => Promise.all([this.#healthChecks.close(), this.#servers.close()]));
     for (const part of await Promise.allSettled([source, servers])) {
       if (part.status === 'rejected') throw part.reason;
@@ -169,74 +159,37 @@ export class Daemon {
   }
 
   async #listen(): Promise<void> {
-    const { healthzBindAddress, metricsBindAddress } = this.#flags;
+    const { flags, source } = this.#parts;
     const health = {
       isReady: () => this.#readiness.isReady(),
-      isNodeEligible: () => this.#source.node?.isEligible ?? true,
-      lastUpdated: () => this.#lastUpdated,
+      isNodeEligible: () => source.node?.isEligible ?? true,
+      lastUpdated: () => this.#follower.lastUpdated,
     };
-    await this.#servers.listen(healthzBindAddress, '--healthz-bind-address', healthRoutes(health));
-    await this.#servers.listen(metricsBindAddress, '--metrics-bind-address', this.#metricsRoutes());
+    await this.#servers.listen(flags.healthzBindAddress, '--healthz-bind-address', healthRoutes(health));
+    await this.#servers.listen(flags.metricsBindAddress, '--metrics-bind-address', this.#metricsRoutes());
   }
 
   #metricsRoutes(): Routes {
+    const { flags, log, proxy } = this.#parts;
     const source = {
-      summary: () => this.#proxy.summary(),
-      portals: () => this.#proxy.portals(),
-      states: () => this.#proxy.states(),
-      counters: () => this.#proxy.counters(),
-      droppedLogLines: () => this.#output.dropped,
-      connectionsOfRemoved: () => this.#proxy.connectionsOfRemoved,
-      configuration: () => proxyConfiguration(this.#flags),
+      summary: () => proxy.summary(),
+      portals: () => proxy.portals(),
+      states: () => proxy.states(),
+      counters: () => proxy.counters(),
+      droppedLogLines: () => log.output.dropped,
+      connectionsOfRemoved: () => proxy.connectionsOfRemoved,
+      configuration: () => proxyConfiguration(flags),
     };
-    return { ...metricsRoutes(source, this.#registry), '/sessions': sessionsRoute(this.#proxy) };
+    return { ...metricsRoutes(source, this.#registry), '/sessions': sessionsRoute(proxy) };
   }
 
   async #follow(): Promise<void> {
-    let first: Promise<void> | undefined;
-    await this.#source.start((objects) => {
-      const applied = this.#apply(objects);
-      first ??= applied;
-      applied.catch((error: unknown) => this.#log.error({ err: error }, 'a change did not take effect'));
-    });
-    // The source was stopped before its first state.
-    if (first === undefined) return;
-    await first;
-    this.#readiness.await(this.#desired?.snapshot.keys() ?? []);
-    this.#log.info({ portals: this.#desired?.snapshot.size, redirect: this.#proxy.driver }, 'serving');
-    setTimeout(() => releaseStartupMemory(this.#log), RELEASE_DELAY_MS).unref();
-  }
-
-  #node(): Node {
-    const { clusterCidr } = this.#flags;
-    const state = this.#source.node ?? null;
-    return {
-      name: nodeNameOf(this.#flags),
-      zone: state?.zone ?? null,
-      podCidrs: podsHere(clusterCidr, state?.podCidrs ?? []),
-      nodePortAddresses: nodePortAddresses(this.#nodeAddresses, state),
-    };
-  }
-
-  /** The ports of this program's servers. A proxy port must have another number. */
-  #ownPorts({ healthChecks }: DesiredState): number[] {
-    return [...this.#servers.ports, ...healthChecks.map(({ port }) => port)];
-  }
-
-  async #apply(objects: ObjectSet): Promise<void> {
-    const startedMs = Date.now();
-    this.#syncMetrics.received(startedMs);
-    const desired = buildDesiredState(objects, this.#node(), this.#desired);
-    for (const problem of freshProblems(desired.problems, this.#desired?.problems ?? [])) {
-      this.#log.warn(describeProblem(problem));
-      this.#source.warnOwner?.(problem, 'NotProxied');
-    }
-    const changes = countChanges(this.#desired?.objects ?? NO_OBJECTS, objects);
-    this.#desired = desired;
-    await this.#proxy.apply(desired.snapshot, this.#ownPorts(desired));
-    await this.#healthChecks.update(desired.healthChecks);
-    this.#lastUpdated = new Date();
-    this.#syncMetrics.observe({ ...changes, startedMs, finishedMs: this.#lastUpdated.getTime() });
+    const snapshot = await this.#follower.start();
+    if (snapshot === null) return;
+    const { log, proxy } = this.#parts;
+    this.#readiness.await(snapshot.keys());
+    log.logger.info({ portals: snapshot.size, redirect: proxy.driver }, 'serving');
+    setTimeout(() => releaseStartupMemory(log.logger), RELEASE_DELAY_MS).unref();
   }
 }
 
