@@ -3,8 +3,8 @@ import type { WorkerListener, WorkerPortal } from '../shared/messages.js';
 import type { PortalChange } from '../shared/questions.js';
 import type { BalancerContext } from './balancer.js';
 import { ServedPortal } from './servedportal.js';
+import type { Acceptor } from './tcp/acceptor.js';
 import type { TcpListener } from './tcp/listener.js';
-import type { TcpRelay } from './tcp/relay.js';
 import { UdpListener } from './udp/listener.js';
 import type { UdpRelay } from './udp/relay.js';
 
@@ -16,15 +16,15 @@ interface Entry {
 
 /** The portals that a worker serves, by id, with their listeners, which it closes when they are given up. */
 export class PortalTable {
-  readonly #tcp: TcpRelay;
+  readonly #acceptor: Acceptor;
   readonly #udp: UdpRelay;
   readonly #context: BalancerContext;
   readonly #cells: Float64Array;
   readonly #entries = new Map<number, Entry>();
 
   /** @param cells this worker's counters */
-  constructor(tcp: TcpRelay, udp: UdpRelay, context: BalancerContext, cells: Float64Array) {
-    this.#tcp = tcp;
+  constructor(acceptor: Acceptor, udp: UdpRelay, context: BalancerContext, cells: Float64Array) {
+    this.#acceptor = acceptor;
     this.#udp = udp;
     this.#context = context;
     this.#cells = cells;
@@ -80,7 +80,7 @@ export class PortalTable {
       if (entry.listeners.some((listener) => listener.fd === fd)) continue;
       const listener =
         entry.protocol === 'TCP'
-          ? this.#tcp.listen(fd, entry.portal, redirectedPort)
+          ? this.#acceptor.listen(fd, entry.portal, redirectedPort)
           : this.#udp.listen(fd, entry.portal);
       entry.listeners = entry.listeners.concat(listener);
     }

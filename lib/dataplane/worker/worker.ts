@@ -54,7 +54,7 @@ class DataplaneWorker {
       roundRobin: new Int32Array(setup.roundRobin),
       now,
     };
-    this.#portals = new PortalTable(this.#tcp, udp, context, workerCells(setup.counters, index));
+    this.#portals = new PortalTable(this.#tcp.acceptor, udp, context, workerCells(setup.counters, index));
     this.#answerers = answerersOf(this.#portals, new SessionListing(this.#tcp, udp.table, now));
     this.#loop.addTask(this.#limiter);
     this.#wakeup = Wakeup.from(setup.wakeupFd);

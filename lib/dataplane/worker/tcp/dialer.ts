@@ -15,7 +15,7 @@ const PAUSE = 100;
 /** Opens the connections of one worker to endpoints, and sees to it that local ports do not run out. */
 export class Dialer {
   /** The port that the last connection was bound to here; 0 where the kernel chose. */
-  port = 0;
+  lastPort = 0;
   /** Those that this side ended connections to lately, by name. */
   readonly #endpoints = new Map<string, ReusedPorts>();
   /** Null until they are needed. */
@@ -42,7 +42,7 @@ export class Dialer {
 
   /**
    * A connection has ended, and its descriptor is closed.
-   * @param port what {@link port} was then
+   * @param port what {@link lastPort} was then
    * @param isFirst this side ended it first: the port is in TIME_WAIT now
    */
   hungUp(target: Target, port: number, isFirst: boolean): void {
@@ -77,7 +77,7 @@ export class Dialer {
 
   /** @param port 0 lets the kernel choose @returns as {@link dial}; also EADDRINUSE */
   #attempt({ address }: Target, hops: number, port: number): number {
-    this.port = port;
+    this.lastPort = port;
     const fd = openStream(address.family);
     if (fd < 0) return -errno();
     setHops(fd, address.family, hops);

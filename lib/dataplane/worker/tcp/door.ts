@@ -18,7 +18,7 @@ const LOOKOUT = 30_000;
  */
 const PATIENCE = 15_000;
 
-export enum Verdict {
+export enum Decision {
   Serve,
   Wait,
   Refuse,
@@ -76,15 +76,15 @@ export class Door<V extends Visitor> {
   }
 
   /** What becomes of a new connection. */
-  judge(client: ClientKey): Verdict {
-    if (!this.budget.isTight) return Verdict.Serve;
+  judge(client: ClientKey): Decision {
+    if (!this.budget.isTight) return Decision.Serve;
     if (!this.#hasMost(client)) {
       this.#lookoutUntil = this.now() + LOOKOUT;
       this.#endIdle(this.clients.sessionsOf(client) + 1);
-      return Verdict.Serve;
+      return Decision.Serve;
     }
     this.onLimited(client);
-    return this.#hasRoom() ? Verdict.Wait : Verdict.Refuse;
+    return this.#hasRoom() ? Decision.Wait : Decision.Refuse;
   }
 
   wait(visitor: V): void {

@@ -8,7 +8,7 @@ import { clientKey } from '../clientkey.js';
 import { hopsOnward } from '../hops.js';
 import type { Watcher } from '../loop.js';
 import type { ServedPortal } from '../servedportal.js';
-import type { TcpRelay } from './relay.js';
+import type { Acceptor } from './acceptor.js';
 
 const ACCEPTS_PER_EVENT = 32;
 /**
@@ -24,7 +24,7 @@ export class TcpListener implements Watcher {
   static readonly #destination = new SocketAddress();
 
   constructor(
-    readonly relay: TcpRelay,
+    readonly acceptor: Acceptor,
     readonly fd: number,
     readonly portal: ServedPortal,
     readonly redirectedPort: number | null,
@@ -44,7 +44,7 @@ export class TcpListener implements Watcher {
   }
 
   close(): void {
-    this.relay.close(this);
+    this.acceptor.close(this);
   }
 
   acceptAll(): void {
@@ -53,15 +53,15 @@ export class TcpListener implements Watcher {
 
   /** @returns 0 where there may be another, or why there is none */
   #acceptOne(): number {
-    if (!this.relay.door.mayOpen() || !this.relay.reserve()) {
-      this.relay.pause(this, EMFILE);
+    if (!this.acceptor.mayAccept()) {
+      this.acceptor.pause(this, EMFILE);
       return EMFILE;
     }
     const fd = accept(this.fd, TcpListener.#peer);
     if (fd < 0) {
       const code = errno();
-      this.relay.unreserve();
-      if (!PASSING.has(code)) this.relay.pause(this, code);
+      this.acceptor.unreserve();
+      if (!PASSING.has(code)) this.acceptor.pause(this, code);
       return code;
     }
     const portal = this.portal.forClient(TcpListener.#peer.memory.words, 0);
@@ -74,14 +74,14 @@ export class TcpListener implements Watcher {
     const peer = TcpListener.#peer;
     const hops = hopsOnward(receivedHops(fd, peer.family));
     if (hops === 0) {
-      this.relay.report({ kind: 'hopsUsedUp', portal: portal.key, client: peer.address });
+      this.acceptor.report({ kind: 'hopsUsedUp', portal: portal.key, client: peer.address });
       this.#refuse(fd);
       return;
     }
     const { words } = peer.memory;
     const client = clientKey(words, 0);
     const pinKey = portal.balancer.keyOf(words, 0, null);
-    if (!this.relay.receive({ fd, portal, client, pinKey, hops })) this.#refuse(fd);
+    if (!this.acceptor.receive({ fd, portal, client, pinKey, hops })) this.#refuse(fd);
   }
 
   /** Whether the client connected to the proxy port itself: conntrack then knows no other destination. */
@@ -93,7 +93,7 @@ export class TcpListener implements Watcher {
   }
 
   #refuse(fd: number): void {
-    this.relay.unreserve();
+    this.acceptor.unreserve();
     this.portal.count(FIELD.connectionsRefused, 1);
     resetOnClose(fd);
     closeSocket(fd);

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { DescriptorBudget } from '../../../../lib/dataplane/shared/budget.js';
 import { type ClientSession, ClientTable } from '../../../../lib/dataplane/worker/tcp/clients.js';
-import { Door, Verdict, type Visitor } from '../../../../lib/dataplane/worker/tcp/door.js';
+import { Decision, Door, type Visitor } from '../../../../lib/dataplane/worker/tcp/door.js';
 
 const LIMIT = 130;
 const SECOND = 1000;
@@ -25,14 +25,14 @@ class Stage {
   }
 
   /** A connection comes to the door. */
-  arrive(client: string): Verdict {
-    const verdict = this.door.judge(client);
-    if (verdict === Verdict.Serve) this.serve(client);
-    else if (verdict === Verdict.Wait) {
+  arrive(client: string): Decision {
+    const decision = this.door.judge(client);
+    if (decision === Decision.Serve) this.serve(client);
+    else if (decision === Decision.Wait) {
       this.budget.take(1);
       this.door.wait({ client });
     }
-    return verdict;
+    return decision;
   }
 
   serve(client: string): void {
@@ -53,14 +53,14 @@ class Stage {
   /** A client that has come until it had to wait. @returns how many of its connections are served */
   fill(client: string): number {
     let served = 0;
-    while (this.arrive(client) === Verdict.Serve) served++;
+    while (this.arrive(client) === Decision.Serve) served++;
     return served;
   }
 }
 
 t.test('while there is room nobody is asked', async (t) => {
   const stage = new Stage();
-  for (let i = 0; i < 61; i++) t.equal(stage.arrive('a'), Verdict.Serve);
+  for (let i = 0; i < 61; i++) t.equal(stage.arrive('a'), Decision.Serve);
   t.same(stage.limited, []);
 });
 
@@ -68,8 +68,8 @@ t.test('the last sixteenth is for those who have less than another', async (t) =
   const stage = new Stage();
   t.equal(stage.fill('a'), 61);
   t.same(stage.limited, ['a']);
-  t.equal(stage.arrive('b'), Verdict.Serve);
-  t.equal(stage.arrive('b'), Verdict.Serve);
+  t.equal(stage.arrive('b'), Decision.Serve);
+  t.equal(stage.arrive('b'), Decision.Serve);
   t.same(stage.evicted, [], 'nobody is idle');
 });
 
@@ -78,10 +78,10 @@ t.test('they take the place of the longest idle connection of the greediest', as
   stage.fill('a');
   stage.now = 5 * SECOND;
   const { used } = stage.budget;
-  for (let i = 0; i < 10; i++) t.equal(stage.arrive(`b${i}`), Verdict.Serve);
+  for (let i = 0; i < 10; i++) t.equal(stage.arrive(`b${i}`), Decision.Serve);
   t.equal(stage.budget.used, used);
   t.same(stage.evicted, new Array(10).fill('a'));
-  while (stage.arrive('c') === Verdict.Serve);
+  while (stage.arrive('c') === Decision.Serve);
   const [a, c] = [stage.clients.sessionsOf('a'), stage.clients.sessionsOf('c')];
   t.ok(Math.abs(a - c) <= 1, `until shares are equal: ${a} and ${c}`);
 });
@@ -104,12 +104,12 @@ t.test('one that waits comes in when there is room, or others have more', async 
 t.test('a client alone waits in the kernel, for a while', async (t) => {
   const stage = new Stage();
   stage.fill('a');
-  while (stage.door.mayOpen()) t.equal(stage.arrive('a'), Verdict.Wait);
+  while (stage.door.mayOpen()) t.equal(stage.arrive('a'), Decision.Wait);
   stage.now = 14 * SECOND;
   t.notOk(stage.door.mayOpen());
   stage.now = 15 * SECOND;
   t.ok(stage.door.mayOpen(), 'somebody may stand behind its connections');
-  t.equal(stage.arrive('a'), Verdict.Refuse);
+  t.equal(stage.arrive('a'), Decision.Refuse);
   stage.now = 44 * SECOND;
   t.ok(stage.door.mayOpen());
   stage.now = 45 * SECOND;
@@ -124,7 +124,7 @@ t.test(
     while (stage.door.mayOpen()) stage.arrive('a');
     stage.arrive('b');
     t.ok(stage.door.mayOpen());
-    t.equal(stage.arrive('a'), Verdict.Refuse);
-    t.equal(stage.arrive('c'), Verdict.Serve);
+    t.equal(stage.arrive('a'), Decision.Refuse);
+    t.equal(stage.arrive('c'), Decision.Serve);
   },
 );
