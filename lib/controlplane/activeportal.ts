@@ -12,9 +12,11 @@ import { type OpeningContext, openListener } from './listeneropening.js';
 import type { Placement, Placements } from './placement.js';
 import { areVipsTaken, isWithoutProxyPort, type PortalProblem, vipsServed } from './portalproblem.js';
 import { leftListeners, moveProxyPort, proxyPortOf, takeProxyPort } from './portalproxyport.js';
+import { leadsAlike, portalRedirect } from './portalredirect.js';
 import { PortalSockets } from './portalsockets.js';
 import { portalStatus } from './portalstatus.js';
-import { samePlace, type WantedListener, wantedListeners } from './wantedlisteners.js';
+import { RedirectProgress } from './redirectprogress.js';
+import { samePlace, sameVips, type WantedListener, wantedListeners } from './wantedlisteners.js';
 
 /** What all portals of a node share. */
 export interface PortalContext extends OpeningContext, PortalIds {
@@ -25,13 +27,8 @@ export interface PortalContext extends OpeningContext, PortalIds {
 
 /** A portal that exists on this node: its sockets, its redirect, its place in the workers, its problems. */
 export class ActivePortal {
-  /**
-   * What became of its redirect: the driver was not given it, has another version of it, could not put it in
-   * place, or put it in place.
-   */
-  redirectState: 'missing' | 'outdated' | 'refused' | 'inPlace' = 'missing';
-  /** Number of the version that the portal wants. The driver may have an earlier one. */
-  redirectVersion = 0;
+  /** How far the driver is with its redirect. */
+  readonly redirectProgress = new RedirectProgress();
   readonly #sockets: PortalSockets;
   #portal: Portal;
   #placement: Placement;
@@ -59,7 +56,7 @@ export class ActivePortal {
 
   get state(): PortalStatus['state'] {
     if (!this.isSupported) return 'unsupported';
-    if (this.redirectState !== 'inPlace') return areVipsTaken(this.#problems) ? 'taken' : 'pending';
+    if (!this.redirectProgress.isInPlace) return areVipsTaken(this.#problems) ? 'taken' : 'pending';
     return this.#isEmpty ? 'no-endpoints' : 'serving';
   }
 
@@ -98,7 +95,7 @@ export class ActivePortal {
     placements.leave(before.service, before.policy.affinity !== null);
     if (before.key !== portal.key) this.context.ports.rename(before.key, portal.key);
     const isAnother = before.key !== portal.key || !sameVips(before.vips, portal.vips);
-    if (isAnother) this.#outdate();
+    if (isAnother) this.redirectProgress.outdate();
     return isAnother;
   }
 
@@ -126,7 +123,7 @@ export class ActivePortal {
     for (const wanted of this.#wanted()) {
       if (!this.#sockets.has(wanted)) isChanged = this.#open(wanted) || isChanged;
     }
-    if (!leadAlike(before, this.redirect())) this.#outdate();
+    if (!leadsAlike(before, this.redirect())) this.redirectProgress.outdate();
     isChanged = this.#admit() || isChanged;
     if (this.#isEmpty) this.#hearOnly(this.#admission.insiders?.sources ?? NONE);
     return isChanged;
@@ -139,7 +136,7 @@ export class ActivePortal {
    */
   movePort(): boolean {
     if (!moveProxyPort(this.#portal, this.context)) return false;
-    this.#outdate();
+    this.redirectProgress.outdate();
     this.openListeners();
     return true;
   }
@@ -180,26 +177,7 @@ export class ActivePortal {
 
   /** The redirect that the portal wants now. */
   redirect(): Redirect {
-    const { key, service, portName, protocol, family } = this.#portal;
-    const label = portName === '' ? service : `${service}:${portName}`;
-    const proxyPort = this.#proxyPort ?? 0;
-    return { id: key, label, protocol, family, vips: this.#vipsServed, proxyPort };
-  }
-
-  /**
-   * The driver has put a version in place, or refused it. Does nothing if the portal wants another version
-   * now.
-   */
-  redirected(version: number, isRefused: boolean): void {
-    if (version === this.redirectVersion) this.redirectState = isRefused ? 'refused' : 'inPlace';
-  }
-
-  /**
-   * The portal wants no redirect any more. An earlier version that the driver still works on does not count.
-   */
-  unredirect(): void {
-    this.redirectVersion++;
-    this.redirectState = 'missing';
+    return portalRedirect(this.#portal, this.#vipsServed, this.#proxyPort);
   }
 
   status(): PortalStatus {
@@ -251,22 +229,7 @@ export class ActivePortal {
     return true;
   }
 
-  /** The portal wants a new version of its redirect. */
-  #outdate(): void {
-    this.redirectVersion++;
-    if (this.redirectState !== 'missing') this.redirectState = 'outdated';
-  }
-
   #note(problems: readonly PortalProblem[]): void {
     if (problems.length > 0) this.#problems = [...this.#problems, ...problems];
   }
-}
-
-function leadAlike(a: Redirect, b: Redirect): boolean {
-  return a.proxyPort === b.proxyPort && sameVips(a.vips, b.vips);
-}
-
-function sameVips(a: readonly Vip[], b: readonly Vip[]): boolean {
-  if (a.length !== b.length) return false;
-  return a === b || b.every((vip, index) => a[index] !== undefined && samePlace(a[index], vip));
 }

@@ -80,7 +80,7 @@ export class Executor {
   /** Marked as unfinished: if the next plan keeps one of these portals, it gets a new redirect. */
   async #unredirect(keys: readonly string[]): Promise<void> {
     for (const active of this.#tools.portals.existing(keys)) {
-      active.unredirect();
+      active.redirectProgress.remove();
       this.#unfinished.add(active.key);
     }
     await this.#tools.redirects.change({ set: [], remove: keys });
@@ -164,18 +164,18 @@ export class Executor {
     stale: readonly string[],
     listening: Promise<void>,
   ): Promise<void> {
-    const missing = this.#tools.portals.existing(keys).filter((active) => active.redirectState !== 'inPlace');
+    const missing = this.#tools.portals.existing(keys).filter((active) => !active.redirectProgress.isInPlace);
     const wanted = missing.filter((active) => active.canRedirect);
-    const lost = missing.filter((active) => active.redirectState === 'outdated' && !active.canRedirect);
+    const lost = missing.filter((active) => active.redirectProgress.isOutdated && !active.canRedirect);
     const remove = [...stale, ...lost.map(({ key }) => key)];
     if (wanted.length === 0 && remove.length === 0) return listening;
     const sent = wanted.map((active) => ({
       active,
       redirect: active.redirect(),
-      version: active.redirectVersion,
+      version: active.redirectProgress.version,
     }));
     const set = sent.map(({ redirect }) => redirect);
-    for (const active of lost) active.redirectState = 'missing';
+    for (const active of lost) active.redirectProgress.remove();
     for (const key of stale) this.#stale.delete(key);
     const failure = await this.#tools.redirects.change({ set, remove }, listening).catch(async (error) => {
       // Later than #tell, which marks the portals as finished.
@@ -184,14 +184,14 @@ export class Executor {
       throw error;
     });
     for (const { active, redirect, version } of sent) {
-      active.redirected(version, failure?.concerns(redirect.id) ?? false);
+      active.redirectProgress.finish(version, failure?.concerns(redirect.id) ?? false);
     }
   }
 
   /** The driver or the workers broke: the next plan redirects these portals. */
   #leave(stale: readonly string[], wanted: readonly ActivePortal[], lost: readonly ActivePortal[]): void {
     for (const key of stale) if (!this.#portals.has(key)) this.#stale.add(key);
-    for (const active of lost) if (active.redirectState === 'missing') active.redirectState = 'outdated';
+    for (const active of lost) active.redirectProgress.removalFailed();
     for (const { key } of [...wanted, ...lost]) {
       if (this.#portals.has(key)) this.#unfinished.add(key);
     }

@@ -58,7 +58,7 @@ export class ProxyPortMoves {
   /** Whether no redirect leads any more to the port that the portal with this key has left. */
   #leadsAway(key: string): boolean {
     const [active] = this.#tools.portals.existing([key]);
-    return active === undefined ? !this.#tools.redirects.isFailing : active.redirectState === 'inPlace';
+    return active === undefined ? !this.#tools.redirects.isFailing : active.redirectProgress.isInPlace;
   }
 }
 

@@ -58,8 +58,7 @@ export class Redirects {
       this.#log.warn({ repaired, driver: this.#driver.name }, 'redirects were missing or changed; put back');
     });
     for (const active of portals.all()) {
-      const isRepaired = active.redirectState === 'refused' && !failure?.concerns(active.key);
-      if (isRepaired) active.redirectState = 'inPlace';
+      if (!failure?.concerns(active.key)) active.redirectProgress.repair();
     }
   }
 

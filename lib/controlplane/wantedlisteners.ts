@@ -81,3 +81,8 @@ function hasVipsBeside(
 export function samePlace(a: Vip, b: Vip): boolean {
   return a.port === b.port && a.address === b.address;
 }
+
+export function sameVips(a: readonly Vip[], b: readonly Vip[]): boolean {
+  if (a.length !== b.length) return false;
+  return a === b || b.every((vip, index) => a[index] !== undefined && samePlace(a[index], vip));
+}
