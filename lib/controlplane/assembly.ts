@@ -44,7 +44,7 @@ export async function assemble(
       workers: options.workers,
       descriptors: capacity.forTraffic,
       maxFlows: capacity.maxFlows,
-      udpTimeout: options.udpTimeoutMs,
+      udpTimeoutMs: options.udpTimeoutMs,
     });
     const portals = new ActivePortals();
     const context = await portalContext(options, portMemory, capacity, driver, portals);

@@ -1,6 +1,6 @@
 import type { Logger } from 'pino';
 import { EventLimiter, MAX_NAMES } from '../dataplane/shared/eventlimiter.js';
-import type { DataplaneEvent, UntoldEvents } from '../dataplane/shared/messages.js';
+import type { DataplaneEvent, SuppressedEvents } from '../dataplane/shared/messages.js';
 
 /** Milliseconds. If an event comes again within this time, from any worker, it is counted and not logged. */
 const PERIOD_MS = 5000;
@@ -42,7 +42,7 @@ const TITLES: Readonly<Record<DataplaneEvent['kind'], string>> = {
 export class EventLog {
   readonly #log: Logger;
   readonly #descriptorLimit: () => number;
-  readonly #limiter = new EventLimiter(PERIOD_MS, (untold) => logUntold(this.#log, untold));
+  readonly #limiter = new EventLimiter(PERIOD_MS, (suppressed) => logSuppressed(this.#log, suppressed));
   #timer: NodeJS.Timeout | null = null;
 
   /** @param descriptorLimit the current limit of open files */
@@ -57,8 +57,8 @@ export class EventLog {
   }
 
   /** Counts events that a worker has counted and not sent. */
-  count(untold: UntoldEvents): void {
-    this.#limiter.count(untold, performance.now());
+  count(suppressed: SuppressedEvents): void {
+    this.#limiter.count(suppressed, performance.now());
     this.#setTimer();
   }
 
@@ -79,7 +79,7 @@ export class EventLog {
   }
 }
 
-function logUntold(log: Logger, { kind, times, endpoints }: UntoldEvents): void {
+function logSuppressed(log: Logger, { kind, times, endpoints }: SuppressedEvents): void {
   const count = endpoints.length === MAX_NAMES ? `${MAX_NAMES} or more` : endpoints.length;
   const ofEndpoints = count === 0 ? '' : `, ${count} endpoints`;
   log.warn({ times }, `${TITLES[kind]} ${times} more times in ${PERIOD_MS / 1000} s${ofEndpoints}`);

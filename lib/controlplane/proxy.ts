@@ -59,7 +59,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     this.#reconciler = new Reconciler({ ...shared, reports, backlog: this.#backlog, log });
     this.#eventLog = new EventLog(log, () => context.capacity.limit);
     dataplane.on('event', (event) => this.#eventLog.write(event));
-    dataplane.on('untold', (untold) => this.#eventLog.count(untold));
+    dataplane.on('suppressed', (suppressed) => this.#eventLog.count(suppressed));
     dataplane.on('failed', (error) => this.emit('failed', error));
     this.#upkeep = new Upkeep({ ...shared, reconciler: this.#reconciler, options });
   }
@@ -148,8 +148,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   }
 
   /** The open TCP connections and UDP flows, see {@link Dataplane.sessions}. */
-  sessions(filter: SessionFilter, mostListed: number): AsyncIterable<SessionsPage> {
-    return this.#parts.dataplane.sessions(filter, mostListed);
+  sessions(filter: SessionFilter, maxListed: number): AsyncIterable<SessionsPage> {
+    return this.#parts.dataplane.sessions(filter, maxListed);
   }
 
   /** TCP connections that are open although their Service port was removed. */

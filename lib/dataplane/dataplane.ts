@@ -47,7 +47,7 @@ export interface DataplaneOptions {
    */
   readonly maxFlows: number;
   /** Idle time of every UDP flow, ms; null for conntrack's values, see ProxyOptions.udpTimeoutMs. */
-  readonly udpTimeout: number | null;
+  readonly udpTimeoutMs: number | null;
 }
 
 /** The worker threads, seen from the main thread. */
@@ -59,7 +59,7 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
   readonly #threads: ReadonlyMap<WorkerThread, Set<number>>;
   #hasFailed = false;
 
-  private constructor({ workers, descriptors, maxFlows, udpTimeout }: DataplaneOptions) {
+  private constructor({ workers, descriptors, maxFlows, udpTimeoutMs }: DataplaneOptions) {
     super();
     this.budget.limit = descriptors;
     this.#ids = new PortalIds(workers);
@@ -72,7 +72,7 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
         budget: this.budget.memory,
         maxFlows: Math.max(1, Math.floor(maxFlows / workers)),
         maxPins: Math.floor(MAX_PINS / workers),
-        udpTimeout,
+        udpTimeoutMs,
       }),
     );
     this.#threads = new Map(threads.map((thread) => [thread, new Set()]));
@@ -88,7 +88,7 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
   #startThread(setup: ConstructorParameters<typeof WorkerThread>[0]): WorkerThread {
     const thread = new WorkerThread(setup);
     thread.on('event', (event) => this.emit('event', event));
-    thread.on('untold', (untold) => this.emit('untold', untold));
+    thread.on('suppressed', (suppressed) => this.emit('suppressed', suppressed));
     thread.on('failed', (error) => {
       this.#hasFailed = true;
       this.emit('failed', error);
@@ -119,16 +119,16 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
 
   /**
    * The open sessions of all workers, page by page: the next page is asked for when it is taken.
-   * @param mostListed how many sessions all pages together list; further ones are counted only
+   * @param maxListed how many sessions all pages together list; further ones are counted only
    * @throws Error once a worker is gone
    */
-  async *sessions(filter: SessionFilter, mostListed: number): AsyncGenerator<SessionsPage> {
-    let most = mostListed;
+  async *sessions(filter: SessionFilter, maxListed: number): AsyncGenerator<SessionsPage> {
+    let left = maxListed;
     for (const thread of this.#threads.keys()) {
       for (let from: PageStart | null = FIRST_PAGE; from !== null; ) {
-        const page: SessionsPage = await thread.ask('sessions', { ...filter, from, most });
+        const page: SessionsPage = await thread.ask('sessions', { ...filter, from, maxListed: left });
         yield page;
-        most -= page.sessions.length;
+        left -= page.sessions.length;
         from = page.next;
       }
     }

@@ -1,18 +1,24 @@
 import { EventEmitter } from 'node:events';
 import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
 import { Wakeup } from '../sys/wakeup.js';
-import type { DataplaneEvent, FromWorker, ToWorker, UntoldEvents, WorkerSetup } from './shared/messages.js';
+import type {
+  DataplaneEvent,
+  FromWorker,
+  SuppressedEvents,
+  ToWorker,
+  WorkerSetup,
+} from './shared/messages.js';
 import type { Answer, Asked, Question, Topic } from './shared/questions.js';
 
 /** Who waits for the answer to a question. */
-interface Waiting {
+interface PendingAnswer {
   readonly resolve: (answer: never) => void;
   readonly reject: (error: Error) => void;
 }
 
 export interface WorkerThreadEvents {
   event: [DataplaneEvent];
-  untold: [UntoldEvents];
+  suppressed: [SuppressedEvents];
   /** The thread ended by itself, which it never should. Said once. */
   failed: [Error];
 }
@@ -22,7 +28,7 @@ export class WorkerThread extends EventEmitter<WorkerThreadEvents> {
   readonly #port: MessagePort;
   readonly #wakeup: Wakeup;
   readonly #exited: Promise<unknown>;
-  readonly #waiting = new Map<number, Waiting>();
+  readonly #pending = new Map<number, PendingAnswer>();
   #lastId = 0;
   #failure: Error | null = null;
   #stopped: Promise<void> | null = null;
@@ -44,7 +50,7 @@ export class WorkerThread extends EventEmitter<WorkerThreadEvents> {
     this.#exited = new Promise((resolve) => worker.once('exit', resolve));
     worker.on('exit', (code) => {
       const error = new Error(`relay worker ${setup.index} ended with code ${code}`);
-      if (this.#stopped !== null) this.#answerNobody(error);
+      if (this.#stopped !== null) this.#rejectPending(error);
       else this.#fail(error);
     });
   }
@@ -58,7 +64,7 @@ export class WorkerThread extends EventEmitter<WorkerThreadEvents> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
     const id = ++this.#lastId;
     return new Promise((resolve, reject) => {
-      this.#waiting.set(id, { resolve, reject });
+      this.#pending.set(id, { resolve, reject });
       this.#send({ type: 'ask', id, topic, question } as Asked);
     });
   }
@@ -87,36 +93,36 @@ export class WorkerThread extends EventEmitter<WorkerThreadEvents> {
   #receive(message: FromWorker): void {
     switch (message.type) {
       case 'answer':
-        this.#take(message.id)?.resolve(message.answer as never);
+        this.#takePending(message.id)?.resolve(message.answer as never);
         break;
       case 'noAnswer':
-        this.#take(message.id)?.reject(new Error(message.reason));
+        this.#takePending(message.id)?.reject(new Error(message.reason));
         break;
       case 'event':
         this.emit('event', message.event);
         break;
-      case 'untold':
-        this.emit('untold', message.untold);
+      case 'suppressed':
+        this.emit('suppressed', message.suppressed);
         break;
     }
   }
 
-  #take(id: number): Waiting | undefined {
-    const waiting = this.#waiting.get(id);
-    this.#waiting.delete(id);
-    return waiting;
+  #takePending(id: number): PendingAnswer | undefined {
+    const pending = this.#pending.get(id);
+    this.#pending.delete(id);
+    return pending;
   }
 
   #fail(error: Error): void {
     if (this.#failure !== null) return;
-    this.#answerNobody(error);
+    this.#rejectPending(error);
     this.emit('failed', error);
   }
 
   /** Nobody waits any longer for a thread that is gone. */
-  #answerNobody(error: Error): void {
+  #rejectPending(error: Error): void {
     this.#failure ??= error;
-    for (const { reject } of this.#waiting.values()) reject(error);
-    this.#waiting.clear();
+    for (const { reject } of this.#pending.values()) reject(error);
+    this.#pending.clear();
   }
 }

@@ -11,7 +11,7 @@ import { LISTENER, tcpPortal } from './fixtures.js';
 const NOT_OPEN = 1_000_000;
 
 t.test('a worker that breaks leaves nobody waiting', async (t) => {
-  const dataplane = await Dataplane.start({ workers: 2, descriptors: 100, maxFlows: 2, udpTimeout: null });
+  const dataplane = await Dataplane.start({ workers: 2, descriptors: 100, maxFlows: 2, udpTimeoutMs: null });
   const failed = once(dataplane, 'failed');
   const portal = tcpPortal(dataplane.takeId(), { spec: LISTENER, fds: [NOT_OPEN, null] }, []);
   await t.rejects(dataplane.apply([portal], []), /EBADF/, 'the change under way');
@@ -26,7 +26,7 @@ t.test('a connection that outlives its portal is counted apart, until it ends', 
   const server = createServer().listen(0, '127.0.0.1');
   t.teardown(() => server.close());
   await once(server, 'listening');
-  const dataplane = await Dataplane.start({ workers: 2, descriptors: 100, maxFlows: 2, udpTimeout: null });
+  const dataplane = await Dataplane.start({ workers: 2, descriptors: 100, maxFlows: 2, udpTimeoutMs: null });
   t.teardown(() => dataplane.stop());
   const group = openListeners(LISTENER, 2);
   const id = dataplane.takeId();

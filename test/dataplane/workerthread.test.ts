@@ -7,7 +7,7 @@ import { WorkerThread } from '../../lib/dataplane/workerthread.js';
 import { EVERYONE } from '../../lib/portal/admission.js';
 import { DEFAULT_POLICY } from '../../lib/portal/policy.js';
 
-const ALL: SessionsQuestion = { from: FIRST_PAGE, most: 10, service: null, client: null };
+const ALL: SessionsQuestion = { from: FIRST_PAGE, maxListed: 10, service: null, client: null };
 /** No process has so many descriptors open, so that a worker that is told to listen on it breaks. */
 const NOT_OPEN = 1_000_000;
 
@@ -21,7 +21,7 @@ function startThread(t: Test): WorkerThread {
     budget: new DescriptorBudget().memory,
     maxFlows: 10,
     maxPins: 10,
-    udpTimeout: null,
+    udpTimeoutMs: null,
   });
   t.teardown(() => thread.stop());
   return thread;

@@ -1,10 +1,10 @@
-import type { DataplaneEvent, UntoldEvents } from './messages.js';
+import type { DataplaneEvent, SuppressedEvents } from './messages.js';
 
 /** So many different events of one kind are told in a period. */
 const TOLD = 20;
 /** And so many of one portal, so that one does not silence the others. */
 const TOLD_OF_PORTAL = 5;
-/** So many endpoints of those untold are remembered. */
+/** So many endpoints of those suppressed are remembered. */
 export const MAX_NAMES = 1000;
 
 /** Events of one kind, from the first one on. */
@@ -45,14 +45,14 @@ class Period {
  */
 export class EventLimiter {
   readonly #length: number;
-  readonly #tell: (untold: UntoldEvents) => void;
+  readonly #tell: (suppressed: SuppressedEvents) => void;
   readonly #periods = new Map<DataplaneEvent['kind'], Period>();
 
   /**
    * @param length of a period, ms
    * @param tell called at the end of a period in which events were counted only
    */
-  constructor(length: number, tell: (untold: UntoldEvents) => void) {
+  constructor(length: number, tell: (suppressed: SuppressedEvents) => void) {
     this.#length = length;
     this.#tell = tell;
   }
@@ -71,7 +71,7 @@ export class EventLimiter {
   }
 
   /** Counts what another limiter did not tell. */
-  count({ kind, times, endpoints }: UntoldEvents, now: number): void {
+  count({ kind, times, endpoints }: SuppressedEvents, now: number): void {
     this.#periodOf(kind, now).count(times, endpoints);
   }
 

@@ -30,7 +30,7 @@ export type ToWorker =
 export type FromWorker =
   | Answered
   | { readonly type: 'event'; readonly event: DataplaneEvent }
-  | { readonly type: 'untold'; readonly untold: UntoldEvents };
+  | { readonly type: 'suppressed'; readonly suppressed: SuppressedEvents };
 
 /** What an operator may want to read in the log. Workers limit how often they say the same thing. */
 export type DataplaneEvent =
@@ -61,7 +61,7 @@ export type DataplaneEvent =
   | { readonly kind: 'descriptorsOut' };
 
 /** Events that were too many to be told one by one, see {@link EventLimiter}. */
-export interface UntoldEvents {
+export interface SuppressedEvents {
   readonly kind: DataplaneEvent['kind'];
   readonly times: number;
   /** Whom they concern, where such events name an endpoint; a thousand at most. */
@@ -90,5 +90,5 @@ export interface WorkerSetup {
    */
   readonly maxPins: number;
   /** Idle time of every UDP flow, ms; null for conntrack's values, see ProxyOptions.udpTimeoutMs. */
-  readonly udpTimeout: number | null;
+  readonly udpTimeoutMs: number | null;
 }

@@ -16,7 +16,7 @@ export interface SessionsQuestion extends SessionFilter {
   /** Where the page begins: {@link FIRST_PAGE}, or what the page before names as its next. */
   readonly from: PageStart;
   /** How many sessions to list at most. Further ones are counted and not listed. */
-  readonly most: number;
+  readonly maxListed: number;
 }
 
 /** A TCP session by its client's descriptor, or a UDP flow by its index in the flow table. */

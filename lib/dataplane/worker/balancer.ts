@@ -49,7 +49,7 @@ export class Balancer {
       return target;
     });
     services.add(this.service, this.#ids());
-    for (const target of known.values()) target.removed = true;
+    for (const target of known.values()) target.isRemoved = true;
     this.#byId = null;
     if (this.#avoidance !== null) this.#avoidance = new Avoidance(this.#targets, this.context.now());
   }
@@ -103,7 +103,7 @@ export class Balancer {
   avoid(target: Target): void {
     const now = this.context.now();
     target.failedAt = now;
-    if (target.removed) return;
+    if (target.isRemoved) return;
     if (this.#avoidance === null) this.#avoidance = new Avoidance(this.#targets, now);
     else this.#avoidance.add(target);
   }

@@ -13,7 +13,7 @@ const MAX_TRIES = 16;
  * No further try begins this long, ms, after the first one failed. The last one may take two seconds more.
  * Clients that have a time limit seldom wait longer.
  */
-const PATIENCE = 8000;
+const TIME_LIMIT_MS = 8000;
 
 /**
  * Finds the next endpoint for a client whose endpoint failed. Each endpoint is tried once, and both the tries
@@ -38,7 +38,7 @@ export class Failover {
   ) {
     this.#portal = portal;
     this.#key = key;
-    this.#end = now + PATIENCE;
+    this.#end = now + TIME_LIMIT_MS;
     this.#report = report;
   }
 

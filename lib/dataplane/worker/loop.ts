@@ -2,7 +2,7 @@ import { Epoll } from '../../sys/epoll.js';
 import { closeSocket } from '../../sys/socket.js';
 import type { DataplaneEvent } from '../shared/messages.js';
 import { LoopClock } from './clock.js';
-import { LateWatches } from './latewatches.js';
+import { DeferredWatches } from './deferredwatches.js';
 
 /** Receives the events of the descriptors it is registered for. */
 export interface Watcher {
@@ -43,7 +43,7 @@ export class EventLoop {
   /** By descriptor: how many events in a row have led to nothing. */
   readonly #fruitless: number[] = [];
   readonly #tasks: Task[] = [];
-  readonly #late: LateWatches;
+  readonly #deferred: DeferredWatches;
   #watched = 0;
   /**
    * All that was ready by this time has been dispatched. Timers go by it: who was in time must be heard
@@ -53,11 +53,11 @@ export class EventLoop {
   /** The next such time, and how many descriptors may have been ready by then that are not dispatched yet. */
   #seenNext = this.now;
   #unseen = 0;
-  #running = true;
+  #isRunning = true;
 
   /** @param report takes events for the log */
   constructor(report: (event: DataplaneEvent) => void = () => undefined) {
-    this.#late = new LateWatches(this, report);
+    this.#deferred = new DeferredWatches(this, report);
   }
 
   /** Milliseconds of a clock that is read once after each wait, and stands still in a stall. */
@@ -84,7 +84,7 @@ export class EventLoop {
 
   /** Watches for what comes in, as soon as the kernel has what it takes. */
   watchInput(fd: number, watcher: Watcher): void {
-    this.#late.watch(fd, watcher);
+    this.#deferred.watch(fd, watcher);
   }
 
   /** Watches a descriptor no longer. It stays open: the caller keeps it, or hands it on. */
@@ -104,7 +104,7 @@ export class EventLoop {
   }
 
   #forget(fd: number): void {
-    this.#late.forget(fd);
+    this.#deferred.forget(fd);
     this.#fruitless[fd] = 0;
     if (this.#watchers[fd] === undefined) return;
     this.#watchers[fd] = undefined;
@@ -116,12 +116,12 @@ export class EventLoop {
   }
 
   stop(): void {
-    this.#running = false;
+    this.#isRunning = false;
   }
 
   run(): void {
     this.#unseen = this.#watched;
-    while (this.#running) {
+    while (this.#isRunning) {
       const timeout = this.#timeout();
       const ready = this.#epoll.wait(timeout);
       this.#clock.read(timeout < 0 ? Number.POSITIVE_INFINITY : timeout);
@@ -167,7 +167,7 @@ export class EventLoop {
     this.unwatch(fd);
     // From now on it gets one try at a time, until one succeeds.
     this.#fruitless[fd] = MOST_FRUITLESS - 1;
-    this.#late.rest(fd, watcher, code);
+    this.#deferred.rest(fd, watcher, code);
   }
 
   #timeout(): number {

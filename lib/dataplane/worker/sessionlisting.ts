@@ -47,7 +47,7 @@ export class SessionListing {
 
   /** @throws TypeError if the client of the question is no IP address */
   page(question: SessionsQuestion): SessionsPage {
-    const { from, most } = question;
+    const { from, maxListed } = question;
     const isWanted = filterOf(question);
     const sessions: Session[] = [];
     const loads = new Loads();
@@ -56,7 +56,7 @@ export class SessionListing {
       if (lookedAt++ === PAGE_SIZE) return { sessions, loads: loads.all, next: { ...from, at: session.at } };
       if (!isWanted(session)) continue;
       loads.count(session);
-      if (sessions.length < most) sessions.push(this.#describe(session));
+      if (sessions.length < maxListed) sessions.push(this.#describe(session));
     }
     return { sessions, loads: loads.all, next: from.protocol === 'TCP' ? { protocol: 'UDP', at: 0 } : null };
   }

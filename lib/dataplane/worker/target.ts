@@ -9,7 +9,7 @@ const MEMORY_MS = 5000;
 export class Target {
   /** When it last failed (loop clock, ms): new clients avoid it for a while. */
   failedAt = Number.NEGATIVE_INFINITY;
-  removed = false;
+  isRemoved = false;
   #name: string | null = null;
   /** When it last answered a UDP client (loop clock, ms). */
   heardAt = Number.NEGATIVE_INFINITY;

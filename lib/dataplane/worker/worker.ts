@@ -31,15 +31,17 @@ class DataplaneWorker {
   readonly #tcp: TcpRelay;
   readonly #portals: PortalTable;
   readonly #answerers: Answerers;
-  readonly #limiter = new EventLimiter(REPORT_PERIOD, (untold) => this.#send({ type: 'untold', untold }));
+  readonly #limiter = new EventLimiter(REPORT_PERIOD, (suppressed) =>
+    this.#send({ type: 'suppressed', suppressed }),
+  );
 
   constructor(setup: WorkerSetup, port: MessagePort) {
-    const { index, workers, maxFlows, maxPins, udpTimeout } = setup;
+    const { index, workers, maxFlows, maxPins, udpTimeoutMs } = setup;
     const now = () => this.#loop.now;
     const report = (event: DataplaneEvent) => this.#report(event);
     const budget = new DescriptorBudget(setup.budget);
     const ports = new LocalPorts<EndpointSocket>(localPorts(), index, workers);
-    const udp = new UdpRelay(this.#loop, ports, budget, maxFlows, udpTimeout, report);
+    const udp = new UdpRelay(this.#loop, ports, budget, maxFlows, udpTimeoutMs, report);
     this.#port = port;
     this.#tcp = new TcpRelay(
       this.#loop,

@@ -1,6 +1,6 @@
 import t from 'tap';
 import { EventLimiter } from '../../../lib/dataplane/shared/eventlimiter.js';
-import type { DataplaneEvent, UntoldEvents } from '../../../lib/dataplane/shared/messages.js';
+import type { DataplaneEvent, SuppressedEvents } from '../../../lib/dataplane/shared/messages.js';
 import { item } from '../../lab/items.js';
 
 const PERIOD = 1000;
@@ -13,8 +13,8 @@ const failed = (endpoint: number | string, portal = 'default/web'): DataplaneEve
 });
 
 class Stage {
-  readonly untold: UntoldEvents[] = [];
-  readonly limiter = new EventLimiter(PERIOD, (untold) => this.untold.push(untold));
+  readonly suppressed: SuppressedEvents[] = [];
+  readonly limiter = new EventLimiter(PERIOD, (suppressed) => this.suppressed.push(suppressed));
 
   /** How many of these are told at once. */
   told(events: readonly DataplaneEvent[], now: number): number {
@@ -23,19 +23,19 @@ class Stage {
 }
 
 t.test('the same event again is counted, and told again in the next period', async (t) => {
-  const { limiter, untold } = new Stage();
+  const { limiter, suppressed } = new Stage();
   t.ok(limiter.admit(failed('a'), 0));
   t.notOk(limiter.admit(failed('a'), 500));
   t.ok(limiter.admit(failed('b'), 500), 'another is told');
   t.equal(limiter.deadline, PERIOD);
   limiter.expire(PERIOD - 1);
-  t.same(untold, []);
+  t.same(suppressed, []);
   limiter.expire(PERIOD);
-  t.same(untold, [{ kind: 'endpointFailed', times: 1, endpoints: ['a'] }]);
+  t.same(suppressed, [{ kind: 'endpointFailed', times: 1, endpoints: ['a'] }]);
   t.equal(limiter.deadline, Number.POSITIVE_INFINITY);
   t.ok(limiter.admit(failed('a'), PERIOD));
   limiter.expire(2 * PERIOD);
-  t.equal(untold.length, 1, 'nothing is said where nothing was left out');
+  t.equal(suppressed.length, 1, 'nothing is said where nothing was left out');
 });
 
 t.test('a storm of different events is told in part, and counted whole', async (t) => {
@@ -44,7 +44,7 @@ t.test('a storm of different events is told in part, and counted whole', async (
   t.equal(stage.told(storm, 0), 5);
   t.ok(stage.limiter.admit({ kind: 'descriptorsOut' }, 1), 'events of other kinds are told');
   stage.limiter.expire(PERIOD);
-  const { kind, times, endpoints } = item(stage.untold, 0);
+  const { kind, times, endpoints } = item(stage.suppressed, 0);
   t.same([kind, times], ['endpointFailed', 29_995]);
   t.equal(endpoints.length, 1000, 'it remembers so many names and no more');
   t.equal(stage.told(storm, PERIOD), 5, 'the next period is as short');
@@ -69,5 +69,5 @@ t.test('what several limiters counted is one number', async (t) => {
   t.ok(main.limiter.admit(failed('d'), 1));
   t.notOk(main.limiter.admit(failed('d'), 2), 'of another worker');
   main.limiter.expire(PERIOD);
-  t.same(main.untold, [{ kind: 'endpointFailed', times: 201, endpoints: ['a', 'b', 'c', 'd'] }]);
+  t.same(main.suppressed, [{ kind: 'endpointFailed', times: 201, endpoints: ['a', 'b', 'c', 'd'] }]);
 });

@@ -12,7 +12,7 @@ import { Target } from '../../../lib/dataplane/worker/target.js';
 import { SocketAddress } from '../../../lib/sys/sockaddr.js';
 
 const NOW = 60_000;
-const EVERYTHING = { from: FIRST_PAGE, most: Number.POSITIVE_INFINITY, service: null, client: null };
+const EVERYTHING = { from: FIRST_PAGE, maxListed: Number.POSITIVE_INFINITY, service: null, client: null };
 
 function portalOf(service: string): ServedPortal {
   return { key: `${service}:http/TCP/IPv4`, balancer: { service } } as ServedPortal;
@@ -92,7 +92,7 @@ t.test('only those of a Service or of a client, however its address is written',
 
 t.test('each endpoint has its count, also where nothing is listed', async (t) => {
   const tcp = new Holder([session(1), session(2), session(3, { target: B }), session(4, { portal: DNS })]);
-  const [page] = pagesOf(listing(tcp), { most: 0 });
+  const [page] = pagesOf(listing(tcp), { maxListed: 0 });
   t.same(page, {
     sessions: [],
     loads: [

@@ -11,8 +11,8 @@ export class Duplex {
   readonly #toEndpoint: Stream;
   readonly #toClient: Stream;
   /** One side was reset, or timed out. */
-  #broken = false;
-  #noDelay = false;
+  #isBroken = false;
+  #hasNoDelay = false;
 
   /** @param events of the endpoint's descriptor so far, as epoll reported them */
   constructor(
@@ -23,11 +23,11 @@ export class Duplex {
   ) {
     this.#toEndpoint = new Stream(resources, clientFd, endpointFd);
     this.#toClient = new Stream(resources, endpointFd, clientFd);
-    this.#toClient.readable = (events & SOURCE_READY) !== 0;
-    this.#toClient.endNear = (events & END_NEAR) !== 0;
+    this.#toClient.isReadable = (events & SOURCE_READY) !== 0;
+    this.#toClient.hasSourceSentEnd = (events & END_NEAR) !== 0;
     this.#toClient.hasUrgent = (events & EPOLLPRI) !== 0;
     // Most clients speak first, so their data is already here: reading at once saves a round through epoll.
-    this.#toEndpoint.readable = true;
+    this.#toEndpoint.isReadable = true;
   }
 
   /** Bytes from the client since this was last asked. */
@@ -42,7 +42,7 @@ export class Duplex {
 
   /** This side has ended the connection to the endpoint before the endpoint did. */
   get hasEndedFirst(): boolean {
-    return this.#toEndpoint.isFirst;
+    return this.#toEndpoint.hasFinishedFirst;
   }
 
   /** Notes what epoll reported of one of the two descriptors. */
@@ -50,10 +50,10 @@ export class Duplex {
     const isClient = fd === this.clientFd;
     const out = isClient ? this.#toEndpoint : this.#toClient;
     const back = isClient ? this.#toClient : this.#toEndpoint;
-    if (events & SOURCE_READY) out.readable = true;
-    if (events & END_NEAR) out.endNear = true;
+    if (events & SOURCE_READY) out.isReadable = true;
+    if (events & END_NEAR) out.hasSourceSentEnd = true;
     if (events & EPOLLPRI) out.hasUrgent = true;
-    if (events & SINK_READY) back.writable = true;
+    if (events & SINK_READY) back.isWritable = true;
     // Reading would not tell where that direction has ended, or waits for the other side to take what it has.
     if (events & EPOLLERR) this.#breakOff();
   }
@@ -64,15 +64,15 @@ export class Duplex {
    */
   pump(): Progress {
     const out = this.#toEndpoint.pump();
-    this.#toClient.isLast = this.#toEndpoint.finished;
+    this.#toClient.isOtherFinished = this.#toEndpoint.isFinished;
     const back = this.#toClient.pump();
-    this.#toEndpoint.isLast = this.#toClient.finished;
-    if (!this.#broken && (out === Progress.Broken || back === Progress.Broken)) {
+    this.#toEndpoint.isOtherFinished = this.#toClient.isFinished;
+    if (!this.#isBroken && (out === Progress.Broken || back === Progress.Broken)) {
       this.#breakOff();
       return Progress.Unfinished;
     }
     if (out === Progress.Unfinished || back === Progress.Unfinished) return Progress.Unfinished;
-    if (this.#broken) return Progress.Broken;
+    if (this.#isBroken) return Progress.Broken;
     if (out === Progress.Finished && back === Progress.Finished) return Progress.Finished;
     this.#settle();
     return Progress.Waiting;
@@ -90,17 +90,17 @@ export class Duplex {
    * then the reset follows.
    */
   #breakOff(): void {
-    this.#broken = true;
+    this.#isBroken = true;
     for (const stream of [this.#toEndpoint, this.#toClient]) {
-      stream.cutOff = true;
-      stream.readable = true;
+      stream.isCutOff = true;
+      stream.isReadable = true;
     }
   }
 
   /** Nagle's algorithm cannot hold back a first write, so short connections are spared the call. */
   #settle(): void {
-    if (this.#noDelay || this.#toEndpoint.writes < 2) return;
-    this.#noDelay = true;
+    if (this.#hasNoDelay || this.#toEndpoint.writes < 2) return;
+    this.#hasNoDelay = true;
     setNoDelay(this.endpointFd);
   }
 }

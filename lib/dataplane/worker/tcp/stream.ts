@@ -50,20 +50,20 @@ export class Stream {
   moved = 0;
   /** Writes so far, at most two: the owner wants to know when a conversation begins. */
   writes = 0;
-  readable = false;
-  writable = true;
+  isReadable = false;
+  isWritable = true;
   /** The source has sent its end: what a short read leaves is nothing but that. */
-  endNear = false;
+  hasSourceSentEnd = false;
   /** A read stops at an urgent byte (tcp(7)): short reads say nothing then. */
   hasUrgent = false;
-  ended = false;
-  finished = false;
+  hasReadEnd = false;
+  isFinished = false;
   /** The other direction has finished. */
-  isLast = false;
+  isOtherFinished = false;
   /** It finished before the other direction. */
-  isFirst = false;
+  hasFinishedFirst = false;
   /** The connection broke: what is left is still delivered, but its end must not look like a regular one. */
-  cutOff = false;
+  isCutOff = false;
   #pending: Buffer | null = null;
   /** Only while it holds data: between two steps an idle stream owns no descriptors but the connection's. */
   #pipe: Pipe | null = null;
@@ -78,11 +78,11 @@ export class Stream {
   /** Moves what can be moved now, in bounded time. */
   pump(): Progress {
     // An end goes at once: the last data waits in the kernel to leave with it.
-    for (let step = 0; step < STEPS || this.ended; step++) {
+    for (let step = 0; step < STEPS || this.hasReadEnd; step++) {
       if (this.#holdsData() && !this.#flush()) return Progress.Broken;
       if (this.#holdsData()) return Progress.Waiting;
-      if (this.ended) return this.cutOff ? Progress.Broken : this.#finish();
-      if (!this.readable) return Progress.Waiting;
+      if (this.hasReadEnd) return this.isCutOff ? Progress.Broken : this.#finish();
+      if (!this.isReadable) return Progress.Waiting;
       if (!this.#move()) return Progress.Broken;
     }
     return Progress.Unfinished;
@@ -100,11 +100,11 @@ export class Stream {
   }
 
   #finish(): Progress {
-    if (!this.finished) {
-      this.finished = true;
-      this.isFirst = !this.isLast;
+    if (!this.isFinished) {
+      this.isFinished = true;
+      this.hasFinishedFirst = !this.isOtherFinished;
       // Closing says the same, and comes next where the other direction has ended already.
-      if (this.isFirst) shutdownWrite(this.sink);
+      if (this.hasFinishedFirst) shutdownWrite(this.sink);
     }
     return Progress.Finished;
   }
@@ -128,8 +128,8 @@ export class Stream {
    * message.
    */
   #noteEmpty(): void {
-    this.readable = false;
-    this.ended = this.endNear && !this.cutOff;
+    this.isReadable = false;
+    this.hasReadEnd = this.hasSourceSentEnd && !this.isCutOff;
   }
 
   #write(length: number): boolean {
@@ -137,7 +137,7 @@ export class Stream {
     if (this.writes < 2) this.writes++;
     // The end that follows at once then travels in the same packet: one less through the stack, and one
     // wake-up less.
-    const flags = this.ended ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
+    const flags = this.hasReadEnd ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
     const written = buffer.send(this.sink, length, flags);
     if (written === length) {
       this.moved += length;
@@ -146,13 +146,13 @@ export class Stream {
     if (written < 0 && errno() !== EAGAIN) return false;
     const taken = Math.max(written, 0);
     this.moved += taken;
-    this.writable = false;
+    this.isWritable = false;
     this.#pending = buffer.copy(taken, length);
     return true;
   }
 
   #flush(): boolean {
-    if (!this.writable) return true;
+    if (!this.isWritable) return true;
     if (this.#pending !== null) return this.#flushPending(this.#pending);
     return this.#pipe === null || this.#drain(this.#pipe);
   }
@@ -161,8 +161,8 @@ export class Stream {
     const written = this.resources.buffer.write(this.sink, pending);
     if (written < 0) return this.#blockedOnSink();
     this.moved += written;
-    this.writable = written === pending.length;
-    this.#pending = this.writable ? null : pending.subarray(written);
+    this.isWritable = written === pending.length;
+    this.#pending = this.isWritable ? null : pending.subarray(written);
     return true;
   }
 
@@ -195,16 +195,16 @@ export class Stream {
   }
 
   #blockedOnSink(): boolean {
-    this.writable = false;
+    this.isWritable = false;
     return errno() === EAGAIN;
   }
 
   #endOrError(result: number): boolean {
     if (result === 0) {
-      this.ended = true;
+      this.hasReadEnd = true;
       return true;
     }
-    this.readable = false;
+    this.isReadable = false;
     return errno() === EAGAIN;
   }
 }

@@ -16,7 +16,7 @@ export interface Carrier {
    */
   drain(): void;
   /** The flow goes on with another carrier. This one stays open for a while, for answers under way. */
-  leave(): void;
+  retire(): void;
   /** Ends it at once, and takes it out of the flow. */
   close(): void;
 }

@@ -14,7 +14,7 @@ import { NO_SLOT } from './inbox.js';
 const SEGMENTS_PAUSE = 60_000;
 
 /** The socket that a flow's client sends to. */
-export interface FlowListener {
+export interface ListeningSocket {
   readonly fd: number;
   readonly portal: ServedPortal;
   /** Those that came through it. The {@link FlowTable} keeps them. */
@@ -28,7 +28,7 @@ export class UdpFlow {
   /** Null only while one to another endpoint is opened. */
   carrier: Carrier | null = null;
   /** The one before, kept open for answers under way. */
-  left: Carrier | null = null;
+  previousCarrier: Carrier | null = null;
   /** Datagrams received up to the last reply: the later ones were never answered. */
   answeredUpTo = 0;
   /** Number of the last datagram. */
@@ -38,7 +38,7 @@ export class UdpFlow {
   /** When somebody said that the endpoint is not there, and could not prove it. */
   suspectedAt = Number.NEGATIVE_INFINITY;
   /** Whether anything was sent to the endpoint since then. */
-  asked = false;
+  wasAskedAgain = false;
   /** When the flow was last moved because of that. */
   movedUnprovenAt = Number.NEGATIVE_INFINITY;
   /** When an endpoint last refused the flow, and which endpoints were tried since the first one did. */
@@ -52,7 +52,7 @@ export class UdpFlow {
   lastSlot = NO_SLOT;
 
   constructor(
-    readonly listener: FlowListener,
+    readonly listener: ListeningSocket,
     /** The listener's, or the one that serves this client in its place. */
     readonly portal: ServedPortal,
     /** Null where clients are not pinned. */
@@ -85,7 +85,7 @@ export class UdpFlow {
 
   /** Sends datagrams of the client to the endpoint. @returns as {@link DatagramSender.sendConnected} */
   send(sender: DatagramSender, now: number): number {
-    this.asked = true;
+    this.wasAskedAgain = true;
     sender.maySegment = this.maySegment(now);
     const sent = (this.carrier as Carrier).send(sender);
     if (sender.segments === 'refused') this.refuseSegments(now);

@@ -1,7 +1,7 @@
 import { portAt } from '../../../sys/sockaddrwords.js';
 import { clientKey } from '../clientkey.js';
 import type { OpenSession, SessionHolder } from '../sessionlisting.js';
-import type { FlowListener, UdpFlow } from './flow.js';
+import type { ListeningSocket, UdpFlow } from './flow.js';
 import { type DatagramHead, type FlowIndex, FlowKeys, NO_FLOW } from './flowkeys.js';
 import { FlowStages, type Stage } from './flowstages.js';
 
@@ -34,7 +34,7 @@ export class FlowTable implements SessionHolder {
   }
 
   /** The flow of a datagram, or null. @param listener which received it */
-  find(listener: FlowListener, head: DatagramHead): UdpFlow | null {
+  find(listener: ListeningSocket, head: DatagramHead): UdpFlow | null {
     return this.#at(this.keys.find(listener.fd, head, listener.portal.isV6));
   }
 

@@ -1,6 +1,6 @@
 import { FIELD } from '../../shared/counters.js';
 import type { EventLoop, Task } from '../loop.js';
-import { type FlowListener, UdpFlow } from './flow.js';
+import { type ListeningSocket, UdpFlow } from './flow.js';
 import { STAGES, Stage } from './flowstages.js';
 import type { FlowTable } from './flowtable.js';
 import { type Inbox, NO_SLOT, type ReceivedDatagram } from './inbox.js';
@@ -23,14 +23,14 @@ const PORT_SPARE_AFTER = [1000, 1, 30_000];
 export class FlowLifetimes implements Task {
   readonly #timeouts: readonly number[];
 
-  /** @param udpTimeout idle time of every flow, ms; null for conntrack's two values */
+  /** @param udpTimeoutMs idle time of every flow, ms; null for conntrack's two values */
   constructor(
     readonly loop: EventLoop,
     readonly table: FlowTable,
     readonly inbox: Inbox,
-    udpTimeout: number | null,
+    udpTimeoutMs: number | null,
   ) {
-    this.#timeouts = udpTimeout === null ? TIMEOUTS : STAGES.map(() => udpTimeout);
+    this.#timeouts = udpTimeoutMs === null ? TIMEOUTS : STAGES.map(() => udpTimeoutMs);
     loop.addTask(this);
   }
 
@@ -56,7 +56,7 @@ export class FlowLifetimes implements Task {
    * @param hops that it has onward
    * @returns null where the client may not come here, or there is no endpoint
    */
-  begin(listener: FlowListener, head: ReceivedDatagram, hops: number): UdpFlow | null {
+  begin(listener: ListeningSocket, head: ReceivedDatagram, hops: number): UdpFlow | null {
     const portal = listener.portal.forClient(head.names, head.nameAt);
     if (portal === null) return null;
     const { balancer } = portal;
@@ -75,7 +75,7 @@ export class FlowLifetimes implements Task {
 
   end(flow: UdpFlow): void {
     flow.carrier?.close();
-    flow.left?.close();
+    flow.previousCarrier?.close();
     flow.portal.count(FIELD.flowsActive, -1);
     flow.firstSlot = NO_SLOT;
     this.inbox.forget(flow);
@@ -83,12 +83,12 @@ export class FlowLifetimes implements Task {
   }
 
   /** Ends the flows that came through a listener. */
-  endAll(listener: FlowListener): void {
+  endAll(listener: ListeningSocket): void {
     for (const flow of listener.flows) this.end(flow);
   }
 
   /** Who may use a portal changed: ends the flows of clients that now belong elsewhere. */
-  endForeign(listener: FlowListener): void {
+  endForeign(listener: ListeningSocket): void {
     const { names } = this.table.keys;
     for (const flow of listener.flows) {
       const portal = listener.portal.forClient(names.words, this.table.keys.nameAt(flow.index));

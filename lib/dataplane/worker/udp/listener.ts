@@ -1,10 +1,10 @@
 import type { Watcher } from '../loop.js';
 import type { ServedPortal } from '../servedportal.js';
-import type { FlowListener, UdpFlow } from './flow.js';
+import type { ListeningSocket, UdpFlow } from './flow.js';
 import type { UdpRelay } from './relay.js';
 
 /** One bound socket of a UDP portal. */
-export class UdpListener implements Watcher, FlowListener {
+export class UdpListener implements Watcher, ListeningSocket {
   readonly flows = new Set<UdpFlow>();
 
   constructor(

@@ -43,7 +43,7 @@ export class FlowMover implements CarrierEvents {
    * Gives a new flow a carrier to its endpoint, or to another that can be had.
    * @returns false where it had to go
    */
-  settle(flow: UdpFlow): boolean {
+  openCarrier(flow: UdpFlow): boolean {
     const code = this.#open(flow, flow.target);
     return code === 0 || this.#move(flow, this.#afterError(flow, code, true));
   }
@@ -52,8 +52,8 @@ export class FlowMover implements CarrierEvents {
    * Before datagrams are sent: gives the flow another endpoint where it needs one.
    * @returns false where it had to go
    */
-  reconsider(flow: UdpFlow): boolean {
-    if (flow.target.removed) return this.#leave(flow);
+  moveIfNeeded(flow: UdpFlow): boolean {
+    if (flow.target.isRemoved) return this.#leaveRemoved(flow);
     return flow.heardAt >= flow.target.failedAt || this.#leaveFailed(flow);
   }
 
@@ -88,9 +88,9 @@ export class FlowMover implements CarrierEvents {
   #isConfirmed(flow: UdpFlow): boolean {
     const now = this.#now;
     const isSecond =
-      flow.suspectedAt >= flow.heardAt && now - flow.suspectedAt < SUSPICION_WINDOW && flow.asked;
+      flow.suspectedAt >= flow.heardAt && now - flow.suspectedAt < SUSPICION_WINDOW && flow.wasAskedAgain;
     flow.suspectedAt = now;
-    flow.asked = false;
+    flow.wasAskedAgain = false;
     if (!isSecond || now - flow.movedUnprovenAt < UNPROVEN_REST) return false;
     flow.movedUnprovenAt = now;
     return true;
@@ -119,10 +119,10 @@ export class FlowMover implements CarrierEvents {
    * before is still the first one's to answer.
    * @returns false where the flow had to go
    */
-  #leave(flow: UdpFlow): boolean {
+  #leaveRemoved(flow: UdpFlow): boolean {
     flow.answeredUpTo = this.lifetimes.inbox.firstNumberOf(flow) - 1;
     const other = flow.portal.balancer.pick(flow.pinKey);
-    if (other !== null) flow.carrier?.leave();
+    if (other !== null) flow.carrier?.retire();
     return this.#move(flow, other);
   }
 

@@ -33,17 +33,17 @@ export class UdpRelay {
   readonly #sender = new DatagramSender(RING_SLOTS);
   readonly #mover: FlowMover;
 
-  /** @param udpTimeout idle time of every flow, ms; null for conntrack's two values */
+  /** @param udpTimeoutMs idle time of every flow, ms; null for conntrack's two values */
   constructor(
     readonly loop: EventLoop,
     localPorts: LocalPorts<EndpointSocket>,
     budget: DescriptorBudget,
     maxFlows: number,
-    udpTimeout: number | null,
+    udpTimeoutMs: number | null,
     readonly report: (event: DataplaneEvent) => void,
   ) {
     this.table = new FlowTable(maxFlows);
-    this.lifetimes = new FlowLifetimes(loop, this.table, this.#inbox, udpTimeout);
+    this.lifetimes = new FlowLifetimes(loop, this.table, this.#inbox, udpTimeoutMs);
     this.#mover = new FlowMover(this.lifetimes, (flow) => sockets.open(flow), report);
     const sockets = new FlowSockets(loop, localPorts, budget, this.lifetimes, this.#mover, report);
   }
@@ -103,12 +103,12 @@ export class UdpRelay {
       return known;
     }
     const flow = this.lifetimes.begin(listener, head, hops);
-    return flow !== null && this.#mover.settle(flow) ? flow : null;
+    return flow !== null && this.#mover.openCarrier(flow) ? flow : null;
   }
 
   #forward(flow: UdpFlow): void {
     // Removed since it was sorted: flows opened later in the batch needed its descriptor.
-    if (flow.firstSlot === NO_SLOT || !this.#mover.reconsider(flow)) return;
+    if (flow.firstSlot === NO_SLOT || !this.#mover.moveIfNeeded(flow)) return;
     const { now } = this.loop;
     const sender = this.#sender;
     sender.clear();

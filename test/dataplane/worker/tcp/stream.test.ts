@@ -71,8 +71,8 @@ t.test('the last data and the end travel in one packet', async (t) => {
 
   const resources = new StreamResources(new PipePool(new DescriptorBudget()));
   const stream = new Stream(resources, source, target);
-  stream.readable = true;
-  stream.endNear = true;
+  stream.isReadable = true;
+  stream.hasSourceSentEnd = true;
   t.equal(stream.pump(), Progress.Finished);
 
   t.ok(happens(receiver, EPOLLRDHUP), 'the end arrives');

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import type { ServedPortal } from '../../../../lib/dataplane/worker/servedportal.js';
 import { Target } from '../../../../lib/dataplane/worker/target.js';
-import { type FlowListener, UdpFlow } from '../../../../lib/dataplane/worker/udp/flow.js';
+import { type ListeningSocket, UdpFlow } from '../../../../lib/dataplane/worker/udp/flow.js';
 import type { DatagramHead } from '../../../../lib/dataplane/worker/udp/flowkeys.js';
 import { STAGES, Stage } from '../../../../lib/dataplane/worker/udp/flowstages.js';
 import { FlowTable } from '../../../../lib/dataplane/worker/udp/flowtable.js';
@@ -41,13 +41,13 @@ const target = new Target({ id: 'pod', address: '10.0.1.1', port: 53 });
 /** Sockets of one portal by their descriptors. */
 class Listeners {
   readonly #portal: ServedPortal;
-  readonly #byFd = new Map<number, FlowListener>();
+  readonly #byFd = new Map<number, ListeningSocket>();
 
   constructor(isV6: boolean) {
     this.#portal = servedPortal({ protocol: 'UDP', family: isV6 ? 'IPv6' : 'IPv4' });
   }
 
-  at(fd: number): FlowListener {
+  at(fd: number): ListeningSocket {
     const listener = this.#byFd.get(fd) ?? { fd, portal: this.#portal, flows: new Set<UdpFlow>() };
     this.#byFd.set(fd, listener);
     return listener;

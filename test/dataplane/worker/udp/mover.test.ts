@@ -4,7 +4,7 @@ import t, { type Test } from 'tap';
 import type { DataplaneEvent } from '../../../../lib/dataplane/shared/messages.js';
 import { EventLoop } from '../../../../lib/dataplane/worker/loop.js';
 import type { Carrier } from '../../../../lib/dataplane/worker/udp/carrier.js';
-import type { FlowListener, UdpFlow } from '../../../../lib/dataplane/worker/udp/flow.js';
+import type { ListeningSocket, UdpFlow } from '../../../../lib/dataplane/worker/udp/flow.js';
 import { FlowTable } from '../../../../lib/dataplane/worker/udp/flowtable.js';
 import { Inbox } from '../../../../lib/dataplane/worker/udp/inbox.js';
 import { FlowLifetimes } from '../../../../lib/dataplane/worker/udp/lifetimes.js';
@@ -39,15 +39,15 @@ class FakeCarrier implements Carrier {
     this.log.push(`drain ${this.endpoint}`);
   }
 
-  leave(): void {
+  retire(): void {
     this.log.push(`leave ${this.endpoint}`);
-    this.flow.left = this;
+    this.flow.previousCarrier = this;
     this.flow.carrier = null;
   }
 
   close(): void {
     this.log.push(`close ${this.endpoint}`);
-    if (this.flow.left === this) this.flow.left = null;
+    if (this.flow.previousCarrier === this) this.flow.previousCarrier = null;
     else this.flow.carrier = null;
   }
 }
@@ -64,7 +64,7 @@ class OneClient {
   readonly mover: FlowMover;
   readonly #inbox = new Inbox();
   readonly #lifetimes = new FlowLifetimes(new EventLoop(), this.table, this.#inbox, null);
-  readonly #listener: FlowListener;
+  readonly #listener: ListeningSocket;
   readonly #socket = createSocket('udp4');
 
   constructor(t: Test) {
@@ -103,7 +103,7 @@ t.test('a new flow gets a carrier to the first endpoint that can be had', async 
   const client = new OneClient(t);
   client.errors.set('a', EHOSTUNREACH);
   const flow = await client.ask();
-  t.equal(client.mover.settle(flow), true);
+  t.equal(client.mover.openCarrier(flow), true);
   t.same(client.log, ['open b']);
   t.match(client.events, [{ kind: 'endpointFailed', endpoint: '10.0.1.1:1', reason: 'EHOSTUNREACH' }]);
 });
@@ -111,7 +111,7 @@ t.test('a new flow gets a carrier to the first endpoint that can be had', async 
 t.test('a flow ends when no endpoint can be had', async (t) => {
   const client = new OneClient(t);
   for (const { id } of ENDPOINTS) client.errors.set(id, EHOSTUNREACH);
-  t.equal(client.mover.settle(await client.ask()), false);
+  t.equal(client.mover.openCarrier(await client.ask()), false);
   t.equal(client.events.length, ENDPOINTS.length, 'each was tried once');
   t.equal(client.table.size, 0);
 });
@@ -119,7 +119,7 @@ t.test('a flow ends when no endpoint can be had', async (t) => {
 t.test('a flow ends when this node is short of something, and no endpoint is blamed', async (t) => {
   const client = new OneClient(t);
   client.errors.set('a', EMFILE);
-  t.equal(client.mover.settle(await client.ask()), false);
+  t.equal(client.mover.openCarrier(await client.ask()), false);
   t.match(client.events, [{ kind: 'descriptorsOut' }]);
   t.equal(client.table.size, 0);
 });
@@ -127,7 +127,7 @@ t.test('a flow ends when this node is short of something, and no endpoint is bla
 t.test('another endpoint gets what the one that refuses has not answered', async (t) => {
   const client = new OneClient(t);
   const flow = await client.ask();
-  client.mover.settle(flow);
+  client.mover.openCarrier(flow);
   await client.ask();
   client.mover.answered(flow);
   await client.ask();
@@ -139,7 +139,7 @@ t.test('another endpoint gets what the one that refuses has not answered', async
 t.test('a complaint without proof moves a flow only once the endpoint was asked again', async (t) => {
   const client = new OneClient(t);
   const flow = await client.ask();
-  client.mover.settle(flow);
+  client.mover.openCarrier(flow);
   client.log.length = 0;
   client.mover.suspected(flow, ECONNREFUSED);
   t.same(client.log, ['send 1 to a']);
@@ -152,12 +152,12 @@ t.test(
   async (t) => {
     const client = new OneClient(t);
     const flow = await client.ask();
-    client.mover.settle(flow);
+    client.mover.openCarrier(flow);
     client.portal.balancer.update({ endpoints: ENDPOINTS.slice(1), policy: DEFAULT_POLICY });
-    t.equal(client.mover.reconsider(await client.ask()), true);
+    t.equal(client.mover.moveIfNeeded(await client.ask()), true);
     t.match(client.log, ['open a', 'leave a', /^open [bc]$/]);
     client.portal.balancer.update({ endpoints: [], policy: DEFAULT_POLICY });
-    t.equal(client.mover.reconsider(await client.ask()), false);
+    t.equal(client.mover.moveIfNeeded(await client.ask()), false);
     t.match(client.log.slice(3), [/^close [bc]$/, 'close a']);
     t.equal(client.table.size, 0);
   },

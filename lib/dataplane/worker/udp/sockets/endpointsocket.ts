@@ -36,7 +36,7 @@ export interface SocketOwner {
   onSocketReady(socket: EndpointSocket, events: number): number;
   /** See {@link Carrier}; `closed` comes after. */
   drain(socket: EndpointSocket): void;
-  leave(socket: EndpointSocket): void;
+  retire(socket: EndpointSocket): void;
   closed(socket: EndpointSocket): void;
 }
 
@@ -101,8 +101,8 @@ export class EndpointSocket implements Watcher, Carrier {
     this.#sockets.drain(this);
   }
 
-  leave(): void {
-    this.#sockets.leave(this);
+  retire(): void {
+    this.#sockets.retire(this);
   }
 
   close(): void {

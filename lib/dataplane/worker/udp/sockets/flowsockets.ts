@@ -6,11 +6,11 @@ import type { EventLoop, Task } from '../../loop.js';
 import type { CarrierEvents } from '../carrier.js';
 import type { UdpFlow } from '../flow.js';
 import type { FlowLifetimes } from '../lifetimes.js';
-import { Complaints, Verdict } from './complaints.js';
 import { EndpointSocket, type SocketOwner } from './endpointsocket.js';
-import { LeftSockets } from './leftsockets.js';
+import { ErrorJudge, Verdict } from './errorjudge.js';
 import type { LocalPorts } from './localports.js';
 import { Replies } from './replies.js';
+import { RetiredSockets } from './retiredsockets.js';
 
 /** Of the local ports towards an endpoint, this share in use is worth a line in the log. */
 const NEARLY_ALL = 7 / 8;
@@ -23,8 +23,8 @@ const LATE_BATCHES = 4;
  */
 export class FlowSockets implements Task, SocketOwner {
   readonly #replies: Replies;
-  readonly #complaints: Complaints;
-  readonly #left = new LeftSockets<EndpointSocket>();
+  readonly #judge: ErrorJudge;
+  readonly #retired = new RetiredSockets<EndpointSocket>();
 
   /** @param lifetimes asked for descriptors and ports of other flows where there is none left */
   constructor(
@@ -36,18 +36,18 @@ export class FlowSockets implements Task, SocketOwner {
     readonly report: (event: DataplaneEvent) => void,
   ) {
     this.#replies = new Replies(lifetimes.table.keys);
-    this.#complaints = new Complaints(lifetimes.inbox);
+    this.#judge = new ErrorJudge(lifetimes.inbox);
     loop.addTask(this);
   }
 
   /** When the next left socket's time is up. */
   get deadline(): number {
-    return this.#left.deadline;
+    return this.#retired.deadline;
   }
 
   expire(now: number): void {
     for (;;) {
-      const socket = this.#left.expired(now);
+      const socket = this.#retired.expired(now);
       if (socket === null) return;
       socket.close();
     }
@@ -75,27 +75,27 @@ export class FlowSockets implements Task, SocketOwner {
     return socket;
   }
 
-  leave(socket: EndpointSocket): void {
+  retire(socket: EndpointSocket): void {
     const { flow } = socket;
-    flow.left?.close();
-    flow.left = socket;
+    flow.previousCarrier?.close();
+    flow.previousCarrier = socket;
     flow.carrier = null;
-    this.#left.add(socket, this.loop.now);
+    this.#retired.add(socket, this.loop.now);
   }
 
   closed(socket: EndpointSocket): void {
     const { flow } = socket;
     this.budget.give(1);
-    if (socket === flow.left) {
-      this.#left.delete(socket);
-      flow.left = null;
+    if (socket === flow.previousCarrier) {
+      this.#retired.delete(socket);
+      flow.previousCarrier = null;
     } else {
       flow.carrier = null;
     }
   }
 
   giveUp(holder: EndpointSocket): boolean {
-    if (holder !== holder.flow.left) return this.lifetimes.evictIdle(holder.flow);
+    if (holder !== holder.flow.previousCarrier) return this.lifetimes.evictIdle(holder.flow);
     holder.close();
     return true;
   }
@@ -112,22 +112,22 @@ export class FlowSockets implements Task, SocketOwner {
     const count = this.#replies.relay(socket, this.loop.now);
     const code = count < 0 ? errno() : 0;
     if (count > 0 && socket === flow.carrier) this.events.answered(flow);
-    const hasHeard = (events & EPOLLERR) !== 0 && this.#hear(socket);
-    return hasHeard ? 0 : code;
+    const hasJudged = (events & EPOLLERR) !== 0 && this.#judgeErrors(socket);
+    return hasJudged ? 0 : code;
   }
 
   /**
    * Hears the errors that a socket has kept, and tells what follows from them.
    * @returns whether there were any
    */
-  #hear(socket: EndpointSocket): boolean {
+  #judgeErrors(socket: EndpointSocket): boolean {
     const { flow } = socket;
-    const verdict = this.#complaints.hear(socket);
-    const { code, count, tooLong } = this.#complaints;
+    const verdict = this.#judge.judge(socket);
+    const { code, count, tooLong } = this.#judge;
     if (tooLong.count > 0) tooLong.sendConnected(socket.fd);
     if (verdict === Verdict.Nothing) return count > 0;
     // Answers from there are a courtesy.
-    if (socket === flow.left) socket.close();
+    if (socket === flow.previousCarrier) socket.close();
     else if (verdict === Verdict.Suspected) this.events.suspected(flow, code);
     else this.events.refused(flow, code, verdict === Verdict.Unreachable);
     return true;
@@ -136,7 +136,7 @@ export class FlowSockets implements Task, SocketOwner {
   #takeDescriptor(flow: UdpFlow): boolean {
     if (this.budget.take(1)) return true;
     this.report({ kind: 'descriptorsOut' });
-    if (flow.left !== null) flow.left.close();
+    if (flow.previousCarrier !== null) flow.previousCarrier.close();
     else if (!this.lifetimes.evictOther(flow)) return false;
     return this.budget.take(1);
   }

@@ -1,8 +1,8 @@
 import t from 'tap';
-import { LeftSockets } from '../../../../../lib/dataplane/worker/udp/sockets/leftsockets.js';
+import { RetiredSockets } from '../../../../../lib/dataplane/worker/udp/sockets/retiredsockets.js';
 
 t.test('a left socket stays for five seconds', async (t) => {
-  const left = new LeftSockets<string>();
+  const left = new RetiredSockets<string>();
   t.equal(left.deadline, Number.POSITIVE_INFINITY);
   left.add('one', 1000);
   left.add('two', 2000);

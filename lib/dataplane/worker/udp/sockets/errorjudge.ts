@@ -30,7 +30,7 @@ export enum Verdict {
  * - else it is a suspicion, and nothing at all where a host but the endpoint says that the endpoint's port is
  *   closed.
  */
-export class Complaints {
+export class ErrorJudge {
   readonly #errors = new ErrorQueue();
   /** How many errors the socket had that was heard last. */
   count = 0;
@@ -42,13 +42,13 @@ export class Complaints {
   constructor(readonly inbox: Inbox) {}
 
   /** Reads all that a socket has. @returns the weightiest */
-  hear(socket: EndpointSocket): Verdict {
+  judge(socket: EndpointSocket): Verdict {
     let worst = Verdict.Nothing;
     this.count = 0;
     this.tooLong.clear();
     while (this.#errors.read(socket.fd)) {
       this.count++;
-      const verdict = this.#judge(socket);
+      const verdict = this.#judgeOne(socket);
       if (verdict <= worst) continue;
       worst = verdict;
       this.code = this.#errors.code;
@@ -56,7 +56,7 @@ export class Complaints {
     return worst;
   }
 
-  #judge(socket: EndpointSocket): Verdict {
+  #judgeOne(socket: EndpointSocket): Verdict {
     const { code, isLocal, quote } = this.#errors;
     if (code === EMSGSIZE && !isLocal) this.inbox.collectQuoted(socket.flow, quote, this.tooLong);
     if (blameForConnect(code) !== Blame.Endpoint) return Verdict.Nothing;

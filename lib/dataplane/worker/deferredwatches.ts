@@ -10,7 +10,7 @@ const RETRY = 100;
  * Descriptors that are not watched for now: epoll does not take them, for want of memory or of watches
  * (fs.epoll.max_user_watches), or they were ready again and again and gave nothing.
  */
-export class LateWatches implements Task {
+export class DeferredWatches implements Task {
   readonly #waiting = new Map<number, Watcher>();
   #retryAt = 0;
 

@@ -5,7 +5,7 @@ const STAY = 5000;
  * Sockets that flows have left for another endpoint. They stay open for the answers to what was asked before:
  * an endpoint that leaves its Service ends in its own time.
  */
-export class LeftSockets<Socket> {
+export class RetiredSockets<Socket> {
   /** Until when each stays, in this order. */
   readonly #sockets = new Map<Socket, number>();
 
