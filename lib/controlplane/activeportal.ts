@@ -25,7 +25,7 @@ export interface PortalContext extends OpeningContext, PortalIds {
   readonly capacity: Capacity;
 }
 
-/** A portal that exists on this node: its sockets, its redirect, its place in the workers, its problems. */
+/** A portal on this node: its sockets, its redirect, its place in the workers, its problems. */
 export class ActivePortal {
   /** How far the driver is with its redirect. */
   readonly redirectProgress = new RedirectProgress();
@@ -65,7 +65,7 @@ export class ActivePortal {
     return !this.context.driver.unsupported.has(this.#portal.family);
   }
 
-  /** What was wrong when it last opened its listeners, and what went wrong later. */
+  /** What went wrong since the portal last began to open its listeners. */
   get problems(): readonly PortalProblem[] {
     return this.#problems;
   }
@@ -74,7 +74,7 @@ export class ActivePortal {
     return this.#problems.length === 0;
   }
 
-  /** Whether any VIP can be served, or its clients refused. Other VIPs, and a NodePort, may be missing. */
+  /** Whether at least one VIP can be served. Other VIPs and the NodePort may be missing. */
   get canRedirect(): boolean {
     if (!this.isSupported || isWithoutProxyPort(this.#problems)) return false;
     return this.#portal.vips.length === 0 || this.#vipsServed.length > 0;
@@ -131,7 +131,7 @@ export class ActivePortal {
 
   /**
    * Takes another proxy port, because the port that it has is public now. The old port stays open until no
-   * redirect leads to it. Then the caller calls {@link ProxyPorts.letGo} and {@link closeListeners}.
+   * redirect leads to it. Then the caller calls {@link ProxyPorts.freeLeftPorts} and {@link closeListeners}.
    * @returns whether there is a new port to redirect to
    */
   movePort(): boolean {

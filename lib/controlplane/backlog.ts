@@ -25,7 +25,7 @@ export class Backlog {
     this.#failedSinceMs = null;
   }
 
-  /** How long the oldest change has waited, ms. 0: none waits. */
+  /** Milliseconds for which the oldest change has waited. 0: none waits. */
   get waitedMs(): number {
     const [oldest] = this.#open;
     const now = performance.now();

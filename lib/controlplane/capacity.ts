@@ -9,8 +9,8 @@ const CONTROL_RESERVE = 80;
  * worker only. So 10,000 portals under a limit of 20,000 leave room for 4,000 connections.
  */
 const SPREAD_SHARE = 0.1;
-/** UDP flows. No node needs more, and each one costs about 200 bytes of tables. */
-const MOST_FLOWS = 131072;
+/** No node needs more UDP flows, and each flow costs about 200 bytes of tables. */
+const MAX_FLOWS = 131072;
 
 /** Divides the descriptors of the process between listeners, connections and flows. */
 export class Capacity {
@@ -23,10 +23,10 @@ export class Capacity {
 
   /** Most UDP flows. The workers share them equally. Beyond that, a new flow ends an old one. */
   get maxFlows(): number {
-    return Math.max(64, Math.min(MOST_FLOWS, Math.floor(this.#usable / 2)));
+    return Math.max(64, Math.min(MAX_FLOWS, Math.floor(this.#usable / 2)));
   }
 
-  /** Descriptors that connections and flows may use while the listeners of today are open. */
+  /** Descriptors that connections and flows may use while the present listeners are open. */
   get forTraffic(): number {
     return Math.max(0, this.#usable - this.#listeners);
   }

@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { EventLimiter, MAX_NAMES } from '../dataplane/shared/eventlimiter.js';
 import type { DataplaneEvent, SuppressedEvents } from '../dataplane/shared/messages.js';
 
-/** Milliseconds. If an event comes again within this time, from any worker, it is counted and not logged. */
+/** Milliseconds. An event that comes again within this time, from any worker, is counted and not logged. */
 const PERIOD_MS = 5000;
 
 /** What an endpoint's error means, if its name does not tell. */
@@ -26,7 +26,7 @@ const NODE_FAILURES: Readonly<Record<string, string>> = {
   ENOMEM: 'the kernel has no memory for another socket',
 };
 
-/** The beginning of the line that counts events which had no line of their own. */
+/** The beginning of the line that counts the events that were not logged. */
 const TITLES: Readonly<Record<DataplaneEvent['kind'], string>> = {
   endpointFailed: 'endpoints failed',
   nodeFailed: 'clients were not served',
@@ -38,7 +38,7 @@ const TITLES: Readonly<Record<DataplaneEvent['kind'], string>> = {
   descriptorsOut: 'descriptors were short',
 };
 
-/** Logs events of the workers for an operator: at most a few lines of each kind in five seconds. */
+/** Logs the workers' events: at most a few lines of each kind in five seconds. */
 export class EventLog {
   readonly #log: Logger;
   readonly #descriptorLimit: () => number;

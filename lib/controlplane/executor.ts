@@ -3,7 +3,7 @@ import type { SnapshotDiff } from '../model/diff.js';
 import type { Snapshot } from '../portal/portal.js';
 import { ActivePortal, type PortalContext } from './activeportal.js';
 import type { ActivePortals } from './activeportals.js';
-import type { Current, Step } from './plan.js';
+import type { ActualState, Step } from './plan.js';
 import type { Redirects } from './redirects.js';
 
 /** What the executor needs to do the steps. */
@@ -19,12 +19,12 @@ export interface ExecutorTools {
 }
 
 /** A change that the workers have received. The driver may still work on it. */
-export interface Underway {
+export interface DeliveredChange {
   /** Resolves once the redirects are in place or have failed. Rejects if the driver breaks. */
   readonly redirected: Promise<void>;
 }
 
-export const DONE: Underway = { redirected: Promise.resolve() };
+export const DONE: DeliveredChange = { redirected: Promise.resolve() };
 
 /**
  * Does the steps of a plan, and knows how far the node has come. If a step fails, the next plan begins there.
@@ -42,7 +42,7 @@ export class Executor {
     this.#tools = tools;
   }
 
-  get current(): Current {
+  get actual(): ActualState {
     return {
       portals: this.#portals,
       unfinished: this.#unfinished,
@@ -56,7 +56,7 @@ export class Executor {
    * driver: iptables may be slow, or hang.
    * @throws Error if workers broke, or a step fails through a fault of kube-portal
    */
-  async run(steps: readonly Step[]): Promise<Underway> {
+  async run(steps: readonly Step[]): Promise<DeliveredChange> {
     let listening: Promise<void> = Promise.resolve();
     let redirected = listening;
     for (const step of steps) {
@@ -77,7 +77,7 @@ export class Executor {
     return { redirected };
   }
 
-  /** Marked as unfinished: if the next plan keeps one of these portals, it gets a new redirect. */
+  /** The portals become unfinished: if the next plan keeps one of them, it gets a new redirect. */
   async #unredirect(keys: readonly string[]): Promise<void> {
     for (const active of this.#tools.portals.existing(keys)) {
       active.redirectProgress.remove();
@@ -178,7 +178,7 @@ export class Executor {
     for (const active of lost) active.redirectProgress.remove();
     for (const key of stale) this.#stale.delete(key);
     const failure = await this.#tools.redirects.change({ set, remove }, listening).catch(async (error) => {
-      // Later than #tell, which marks the portals as finished.
+      // After #tell, which marks the portals as finished.
       await Promise.allSettled([listening]);
       this.#leave(stale, wanted, lost);
       throw error;

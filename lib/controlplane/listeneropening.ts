@@ -8,8 +8,8 @@ import { PortRangeError } from './portpool.js';
 import type { ProxyPorts } from './proxyports.js';
 import { type ListenerContext, neighboursOf, type WantedListener } from './wantedlisteners.js';
 
-/** If other programs have this many proxy ports in a row, the portal waits for its next retry. */
-const PORT_TRIES = 100;
+/** After so many proxy ports that other programs have, the portal waits for its next retry. */
+const MAX_PORT_TRIES = 100;
 
 export interface OpeningContext extends ListenerContext {
   /** Number of workers. */
@@ -17,8 +17,8 @@ export interface OpeningContext extends ListenerContext {
   readonly ports: ProxyPorts;
 }
 
-/** The portal that listens, and in which workers. */
-export interface Opening {
+/** A portal, and the workers in which it listens. */
+export interface PlacedPortal {
   readonly portal: Portal;
   readonly onlyWorker: Placement;
   readonly context: OpeningContext;
@@ -28,19 +28,19 @@ export interface Opening {
  * Opens a listener. If other programs have the portal's proxy port, the portal gets another one.
  * @returns the open sockets, or the reason why there are none
  */
-export function openListener(wanted: WantedListener, opening: Opening): ListenerGroup | PortalProblem {
-  const { ports } = opening.context;
-  const { protocol, family } = opening.portal;
+export function openListener(wanted: WantedListener, placed: PlacedPortal): ListenerGroup | PortalProblem {
+  const { ports } = placed.context;
+  const { protocol, family } = placed.portal;
   const isProxyPort = wanted.kind === 'proxyPort';
   const owner = isProxyPort ? undefined : ports.ownerOf(protocol, family, wanted.port);
   if (owner !== undefined) {
     return { kind: 'waiting', missing: wanted, message: explainProxyPort(wanted, protocol, owner) };
   }
   try {
-    return isProxyPort ? openOnProxyPort(wanted, opening) : openGroup(wanted, opening);
+    return isProxyPort ? openOnProxyPort(wanted, placed) : openGroup(wanted, placed);
   } catch (error) {
     if (error instanceof PortRangeError) return noPort(error);
-    if (error instanceof SysError) return refusal(wanted, opening, error);
+    if (error instanceof SysError) return refusal(wanted, placed, error);
     throw error;
   }
 }
@@ -50,19 +50,19 @@ export function noPort({ message }: PortRangeError): PortalProblem {
   return { kind: 'no port', missing: null, message };
 }
 
-function openOnProxyPort(wanted: WantedListener, opening: Opening): ListenerGroup {
+function openOnProxyPort(wanted: WantedListener, placed: PlacedPortal): ListenerGroup {
   let { port } = wanted;
   for (let tries = 1; ; tries++) {
     try {
-      return openGroup({ ...wanted, port }, opening);
+      return openGroup({ ...wanted, port }, placed);
     } catch (error) {
-      if (!(error instanceof SysError) || error.code !== EADDRINUSE || tries === PORT_TRIES) throw error;
-      port = opening.context.ports.retake(opening.portal);
+      if (!(error instanceof SysError) || error.code !== EADDRINUSE || tries === MAX_PORT_TRIES) throw error;
+      port = placed.context.ports.retake(placed.portal);
     }
   }
 }
 
-function openGroup(wanted: WantedListener, { portal, onlyWorker, context }: Opening): ListenerGroup {
+function openGroup(wanted: WantedListener, { portal, onlyWorker, context }: PlacedPortal): ListenerGroup {
   const { protocol, family } = portal;
   const { address, port, kind } = wanted;
   const neighbours = neighboursOf(wanted, portal, context);
@@ -71,7 +71,7 @@ function openGroup(wanted: WantedListener, { portal, onlyWorker, context }: Open
   return openListeners(spec, context.workers);
 }
 
-function refusal(wanted: WantedListener, { portal, context }: Opening, error: SysError): PortalProblem {
+function refusal(wanted: WantedListener, { portal, context }: PlacedPortal, error: SysError): PortalProblem {
   const { protocol } = portal;
   const isTaken = error.code === EADDRINUSE;
   const isOwn = isTaken && context.publicPorts.isOwn(protocol, wanted.port);

@@ -23,23 +23,33 @@ export function explainRefusal(wanted: WantedListener, protocol: Protocol, error
   }
 }
 
-/** One of kube-portal's own servers listens there. Another port must be chosen. */
+/** One of kube-portal's own servers listens there. The user must choose another port. */
 export function explainOwnServer(wanted: WantedListener, protocol: Protocol): string {
   const place = placeOf(wanted, protocol);
   return `${NAMES[wanted.kind]} ${place} is a port of kube-portal itself; change the Service, its healthCheckNodePort, --healthz-bind-address or --metrics-bind-address`;
 }
 
-/** A proxy port has this number and has not moved yet. @param owner key of the portal that has it */
+/**
+ * The place is still a proxy port. The portal that has it must move to another first.
+ * @param owner key of that portal
+ */
 export function explainProxyPort(wanted: WantedListener, protocol: Protocol, owner: string): string {
   return `${NAMES[wanted.kind]} ${placeOf(wanted, protocol)} is still the proxy port of ${owner}, which must move first; if this stays, give a wider --proxy-port-range; trying again`;
 }
 
-/** The kernel refuses to choose the worker by the client's address. @param code errno */
+/**
+ * The kernel refuses to choose the worker by the client's address.
+ * @param code errno
+ */
 export function explainSteering({ protocol, ...place }: ListenerSpec, code: number): string {
   return `session affinity of ${placeOf(place, protocol)} does not hold: the kernel refuses to give each client one worker (SO_ATTACH_REUSEPORT_CBPF: ${errnoName(code)}), so that a client may meet several endpoints; free memory, or start with --workers=1; trying again`;
 }
 
-/** The kernel refuses a filter, or refuses to remove it. @param heard see setFilter @param code errno */
+/**
+ * The kernel refuses to set a filter, or to remove it.
+ * @param heard see {@link setFilter}. Null: the filter was to be removed.
+ * @param code errno
+ */
 export function explainFilter(
   { protocol, ...place }: ListenerSpec,
   heard: readonly string[] | null,

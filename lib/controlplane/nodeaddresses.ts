@@ -3,8 +3,8 @@ import { type Family, familyOf, WILDCARD } from '../net/address.js';
 import { CidrSet } from '../net/cidr.js';
 
 /**
- * Words that kube-proxy's --nodeport-addresses takes beside CIDRs. `primary` stands for the node's addresses
- * in its Node object.
+ * Words that --nodeport-addresses takes beside CIDRs, as in kube-proxy. `primary` stands for the addresses in
+ * the Node object.
  */
 export const NODE_PORT_KEYWORDS = ['primary', 'localhost', 'all'] as const;
 

@@ -15,8 +15,8 @@ export interface ProxyOptions {
    */
   readonly proxyPortRange: { readonly first: number; readonly last: number };
   /**
-   * Milliseconds. A UDP flow that is idle for longer ends. Null: as conntrack does, 30,000, or 120,000 if the
-   * flow has lasted 2000 and had a reply. `--udp-timeout`: null.
+   * Milliseconds. A UDP flow that is idle for longer ends. Null: as in conntrack, 30,000, or 120,000 if the
+   * flow has lasted 2000 and had an answer. `--udp-timeout`: null.
    */
   readonly udpTimeoutMs: number | null;
   /**

@@ -2,10 +2,10 @@ import { diffSnapshots, type SnapshotDiff } from '../model/diff.js';
 import type { Portal, Snapshot } from '../portal/portal.js';
 
 /** How far the node has come. The executor updates it with every step that is done. */
-export interface Current {
+export interface ActualState {
   /** The portals of the node, each in its latest version. */
   readonly portals: Snapshot;
-  /** Keys of portals that still need steps, as an earlier run of the executor failed. */
+  /** Keys of portals that still need steps, because an earlier run of the executor failed. */
   readonly unfinished: ReadonlySet<string>;
   /** Ids of removed portals whose listeners the workers have not closed yet. */
   readonly closing: ReadonlySet<number>;
@@ -37,31 +37,31 @@ export type Step =
   | { readonly do: 'redirect'; readonly keys: readonly string[]; readonly stale: readonly string[] };
 
 /**
- * The steps from the current state to the desired one. The cost grows with the difference of the two.
+ * The steps from the actual state to the desired one. The cost grows with the difference of the two.
  *
  * A removed portal first loses its redirect, then its listeners close. An added portal first listens, then it
  * gets its redirect. If an added portal takes over a VIP of a removed one, one change of the driver moves the
  * VIP, so that clients find no gap. All listeners close before others open: a place that one portal gives up
  * may be opened by another.
  */
-export function plan(current: Current, desired: Snapshot): Step[] {
-  const diff = diffSnapshots(current.portals, desired);
+export function plan(actual: ActualState, desired: Snapshot): Step[] {
+  const diff = diffSnapshots(actual.portals, desired);
   const { added, changed, removed } = diff;
   const wantedSoon = new Set(added.flatMap(({ vips }) => vips.map(({ address }) => address)));
   const isLeaving = ({ vips }: Portal) => !vips.some(({ address }) => wantedSoon.has(address));
   const leaving = new Set(keysOf(removed.filter(isLeaving)));
-  const kept = new Set([...keysOf(changed.map(({ after }) => after)), ...current.unfinished]);
+  const kept = new Set([...keysOf(changed.map(({ after }) => after)), ...actual.unfinished]);
   const updated = [...kept].filter((key) => desired.has(key));
   const newKeys = keysOf(added).filter((key) => !kept.has(key));
   const touched = [...updated, ...newKeys];
   const replaced = [...removed, ...changed.map(({ before }) => before)].map(({ key }) => key);
   const outdated = replaced.filter((key) => !leaving.has(key) && !desired.has(key));
-  const stale = [...new Set([...current.stale, ...outdated])].filter((key) => !desired.has(key));
-  const mustClose = updated.length > 0 || removed.length > 0 || current.closing.size > 0;
+  const stale = [...new Set([...actual.stale, ...outdated])].filter((key) => !desired.has(key));
+  const mustClose = updated.length > 0 || removed.length > 0 || actual.closing.size > 0;
   const mustRedirect = touched.length > 0 || stale.length > 0;
   return [
     ...stepIf(leaving.size > 0, { do: 'unredirect', keys: [...leaving] }),
-    ...stepIf(current.portals !== desired, { do: 'take over', desired, diff, stale }),
+    ...stepIf(actual.portals !== desired, { do: 'take over', desired, diff, stale }),
     ...stepIf(mustClose, { do: 'close', keys: updated }),
     ...stepIf(touched.length > 0, { do: 'open', keys: touched }),
     ...stepIf(touched.length > 0, { do: 'tell workers', keys: touched }),
@@ -70,7 +70,10 @@ export function plan(current: Current, desired: Snapshot): Step[] {
 }
 
 /** Whether steps are left over from an earlier run of the executor. */
-export function isUnfinished({ portals, unfinished, closing, stale }: Current, desired: Snapshot): boolean {
+export function isUnfinished(
+  { portals, unfinished, closing, stale }: ActualState,
+  desired: Snapshot,
+): boolean {
   return portals !== desired || unfinished.size + closing.size + stale.size > 0;
 }
 

@@ -49,12 +49,12 @@ export function moveProxyPort(portal: Portal, context: ProxyPortContext): boolea
   }
 }
 
-/** Where the portal listens on ports that it has moved from, as long as something may lead there. */
+/** The places of proxy ports that the portal has moved away from, while redirects may still lead there. */
 export function leftListeners(
   { key, family, endpoints }: Portal,
   { ports, bindAddress }: ProxyPortContext,
 ): Vip[] {
-  if (endpoints.length === 0 || !ports.hasLeft) return [];
+  if (endpoints.length === 0 || !ports.hasLeftPorts) return [];
   return ports.leftBy(key).map((port) => ({ address: bindAddress[family], port }));
 }
 

@@ -3,19 +3,20 @@ import type { Portal } from '../portal/portal.js';
 import { affinityStatus, type PortalStatus } from '../portal/status.js';
 import type { PortalProblem } from './portalproblem.js';
 
-/** The state of a portal on this node. */
-export interface Standing {
+/** What only this node knows of a portal. */
+export interface LocalState {
   readonly state: PortalStatus['state'];
+  /** Null: the portal has none, or the driver leads to no port. */
   readonly proxyPort: number | null;
   readonly problems: readonly PortalProblem[];
-  /** The reason why the driver serves no VIPs of the portal's family. */
+  /** Why the driver serves no VIPs of the portal's family. Undefined: it serves them. */
   readonly unsupported: string | undefined;
 }
 
 /** The portal as the status API shows it. */
 export function portalStatus(
   { key, service, portName, protocol, family, vips, nodePort, endpoints, policy }: Portal,
-  { state, proxyPort, problems, unsupported }: Standing,
+  { state, proxyPort, problems, unsupported }: LocalState,
 ): PortalStatus {
   const messages = problems.map(({ message }) => message);
   return {

@@ -1,7 +1,7 @@
 import type { Family } from '../net/address.js';
 import type { Protocol } from '../net/protocol.js';
 
-/** A set of port numbers: each protocol has its own in each IP family. */
+/** Port numbers are counted apart for each protocol in each IP family. */
 export type PortSpace = `${Protocol}/${Family}`;
 
 export function spaceOf({ protocol, family }: { protocol: Protocol; family: Family }): PortSpace {

@@ -9,8 +9,8 @@ import type { PortalProblem } from './portalproblem.js';
 /** Reports each problem of the portals once, in the log and as an event of the Service. */
 export class ProblemReports {
   readonly #reportedFamilies = new Set<Family>();
-  /** Messages of the problems that each portal still has. A portal without problems is not in it. */
-  readonly #said = new WeakMap<ActivePortal, readonly string[]>();
+  /** The messages that were reported and still hold. A portal without problems has no entry. */
+  readonly #reported = new WeakMap<ActivePortal, readonly string[]>();
   readonly #log: Logger;
   readonly #unsupported: RedirectDriver['unsupported'];
   readonly #emit: (problem: Problem) => void;
@@ -42,12 +42,12 @@ export class ProblemReports {
   }
 
   #fresh(active: ActivePortal, isSettled: boolean): string[] {
-    const before = this.#said.get(active) ?? NONE;
+    const before = this.#reported.get(active) ?? NONE;
     const isDue = ({ kind, message }: PortalProblem) =>
       isSettled || kind !== 'waiting' || before.includes(message);
     const now = active.problems.filter(isDue).map(({ message }) => message);
-    if (now.length > 0) this.#said.set(active, now);
-    else this.#said.delete(active);
+    if (now.length > 0) this.#reported.set(active, now);
+    else this.#reported.delete(active);
     return now.filter((message) => !before.includes(message));
   }
 

@@ -1,6 +1,6 @@
 import type { ActivePortal, PortalContext } from './activeportal.js';
 import type { ActivePortals } from './activeportals.js';
-import { DONE, type Executor, type Underway } from './executor.js';
+import { type DeliveredChange, DONE, type Executor } from './executor.js';
 import { planTelling } from './plan.js';
 import type { Redirects } from './redirects.js';
 
@@ -32,11 +32,11 @@ export class ProxyPortMoves {
 
   /** Whether {@link end} may have something to do. */
   get areOpen(): boolean {
-    return this.#tools.context.ports.hasLeft;
+    return this.#tools.context.ports.hasLeftPorts;
   }
 
-  /** Portals with public proxy ports listen on a second port, and are redirected to it. */
-  async begin(): Promise<Underway> {
+  /** Portals with public proxy ports listen on a second port, and the driver redirects to it. */
+  async begin(): Promise<DeliveredChange> {
     const { context, portals, executor, settled } = this.#tools;
     const moved = portals.existing(context.ports.exposed()).filter((active) => active.movePort());
     context.publicPorts.haveGrown = context.ports.exposed().length > 0;
@@ -44,10 +44,10 @@ export class ProxyPortMoves {
     return moved.length === 0 ? DONE : executor.run(planTelling(keysOf(moved)));
   }
 
-  /** Ports that no redirect leads to close. Then listeners that wait for these ports open. */
-  async end(): Promise<Underway> {
+  /** Closes the left ports to which no redirect leads. Then opens the listeners that wait for these ports. */
+  async end(): Promise<DeliveredChange> {
     const { context, portals, executor, settled } = this.#tools;
-    const left = context.ports.letGo((key) => this.#leadsAway(key));
+    const left = context.ports.freeLeftPorts((key) => this.#leadsAway(key));
     await executor.run([{ do: 'close', keys: left }]);
     const waiting = [...portals.all()].filter((active) => !active.isComplete);
     const opened = waiting.filter((active) => active.openListeners());
@@ -55,7 +55,7 @@ export class ProxyPortMoves {
     return executor.run(planTelling(keysOf(opened)));
   }
 
-  /** Whether no redirect leads any more to the port that the portal with this key has left. */
+  /** Whether no redirect leads to the port that the portal with this key has left. */
   #leadsAway(key: string): boolean {
     const [active] = this.#tools.portals.existing([key]);
     return active === undefined ? !this.#tools.redirects.isFailing : active.redirectProgress.isInPlace;

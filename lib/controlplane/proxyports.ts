@@ -20,26 +20,26 @@ export type SavedPorts = Readonly<Record<string, number>>;
  * Gives each portal its proxy port and remembers it. A restart gives the same port again, so that conntrack's
  * redirect entries stay valid.
  *
- * A portal never gets a number that clients of the node know (see {@link PublicPorts}). If its number becomes
- * known later, the portal moves: it has two ports until its redirect leads to the new one.
+ * A proxy port is never a public port of the node (see {@link PublicPorts}). If its number becomes public
+ * later, the portal moves: it has two ports until its redirect leads to the new one.
  */
 export class ProxyPorts {
   /**
-   * Portal key → port. Not a map: the whole object is written to a file whenever a portal comes or goes.
+   * Portal key → port. An object, as the whole of it is written to a file when a portal comes or goes.
    */
   readonly #ports: Record<string, number> = Object.create(null);
   readonly #pool: PortPool;
-  readonly #publicPorts: Pick<PublicPorts, 'isNodes'>;
-  /** No other portal gets these ports, as rules may still lead to them. A list, as it is mostly empty. */
+  readonly #publicPorts: Pick<PublicPorts, 'isPublicOnNode'>;
+  /** Rules may still lead to these ports, so no other portal gets them. A list, as it is mostly empty. */
   #left: readonly LeftPort[] = [];
   /** Whether something changed since the last {@link saved}. */
   isDirty = false;
 
   /**
-   * @param saved what an earlier run saved, see {@link saved}. Values that are no port of the range are left
-   * out, and ports that another portal has already.
+   * @param saved what an earlier run saved, see {@link saved}. It does not count if the value is no port of
+   * the range, or if another portal has the port.
    */
-  constructor(range: PortRange, saved: unknown, publicPorts: Pick<PublicPorts, 'isNodes'>) {
+  constructor(range: PortRange, saved: unknown, publicPorts: Pick<PublicPorts, 'isPublicOnNode'>) {
     this.#pool = new PortPool(range);
     this.#publicPorts = publicPorts;
     for (const [key, port] of Object.entries(validated(saved))) {
@@ -81,12 +81,12 @@ export class ProxyPorts {
   /** Keys of the portals whose proxy ports are public now. Looks at all portals. */
   exposed(): string[] {
     return Object.entries(this.#ports)
-      .filter(([key, port]) => this.#publicPorts.isNodes(protocolOfKey(key), port))
+      .filter(([key, port]) => this.#publicPorts.isPublicOnNode(protocolOfKey(key), port))
       .map(([key]) => key);
   }
 
   /**
-   * Gives the portal another port. The port before stays taken until {@link letGo}.
+   * Gives the portal another port. The port before stays taken until {@link freeLeftPorts}.
    * @throws PortRangeError as {@link take}
    */
   move(portal: Portal): number {
@@ -96,12 +96,12 @@ export class ProxyPorts {
     return next;
   }
 
-  /** Ports that the portal has moved away from and that still are taken. */
+  /** Ports that the portal has moved away from and that are not free yet. */
   leftBy(key: string): number[] {
     return this.#left.filter((left) => left.key === key).map(({ port }) => port);
   }
 
-  /** The portal is removed. Its port stays taken until {@link letGo}, as rules may still lead to it. */
+  /** The portal is removed. Its port becomes free with {@link freeLeftPorts}: rules may still lead to it. */
   leave(key: string): void {
     const port = this.#ports[key];
     if (port === undefined) return;
@@ -110,8 +110,8 @@ export class ProxyPorts {
     this.isDirty = true;
   }
 
-  /** Whether {@link letGo} has ports to look at. */
-  get hasLeft(): boolean {
+  /** Whether there are ports that wait for {@link freeLeftPorts}. */
+  get hasLeftPorts(): boolean {
     return this.#left.length > 0;
   }
 
@@ -120,7 +120,7 @@ export class ProxyPorts {
    * @param isDone whether no rule leads to the left ports of the portal with this key
    * @returns keys of the portals whose left ports are free now
    */
-  letGo(isDone: (key: string) => boolean): string[] {
+  freeLeftPorts(isDone: (key: string) => boolean): string[] {
     const done = this.#left.filter(({ key }) => isDone(key));
     this.#left = this.#left.filter((left) => !done.includes(left));
     for (const { key, port } of done) this.#pool.free(spaceOfKey(key), port);
@@ -146,7 +146,7 @@ export class ProxyPorts {
     this.isDirty = true;
   }
 
-  /** Portals of an earlier run that are not among these {@link leave}: their rules may still exist. */
+  /** All other portals of an earlier run {@link leave}: their rules may still exist. */
   keepOnly(keys: { has(key: string): boolean }): void {
     for (const key of Object.keys(this.#ports)) if (!keys.has(key)) this.leave(key);
   }
@@ -161,7 +161,7 @@ export class ProxyPorts {
 
   #next(portal: Portal): number {
     const isUnfit = (port: number) =>
-      isOwnVip(portal, port) || this.#publicPorts.isNodes(portal.protocol, port);
+      isOwnVip(portal, port) || this.#publicPorts.isPublicOnNode(portal.protocol, port);
     const port = this.#pool.take(spaceOf(portal), portal.key, isUnfit);
     this.#note(portal.key, port);
     return port;
@@ -174,7 +174,7 @@ export class ProxyPorts {
 }
 
 /**
- * The original port of a connection tells whether it was redirected: so proxy port and VIP port must differ.
+ * Workers see by the original port of a connection whether it was redirected. So the two ports must differ.
  */
 function isOwnVip({ vips }: Portal, port: number): boolean {
   return vips.some((vip) => vip.port === port);

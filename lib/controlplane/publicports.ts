@@ -11,7 +11,7 @@ export class PublicPorts {
   readonly #vipPorts = new PortCounts();
   #own: ReadonlySet<number> = new Set();
   /**
-   * Whether {@link isNodes} may have become true for a proxy port. The caller that checks sets it to false.
+   * Whether {@link isPublicOnNode} may have become true for a proxy port. Who checks this sets it to false.
    */
   haveGrown = false;
 
@@ -34,7 +34,7 @@ export class PublicPorts {
   }
 
   /** Whether clients may use this port on the node's own addresses. Then it must not be a proxy port. */
-  isNodes(protocol: Protocol, port: number): boolean {
+  isPublicOnNode(protocol: Protocol, port: number): boolean {
     return this.isNodePort(protocol, port) || this.isOwn(protocol, port);
   }
 

@@ -6,7 +6,7 @@ import type { StateMemory } from '../state/statefile.js';
 import type { PortalContext } from './activeportal.js';
 import type { ActivePortals } from './activeportals.js';
 import type { Backlog } from './backlog.js';
-import { DONE, Executor, type Underway } from './executor.js';
+import { type DeliveredChange, DONE, Executor } from './executor.js';
 import { isUnfinished, plan, planTelling } from './plan.js';
 import type { ProblemReports } from './problemreports.js';
 import { ProxyPortMoves } from './proxyportmoves.js';
@@ -40,7 +40,7 @@ export class Reconciler {
   readonly #moveTurns = new Turns();
   #desired: Snapshot;
   #ownPorts: readonly number[] = NONE;
-  /** The run that waits for its turn. It will take the newest state. */
+  /** The run that waits for its turn. It will apply the newest state. */
   #nextRun: Promise<void> | null = null;
   #isFirst = true;
   #isEnding = false;
@@ -58,7 +58,7 @@ export class Reconciler {
       executor: this.#executor,
       settled: (settled) => reports.tell(settled, true),
     });
-    this.#desired = this.#executor.current.portals;
+    this.#desired = this.#executor.actual.portals;
   }
 
   /**
@@ -82,7 +82,7 @@ export class Reconciler {
 
   /**
    * Tries again steps that failed, files that could not be written and listeners that could not be opened.
-   * NodePorts follow the node's addresses.
+   * Opens NodePorts on addresses that the node has got, and closes them on addresses that it has lost.
    * @throws Error if workers broke
    */
   async retry(): Promise<void> {
@@ -97,23 +97,23 @@ export class Reconciler {
   }
 
   /** Resolves when the driver is done too. A change that begins after {@link end} does nothing. */
-  async #change(work: () => Promise<Underway>): Promise<void> {
+  async #change(work: () => Promise<DeliveredChange>): Promise<void> {
     const { redirected } = await this.#turns.take(async () => (this.#isEnding ? DONE : work()));
     await redirected;
   }
 
-  #reconcile(): Promise<Underway> {
+  #reconcile(): Promise<DeliveredChange> {
     const { ports, publicPorts } = this.#tools.context;
     if (this.#isFirst) ports.keepOnly(this.#desired);
     this.#isFirst = false;
     publicPorts.setOwn(this.#ownPorts);
-    return this.#executor.run(plan(this.#executor.current, this.#desired));
+    return this.#executor.run(plan(this.#executor.actual, this.#desired));
   }
 
   async #retry(): Promise<void> {
     if (this.#isEnding) return;
     const { portals, reports } = this.#tools;
-    if (isUnfinished(this.#executor.current, this.#desired)) {
+    if (isUnfinished(this.#executor.actual, this.#desired)) {
       this.#goOnWithout(await this.#reconcile());
     }
     await this.#savePorts();
@@ -124,7 +124,7 @@ export class Reconciler {
   }
 
   /** Other changes do not wait for the driver. */
-  #goOnWithout({ redirected }: Underway): void {
+  #goOnWithout({ redirected }: DeliveredChange): void {
     redirected.catch(logFailure(this.#tools.log));
   }
 
@@ -137,8 +137,8 @@ export class Reconciler {
   }
 
   /**
-   * Saved before a rule uses the ports: if this process is killed, the next run must find the ports of the
-   * rules. Ports that were freed do no harm in the file, and are removed with the next change or retry.
+   * Called before a rule uses the ports: if this process is killed, the next run must find the ports of the
+   * rules. Freed ports do no harm in the file. They leave it with the next change or retry.
    */
   async #savePorts(): Promise<void> {
     const { context, portMemory } = this.#tools;

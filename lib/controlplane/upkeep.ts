@@ -6,7 +6,7 @@ import type { Redirects } from './redirects.js';
 
 /** Milliseconds. A listener that could not be opened is tried again after this time. */
 const RETRY_PERIOD_MS = 5000;
-/** Milliseconds between two questions to the driver whether other programs removed redirects. */
+/** Milliseconds. So often the driver is asked whether other programs removed redirects. */
 const DISTURBANCE_PERIOD_MS = 500;
 
 export interface UpkeepTools {
@@ -39,10 +39,9 @@ export class Upkeep {
   }
 
   /**
-   * If the work takes longer than the period, a turn is left out.
-   * @param period ms
+   * Does the work after each period. If the work takes longer than the period, a turn is left out.
    */
-  #every(period: number, work: () => Promise<void>): void {
+  #every(periodMs: number, work: () => Promise<void>): void {
     let isBusy = false;
     const tick = async () => {
       if (isBusy) return;
@@ -50,7 +49,7 @@ export class Upkeep {
       await work().catch(logFailure(this.#tools.options.log));
       isBusy = false;
     };
-    this.#timers.push(setInterval(tick, period));
+    this.#timers.push(setInterval(tick, periodMs));
   }
 
   async #audit(): Promise<void> {

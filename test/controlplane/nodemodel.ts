@@ -1,5 +1,5 @@
 import assert from 'node:assert/strict';
-import type { Current, Step } from '../../lib/controlplane/plan.js';
+import type { ActualState, Step } from '../../lib/controlplane/plan.js';
 import type { Portal, Snapshot } from '../../lib/portal/portal.js';
 
 interface ModelPortal {
@@ -23,7 +23,7 @@ export class NodeModel {
   readonly #redirects = new Map<string, readonly string[]>();
   #nextId = 0;
 
-  current(): Current {
+  actual(): ActualState {
     return {
       portals: this.#snapshot,
       unfinished: new Set(this.#unfinished),

@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
-import { type Current, isUnfinished, plan, planTelling, type Step } from '../../lib/controlplane/plan.js';
+import { type ActualState, isUnfinished, plan, planTelling, type Step } from '../../lib/controlplane/plan.js';
 import { EVERYONE } from '../../lib/portal/admission.js';
 import { DEFAULT_POLICY } from '../../lib/portal/policy.js';
 import type { Portal, Snapshot } from '../../lib/portal/portal.js';
@@ -32,7 +32,7 @@ function snapshot(...portals: readonly Portal[]): Snapshot {
   return new Map(portals.map((one) => [one.key, one]));
 }
 
-function at(portals: Snapshot, rest: Partial<Current> = {}): Current {
+function at(portals: Snapshot, rest: Partial<ActualState> = {}): ActualState {
   return { portals, unfinished: new Set(), closing: new Set(), stale: new Set(), ...rest };
 }
 
@@ -52,7 +52,7 @@ const same = snapshot(web);
 const comes = (key: string) => ['take over', `open ${key}`, `tell workers ${key}`, `redirect ${key}`];
 const changes = (key: string) => ['take over', `close ${key}`, ...comes(key).slice(1)];
 
-const TABLE: readonly [name: string, current: Current, desired: Snapshot, steps: readonly string[]][] = [
+const TABLE: readonly [name: string, actual: ActualState, desired: Snapshot, steps: readonly string[]][] = [
   ['nothing differs', at(same), same, []],
   ['an equal snapshot comes', at(same), snapshot(web), ['take over']],
   ['a portal comes', at(empty), snapshot(web), comes(WEB)],
@@ -130,11 +130,11 @@ const TABLE: readonly [name: string, current: Current, desired: Snapshot, steps:
   ],
 ];
 
-for (const [name, current, desired, steps] of TABLE) {
+for (const [name, actual, desired, steps] of TABLE) {
   t.test(`steps where ${name}`, async (t) => {
-    const planned = plan(current, desired);
+    const planned = plan(actual, desired);
     t.same(planned.map(inWords), steps);
-    t.equal(isUnfinished(current, desired), steps.length > 0);
+    t.equal(isUnfinished(actual, desired), steps.length > 0);
   });
 }
 
@@ -180,12 +180,12 @@ const anySnapshot = fc.array(anyPortal, { maxLength: 4 }).map((portals) => {
 function walk(t: Test, walked: readonly { desired: Snapshot; failAt: number }[]): void {
   const node = new NodeModel();
   for (const { desired, failAt } of walked) {
-    node.run(plan(node.current(), desired).slice(0, failAt));
+    node.run(plan(node.actual(), desired).slice(0, failAt));
   }
   const last = walked.at(-1)?.desired ?? empty;
-  node.run(plan(node.current(), last));
+  node.run(plan(node.actual(), last));
   node.check(last);
-  t.notOk(isUnfinished(node.current(), last));
+  t.notOk(isUnfinished(node.actual(), last));
 }
 
 t.test('after any changes and any failed steps, steps are safe and lead to the desired state', (t) => {

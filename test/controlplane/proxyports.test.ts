@@ -25,7 +25,7 @@ function portal(name: string, protocol: Protocol = 'TCP', vipPort = 80): Portal 
 
 /** Ports where NodePorts have these numbers. */
 function portsOf(saved: unknown, nodePorts: readonly number[] = []): ProxyPorts {
-  return new ProxyPorts(RANGE, saved, { isNodes: (_, port) => nodePorts.includes(port) });
+  return new ProxyPorts(RANGE, saved, { isPublicOnNode: (_, port) => nodePorts.includes(port) });
 }
 
 t.test('a portal keeps its port, and a restart keeps it too', async (t) => {
@@ -84,11 +84,11 @@ t.test('a portal whose port becomes public has two ports until the old one is le
   t.same(ports.leftBy(portal('a').key), [20_001]);
   t.equal(ports.ownerOf('TCP', 'IPv4', 20_001), portal('a').key, 'still its own');
   t.same(
-    ports.letGo(() => false),
+    ports.freeLeftPorts(() => false),
     [],
   );
   t.same(
-    ports.letGo(() => true),
+    ports.freeLeftPorts(() => true),
     [portal('a').key],
   );
   t.equal(ports.ownerOf('TCP', 'IPv4', 20_001), undefined);
@@ -100,7 +100,7 @@ t.test('the port of a removed portal stays taken until no rule leads to it', asy
   for (const name of ['a', 'b', 'c', 'd']) ports.take(portal(name));
   ports.leave(portal('b').key);
   t.throws(() => ports.take(portal('e')), /are in use/);
-  ports.letGo((key) => key === portal('b').key);
+  ports.freeLeftPorts((key) => key === portal('b').key);
   t.equal(ports.take(portal('e')), 20_002);
 });
 
