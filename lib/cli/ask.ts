@@ -8,15 +8,25 @@ const TIMEOUT_MS = 30_000;
 /** HTTP status. The body of the answer says what is wrong with the query. */
 const BAD_REQUEST = 400;
 
-/** The flags of all commands that ask the kube-portal of this node. */
-export interface AskFlags {
+/** The flag of all commands that print a report. */
+export interface OutputFlags {
   readonly output: 'table' | 'json';
+}
+
+/** The flags of all commands that ask the metrics server of this node's kube-portal. */
+export interface AskFlags extends OutputFlags {
   readonly metricsBindAddress: BindTarget;
+}
+
+export function outputOption(): Option {
+  return new Option('-o, --output <format>', 'form of the output')
+    .choices(['table', 'json'])
+    .default('table');
 }
 
 export function askOptions(): Option[] {
   return [
-    new Option('-o, --output <format>', 'form of the output').choices(['table', 'json']).default('table'),
+    outputOption(),
     new Option(
       '--metrics-bind-address <address:port>',
       'address of the running kube-portal; the same value as for run',
@@ -39,9 +49,16 @@ export async function printReport<Report>(
   if (metricsBindAddress === 'off')
     throw new UsageError('--metrics-bind-address: there must be an address to ask, such as 127.0.0.1:10249');
   const report = await ask(hostPort(metricsBindAddress.host, metricsBindAddress.port), path);
-  process.stdout.write(
-    output === 'json' ? `${JSON.stringify(report, null, 2)}\n` : describe(report as Report),
-  );
+  print(output, report as Report, describe);
+}
+
+/** Prints a report as JSON or as the text of `describe`. */
+export function print<Report>(
+  output: OutputFlags['output'],
+  report: Report,
+  describe: (report: Report) => string,
+): void {
+  process.stdout.write(output === 'json' ? `${JSON.stringify(report, null, 2)}\n` : describe(report));
 }
 
 async function ask(authority: string, path: string): Promise<unknown> {

@@ -1,3 +1,4 @@
+import { removeAdminSocket } from '../admin/channel.js';
 import { NodeLock } from '../controlplane/nodelock.js';
 import { clearAll } from '../redirect/clear.js';
 import { StateDir } from '../state/statedir.js';
@@ -14,6 +15,7 @@ export async function removeEverything(stateDir: string): Promise<void> {
   const lock = NodeLock.take();
   const removed = await clearAll(stateDir).finally(() => lock.release());
   await new StateFile(stateDir, PORTS_FILE).remove();
+  await removeAdminSocket(stateDir);
   await StateDir.of(stateDir).removeIfEmpty();
   for (const what of removed) process.stdout.write(`removed ${what}\n`);
   if (removed.length === 0)

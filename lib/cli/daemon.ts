@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
+import { AdminChannel } from '../admin/channel.js';
 import { HTTP_CONNECTIONS } from '../controlplane/capacity.js';
 import { NodeAddresses } from '../controlplane/nodeaddresses.js';
 import type { ProxyOptions } from '../controlplane/options.js';
@@ -32,6 +33,7 @@ import { CLEANUP_MS, HURRIED_CLEANUP_MS } from './shutdown.js';
 import type { StopRequests } from './signals.js';
 import { SourceFollower } from './source-follower.js';
 import { releaseStartupMemory } from './startup-memory.js';
+import { packageVersion } from './version.js';
 
 /** Milliseconds. No client takes so long for its request. Prometheus connects again for its next scrape. */
 const HTTP_IDLE_MS = 10_000;
@@ -64,6 +66,7 @@ export class Daemon {
   readonly #healthChecks: HealthCheckPorts;
   readonly #registry = new Registry();
   readonly #follower: SourceFollower;
+  #admin: AdminChannel | null = null;
 
   private constructor(parts: DaemonParts) {
     const { flags, source, proxy, nodeAddresses } = parts;
@@ -150,6 +153,8 @@ export class Daemon {
     const drainTimeoutMs = flags.drainTimeout;
     this.#readiness.stop();
     commands.hurry(drainTimeoutMs + CLEANUP_MS);
+    // Before another process may take the state directory, and with it the path of the socket.
+    await this.#admin?.close();
     const source = this.#parts.source.stop();
     const proxy = this.#parts.proxy.stop({ keepRules, drainTimeoutMs, hurry });
     const servers = proxy.finally(() => Promise.all([this.#healthChecks.close(), this.#servers.close()]));
@@ -159,7 +164,7 @@ export class Daemon {
   }
 
   async #listen(): Promise<void> {
-    const { flags, source } = this.#parts;
+    const { flags, log, source } = this.#parts;
     const health = {
       isReady: () => this.#readiness.isReady(),
       isNodeEligible: () => source.node?.isEligible ?? true,
@@ -167,6 +172,17 @@ export class Daemon {
     };
     await this.#servers.listen(flags.healthzBindAddress, '--healthz-bind-address', healthRoutes(health));
     await this.#servers.listen(flags.metricsBindAddress, '--metrics-bind-address', this.#metricsRoutes());
+    this.#admin = await AdminChannel.open({
+      stateDir: flags.stateDir,
+      routes: this.#adminRoutes(),
+      connections: this.#connections,
+      version: packageVersion(),
+      log: log.logger,
+    });
+  }
+
+  #adminRoutes(): Routes {
+    return {};
   }
 
   #metricsRoutes(): Routes {

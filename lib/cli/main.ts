@@ -1,4 +1,3 @@
-import { readFileSync } from 'node:fs';
 import { Command, CommanderError } from 'commander';
 import { printable } from '../model/printable.js';
 import { LAST_LINES_MS, LineOutput } from './line-output.js';
@@ -7,6 +6,7 @@ import { runCommand } from './run.js';
 import { sessionsCommand } from './sessions.js';
 import { statusCommand } from './status.js';
 import { UsageError } from './usage-error.js';
+import { packageVersion } from './version.js';
 
 /** Exit codes: 1 after a failure at run time, 2 if the command line is wrong. */
 const EXIT = { ok: 0, failure: 1, usage: 2 } as const;
@@ -46,10 +46,4 @@ async function report(error: unknown): Promise<number> {
   output.write(`error: ${lines.map((line) => printable(line)).join('\n')}\n`);
   await output.flush(LAST_LINES_MS);
   return error instanceof UsageError ? EXIT.usage : EXIT.failure;
-}
-
-/** package.json is beside dist/, both in the repository and in an installed package. */
-function packageVersion(): string {
-  const text = readFileSync(new URL('../../../package.json', import.meta.url), 'utf8');
-  return (JSON.parse(text) as { version: string }).version;
 }

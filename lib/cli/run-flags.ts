@@ -12,6 +12,8 @@ import {
 import { type RedirectFlags, redirectFlags } from './redirect-flags.js';
 import { type SourceFlags, sourceFlags } from './source-flags.js';
 
+/** Where `run` keeps its state, and where other commands look for it. */
+export const DEFAULT_STATE_DIR = '/run/kube-portal';
 const MOST_DEFAULT_WORKERS = 4;
 
 /** The flags of `kube-portal run`. Times are milliseconds. */
@@ -115,7 +117,7 @@ function lifecycleFlags(): Option[] {
       'from -1000 to 1000. When memory runs out, the kernel kills processes with a high value first',
     ).argParser(integerBetween(-1000, 1000)),
     new Option('--state-dir <path>', 'directory in which proxy ports are kept for the next start').default(
-      '/run/kube-portal',
+      DEFAULT_STATE_DIR,
     ),
     new Option(
       '--drain-timeout <duration>',

@@ -51,6 +51,7 @@ export async function assemble(
     return { lock, state, portMemory, driver, dataplane, context, portals };
   } catch (error) {
     await state?.removeIfEmpty();
+    state?.release();
     lock.release();
     throw error;
   }

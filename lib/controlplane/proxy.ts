@@ -162,7 +162,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
    * Connections get `drainTimeoutMs` to end. They are ended at once when `hurry` resolves.
    */
   async stop({ keepRules, drainTimeoutMs, hurry }: StopOptions): Promise<void> {
-    const { dataplane, lock } = this.#parts;
+    const { dataplane, lock, state } = this.#parts;
     this.#upkeep.end();
     await this.#reconciler.end(async () => {
       // New clients are served meanwhile. Open connections, and the resets that end them, need the redirects.
@@ -175,6 +175,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
       if (!keepRules) await this.#redirects.clear();
       if (!keepRules) await this.#forgetPorts();
     });
+    state.release();
     lock.release();
   }
 

@@ -1,15 +1,25 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
-import type { AddressInfo } from 'node:net';
+import type { AddressInfo, ListenOptions } from 'node:net';
 import { hostPort } from '../net/hostport.js';
 import { type Answer, text } from './answer.js';
 import type { Connections } from './connections.js';
 import { LongAnswers } from './long-answers.js';
 import type { OwnNames } from './own-names.js';
 import { BadQuery } from './query.js';
-import type { Routes } from './route.js';
+import type { Route, Routes } from './route.js';
 import { sendStream } from './sending.js';
 
-export interface HttpOptions {
+/** What a server answers, wherever it listens. */
+export interface ServingOptions {
+  readonly routes: Routes;
+  readonly connections: Connections;
+  /** The server answers requests to one of these names or to an IP address. Absent: to every name. */
+  readonly names?: OwnNames;
+  /** Headers of every answer. */
+  readonly headers?: Readonly<Record<string, string>>;
+}
+
+export interface HttpOptions extends ServingOptions {
   /** Address to listen on. Absent: all addresses of the node. */
   readonly host?: string | undefined;
   /** True: listens on all addresses of both IP families, and `host` is for messages only. */
@@ -21,13 +31,9 @@ export interface HttpOptions {
   readonly flag: string;
   /** For messages: what the user can do if the server cannot listen. */
   readonly advice?: string;
-  readonly routes: Routes;
-  readonly connections: Connections;
-  /** The server answers requests to one of these names or to an IP address. Absent: to every name. */
-  readonly names?: OwnNames;
 }
 
-/** A small read-only HTTP server for health probes, Prometheus and people. */
+/** A small HTTP server for health probes, Prometheus and people. */
 export class HttpServer {
   readonly #server: Server;
 
@@ -37,11 +43,27 @@ export class HttpServer {
 
   /** Listens. @throws Error that names the flag if the server cannot listen on the address */
   static async listen(options: HttpOptions): Promise<HttpServer> {
+    const { host, bothFamilies = false, port, ipv6Only = false } = options;
+    try {
+      return await HttpServer.#listen({ host: bothFamilies ? undefined : host, port, ipv6Only }, options);
+    } catch (error) {
+      throw listenError(error as NodeJS.ErrnoException, options);
+    }
+  }
+
+  /**
+   * Listens on a Unix socket. {@link close} removes the socket.
+   * @throws NodeJS.ErrnoException if the server cannot listen on the path
+   */
+  static listenOnPath(path: string, options: ServingOptions): Promise<HttpServer> {
+    return HttpServer.#listen({ path }, options);
+  }
+
+  static async #listen(place: ListenOptions, options: ServingOptions): Promise<HttpServer> {
     const server = createLimitedServer(options);
     await new Promise<void>((resolve, reject) => {
-      server.once('error', (error: NodeJS.ErrnoException) => reject(listenError(error, options)));
-      const { host, bothFamilies = false, port, ipv6Only = false } = options;
-      server.listen({ host: bothFamilies ? undefined : host, port, ipv6Only }, resolve);
+      server.once('error', reject);
+      server.listen(place, resolve);
     });
     // An accept(2) has failed, for example with EMFILE. The client waits or connects again.
     server.on('error', () => undefined);
@@ -61,7 +83,7 @@ export class HttpServer {
   }
 }
 
-function createLimitedServer(options: HttpOptions): Server {
+function createLimitedServer(options: ServingOptions): Server {
   const { connections } = options;
   const { idleMs } = connections.limits;
   const limits = { headersTimeout: idleMs, requestTimeout: idleMs, connectionsCheckingInterval: idleMs };
@@ -82,7 +104,7 @@ function createLimitedServer(options: HttpOptions): Server {
 }
 
 async function respond(
-  options: HttpOptions,
+  options: ServingOptions,
   longAnswers: LongAnswers,
   request: IncomingMessage,
   response: ServerResponse,
@@ -93,6 +115,7 @@ async function respond(
   response.writeHead(status, {
     'content-type': contentType,
     'x-content-type-options': 'nosniff',
+    ...options.headers,
     ...headers,
   });
   if (request.method === 'HEAD') response.end();
@@ -102,20 +125,21 @@ async function respond(
 }
 
 async function answerTo(
-  { routes, names }: HttpOptions,
+  { routes, names }: ServingOptions,
   request: IncomingMessage,
   signal: AbortSignal,
 ): Promise<Answer> {
-  const { method, headers, url = '/' } = request;
+  const { method = '', headers, url = '/' } = request;
   if (names?.include(headers.host) === false) {
     return text(
       `${headers.host} is not a name of this node: use the node's IP address, its name, or localhost\n`,
       421,
     );
   }
-  if (method !== 'GET' && method !== 'HEAD') return text('only GET and HEAD are supported\n', 405);
   const [path = '', ...query] = url.split('?');
-  const route = Object.hasOwn(routes, path) ? routes[path] : routes['*'];
+  const isReading = method === 'GET' || method === 'HEAD';
+  const route = isReading ? (own(routes, path) ?? routes['*']) : own(routes, `${method} ${path}`);
+  if (route === undefined && !isReading) return text('only GET and HEAD are supported here\n', 405);
   if (route === undefined) return text(`no such path; there are: ${Object.keys(routes).join(' ')}\n`, 404);
   try {
     return await route({ method, path, query: new URLSearchParams(query.join('?')), signal });
@@ -123,6 +147,10 @@ async function answerTo(
     const message = error instanceof Error ? error.message : String(error);
     return text(`${message}\n`, error instanceof BadQuery ? 400 : 500);
   }
+}
+
+function own(routes: Routes, key: string): Route | undefined {
+  return Object.hasOwn(routes, key) ? routes[key] : undefined;
 }
 
 function listenError(error: NodeJS.ErrnoException, options: HttpOptions): Error {

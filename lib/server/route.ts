@@ -2,7 +2,7 @@ import type { Answer } from './answer.js';
 
 /** A request to a route. */
 export interface RouteRequest {
-  readonly method: 'GET' | 'HEAD';
+  readonly method: string;
   /** The path without its query. */
   readonly path: string;
   readonly query: URLSearchParams;
@@ -13,5 +13,8 @@ export interface RouteRequest {
 /** @throws BadQuery for HTTP status 400. Any other error gives status 500. */
 export type Route = (request: RouteRequest) => Answer | Promise<Answer>;
 
-/** Routes by exact path. `*` is the route of every other path. */
+/**
+ * Routes by exact path, for GET and HEAD. `*` is the route of every other path. A route for another method
+ * has the method before its path: `DELETE /v1/pins`.
+ */
 export type Routes = Readonly<Record<string, Route>>;

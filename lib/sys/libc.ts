@@ -24,6 +24,7 @@ export const write = bind<[fd: Fd, buffer: Address, length: number]>('int write(
 export const close = bind<[fd: Fd]>('int close(int)');
 export const fcntl = bind<[fd: Fd, command: number, argument: number]>('int fcntl(int, int, int)');
 export const fchown = bind<[fd: Fd, user: number, group: number]>('int fchown(int, uint32_t, uint32_t)');
+export const flock = bind<[fd: Fd, operation: number]>('int flock(int, int)');
 export const pipe2 = bind<[fds: Address, flags: number]>('int pipe2(uintptr_t, int)');
 export const splice = bind<
   [source: Fd, sourceOffset: Address, target: Fd, targetOffset: Address, length: number, flags: number]

@@ -107,3 +107,13 @@ t.test('a failure to write is logged once, and its end is logged once', async (t
   await memory.forget();
   t.match(troubles.slice(2), [/cannot remove .*ports\.json; a file that stays does no harm/]);
 });
+
+t.test('one process at a time has the state directory', async (t) => {
+  const { log } = listening();
+  const path = join(directory, 'taken');
+  const first = await StateDir.open(path, log);
+  await t.rejects(StateDir.open(path, log), /--state-dir .*taken is in use by another kube-portal; stop it/);
+  first.release();
+  const second = await StateDir.open(path, log);
+  second.release();
+});
