@@ -6,8 +6,12 @@ import { table } from './table.js';
 /** Endpoints listed for a portal. The others are counted in one more line. */
 const MAX_ENDPOINTS = 4;
 
-/** The values of a Service's `sessionAffinity`. */
-const AFFINITY_NAMES: Readonly<Record<AffinityStatus['by'], string>> = { 'client-ip': 'ClientIP' };
+/** As users write them in a Service: a value of `sessionAffinity` or of an annotation. */
+const AFFINITY_NAMES: Readonly<Record<AffinityStatus['by'], string>> = {
+  'client-ip': 'ClientIP',
+  'rtps-participant': 'rtps-participant',
+  'rtps-host': 'rtps-host',
+};
 
 /**
  * The portals of a node as a table, sorted by key. With `counters`, the column OPEN has each portal's number
@@ -21,7 +25,7 @@ export function portalTable(unsorted: readonly PortalStatus[], counters?: readon
     [...portal.vips.map(({ address, port }) => hostPort(address, port)), ...nodePortText(portal)].join('\n'),
     portal.protocol,
     endpointsText(portal.endpoints),
-    affinityText(portal.affinity),
+    policyLines(portal).join('\n'),
     [portal.state, ...portal.problems].join('\n'),
   ];
   if (counters === undefined) return table(titles, portals.map(rowOf));
@@ -34,8 +38,12 @@ export function portalTable(unsorted: readonly PortalStatus[], counters?: readon
   );
 }
 
-function affinityText(affinity: PortalStatus['affinity']): string {
-  return affinity === null ? 'none' : `${AFFINITY_NAMES[affinity.by]} ${affinity.timeoutSeconds}s`;
+function policyLines({ affinity, rtpsRouting, activeStandby }: PortalStatus): string[] {
+  return [
+    affinity === null ? 'none' : `${AFFINITY_NAMES[affinity.by]} ${affinity.timeoutSeconds}s`,
+    ...(rtpsRouting === null ? [] : [`RTPS: ${rtpsRouting}`]),
+    ...(activeStandby ? ['active-standby'] : []),
+  ];
 }
 
 function nodePortText({ nodePort }: PortalStatus): string[] {

@@ -30,6 +30,8 @@ export function portalStatus(
     proxyPort,
     endpoints: endpoints.map(({ address, port }) => hostPort(address, port)),
     affinity: affinityStatus(policy),
+    rtpsRouting: policy.rtpsRouting,
+    activeStandby: policy.activeStandby,
     state,
     problems:
       unsupported === undefined

@@ -61,6 +61,13 @@ export class Field {
     return new Field(this.#value[name], this, name);
   }
 
+  /** The names of the members of a mapping. No names if the mapping is absent. */
+  names(): readonly string[] {
+    if (this.isAbsent) return NONE;
+    if (!isMapping(this.#value)) this.fail(`${show(this.#value)} is not a mapping`);
+    return Object.keys(this.#value);
+  }
+
   /** The elements of a list. No elements if the list is absent. */
   items(): readonly Field[] {
     if (this.isAbsent) return NONE;
@@ -175,7 +182,7 @@ function isMapping(value: unknown): value is Readonly<Record<string, unknown>> {
 }
 
 /** A text for the value that is short enough for a log line. */
-function show(value: unknown): string {
+export function show(value: unknown): string {
   if (Array.isArray(value)) return 'a list';
   if (typeof value === 'object' && value !== null) return 'a mapping';
   return printable(typeof value === 'string' ? JSON.stringify(value) : inspect(value), MAX_SHOWN_BYTES);

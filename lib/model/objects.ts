@@ -1,5 +1,5 @@
 /**
- * Kubernetes objects with only the fields that a Service proxy reads. If another field changes (annotations,
+ * Kubernetes objects with only the fields that a Service proxy reads. If another field changes (status,
  * resourceVersion), the new value is equal to the old one, and nothing has to be done.
  */
 
@@ -48,7 +48,7 @@ export interface Service extends ObjectMeta {
   readonly loadBalancerSourceRanges: readonly string[];
   /** The port where load balancers ask whether this node has endpoints. Null if the Service has none. */
   readonly healthCheckNodePort: number | null;
-  /** Addresses and ranges that cannot be used. The Service is served without them. */
+  /** Addresses, ranges and annotations that cannot be used. The Service is served without them. */
   readonly refused: readonly Refusal[];
 }
 

@@ -1,14 +1,10 @@
 import type { Family } from '../net/address.js';
-import { type Affinity, DEFAULT_POLICY, type ServicePolicy } from '../portal/policy.js';
 import { compact, NONE } from './compact.js';
 import { type Field, readValid } from './field.js';
 import type { Service, ServicePort, ServiceType, TrafficPolicy } from './objects.js';
 import { type Parsed, parseObject } from './parse.js';
+import { readPolicy } from './parse-policy.js';
 import type { Refusal } from './problem.js';
-
-/** Default of `sessionAffinityConfig.clientIP.timeoutSeconds` in the API, and the most that it allows. */
-const DEFAULT_AFFINITY_SECONDS = 10800;
-const MAX_AFFINITY_SECONDS = 86400;
 
 /** Reads a v1 Service as the API server or a manifest gives it. */
 export function parseService(raw: unknown): Parsed<Service> {
@@ -22,6 +18,7 @@ export function parseService(raw: unknown): Parsed<Service> {
     const headless = allocated.some((field) => field.string() === 'None');
     const mayLackPorts = headless || type === 'ExternalName';
     const refused: Refusal[] = [];
+    const ports = readPorts(spec.at('ports'), mayLackPorts);
     return {
       ...meta,
       type,
@@ -30,8 +27,8 @@ export function parseService(raw: unknown): Parsed<Service> {
       ipFamilies: readFamilies(spec.at('ipFamilies')),
       externalIPs: readAddresses(spec.at('externalIPs').items(), refused),
       ingressIPs: readIngressIPs(object.at('status').at('loadBalancer').at('ingress'), refused),
-      ports: readPorts(spec.at('ports'), mayLackPorts),
-      policy: readPolicy(object),
+      ports,
+      policy: readPolicy(object, ports, refused),
       publishNotReadyAddresses: spec
         .at('publishNotReadyAddresses')
         .optional((field) => field.boolean(), false),
@@ -98,26 +95,6 @@ function readIngressIPs(ingress: Field, refused: Refusal[]): readonly string[] {
     return mode === 'VIP' ? [item.at('ip')] : [];
   });
   return readAddresses(fields.flat(), refused);
-}
-
-/** The one place that reads the attributes of the policy, from fields and annotations. */
-function readPolicy(service: Field): ServicePolicy {
-  const affinity = readAffinity(service.at('spec'));
-  return affinity === null ? DEFAULT_POLICY : { affinity };
-}
-
-function readAffinity(spec: Field): Affinity | null {
-  const kind = spec.at('sessionAffinity').optional((field) => field.oneOf('None', 'ClientIP'), 'None');
-  if (kind === 'None') return null;
-  const seconds = spec
-    .at('sessionAffinityConfig')
-    .at('clientIP')
-    .at('timeoutSeconds')
-    .optional(
-      (field) => field.integer(1, MAX_AFFINITY_SECONDS, 'a number of seconds'),
-      DEFAULT_AFFINITY_SECONDS,
-    );
-  return { by: 'client-ip', timeoutMs: seconds * 1000 };
 }
 
 function readPorts(list: Field, mayLackPorts: boolean): ServicePort[] {

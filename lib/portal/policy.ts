@@ -9,16 +9,33 @@ export interface ServicePolicy {
    * turn.
    */
   readonly affinity: Affinity | null;
+  /** Where datagrams of RTPS (DDS, ROS 2) go. Null: the Service does not say that it speaks RTPS. */
+  readonly rtpsRouting: RtpsRouting | null;
+  /**
+   * Whether all clients go to one endpoint, the first of an order that all nodes agree on, and to the next
+   * one only while the first is not there.
+   */
+  readonly activeStandby: boolean;
 }
+
+/**
+ * - `pin`: to the endpoint that the client is pinned to, as other datagrams.
+ * - `follow`: to the endpoint that has the participant that the datagram names; to all where it names none.
+ * - `fan-out`: to every endpoint but the sender.
+ */
+export type RtpsRouting = 'pin' | 'follow' | 'fan-out';
 
 /** Clients with the same key go to the same endpoint, on every port of the Service. */
 export interface Affinity {
   /**
-   * What the key is made of. `client-ip` (`sessionAffinity: ClientIP`) is the client's address without its
-   * port. The kernel steers all packets from one address to one worker. If a key is made of anything else,
-   * the portals must live in one worker only.
+   * What the key is made of. If it is not the client's address, the Service's portals must live in one worker
+   * only: the kernel steers all packets from one address to one worker, and knows nothing of other keys.
+   *
+   * - `client-ip`: the client's address without its port.
+   * - `rtps-participant`: the GUID prefix of the participant that sends.
+   * - `rtps-host`: the first four bytes of the prefix. Fast DDS gives all participants of a host the same.
    */
-  readonly by: 'client-ip';
+  readonly by: 'client-ip' | 'rtps-participant' | 'rtps-host';
   /**
    * How long a pin lives without use, ms. Default 10,800,000 (three hours), at most 86,400,000 (one day). As
    * in the API, a Service that asks for more is refused. After that time, the client's next connection or
@@ -31,4 +48,4 @@ export interface Affinity {
  * The policy of a Service that asks for nothing. Such Services share this record because there may be many
  * thousands of them.
  */
-export const DEFAULT_POLICY: ServicePolicy = { affinity: null };
+export const DEFAULT_POLICY: ServicePolicy = { affinity: null, rtpsRouting: null, activeStandby: false };

@@ -5,7 +5,10 @@ import type { Portal } from './portal.js';
 export type PortalName = Pick<Portal, 'key' | 'service' | 'portName' | 'protocol' | 'family'>;
 
 /** Status of one portal, for people. */
-export interface PortalStatus extends PortalName, Pick<Portal, 'vips' | 'nodePort'> {
+export interface PortalStatus
+  extends PortalName,
+    Pick<Portal, 'vips' | 'nodePort'>,
+    Pick<ServicePolicy, 'rtpsRouting' | 'activeStandby'> {
   /** Port of the listener on all addresses. Null if the listeners are on the VIPs. */
   readonly proxyPort: number | null;
   /** `address:port` of each endpoint. */

@@ -16,6 +16,16 @@ t.test('a row tells all about a portal', (t) => {
   t.end();
 });
 
+t.test('the annotations of a Service are shown with its affinity', (t) => {
+  const policy = { rtpsRouting: 'pin', activeStandby: true } as const;
+  const text = portalTable([
+    portalStatus({ affinity: { by: 'rtps-participant', timeoutSeconds: 60 }, ...policy }),
+  ]);
+  t.match(text, /rtps-participant 60s +serving\n.* +RTPS: pin\n +active-standby\n$/);
+  t.match(portalTable([portalStatus({ activeStandby: true })]), /none +serving\n.* +active-standby\n$/);
+  t.end();
+});
+
 t.test('IPv6 addresses are bracketed, node ports and problems are shown', (t) => {
   const text = portalTable([
     portalStatus({

@@ -64,7 +64,7 @@ const TABLE: readonly [name: string, actual: ActualState, desired: Snapshot, ste
   [
     'affinity, and with it perhaps the placement, changes',
     at(same),
-    snapshot({ ...web, policy: { affinity: { by: 'client-ip', timeoutMs: 1000 } } }),
+    snapshot({ ...web, policy: { ...DEFAULT_POLICY, affinity: { by: 'client-ip', timeoutMs: 1000 } } }),
     changes(WEB),
   ],
   [

@@ -28,6 +28,8 @@ export interface ServiceOptions {
   readonly ports: readonly PortOptions[];
   /** ClientIP affinity: true for the default time, or seconds. */
   readonly affinity?: boolean | number;
+  /** By their names without `kube-portal.dev/`. */
+  readonly annotations?: Readonly<Record<string, string>>;
   readonly externalIPs?: readonly string[];
   readonly ingressIPs?: readonly string[];
   /** More fields of the spec. */
@@ -41,7 +43,7 @@ export function service(options: ServiceOptions): KubernetesObject {
   return {
     apiVersion: 'v1',
     kind: 'Service',
-    metadata: { namespace, name },
+    metadata: { namespace, name, annotations: annotationsOf(options) },
     spec: {
       type: serviceType(options),
       clusterIP: clusterIPs[0],
@@ -65,6 +67,12 @@ export function service(options: ServiceOptions): KubernetesObject {
 function serviceType({ ports, ingressIPs = [] }: ServiceOptions): string {
   if (ingressIPs.length > 0) return 'LoadBalancer';
   return ports.some(({ nodePort }) => nodePort !== undefined) ? 'NodePort' : 'ClusterIP';
+}
+
+function annotationsOf({ annotations = {} }: ServiceOptions): object {
+  return Object.fromEntries(
+    Object.entries(annotations).map(([own, value]) => [`kube-portal.dev/${own}`, value]),
+  );
 }
 
 function affinityOf({ affinity = false }: ServiceOptions): object {

@@ -173,7 +173,7 @@ t.test('what the API server prints for an ordinary dual-stack Service', async (t
     externalIPs: ['192.0.2.1'],
     ingressIPs: ['198.51.100.1'],
     ports: [{ name: 'http', protocol: 'TCP', port: 80, nodePort: 30080 }],
-    policy: { affinity: { by: 'client-ip', timeoutMs: 60_000 } },
+    policy: { affinity: { by: 'client-ip', timeoutMs: 60_000 }, rtpsRouting: null, activeStandby: false },
     publishNotReadyAddresses: false,
     internalTrafficPolicy: 'Cluster',
     externalTrafficPolicy: 'Cluster',

@@ -4,7 +4,7 @@ import { affinityStatus } from '../../lib/portal/status.js';
 
 t.test('the status has the affinity time-out in seconds, like a Service', async (t) => {
   t.equal(affinityStatus(DEFAULT_POLICY), null);
-  t.same(affinityStatus({ affinity: { by: 'client-ip', timeoutMs: 10_800_000 } }), {
+  t.same(affinityStatus({ ...DEFAULT_POLICY, affinity: { by: 'client-ip', timeoutMs: 10_800_000 } }), {
     by: 'client-ip',
     timeoutSeconds: 10_800,
   });

@@ -39,6 +39,8 @@ export function portalStatus(over: Partial<PortalStatus> = {}): PortalStatus {
     proxyPort: 20_000,
     endpoints: ['10.0.0.1:8080', '10.0.0.2:8080'],
     affinity: null,
+    rtpsRouting: null,
+    activeStandby: false,
     state: 'serving',
     problems: [],
     ...over,

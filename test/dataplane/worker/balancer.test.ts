@@ -8,7 +8,7 @@ import type { Endpoint } from '../../../lib/portal/portal.js';
 import { exactly } from '../../lab/items.js';
 
 const TIMEOUT = 10_000;
-const PINNING: ServicePolicy = { affinity: { by: 'client-ip', timeoutMs: TIMEOUT } };
+const PINNING: ServicePolicy = { ...DEFAULT_POLICY, affinity: { by: 'client-ip', timeoutMs: TIMEOUT } };
 
 const pods = (names: string, port = 80): Endpoint[] =>
   [...names].map((id, i) => ({ id, address: `10.0.0.${i + 1}`, port }));

@@ -7,7 +7,7 @@ import { SocketAddress } from '../../../lib/sys/sockaddr.js';
 import { servedPortal } from './fixtures.js';
 
 const CLIENT = SocketAddress.of('10.0.0.7', 50_000).memory.words;
-const PINNING: ServicePolicy = { affinity: { by: 'client-ip', timeoutMs: 10_000 } };
+const PINNING: ServicePolicy = { ...DEFAULT_POLICY, affinity: { by: 'client-ip', timeoutMs: 10_000 } };
 
 function portalWith(endpoints: number, policy: ServicePolicy): ServedPortal {
   return servedPortal({

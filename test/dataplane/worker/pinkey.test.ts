@@ -41,6 +41,30 @@ t.test('client-ip: connections and flows of one address have one key, whatever t
   t.not(one, other);
 });
 
+/** An RTPS message of a sender with this GUID prefix, as hexadecimal digits. */
+function rtps(prefix: string): FirstDatagram {
+  return { payload: Buffer.from(`5254505302050110${prefix}0e010c00`, 'hex') };
+}
+
+t.test('rtps-participant and rtps-host: the key is out of the GUID prefix of the sender', async (t) => {
+  const prefix = '0110465b6276a1ab271afc1a';
+  const client = sockaddr('10.0.0.1', 1);
+  const key = (by: Affinity['by'], first: FirstDatagram | null) =>
+    pinKey({ ...BY_CLIENT_IP, by }, client, 0, first);
+  t.equal(key('rtps-participant', rtps(prefix)), prefix);
+  t.equal(key('rtps-host', rtps(prefix)), prefix.slice(0, 8));
+  const noRtps = [
+    null,
+    { payload: Buffer.alloc(0) },
+    { payload: Buffer.from('RTPS') },
+    { payload: Buffer.from(`5254505302050110${prefix}`, 'hex').subarray(0, 19) },
+    { payload: Buffer.from(`5254505802050110${prefix}`, 'hex') },
+  ];
+  for (const first of noRtps) {
+    t.equal(key('rtps-participant', first), clientKey(client, 0), 'TCP and other datagrams: the address');
+  }
+});
+
 t.test('a Service without affinity makes no key, and looks into no datagram', async (t) => {
   const balancer = balancerWith(null);
   const key = balancer.keyOf(sockaddr('10.0.0.1', 1), 0, SEALED);
