@@ -1,43 +1,46 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 
-const FIRST_MS = 500;
+const FIRST_DELAY_MS = 500;
 const GROWTH = 1.5;
-/** An attempt without a connection costs the server nothing, so attempts are frequent. */
-const MOST_UNREACHABLE_MS = 1_500;
-/** A server that answers with errors does work for each attempt, and a thousand nodes may try. */
-const MOST_REFUSED_MS = 15_000;
+/** Short, because an attempt without a connection costs the server nothing. */
+const MAX_UNREACHABLE_DELAY_MS = 1_500;
+/** Long, because the server works for each attempt that it refuses, and a thousand nodes may try. */
+const MAX_REFUSED_DELAY_MS = 15_000;
 
 export interface Failure {
-  /** The server gave no answer at all: nobody listens, or the connection broke. */
+  /** The server gave no answer: nothing listens, or the connection broke. */
   readonly isUnreachable: boolean;
-  /** The server asks to stay away so long, ms. */
+  /** Milliseconds that the server asks to wait. */
   readonly retryAfterMs?: number;
 }
 
-/** Waits between attempts: longer each time, and at random, so that nodes do not all retry together. */
+/**
+ * Delays between attempts. They grow, and they are random, so that the nodes do not all retry at one moment.
+ */
 export class Backoff {
-  #next = FIRST_MS;
+  #delayMs = FIRST_DELAY_MS;
   #wasUnreachable = false;
 
-  /** It worked; the next failure is a first one. */
+  /** After an attempt that worked. The next failure gets the first delay again. */
   reset(): void {
-    this.#next = FIRST_MS;
+    this.#delayMs = FIRST_DELAY_MS;
   }
 
-  /** Resolves when it is time to try again, at once if aborted. */
+  /** Resolves when it is time for the next attempt, or when `signal` aborts. */
   async wait(signal: AbortSignal, failure: Failure): Promise<void> {
-    await sleep(this.takeMs(failure), undefined, { signal }).catch(() => undefined);
+    await sleep(this.nextDelayMs(failure), undefined, { signal }).catch(() => undefined);
   }
 
   /**
-   * How long to wait after this failure, ms. Errors of a server that was away before are those of its start,
-   * and first ones.
+   * Milliseconds to wait after this failure. If the server was unreachable and now refuses, it is starting,
+   * so the delays start again from the first.
    */
-  takeMs({ isUnreachable, retryAfterMs = 0 }: Failure): number {
+  nextDelayMs({ isUnreachable, retryAfterMs = 0 }: Failure): number {
     if (this.#wasUnreachable && !isUnreachable) this.reset();
     this.#wasUnreachable = isUnreachable;
-    const time = Math.min(this.#next, isUnreachable ? MOST_UNREACHABLE_MS : MOST_REFUSED_MS);
-    this.#next = time * GROWTH;
-    return Math.max(retryAfterMs, time * (0.5 + Math.random() / 2));
+    const maxMs = isUnreachable ? MAX_UNREACHABLE_DELAY_MS : MAX_REFUSED_DELAY_MS;
+    const delayMs = Math.min(this.#delayMs, maxMs);
+    this.#delayMs = delayMs * GROWTH;
+    return Math.max(retryAfterMs, delayMs * (0.5 + Math.random() / 2));
   }
 }

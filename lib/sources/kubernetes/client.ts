@@ -5,40 +5,37 @@ import type { ClusterUser } from './kubeconfig.js';
 import { linesOf } from './lines.js';
 import { Pool } from './undici-pool.js';
 
-/** A few watches, a list and an event at the same time. */
-const CONNECTIONS = 8;
-/**
- * An API server has at most a minute for a request that is no watch (its --request-timeout),
- * but answers far sooner.
- */
+/** Enough for three watches, their lists and an Event at the same time. */
+const MAX_CONNECTIONS = 8;
+/** An API server may take a minute for a request that is no watch (--request-timeout). Usually it is fast. */
 const ANSWER_TIMEOUT_MS = 20_000;
 const CONNECT_TIMEOUT_MS = 10_000;
 
 export interface ClientTimes {
   /**
-   * A connection on which nothing arrives for so long is probed by the kernel, once a second; libuv allows
-   * ten probes without an answer. So a watch on a half-open connection fails this
-   * long plus ten seconds after the last word.
+   * Milliseconds without data on a connection before the kernel sends its first keep-alive probe. It sends
+   * ten probes, one a second (libuv). If none is answered, the connection fails: 10 s after the first probe.
    */
   readonly keepAliveMs: number;
   /**
-   * An API server sends a bookmark about once a minute;
-   * longer silence means that something on the way swallows it.
+   * Milliseconds without data before a watch fails. API servers send a bookmark about once a minute, so a
+   * longer silence means that something between us and the server drops data.
    */
-  readonly silenceMs: number;
-  /** How long a credential plug-in may take; its own limit unless given. */
-  readonly pluginMs?: number;
+  readonly watchSilenceMs: number;
+  /** Milliseconds that a credential plug-in may take. Default: 30,000. */
+  readonly pluginTimeoutMs?: number;
 }
 
-const DEFAULT_TIMES: ClientTimes = { keepAliveMs: 10_000, silenceMs: 180_000 };
+const DEFAULT_TIMES: ClientTimes = { keepAliveMs: 10_000, watchSilenceMs: 180_000 };
 
-export type Query = Readonly<Record<string, string | number>>;
+/** Parameters of a URL, not encoded. */
+export type QueryParameters = Readonly<Record<string, string | number>>;
 
 type ApiRequest = Omit<Dispatcher.RequestOptions, 'headers'> & {
   readonly headers?: Readonly<Record<string, string>>;
 };
 
-/** Requests to one API server over one pool of connections, always with the present credentials. */
+/** Sends requests to one API server over a pool of connections. Each request reads the credentials again. */
 export class ApiClient {
   readonly server: string;
   readonly #base: URL;
@@ -50,22 +47,25 @@ export class ApiClient {
   constructor(clusterUser: ClusterUser, times: Partial<ClientTimes> = {}) {
     this.server = clusterUser.cluster.server;
     this.#base = new URL(this.server);
-    this.#credentials = new CredentialSource(clusterUser, times.pluginMs);
+    this.#credentials = new CredentialSource(clusterUser, times.pluginTimeoutMs);
     this.#times = { ...DEFAULT_TIMES, ...times };
   }
 
-  /** @throws ApiError, or what the network, the files or the credential plug-in threw */
-  async get(path: string, query: Query, signal: AbortSignal): Promise<unknown> {
+  /** @throws ApiError if the server refuses; Error of the network, of a credential file or of the plug-in */
+  async get(path: string, query: QueryParameters, signal: AbortSignal): Promise<unknown> {
     const { body } = await this.#request({ method: 'GET', path: this.#pathOf(path, query), signal });
     return body.json();
   }
 
-  /** Resolves to the lines of an answer that goes on, as they come. @throws as {@link get}, the lines too */
-  async lines(path: string, query: Query, signal: AbortSignal): Promise<AsyncIterable<string>> {
+  /**
+   * Resolves to the lines of an answer without end, when the answer begins.
+   * @throws as {@link get}; the iterator too
+   */
+  async lines(path: string, query: QueryParameters, signal: AbortSignal): Promise<AsyncIterable<string>> {
     const { body } = await this.#request({
       method: 'GET',
       path: this.#pathOf(path, query),
-      bodyTimeout: this.#times.silenceMs,
+      bodyTimeout: this.#times.watchSilenceMs,
       signal,
     });
     return linesOf(body);
@@ -84,19 +84,19 @@ export class ApiClient {
     await answer.body.dump();
   }
 
-  /** What a failed request says, fit to be told to people: without the credentials that it may quote. */
-  tellable(message: string): string {
-    return this.#credentials.hideIn(message);
+  /** The message of a failed request without credentials. For logs: servers may quote the credentials. */
+  redact(message: string): string {
+    return this.#credentials.redact(message);
   }
 
-  /** Ends every request at once. */
+  /** Ends all requests at once. */
   async close(): Promise<void> {
     this.#credentials.close();
     await this.#pool?.destroy();
     this.#pool = null;
   }
 
-  #pathOf(path: string, query: Query): string {
+  #pathOf(path: string, query: QueryParameters): string {
     const search = new URLSearchParams();
     for (const [name, value] of Object.entries(query)) search.set(name, String(value));
     return `${this.#base.pathname.replace(/\/$/, '')}${path}${search.size > 0 ? `?${search}` : ''}`;
@@ -116,18 +116,18 @@ export class ApiClient {
       },
     });
     if (answer.statusCode < 300) return answer;
-    if (answer.statusCode === 401) this.#credentials.refused();
+    if (answer.statusCode === 401) this.#credentials.invalidate();
     throw await readApiError(answer);
   }
 
-  /** New certificates need new connections; requests under way end on the old ones. */
+  /** New certificates need new connections. Requests that are under way end on the old connections. */
   #poolFor(tls: Credentials['tls']): Pool {
     const fingerprint = JSON.stringify(tls);
     if (this.#pool !== null && fingerprint === this.#poolTls) return this.#pool;
     this.#pool?.close().catch(() => undefined);
     this.#poolTls = fingerprint;
     this.#pool = new Pool(this.#base.origin, {
-      connections: CONNECTIONS,
+      connections: MAX_CONNECTIONS,
       connect: {
         ...tls,
         timeout: CONNECT_TIMEOUT_MS,

@@ -1,19 +1,19 @@
 /**
- * A change waits so long, ms, for those that come with it, such as a Service's slices. What the server sends
- * in one piece is read before any timer runs, so that this is only for the other watch; what comes later
- * makes a second, small change.
+ * Milliseconds from a change to the work, so that a change of the other watch can share it: a Service and its
+ * slices often change together. Events that the server sends in one piece are read before any timer runs, and
+ * need no delay.
  */
 const GATHER_MS = 1;
-/** In a storm of changes, work is done so often, ms, at most… */
+/** If many changes come, the work runs once in so many milliseconds at most. */
 const PERIOD_MS = 250;
-/** …and so many times at once after a quiet time: a rollout's first changes are not a storm yet. */
+/** After a quiet time, so many runs need not wait for the period. A rollout starts with a few changes. */
 const BURST = 4;
 
 /** Runs work soon after a request. Several requests share one run, and the number of runs is limited. */
 export class Coalescer {
   readonly #work: () => void;
   #timer: NodeJS.Timeout | undefined;
-  /** When all work so far would have been done, one piece a period. */
+  /** The time (performance.now) at which all runs until now would end, if each took one period. */
   #spentUntil = Number.NEGATIVE_INFINITY;
 
   constructor(work: () => void) {
@@ -21,8 +21,8 @@ export class Coalescer {
   }
 
   request(): void {
-    const rest = this.#spentUntil - (BURST - 1) * PERIOD_MS - performance.now();
-    this.#timer ??= setTimeout(() => this.#run(), Math.max(GATHER_MS, rest));
+    const restMs = this.#spentUntil - (BURST - 1) * PERIOD_MS - performance.now();
+    this.#timer ??= setTimeout(() => this.#run(), Math.max(GATHER_MS, restMs));
   }
 
   stop(): void {

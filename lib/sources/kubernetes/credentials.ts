@@ -3,8 +3,9 @@ import { ExecPlugin } from './exec-plugin.js';
 import type { ClusterUser } from './kubeconfig.js';
 import { Secrets } from './secrets.js';
 
-/** What a connection and a request need to be trusted, in both directions. */
+/** What authenticates the server to this program, and this program to the server. */
 export interface Credentials {
+  /** Options of Node's `tls.connect`. */
   readonly tls: {
     readonly ca?: string;
     readonly cert?: string;
@@ -12,13 +13,13 @@ export interface Credentials {
     readonly servername?: string;
     readonly rejectUnauthorized?: boolean;
   };
+  /** Headers of each request. */
   readonly headers: Readonly<Record<string, string>>;
 }
 
 /**
- * Says who we are, as it is now: tokens and certificates are read from their files each time, because the
- * kubelet and others replace them while we run;
- * a plug-in is asked again when what it gave expires or is refused.
+ * The present credentials of a user. Tokens and certificates are read from their files each time, because the
+ * kubelet and others replace these files. A plug-in runs again if its credential expires or is refused.
  */
 export class CredentialSource {
   readonly #cluster: ClusterUser['cluster'];
@@ -26,21 +27,21 @@ export class CredentialSource {
   readonly #plugin: ExecPlugin | null;
   readonly #secrets = new Secrets();
 
-  /** @param pluginTimeoutMs how long a plug-in may take; for tests */
+  /** @param pluginTimeoutMs milliseconds that a plug-in may take; another value only in tests */
   constructor({ cluster, user }: ClusterUser, pluginTimeoutMs?: number) {
     this.#cluster = cluster;
     this.#user = user;
     this.#plugin = user.plugin ? new ExecPlugin(user.plugin, pluginTimeoutMs) : null;
   }
 
-  /** @throws Error that names the file that cannot be read, or the plug-in */
+  /** @throws Error that names the file that cannot be read, or the plug-in that failed */
   async current(): Promise<Credentials> {
     const { caFile, caData, tlsServerName, skipTLSVerify } = this.#cluster;
     const { certFile, certData, keyFile, keyData } = this.#user;
-    const ca = await textOf(caFile, caData);
+    const ca = await pemOf(caFile, caData);
     const fromPlugin = await this.#plugin?.credential();
-    const cert = fromPlugin?.cert ?? (await textOf(certFile, certData));
-    const key = fromPlugin?.key ?? (await textOf(keyFile, keyData));
+    const cert = fromPlugin?.cert ?? (await pemOf(certFile, certData));
+    const key = fromPlugin?.key ?? (await pemOf(keyFile, keyData));
     const authorization = this.#bearer(fromPlugin?.token) ?? (await this.#authorization());
     return {
       tls: {
@@ -57,17 +58,17 @@ export class CredentialSource {
     };
   }
 
-  /** The server refused them: the plug-in must not be spared the next time. */
-  refused(): void {
-    this.#plugin?.forget();
+  /** The server refused the credentials. If they are from a plug-in, it runs again for the next request. */
+  invalidate(): void {
+    this.#plugin?.invalidate();
   }
 
-  /** Text that may be told to people: whatever of the credentials stands in it is hidden. */
-  hideIn(text: string): string {
-    return this.#secrets.hide(text);
+  /** The text without credentials, for logs. */
+  redact(text: string): string {
+    return this.#secrets.redact(text);
   }
 
-  /** Ends a plug-in that runs. */
+  /** Ends a running plug-in. */
   close(): void {
     this.#plugin?.close();
   }
@@ -93,8 +94,8 @@ export class CredentialSource {
   }
 }
 
-/** PEM text. As in client-go, data in the kubeconfig itself wins over a file. */
-async function textOf(
+/** PEM text. As in client-go, data inside the kubeconfig wins over a file. */
+async function pemOf(
   file: string | null | undefined,
   data: string | null | undefined,
 ): Promise<string | undefined> {

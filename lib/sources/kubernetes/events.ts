@@ -3,13 +3,14 @@ import type { Logger } from 'pino';
 import { printable } from '../../model/printable.js';
 import type { ApiClient } from './client.js';
 
-/** API servers keep an Event for an hour; the same one is not sent again before. */
+/** Milliseconds until the same Event is sent again. API servers keep an Event for an hour. */
 const REPEAT_MS = 3_600_000;
-const REMEMBERED = 1_000;
-/** So many Events at once, and one more every so many ms. */
+/** Sent Events that are remembered. Beyond, the oldest is forgotten and may be sent again. */
+const MAX_REMEMBERED = 1_000;
+/** So many Events may be sent at once, and one more after each REFILL_MS. Beyond, they are dropped. */
 const BURST = 20;
 const REFILL_MS = 10_000;
-/** A longer note is refused (NoteLengthLimit of the API server's validation). */
+/** API servers refuse a longer note (NoteLengthLimit in their validation). */
 const MAX_NOTE_BYTES = 1024;
 
 /** The object that an Event is about. */
@@ -18,22 +19,22 @@ export interface EventSubject {
   readonly kind: 'Service';
   readonly namespace: string;
   readonly name: string;
-  /** `kubectl describe` finds an object's Events by it. */
+  /** `kubectl describe` finds the Events of an object by its uid. */
   readonly uid?: string;
 }
 
 /**
- * Writes Events (events.k8s.io/v1) of type Warning, for what the owner of an object should know. Each is sent
- * once an hour at most, and all together in a trickle: a broken node must not flood the API.
- * None is ever waited for.
+ * Writes Events (events.k8s.io/v1) of type Warning, for the owner of an object. The same Event is sent at
+ * most once an hour, and the number of all Events is limited, so that a broken node does not flood the API.
+ * Nothing waits for an Event.
  */
 export class EventRecorder {
   readonly #client: ApiClient;
   readonly #nodeName: string;
   readonly #log: Logger;
-  readonly #sent = new LRUCache<string, true>({ max: REMEMBERED, ttl: REPEAT_MS });
+  readonly #sent = new LRUCache<string, true>({ max: MAX_REMEMBERED, ttl: REPEAT_MS });
   #tokens = BURST;
-  #refilled = performance.now();
+  #refilledAt = performance.now();
 
   constructor(client: ApiClient, nodeName: string, log: Logger) {
     this.#client = client;
@@ -49,21 +50,18 @@ export class EventRecorder {
     const event = this.#event(subject, reason, note);
     this.#client
       .post(`/apis/events.k8s.io/v1/namespaces/${event.metadata.namespace}/events`, event)
-      .then(() => this.#log.debug({ event: note }, 'told the owner by an Event'))
+      .then(() => this.#log.debug({ event: note }, 'wrote an Event for the owner of the object'))
       .catch((error: Error) => {
         this.#sent.delete(key);
-        this.#log.debug(
-          { event: note, reason: this.#client.tellable(error.message) },
-          'an Event could not be written',
-        );
+        const failure = { event: note, reason: this.#client.redact(error.message) };
+        this.#log.debug(failure, 'an Event could not be written');
       });
   }
 
   #takeToken(): boolean {
-    const now = performance.now();
-    const refill = Math.floor((now - this.#refilled) / REFILL_MS);
-    this.#tokens = Math.min(BURST, this.#tokens + refill);
-    this.#refilled += refill * REFILL_MS;
+    const refills = Math.floor((performance.now() - this.#refilledAt) / REFILL_MS);
+    this.#tokens = Math.min(BURST, this.#tokens + refills);
+    this.#refilledAt += refills * REFILL_MS;
     if (this.#tokens === 0) return false;
     this.#tokens--;
     return true;
@@ -74,6 +72,7 @@ export class EventRecorder {
       apiVersion: 'events.k8s.io/v1',
       kind: 'Event',
       metadata: { namespace: subject.namespace, generateName: `${subject.name}-` },
+      // A MicroTime has six digits after the point.
       eventTime: new Date().toISOString().replace('Z', '000Z'),
       type: 'Warning',
       reason,

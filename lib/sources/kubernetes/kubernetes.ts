@@ -22,8 +22,9 @@ export interface KubernetesOptions {
 }
 
 /**
- * Services, EndpointSlices and the own Node from the Kubernetes API, followed as they change. An API server
- * that is away, or that refuses, is waited for; what it said last stays.
+ * Services, EndpointSlices and the Node of this machine from the Kubernetes API. Watches follow their
+ * changes. If the API server is away or refuses, requests are repeated without end, and the last objects
+ * stay.
  */
 export class KubernetesSource implements Source {
   readonly #client: ApiClient;
@@ -37,7 +38,7 @@ export class KubernetesSource implements Source {
   readonly #slices = new Mirror<EndpointSlice>(objectKey, () => this.#changed());
   readonly #nodes = new Mirror<NodeState>(nodeKey, () => this.#changed());
   #running: Promise<unknown> = Promise.resolve();
-  /** Null until everything was listed. */
+  /** Null until all collections were listed. */
   #onChange: ((objects: ObjectSet) => void) | null = null;
   #published: { readonly objects: ObjectSet; readonly node: NodeState | null } | null = null;
   #problems: readonly Problem[] = [];
@@ -50,17 +51,17 @@ export class KubernetesSource implements Source {
     this.#events = new EventRecorder(this.#client, nodeName, log);
   }
 
-  /** Objects that cannot be used at present. */
+  /** Problems of objects that cannot be used at present. */
   get problems(): readonly Problem[] {
     return this.#problems;
   }
 
-  /** The own Node; null while it does not exist. A change of it is told through `onChange` too. */
+  /** The Node of this machine. Null while it does not exist. Its changes call `onChange` too. */
   get node(): NodeState | null {
     return this.#nodes.values.values().next().value ?? null;
   }
 
-  /** Writes an Event, if the problem is one of a Service. */
+  /** Writes an Event if the object of the problem is a Service. */
   warnOwner({ object, field, message }: Problem, reason: string): void {
     const [, namespace, name] = /^Service ([^/]+)\/(.+)$/.exec(object) ?? [];
     if (namespace === undefined || name === undefined) return;
@@ -69,7 +70,9 @@ export class KubernetesSource implements Source {
     this.#events.warn(subject, reason, field === undefined ? message : `${field}: ${message}`);
   }
 
-  /** Resolves with the first complete state, however long the API server takes, or when stopped. */
+  /**
+   * Waits for the first complete state without a time limit. Resolves then, or when the source is stopped.
+   */
   async start(onChange: (objects: ObjectSet) => void): Promise<void> {
     const { signal } = this.#abort;
     const synced = Promise.all([
@@ -80,7 +83,7 @@ export class KubernetesSource implements Source {
     const stopped = new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
     await Promise.race([synced, stopped]);
     if (signal.aborted) return;
-    this.#outage.stateIsKnown();
+    this.#outage.synced();
     if (this.node === null) this.#log.warn({ node: this.#nodeName }, NO_NODE);
     this.#onChange = onChange;
     this.#publish();
@@ -93,13 +96,13 @@ export class KubernetesSource implements Source {
     await this.#running;
   }
 
-  /** Resolves once the mirror is complete. */
-  #follow<T>(resources: readonly Resource<T>[], mirror: Mirror<T>): Promise<void> {
-    const { name } = resources[0] as Resource<T>;
+  /** Starts a reflector. Resolves when its mirror is complete. */
+  #follow<T>(candidates: readonly Resource<T>[], mirror: Mirror<T>): Promise<void> {
+    const { name } = candidates[0] as Resource<T>;
     return new Promise((resolve) => {
-      const reflector = new Reflector(this.#client, resources, mirror, {
+      const reflector = new Reflector(this.#client, candidates, mirror, {
         synced: (resource) => {
-          this.#log.debug({ resource }, 'listed; watching from here on');
+          this.#log.debug({ resource }, 'collection listed; its watch begins');
           resolve();
         },
         working: () => this.#outage.working(name),
@@ -116,7 +119,7 @@ export class KubernetesSource implements Source {
   #publish(): void {
     const objects = { services: this.#services.values, slices: this.#slices.values };
     const { node } = this;
-    this.#report();
+    this.#reportProblems();
     const before = this.#published;
     if (
       before?.objects.services === objects.services &&
@@ -129,7 +132,7 @@ export class KubernetesSource implements Source {
     this.#onChange?.(objects);
   }
 
-  #report(): void {
+  #reportProblems(): void {
     const problems = [this.#services, this.#slices, this.#nodes].flatMap((mirror) => mirror.problems);
     for (const problem of freshProblems(problems, this.#problems)) {
       this.#log.error(describeProblem(problem));
@@ -143,4 +146,5 @@ function nodeKey({ name }: NodeState): string {
 }
 
 const NO_NODE =
-  "there is no Node of this name: topology is not known; give the name of this machine's Node with --hostname-override";
+  'there is no Node of this name, so the zone of this machine is not known; give the name of its Node with ' +
+  '--hostname-override';

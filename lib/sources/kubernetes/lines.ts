@@ -1,13 +1,11 @@
-/**
- * Far above what etcd takes for one object (1.5 MiB), and low enough to protect memory from a broken peer.
- */
+/** Far above the size that etcd allows for one object (1.5 MiB). It protects memory from a broken server. */
 const MAX_LINE_BYTES = 16 << 20;
 
 /**
- * Splits a stream of bytes into its lines. What follows the last line end is no line:
- * the stream broke off there.
+ * Splits a stream of bytes into lines. Text after the last line end is dropped: the stream broke inside that
+ * line.
  *
- * @throws Error where a line exceeds 16 MiB
+ * @throws Error if a line is longer than 16 MiB
  */
 export async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerator<string> {
   let parts: Uint8Array[] = [];
@@ -24,6 +22,8 @@ export async function* linesOf(chunks: AsyncIterable<Uint8Array>): AsyncGenerato
     if (start === chunk.length) continue;
     parts.push(chunk.subarray(start));
     bytes += chunk.length - start;
-    if (bytes > MAX_LINE_BYTES) throw new Error(`a line of more than ${MAX_LINE_BYTES >> 20} MiB`);
+    if (bytes > MAX_LINE_BYTES) {
+      throw new Error(`the server sent a line of more than ${MAX_LINE_BYTES >> 20} MiB`);
+    }
   }
 }

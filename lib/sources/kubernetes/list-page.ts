@@ -14,7 +14,7 @@ export function readListPage(body: unknown): ListPage {
     metadata?: { resourceVersion?: string; continue?: string };
   };
   if (metadata?.resourceVersion === undefined || (items !== null && !Array.isArray(items))) {
-    throw new Error('the answer is no list of a Kubernetes API server');
+    throw new Error('the answer is not a list of Kubernetes objects; check the address of the API server');
   }
   return { items: items ?? [], version: metadata.resourceVersion, next: metadata.continue ?? '' };
 }

@@ -5,33 +5,33 @@ import type { Problem } from '../../model/problem.js';
 import { SharedMap } from '../../model/sharedmap.js';
 
 interface Entry<T> {
-  /** Of the API object, to name it in Events. */
+  /** The API object's uid, for Events. */
   readonly uid: string;
-  /** What the last good version came to. */
+  /** Parsed from the last version that could be parsed. */
   readonly values: readonly T[];
 }
 
 /**
- * The objects of one collection, cut down to what the model reads. An object that cannot be read is a
- * problem, and its last good version stays. Values that did not change keep their identity.
+ * The objects of one collection, parsed for the model. An object that cannot be parsed is a problem, and its
+ * last good version stays. A value that has not changed stays the same object (`===`).
  */
 export class Mirror<T> {
   readonly #entries = new Map<string, Entry<T>>();
   readonly #keyOf: (value: T) => string;
   readonly #onChange: () => void;
-  /** What is wrong with the present versions of objects, by their keys. */
+  /** Problems of the present versions, by the keys of the objects. */
   readonly #problems = new Map<string, Problem>();
-  /** What changed since the values were last asked for; undefined is gone. */
+  /** Changes since `values` was last read. Undefined: the value is removed. */
   readonly #pending = new Map<string, T | undefined>();
   #values = SharedMap.empty<T>();
 
-  /** @param onChange called after every change of the values or of the problems */
+  /** @param onChange called after each change of the values or of the problems */
   constructor(keyOf: (value: T) => string, onChange: () => void) {
     this.#keyOf = keyOf;
     this.#onChange = onChange;
   }
 
-  /** All values by their keys. The same map as long as nothing changes. */
+  /** All values by their keys. While nothing changes, this is the same map. */
   get values(): ReadonlyMap<string, T> {
     this.#values = this.#values.with(this.#pending);
     this.#pending.clear();
@@ -47,7 +47,7 @@ export class Mirror<T> {
     return this.#entries.get(key)?.uid;
   }
 
-  /** Takes an object in as the server sent it. @returns its key */
+  /** Adds or replaces an object of the server. @returns its key */
   put(raw: unknown, parse: (raw: unknown) => Parsed<readonly T[]>): string {
     const { key, uid } = identityOf(raw);
     const before = this.#entries.get(key);
@@ -62,17 +62,17 @@ export class Mirror<T> {
     return key;
   }
 
-  /** The server says that the object is gone. */
+  /** Removes an object. */
   remove(raw: unknown): void {
     this.#drop(identityOf(raw).key);
   }
 
-  /** A complete list has these keys; everything else is gone. */
+  /** After a complete list: removes the objects that the list does not have. */
   keepOnly(keys: ReadonlySet<string>): void {
     for (const key of this.#entries.keys()) if (!keys.has(key)) this.#drop(key);
   }
 
-  /** Those of `known` that are equal; all of them, as the same array, if nothing differs. */
+  /** Takes equal values from `known` instead. If all are equal, the result is `known` itself. */
   #reuse(values: readonly T[], known: readonly T[]): readonly T[] {
     if (isDeepStrictEqual(values, known)) return known;
     const byKey = new Map(known.map((value) => [this.#keyOf(value), value]));
@@ -98,7 +98,7 @@ export class Mirror<T> {
   }
 }
 
-/** The server's objects always have these; the rest may be nonsense and is the parser's business. */
+/** The server's objects always have this metadata. All other fields are the parser's work. */
 function identityOf(raw: unknown): { readonly key: string; readonly uid: string } {
   const { namespace, name, uid } = metadataOf(raw);
   return { key: objectKey({ namespace: namespace ?? 'default', name: name ?? '' }), uid: uid ?? '' };
@@ -111,7 +111,7 @@ interface Metadata {
   readonly resourceVersion?: string;
 }
 
-/** The metadata of an object, as far as there is any. */
+/** The metadata of an object. Empty if it has none. */
 export function metadataOf(raw: unknown): Metadata {
   return (raw as { metadata?: Metadata } | null)?.metadata ?? {};
 }

@@ -20,16 +20,16 @@ export interface RawExec {
  */
 export function readPluginCommand(exec: RawExec, fail: (message: string) => never): PluginCommand {
   const { command, args, env } = exec;
-  if (!isArgument(command) || command === '') return fail('command: missing, or not a text');
+  if (!isArgument(command) || command === '') return fail('command: missing, or not a string');
   const list = args ?? [];
-  if (!Array.isArray(list) || !list.every(isArgument)) return fail('args: not a list of texts');
+  if (!Array.isArray(list) || !list.every(isArgument)) return fail('args: not a list of strings');
   const variables = env ?? [];
   if (!Array.isArray(variables) || !variables.every(isVariable))
     return fail('env: not a list of name and value');
   return { command, args: list, env: Object.fromEntries(variables.map(({ name, value }) => [name, value])) };
 }
 
-/** For execve(2), a null byte ends an argument. */
+/** For execve(2), a null byte is the end of an argument. */
 function isArgument(value: unknown): value is string {
   return typeof value === 'string' && !value.includes('\0');
 }

@@ -2,19 +2,20 @@ import { printable } from '../../model/printable.js';
 import { Program } from '../../sys/program.js';
 import type { PluginCommand } from './plugin-command.js';
 
-/** A credential is a few kilobytes, and so is a certificate. */
+/** Bytes of standard output. Credentials and certificates have a few kilobytes. */
 const MAX_ANSWER_BYTES = 1 << 20;
-/** What a plug-in complains about has its beginning kept, and less of it told. */
+/** Bytes of standard error that are kept. */
 const MAX_COMPLAINT_BYTES = 4096;
-const SHOWN_BYTES = 512;
+/** Bytes of standard error that a message shows. */
+const MAX_SHOWN_BYTES = 512;
 
 /**
- * Runs a plug-in to its end. It has no input: one that wants to ask a person must fail, not wait. It runs in
- * a process group of its own, which is killed when the time is over, `signal` aborts,
- * or the answer has no end.
+ * Runs a plug-in to its end. Its standard input is empty, so a plug-in that asks a person fails and does not
+ * wait. It runs in its own process group. The group is killed after `timeoutMs`, if `signal` aborts, or if
+ * the answer is too long.
  *
- * @returns what it wrote to standard output
- * @throws Error that names the command, never its arguments or its output, which may be secrets
+ * @returns its standard output
+ * @throws Error that names the command, but not the arguments or the answer: they may be secrets
  */
 export async function runPlugin(
   { command, args, env }: PluginCommand,
@@ -23,28 +24,29 @@ export async function runPlugin(
 ): Promise<string> {
   const killed = (reason: string) => () => new Error(`killed: ${reason}`);
   const options = { env, graceMs: 0, outputBytes: MAX_ANSWER_BYTES, errorBytes: MAX_COMPLAINT_BYTES };
+  const tooMuch = killed(`its answer is longer than ${MAX_ANSWER_BYTES >> 20} MiB`);
   try {
-    const program = new Program(command, args, { ...options, tooMuch: killed('its answer does not end') });
+    const program = new Program(command, args, { ...options, tooMuch });
     program.endWithin(timeoutMs, killed(`no answer within ${timeoutMs / 1000} s`));
-    return await answerOf(program, signal, killed('its answer is no longer wanted'));
+    return await finish(program, signal, killed('its answer is no longer needed'));
   } catch (error) {
     const { code, message } = error as NodeJS.ErrnoException;
     throw new Error(`credential plug-in ${command}: ${code ? `cannot be started (${code})` : message}`);
   }
 }
 
-async function answerOf(program: Program, signal: AbortSignal, notWanted: () => Error): Promise<string> {
-  const onAbort = () => program.end(notWanted());
+async function finish(program: Program, signal: AbortSignal, notNeeded: () => Error): Promise<string> {
+  const onAbort = () => program.end(notNeeded());
   signal.addEventListener('abort', onAbort);
   try {
     const { code, signal: killer, stdout, stderr } = await program.finish();
     if (code === 0) return stdout;
-    throw new Error([`ended with ${killer ?? code}`, shown(stderr)].filter(Boolean).join(': '));
+    throw new Error([`ended with ${killer ?? code}`, inOneLine(stderr)].filter(Boolean).join(': '));
   } finally {
     signal.removeEventListener('abort', onAbort);
   }
 }
 
-function shown(complaint: string): string {
-  return printable(complaint.trim().replaceAll(/\s*\n\s*/g, ' | '), SHOWN_BYTES);
+function inOneLine(complaint: string): string {
+  return printable(complaint.trim().replaceAll(/\s*\n\s*/g, ' | '), MAX_SHOWN_BYTES);
 }

@@ -1,34 +1,35 @@
 import { ApiError, isUnreachable } from './api-error.js';
 import { Backoff } from './backoff.js';
-import type { ApiClient, Query } from './client.js';
+import type { ApiClient, QueryParameters } from './client.js';
 import { readListPage } from './list-page.js';
 import { type Mirror, metadataOf } from './mirror.js';
 import type { Resource } from './resources.js';
 import { errorOfStatus, readWatchEvent, UnreadableEvent, type WatchEvent } from './watch-event.js';
 
+/** Objects of one page of a list. */
 const PAGE_SIZE = 500;
 /**
- * The server ends a watch after this, s, up to twice as long at random,
- * so that nodes do not come back in step.
+ * The server is asked to end a watch after this time, or up to twice this time at random, so that the nodes
+ * do not all come back at one moment.
  */
 const WATCH_SECONDS = 300;
-/** A watch that lasts so long, ms, worked: the next failure is a new one. */
+/** A watch of this length worked. A failure after it gets the first delay of the backoff. */
 const STEADY_WATCH_MS = 1_000;
 
-/** What happens to a reflector, for whoever tells people about it. */
 export interface ReflectorEvents {
-  /** The mirror is complete for the first time, made of this resource. */
+  /** The mirror is complete for the first time. Its objects are from this resource. */
   synced(resource: string): void;
-  /** The server answers what was asked. */
+  /** The server answered a request. */
   working(): void;
-  /** It does not; it will be tried again. */
+  /** A request failed. The reflector will try again. */
   failed(error: Error): void;
 }
 
 /**
- * Keeps a mirror equal to a collection of the API server: lists it in pages, then watches from that version
- * on. A broken watch goes on where it was; a version that the server has forgotten (410) means a new list, of
- * which only the differences reach the mirror. What cannot be had is tried again for ever.
+ * Keeps a mirror equal to a collection of the API server. It lists the collection in pages, then watches it
+ * from the version of the list. After a broken watch, the next watch starts at the last version. If the
+ * server no longer knows this version (410), the collection is listed again. Failed requests are repeated
+ * without end.
  */
 export class Reflector<T> {
   readonly #client: ApiClient;
@@ -36,13 +37,14 @@ export class Reflector<T> {
   readonly #mirror: Mirror<T>;
   readonly #events: ReflectorEvents;
   readonly #backoff = new Backoff();
-  #candidate = 0;
-  /** From which to watch; null asks for a list. */
+  #candidateIndex = 0;
+  /** The resourceVersion at which the next watch starts. Null: a list is needed first. */
   #version: string | null = null;
-  #expired = false;
-  #synced = false;
+  /** The last list expired between two pages. */
+  #hasListExpired = false;
+  #isSynced = false;
 
-  /** @param candidates the same collection in the API's present and older forms, the preferred one first */
+  /** @param candidates the collection in newer and older forms of the API, the preferred one first */
   constructor(
     client: ApiClient,
     candidates: readonly Resource<T>[],
@@ -55,7 +57,7 @@ export class Reflector<T> {
     this.#events = events;
   }
 
-  /** Resolves when aborted. */
+  /** Resolves when `signal` aborts. */
   async run(signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
@@ -69,10 +71,10 @@ export class Reflector<T> {
   }
 
   get #resource(): Resource<T> {
-    return this.#candidates[this.#candidate] as Resource<T>;
+    return this.#candidates[this.#candidateIndex] as Resource<T>;
   }
 
-  /** @returns the version that the list shows */
+  /** @returns the resourceVersion of the list */
   async #list(signal: AbortSignal): Promise<string> {
     const seen = new Set<string>();
     let token = '';
@@ -83,21 +85,21 @@ export class Reflector<T> {
       token = page.next;
       if (token !== '') continue;
       this.#mirror.keepOnly(seen);
-      this.#expired = false;
-      if (!this.#synced) this.#events.synced(this.#resource.name);
-      this.#synced = true;
+      this.#hasListExpired = false;
+      if (!this.#isSynced) this.#events.synced(this.#resource.name);
+      this.#isSynced = true;
       return page.version;
     }
   }
 
-  /** Pages that expired before the last was fetched show that the list takes too long in pages. */
-  #listQuery(token: string): Query {
+  /** If a list expired between two pages, pages take too long, so the next list comes in one piece. */
+  #listQuery(token: string): QueryParameters {
     const { selector } = this.#resource;
-    if (this.#expired) return selector;
+    if (this.#hasListExpired) return selector;
     return { ...selector, limit: PAGE_SIZE, ...(token !== '' && { continue: token }) };
   }
 
-  /** Resolves when the server ends the watch, as it does from time to time. */
+  /** Resolves when the server ends the watch at its time limit. */
   async #watch(version: string, signal: AbortSignal): Promise<void> {
     const started = Date.now();
     const query = {
@@ -110,14 +112,14 @@ export class Reflector<T> {
     try {
       const lines = await this.#client.lines(this.#resource.path, query, signal);
       this.#events.working();
-      for await (const line of lines) this.#take(readWatchEvent(line));
+      for await (const line of lines) this.#apply(readWatchEvent(line));
     } finally {
       if (Date.now() - started >= STEADY_WATCH_MS) this.#backoff.reset();
     }
     if (Date.now() - started < STEADY_WATCH_MS) throw new Error('the server ended the watch at once');
   }
 
-  #take({ type, object }: WatchEvent): void {
+  #apply({ type, object }: WatchEvent): void {
     switch (type) {
       case 'ADDED':
       case 'MODIFIED':
@@ -134,22 +136,23 @@ export class Reflector<T> {
     this.#version = metadataOf(object).resourceVersion ?? null;
   }
 
-  /** A server that has been upgraded, or is there at last, may have the preferred form. */
+  /** The server has changed, for example by an upgrade, so it may have the preferred API version now. */
   #startOver(): void {
-    this.#candidate = 0;
+    this.#candidateIndex = 0;
     this.#version = null;
   }
 
   async #recover(error: Error, signal: AbortSignal): Promise<void> {
     const isAbsent = error instanceof ApiError && error.status === 404;
-    if (isAbsent && !this.#synced && this.#candidate + 1 < this.#candidates.length) {
-      this.#candidate++;
+    if (isAbsent && !this.#isSynced && this.#candidateIndex + 1 < this.#candidates.length) {
+      this.#candidateIndex++;
       return;
     }
-    if (isAbsent && this.#candidate > 0) this.#startOver();
-    if (isUnknownVersion(error)) this.#expired = this.#version === null;
+    if (isAbsent && this.#candidateIndex > 0) this.#startOver();
+    const isExpired = isUnknownVersion(error);
+    if (isExpired) this.#hasListExpired = this.#version === null;
     else this.#events.failed(error);
-    if (isUnknownVersion(error) || error instanceof UnreadableEvent) this.#version = null;
+    if (isExpired || error instanceof UnreadableEvent) this.#version = null;
     await this.#backoff.wait(signal, {
       isUnreachable: isUnreachable(error),
       ...(error instanceof ApiError && { retryAfterMs: error.retryAfterMs }),
@@ -157,10 +160,7 @@ export class Reflector<T> {
   }
 }
 
-/**
- * The version is too old; or too new, after etcd was set back to a copy of former times.
- * Both are part of its life.
- */
+/** The version is too old for the server. It can also be too new, after etcd was restored from a backup. */
 function isUnknownVersion(error: Error): boolean {
   if (!(error instanceof ApiError)) return false;
   return error.status === 410 || (error.status === 504 && /too large resource version/i.test(error.message));

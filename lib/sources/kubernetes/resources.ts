@@ -7,49 +7,49 @@ import { parseNode } from '../../model/parse-node.js';
 import { parseService } from '../../model/parse-service.js';
 import { parseEndpointSlice } from '../../model/parse-slice.js';
 
-/** One collection of the API and how its objects become those of the model. */
+/** One collection of the API, and the parser of its objects. */
 export interface Resource<T> {
-  /** As in a Role, with the group's version in front where there is a group. */
+  /** The name in a Role. If it has an API group, the group and its version come first. */
   readonly name: string;
   readonly path: string;
-  /** What the server is to leave out. */
+  /** Parameters that limit what the server sends. */
   readonly selector: Readonly<Record<string, string>>;
   readonly parse: (raw: unknown) => Parsed<readonly T[]>;
 }
 
-/** kube-proxy's own selector: what others proxy, and what has no virtual IP, never leaves the server. */
-const PROXIED = {
+/** As in kube-proxy. The server sends no objects that another proxy serves, and none without a virtual IP. */
+const PROXIED_ONLY = {
   labelSelector: '!service.kubernetes.io/service-proxy-name,!service.kubernetes.io/headless',
 };
 
 export const SERVICES: readonly Resource<Service>[] = [
-  { name: 'services', path: '/api/v1/services', selector: PROXIED, parse: single(parseService) },
+  { name: 'services', path: '/api/v1/services', selector: PROXIED_ONLY, parse: single(parseService) },
 ];
 
-/** In the order of preference; a server that does not know one of them (404) is asked for the next. */
+/** The preferred one comes first. If the server does not have it (404), the next is tried. */
 export const SLICES: readonly Resource<EndpointSlice>[] = [
   {
     name: 'discovery.k8s.io/v1 endpointslices',
     path: '/apis/discovery.k8s.io/v1/endpointslices',
-    selector: PROXIED,
+    selector: PROXIED_ONLY,
     parse: single(parseEndpointSlice),
   },
   {
     name: 'discovery.k8s.io/v1beta1 endpointslices',
     path: '/apis/discovery.k8s.io/v1beta1/endpointslices',
-    selector: PROXIED,
-    parse: single((raw) => parseEndpointSlice(withPlaces(raw))),
+    selector: PROXIED_ONLY,
+    parse: single((raw) => parseEndpointSlice(withV1Fields(raw))),
   },
-  { name: 'endpoints', path: '/api/v1/endpoints', selector: PROXIED, parse: parseEndpoints },
+  { name: 'endpoints', path: '/api/v1/endpoints', selector: PROXIED_ONLY, parse: parseEndpoints },
 ];
 
-/** Only the Node of that name. */
+/** The collection with only the Node of this name. */
 export function nodeResource(nodeName: string): readonly Resource<NodeState>[] {
   const selector = { fieldSelector: `metadata.name=${nodeName}` };
   return [{ name: 'nodes', path: '/api/v1/nodes', selector, parse: single(parseNode) }];
 }
 
-/** What is null has no meaning here. */
+/** For a parser with one result. Null: the object is not for this program. */
 function single<T>(parse: (raw: unknown) => Parsed<T | null>): (raw: unknown) => Parsed<readonly T[]> {
   return (raw) => {
     const parsed = parse(raw);
@@ -59,15 +59,15 @@ function single<T>(parse: (raw: unknown) => Parsed<T | null>): (raw: unknown) =>
 }
 
 /**
- * v1beta1 says in `topology` what v1 says in `nodeName` and `zone`; all else that is read here is the same.
+ * v1beta1 has node and zone in `topology`, v1 in `nodeName` and `zone`. The other fields here are the same.
  */
-function withPlaces(raw: unknown): unknown {
+function withV1Fields(raw: unknown): unknown {
   const slice = raw as { readonly endpoints?: unknown };
   if (!Array.isArray(slice?.endpoints)) return raw;
-  return { ...slice, endpoints: slice.endpoints.map(withPlace) };
+  return { ...slice, endpoints: slice.endpoints.map(withV1Topology) };
 }
 
-function withPlace(endpoint: unknown): unknown {
+function withV1Topology(endpoint: unknown): unknown {
   const topology = (endpoint as { topology?: Readonly<Record<string, unknown>> } | null)?.topology;
   if (!topology) return endpoint;
   return {

@@ -36,7 +36,7 @@ function decoded(text: string, field: string): string {
     return decodeURIComponent(text);
   } catch {
     throw new KubeconfigError(
-      `${field}: a % in the user or the password of the URL is not followed by two hexadecimal digits; write %25`,
+      `${field}: in the user or the password, a % is not followed by two hexadecimal digits; write %25`,
     );
   }
 }

@@ -20,7 +20,9 @@ export function readWatchEvent(line: string): WatchEvent {
   } catch {
     // The error below shows more of the line.
   }
-  throw new UnreadableEvent(`this is no watch event: ${JSON.stringify(line.slice(0, 80))}`);
+  throw new UnreadableEvent(
+    `the server sent a line that is not a watch event: ${JSON.stringify(line.slice(0, 80))}`,
+  );
 }
 
 /** The error in an ERROR event. */

@@ -10,8 +10,8 @@ const TRIES = 200;
 const AWAY = { isUnreachable: true };
 const REFUSING = { isUnreachable: false };
 
-function waits(backoff: Backoff, failure: Parameters<Backoff['takeMs']>[0]): number[] {
-  return Array.from({ length: TRIES }, () => backoff.takeMs(failure));
+function waits(backoff: Backoff, failure: Parameters<Backoff['nextDelayMs']>[0]): number[] {
+  return Array.from({ length: TRIES }, () => backoff.nextDelayMs(failure));
 }
 
 /** A server that does this with every connection. @returns the error of a request to it */
@@ -51,11 +51,11 @@ t.test('what a server says while it starts is no reason to stay away for long', 
   const backoff = new Backoff();
   waits(backoff, REFUSING);
   waits(backoff, AWAY);
-  t.ok(backoff.takeMs(REFUSING) <= 500);
+  t.ok(backoff.nextDelayMs(REFUSING) <= 500);
 });
 
 t.test('a server that says when to come again is not asked sooner', async (t) => {
-  t.equal(new Backoff().takeMs({ ...REFUSING, retryAfterMs: 30_000 }), 30_000);
+  t.equal(new Backoff().nextDelayMs({ ...REFUSING, retryAfterMs: 30_000 }), 30_000);
 });
 
 t.test(

@@ -239,7 +239,7 @@ t.test('a plug-in that hangs is killed with what it started, told, and asked aga
   const pids = join(directory, 'pids');
   const answer = join(directory, 'answer');
   const hang = `[ -e ${answer} ] && exec cat ${answer}; sleep 1000 & echo $$ $! > ${pids}; wait`;
-  const harness = connect(scripted(hang), { pluginMs: 300 });
+  const harness = connect(scripted(hang), { pluginTimeoutMs: 300 });
   const started = harness.start();
   const isTold = (line: string) => /reason|credential plug-in sh: killed: no answer within 0.3 s/.test(line);
   await harness.until(() => harness.troubles.some(isTold), 'the time-out');
@@ -270,13 +270,15 @@ t.test('what a plug-in says is bounded, and its answer is never told', async (t)
     'printf "log in first\\n\\033[31mat once" >&2; exit 3':
       /plug-in sh: ended with 3: log in first \| \\u001b\[31mat once$/,
     'head -c 100000 /dev/zero | tr "\\0" x >&2; exit 1': /ended with 1: x+\.\.\. \(\d+ more characters\)$/,
-    'cat /dev/zero': /plug-in sh: killed: its answer does not end/,
+    'cat /dev/zero': /plug-in sh: killed: its answer is longer than 1 MiB$/,
     'kill -9 $$': /plug-in sh: ended with SIGKILL/,
-    'echo correct-horse': /its answer is no ExecCredential: it is no JSON/,
-    'echo \'{"kind":"ExecCredential","status":{"token":"correct-horse ?"}}\'': /status\.token is no token/,
-    'echo \'{"kind":"ExecCredential","status":{"token":["correct-horse"]}}\'': /status\.token is no text/,
+    'echo correct-horse': /its answer is not an ExecCredential: it is not JSON$/,
+    'echo \'{"kind":"ExecCredential","status":{"token":"correct-horse ?"}}\'':
+      /status\.token has characters that a token cannot have/,
+    'echo \'{"kind":"ExecCredential","status":{"token":["correct-horse"]}}\'':
+      /status\.token is not a string/,
     'echo \'{"kind":"ExecCredential","status":{"clientKeyData":"correct-horse"}}\'':
-      /a certificate needs its key/,
+      /clientCertificateData and clientKeyData must be there together/,
     'echo \'{"kind":"ExecCredential","status":{}}\'': /neither a token nor a certificate/,
   };
   for (const [script, message] of Object.entries(answers)) {

@@ -166,7 +166,10 @@ t.test('a line that is no event is told, and the list is fetched anew', async (t
   }
   api.put(PATHS.services, service('web', 83));
   await harness.until(() => harness.services.join() === 'web:83', 'the change after it');
-  t.match(harness.troubles.join(), /this is no watch event: "{\\"type\\":\\"SURPRISE/);
+  t.match(
+    harness.troubles.join(),
+    /the server sent a line that is not a watch event: "{\\"type\\":\\"SURPRISE/,
+  );
 });
 
 t.test('a line may come in pieces, and half a line is none', async (t) => {
@@ -234,7 +237,7 @@ t.test('a server that goes away takes nothing along', async (t) => {
   const { port } = api;
   await api.close();
   await harness.until(
-    () => harness.troubles.some((line) => /what is in effect stays/.test(line)),
+    () => harness.troubles.some((line) => /the last Services and endpoints stay in effect/.test(line)),
     'a warning',
   );
   t.equal(harness.states.length, 1);
