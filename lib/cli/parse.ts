@@ -4,15 +4,10 @@ import { NODE_PORT_KEYWORDS } from '../controlplane/nodeaddresses.js';
 import { WILDCARD } from '../net/address.js';
 import { canonicalCidr } from '../net/cidr.js';
 import { parseHostPort } from '../net/hostport.js';
+import type { PortRange } from '../redirect/rules.js';
 
 /** The listening address of an HTTP server. `off`: the user gave an empty value. */
 export type BindTarget = { readonly host: string; readonly port: number } | 'off';
-
-/** A range of ports. Both ends are included. */
-export interface PortRange {
-  readonly first: number;
-  readonly last: number;
-}
 
 const MILLISECONDS: Readonly<Record<string, number>> = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 };
 /**

@@ -1,8 +1,8 @@
 import { Option } from 'commander';
 import { WILDCARD } from '../net/address.js';
+import type { PortRange } from '../redirect/rules.js';
 import {
   type BindAddresses,
-  type PortRange,
   parseBindAddress,
   parseDuration,
   parseNodePortAddresses,

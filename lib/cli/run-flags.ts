@@ -14,7 +14,7 @@ import { type SourceFlags, sourceFlags } from './source-flags.js';
 
 /** Where `run` keeps its state, and where other commands look for it. */
 export const DEFAULT_STATE_DIR = '/run/kube-portal';
-const MOST_DEFAULT_WORKERS = 4;
+const MAX_DEFAULT_WORKERS = 4;
 
 /** The flags of `kube-portal run`. Times are milliseconds. */
 export interface RunFlags extends SourceFlags, RedirectFlags, ConntrackFlags {
@@ -61,7 +61,7 @@ function groups(): [string, Option[]][] {
 
 /** Half of the cores. The other half is for the kernel and for the programs that use the Services. */
 function defaultWorkers(): number {
-  return Math.min(Math.max(1, Math.floor(availableParallelism() / 2)), MOST_DEFAULT_WORKERS);
+  return Math.min(Math.max(1, Math.floor(availableParallelism() / 2)), MAX_DEFAULT_WORKERS);
 }
 
 function relayFlags(): Option[] {

@@ -3,6 +3,8 @@ import type { SessionsReport } from '../server/sessions.js';
 import { type AskFlags, askOptions, printReport } from './ask.js';
 import { table } from './table.js';
 
+const NO_ENDPOINT = '<none yet>';
+
 interface SessionsFlags extends AskFlags {
   readonly service?: string;
   readonly client?: string;
@@ -42,5 +44,3 @@ export function sessionsText({ sessions, endpoints, total }: SessionsReport): st
   if (unlisted > 0) parts.push(`${unlisted} more are open; --limit lists more\n`);
   return parts.join('\n');
 }
-
-const NO_ENDPOINT = '<none yet>';

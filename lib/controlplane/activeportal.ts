@@ -5,7 +5,7 @@ import { type Admission, EVERYONE } from '../portal/admission.js';
 import type { Portal, Vip } from '../portal/portal.js';
 import type { PortalStatus } from '../portal/status.js';
 import type { Redirect, RedirectDriver } from '../redirect/driver.js';
-import { admissionByIds, nodeAdmission, type PortalIds } from './admission.js';
+import { admissionByIds, nodeAdmission, type PortalIdLookup } from './admission.js';
 import type { Capacity } from './capacity.js';
 import { hearOnly, steerClients } from './clientfilters.js';
 import { type OpeningContext, openListener } from './listeneropening.js';
@@ -19,7 +19,7 @@ import { RedirectProgress } from './redirectprogress.js';
 import { samePlace, sameVips, type WantedListener, wantedListeners } from './wantedlisteners.js';
 
 /** What all portals of a node share. */
-export interface PortalContext extends OpeningContext, PortalIds {
+export interface PortalContext extends OpeningContext, PortalIdLookup {
   readonly driver: Pick<RedirectDriver, 'captureOf' | 'bringsTraffic' | 'unsupported' | 'gate'>;
   readonly placements: Placements;
   readonly capacity: Capacity;

@@ -25,8 +25,8 @@ export function nodeAdmission({ admission, family, vips }: Portal, capture: Capt
   };
 }
 
-/** Gives the ids by which workers know portals. */
-export interface PortalIds {
+/** Finds the ids by which workers know portals. */
+export interface PortalIdLookup {
   /** The id of the portal with this key. */
   idOf(key: string): number | undefined;
 }
@@ -39,7 +39,7 @@ export interface PortalIds {
 export function admissionByIds(
   { sources, insiders }: Admission,
   { admission }: Portal,
-  ids: PortalIds,
+  ids: PortalIdLookup,
 ): Admission<number> {
   const portal = ids.idOf(admission.insiders?.portal ?? '');
   return { sources, insiders: insiders === null || portal === undefined ? null : { ...insiders, portal } };

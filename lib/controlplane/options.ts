@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { PortRange } from '../redirect/rules.js';
 import type { NodeAddresses } from './nodeaddresses.js';
 
 /** Options of the control plane. The defaults named here are those of the command line. */
@@ -10,10 +11,10 @@ export interface ProxyOptions {
   /** Where NodePorts are served. `--nodeport-addresses`: on all addresses. */
   readonly nodeAddresses: NodeAddresses;
   /**
-   * Proxy ports, both ends inclusive. Each portal takes one if the driver redirects to ports. If none is
+   * Proxy ports. Each portal takes one if the driver redirects to ports. If none is
    * free, the portal stays pending and is tried again. `--proxy-port-range`: 20000-29999.
    */
-  readonly proxyPortRange: { readonly first: number; readonly last: number };
+  readonly proxyPortRange: PortRange;
   /**
    * Milliseconds. A UDP flow that is idle for longer ends. Null: as in conntrack, 30,000, or 120,000 if the
    * flow has lasted 2000 and had an answer. `--udp-timeout`: null.

@@ -1,5 +1,4 @@
-import type { PortalCounters } from '../dataplane/shared/counters.js';
-import { COUNTER_FIELDS, type CounterField } from '../dataplane/shared/counters.js';
+import { COUNTER_FIELDS, type CounterField, type PortalCounters } from '../dataplane/shared/counters.js';
 
 interface PortalMetric {
   readonly name: string;
@@ -33,7 +32,7 @@ const PORTAL_METRICS: readonly PortalMetric[] = [
   },
   {
     name: 'kubeportal_connections_evicted_total',
-    help: 'Idle TCP connections ended near the limit of open files: of the client with most, for others.',
+    help: 'Idle TCP connections closed near the limit of open files, so that other clients are served.',
     kind: 'counter',
     field: 'connectionsEvicted',
     protocol: 'TCP',
@@ -74,7 +73,7 @@ const PORTAL_METRICS: readonly PortalMetric[] = [
   },
   {
     name: 'kubeportal_flows_moved_total',
-    help: 'UDP flows moved to another endpoint because theirs failed or went.',
+    help: 'UDP flows moved to another endpoint because their endpoint failed or was removed.',
     kind: 'counter',
     field: 'flowsMoved',
     protocol: 'UDP',
@@ -114,7 +113,7 @@ const PORTAL_METRICS: readonly PortalMetric[] = [
   },
   {
     name: 'kubeportal_affinity_pins_moved_total',
-    help: 'ClientIP pins given up because their endpoint failed the client.',
+    help: 'ClientIP pins removed because their endpoint failed.',
     kind: 'counter',
     field: 'pinsMoved',
   },

@@ -9,12 +9,12 @@ import { SendHeaders } from './sendheaders.js';
 import { SOCKADDR_IN_SIZE, SOCKADDR_IN6_SIZE } from './sockaddr.js';
 
 /**
- * Bytes. A segment must fit the path MTU, and this size fits on the links of robots. Datagrams that are
- * larger are sent without UDP_SEGMENT.
+ * A segment must fit the path MTU, and this size fits on the links of robots. Larger datagrams are sent
+ * without UDP_SEGMENT.
  */
-const LARGEST_SEGMENT = 1400;
-/** Bytes. The most that one send with UDP_SEGMENT carries. */
-const LARGEST_RUN = 65000;
+const MAX_SEGMENT_BYTES = 1400;
+/** One send with UDP_SEGMENT carries no more. */
+const MAX_RUN_BYTES = 65000;
 /** How often one send is tried again because the kernel reported the error of an earlier datagram. */
 const MAX_PENDING_ERRORS = 2;
 
@@ -29,7 +29,7 @@ export class DatagramSender {
   bytes = 0;
   readonly #headers: SendHeaders;
   readonly #segmentControl = new Memory(SEGMENT_SPACE);
-  /** Whether the kernel may segment runs, if it can. The caller knows which paths refused that. */
+  /** Whether to use UDP_SEGMENT if the kernel knows it. The caller knows which paths refused it. */
   maySegment = true;
   /**
    * Result of the last send. `none`: it did not try UDP_SEGMENT. `refused`: the kernel refused UDP_SEGMENT,
@@ -41,14 +41,14 @@ export class DatagramSender {
   #segmentSize = 0;
   #isUniform = true;
 
-  readonly #kernelSegments: boolean;
+  readonly #knowsSegments: boolean;
 
   /**
-   * @param kernelSegments whether the kernel knows UDP_SEGMENT; each thread tests that with its first sender
+   * @param knowsSegments whether the kernel knows UDP_SEGMENT; each thread tests that with its first sender
    */
-  constructor(capacity: number, kernelSegments = doesKernelSegment()) {
+  constructor(capacity: number, knowsSegments = canKernelSegment()) {
     this.capacity = capacity;
-    this.#kernelSegments = kernelSegments;
+    this.#knowsSegments = knowsSegments;
     this.#headers = new SendHeaders(capacity);
     putControlHeader(this.#segmentControl.words, 0, 2, IPPROTO_UDP, UDP_SEGMENT);
   }
@@ -86,12 +86,12 @@ export class DatagramSender {
 
   #canSegment(): boolean {
     return (
-      this.#kernelSegments &&
+      this.#knowsSegments &&
       this.maySegment &&
       this.#isUniform &&
       this.count > 1 &&
-      this.#segmentSize <= LARGEST_SEGMENT &&
-      this.bytes <= LARGEST_RUN
+      this.#segmentSize <= MAX_SEGMENT_BYTES &&
+      this.bytes <= MAX_RUN_BYTES
     );
   }
 
@@ -187,9 +187,10 @@ export class DatagramSender {
   }
 }
 
-let kernelSegments: boolean | undefined;
+/** Undefined: not tested yet. */
+let canSegment: boolean | undefined;
 
-function doesKernelSegment(): boolean {
-  kernelSegments ??= doSegmentsArrive(new DatagramSender(2, true));
-  return kernelSegments;
+function canKernelSegment(): boolean {
+  canSegment ??= doSegmentsArrive(new DatagramSender(2, true));
+  return canSegment;
 }

@@ -9,7 +9,7 @@ import {
 } from './constants.js';
 import { findOption, preferOption } from './options.js';
 
-const MOST_HOPS = 255;
+const MAX_HOPS = 255;
 
 /**
  * How many hops the peer's packets had left on arrival (TTL, hop limit). The kernel stores the value of the
@@ -22,7 +22,7 @@ export function receivedHops(fd: number, family: number): number {
     family === AF_INET6
       ? findOption(fd, IPPROTO_IPV6, IPV6_MULTICAST_HOPS)
       : findOption(fd, IPPROTO_IP, IP_MULTICAST_TTL);
-  return hops ?? MOST_HOPS;
+  return hops ?? MAX_HOPS;
 }
 
 /** Sets how many hops packets may take. @param hops 1 to 255 */

@@ -8,7 +8,7 @@ const HEADER_SIZE = 4;
 /** NLA_F_NESTED and NLA_TYPE_MASK: the two upper bits of a type are flags. */
 const NESTED = 0x8000;
 const TYPE_MASK = 0x3fff;
-const LONGEST_VALUE = 0xffff - HEADER_SIZE;
+const MAX_VALUE_BYTES = 0xffff - HEADER_SIZE;
 
 /** Netlink pads messages and attributes to multiples of four bytes (NLMSG_ALIGNTO, NLA_ALIGNTO). */
 export function aligned(size: number): number {
@@ -27,7 +27,7 @@ export type Encoded = readonly number[];
 
 /** One attribute, padded to a multiple of four bytes. @throws RangeError above 65,531 bytes of data */
 export function attribute(type: number, data: ArrayLike<number>): Encoded {
-  if (data.length > LONGEST_VALUE) throw new RangeError(`a netlink attribute of ${data.length} bytes`);
+  if (data.length > MAX_VALUE_BYTES) throw new RangeError(`a netlink attribute of ${data.length} bytes`);
   const size = HEADER_SIZE + data.length;
   const bytes = [size & 0xff, size >>> 8, type & 0xff, type >>> 8];
   for (let index = 0; index < data.length; index++) bytes.push(data[index]);

@@ -38,7 +38,7 @@ export class Exchange {
   #isBusy = false;
 
   /**
-   * @param open opens a channel; called now, and again after each exchange that did not end
+   * @param open opens a channel. Called now, and again after an exchange that failed or was stopped.
    * @throws SysError
    */
   constructor(open: () => Channel) {
