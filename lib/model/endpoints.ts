@@ -2,6 +2,7 @@ import type { Endpoint, Portal } from '../portal/portal.js';
 import type { Frontend } from './frontends.js';
 import type { Node } from './node.js';
 import type { EndpointSlice, Service, SliceEndpoint } from './objects.js';
+import { inStandbyOrder } from './standby.js';
 
 /** One address and port that a slice offers. */
 interface Candidate extends SliceEndpoint {
@@ -12,7 +13,8 @@ interface Candidate extends SliceEndpoint {
 export type ChosenEndpoints = Pick<Portal, 'endpoints' | 'unserved'>;
 
 /**
- * The endpoints that a frontend's clients are sent to, sorted by address and port.
+ * The endpoints that a frontend's clients are sent to, sorted by address and port; see {@link inStandbyOrder}
+ * for those of an active-standby Service.
  *
  * These are the ready endpoints that topology hints and a Local policy allow. If no endpoint is ready, these
  * are the endpoints that terminate and still serve (kube-proxy's ProxyTerminatingEndpoints), so that the last
@@ -30,8 +32,9 @@ export function selectEndpoints(
   const eligible = choose(candidates, isReady, node);
   const areElsewhere =
     eligible.length === 0 && candidates.some((candidate) => isReady(candidate) || isDraining(candidate));
+  const endpoints = distinctIds(distinctPlaces(eligible).map(toEndpoint));
   return {
-    endpoints: distinctIds(distinctPlaces(eligible).map(toEndpoint)),
+    endpoints: service.policy.activeStandby ? inStandbyOrder(endpoints) : endpoints,
     unserved: areElsewhere ? 'ignore' : 'refuse',
   };
 }

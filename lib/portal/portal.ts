@@ -57,7 +57,10 @@ export interface Portal {
    * model does not know these addresses.
    */
   readonly admission: Admission;
-  /** Eligible endpoints in a stable order (sorted). */
+  /**
+   * Eligible endpoints in a stable order (sorted). If the policy asks for active-standby, the first is the
+   * active one.
+   */
   readonly endpoints: readonly Endpoint[];
   /**
    * What happens to clients while `endpoints` is empty. `refuse`: they are refused at once. `ignore`: other

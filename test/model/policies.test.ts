@@ -319,3 +319,19 @@ t.test('health checks keep their identity until one changes', async (t) => {
   const gone = buildHere(objectSet([balancer], [sliceAt(ELSEWHERE)]), same);
   t.equal(gone.healthChecks[0]?.localEndpoints, 0);
 });
+
+t.test('active-standby: the order is by pod, whatever the addresses are', async (t) => {
+  const order = (activeStandby: string, ...names: string[]) => {
+    const annotations = { 'kube-portal.dev/active-standby': activeStandby };
+    const pods = names.map((name, index) => ({
+      addresses: [`10.1.0.${index + 1}`],
+      targetRef: { kind: 'Pod', name },
+    }));
+    const portals = portalsOf(service({}, { annotations }), slice(pods));
+    return [...portals.values()].flatMap(({ endpoints }) => endpoints.map(({ id }) => id));
+  };
+  const names = ['web-10', 'web-2', 'web-0'];
+  t.same(order('true', ...names), ['default/web-0', 'default/web-2', 'default/web-10']);
+  t.same(order('true', ...names.toReversed()), order('true', ...names), 'on all nodes');
+  t.same(order('false', ...names), ['default/web-10', 'default/web-2', 'default/web-0'], 'by address');
+});

@@ -32,6 +32,10 @@ export class Avoidance {
     for (const target of failed.sort((one, other) => one.failedAt - other.failedAt)) this.add(target);
   }
 
+  has(target: Target): boolean {
+    return this.#avoided.has(target);
+  }
+
   /** Those that new clients may be led to. */
   get others(): readonly Target[] {
     return this.#others;

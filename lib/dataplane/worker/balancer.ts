@@ -18,8 +18,8 @@ export interface BalancerContext {
 }
 
 /**
- * Picks endpoints for one portal: in turn, or by pins. Pins belong to the Service, over all its ports and
- * protocols. If the pinned pod does not serve this port, the key gets a pin of the port's own.
+ * Picks endpoints for one portal: in turn, always the first, or by pins. Pins belong to the Service, over all
+ * its ports and protocols. If the pinned pod does not serve this port, the key gets a pin of the port's own.
  */
 export class Balancer {
   #targets: Target[] = [];
@@ -28,6 +28,7 @@ export class Balancer {
   /** Null while no endpoint is avoided. */
   #avoidance: Avoidance | null = null;
   #affinity: Affinity | null = null;
+  #isActiveStandby = false;
 
   constructor(
     readonly portalId: number,
@@ -39,6 +40,7 @@ export class Balancer {
   /** Takes new endpoints; targets that stay keep what is known about them, the others are marked. */
   update({ endpoints, policy }: Pick<Portal, 'endpoints' | 'policy'>): void {
     this.#affinity = policy.affinity;
+    this.#isActiveStandby = policy.activeStandby;
     const known = new Map(this.#targets.map((target) => [`${target.id} ${target.name}`, target]));
     const { services } = this.context;
     services.remove(this.service, this.#ids());
@@ -147,19 +149,34 @@ export class Balancer {
     return this.#byId.get(id) ?? null;
   }
 
-  /** The next in turn that is neither tried nor avoided; an avoided one only where nothing else is left. */
+  /**
+   * The first, or the next in turn, that is neither tried nor avoided; an avoided one only where nothing else
+   * is left.
+   */
   #next(tried: ReadonlySet<Target>): Target | null {
+    const avoidance = this.#readmit();
+    if (this.#isActiveStandby) return firstOf(this.#targets, tried, avoidance);
     const turn = Atomics.add(this.context.roundRobin, this.portalId, 1) >>> 0;
-    const preferred = this.#avoidance === null ? this.#targets : this.#notAvoided(this.#avoidance);
+    const preferred = avoidance === null ? this.#targets : avoidance.others;
     return nextOf(preferred, turn, tried) ?? nextOf(this.#targets, turn, tried);
   }
 
-  #notAvoided(avoidance: Avoidance): readonly Target[] {
-    avoidance.readmit(this.context.now());
-    if (!avoidance.isOver) return avoidance.others;
-    this.#avoidance = null;
-    return this.#targets;
+  /** Endpoints that failed long enough ago are as good as others. @returns the avoidance of the rest */
+  #readmit(): Avoidance | null {
+    this.#avoidance?.readmit(this.context.now());
+    if (this.#avoidance?.isOver) this.#avoidance = null;
+    return this.#avoidance;
   }
+}
+
+/** Active-standby Services have few endpoints, so all may be looked at. */
+function firstOf(
+  targets: readonly Target[],
+  tried: ReadonlySet<Target>,
+  avoidance: Avoidance | null,
+): Target | null {
+  for (const target of targets) if (!tried.has(target) && !avoidance?.has(target)) return target;
+  return nextOf(targets, 0, tried);
 }
 
 /** Looks at one more than were tried, at most. */

@@ -115,6 +115,42 @@ t.test('all others share what an avoided endpoint would have got', async (t) => 
   t.same([...picks(balancer, 8)].sort().join(''), 'aabbccdd', 'and then all are equal again');
 });
 
+t.test('active-standby: all clients get the first endpoint, and the next one only without it', async (t) => {
+  const stage = new Stage();
+  const standby = { ...DEFAULT_POLICY, activeStandby: true };
+  const balancer = stage.balancer([]);
+  balancer.update({ endpoints: pods('abcd'), policy: standby });
+  t.equal(picks(balancer, 4), 'aaaa');
+  const a = balancer.pick(null) as Target;
+  const b = balancer.pickOther(null, new Set([a])) as Target;
+  t.equal(b.id, 'b');
+  balancer.avoid(a);
+  balancer.avoid(b);
+  t.equal(picks(balancer, 4), 'cccc', 'two failed');
+  balancer.update({ endpoints: pods('abcd').slice(1), policy: standby });
+  t.equal(picks(balancer, 4), 'cccc', 'and the first one goes');
+  balancer.update({ endpoints: pods('abcd'), policy: standby });
+  t.equal(picks(balancer, 4), 'aaaa', 'it is back, as another process');
+  stage.now += 5000;
+  for (const target of ['a', 'b', 'c', 'd']) {
+    t.equal(idOf(balancer.pick(null)), target);
+    balancer.avoid(balancer.pick(null) as Target);
+  }
+  t.equal(picks(balancer, 2), 'aa', 'one that failed is better than none');
+});
+
+t.test('active-standby with affinity: who is pinned stays when the first endpoint comes back', async (t) => {
+  const balancer = new Stage().balancer([]);
+  const policy = { ...PINNING, activeStandby: true };
+  balancer.update({ endpoints: pods('abc').slice(1), policy });
+  t.equal(picks(balancer, 2, 1), 'bb');
+  balancer.update({ endpoints: pods('abc'), policy });
+  t.equal(picks(balancer, 2, 1), 'bb');
+  t.equal(picks(balancer, 2, 2), 'aa', 'a new client does not');
+  balancer.update({ endpoints: [pods('abc')[0]!, pods('abc')[2]!], policy });
+  t.equal(picks(balancer, 2, 1), 'aa', 'once its endpoint goes, it follows');
+});
+
 t.test('targets that stay are kept over an update', async (t) => {
   const balancer = new Stage().balancer(pods('ab'));
   const [a, b] = [balancer.pick(null), balancer.pick(null)] as [Target, Target];
