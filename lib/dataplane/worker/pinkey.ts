@@ -2,16 +2,16 @@ import type { Affinity } from '../../portal/policy.js';
 import { type ClientKey, clientKey } from './clientkey.js';
 
 /**
- * What a pin is kept by: whatever comes with the same key goes to the same endpoint of a Service. The key of
- * a participant or of its host is in hexadecimal digits. No client's key is like it.
+ * The key of a pin. Connections and flows with the same key go to the same endpoint of a Service. The key of
+ * a participant or of its host consists of hexadecimal digits. No client's key is like it.
  */
 export type PinKey = ClientKey;
 
-/** What begins a UDP flow. */
+/** The first datagram of a UDP flow. */
 export interface FirstDatagram {
   /**
-   * Valid until the next datagrams are received. Each reading makes a new view, so only keys that need it
-   * read it.
+   * Valid until the next datagrams are received. Each read makes a new view, so only keys that need the
+   * payload read it.
    */
   readonly payload: Uint8Array;
 }
@@ -31,9 +31,9 @@ const PREFIX_AT = 8;
 const HEADER_LENGTH = 20;
 
 /**
- * The key by which a client is pinned. Nothing else makes such keys.
+ * The key by which a client is pinned. No other function makes pin keys.
  *
- * @param sockaddr the client's, which begins at word `at`
+ * @param sockaddr the client's address; it begins at word `at`
  * @param first null for a TCP connection: its endpoint is chosen before the client has sent anything
  */
 export function pinKey(

@@ -94,17 +94,17 @@ export class FlowTable implements SessionHolder {
   /** The flows in the order of their indexes. @param index the first one to look at */
   *sessionsFrom(index: FlowIndex): Iterable<OpenSession> {
     const { words } = this.keys.names;
-    for (let at = index; at < this.#flows.length; at++) {
-      const flow = this.#flows[at];
+    for (let position = index; position < this.#flows.length; position++) {
+      const flow = this.#flows[position];
       if (flow === null) continue;
       const { portal, target } = flow;
-      const nameAt = this.keys.nameAt(at);
+      const nameAt = this.keys.nameAt(position);
       yield {
-        at,
+        position,
         portal,
         target,
-        state: STATES[this.#stages.stageOf(at)],
-        usedAt: this.#stages.lastUsed[at],
+        state: STATES[this.#stages.stageOf(position)],
+        usedAt: this.#stages.lastUsed[position],
         client: clientKey(words, nameAt),
         clientPort: portAt(words, nameAt),
       };
