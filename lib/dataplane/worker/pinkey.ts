@@ -1,4 +1,6 @@
 import type { Affinity } from '../../portal/policy.js';
+import { isRtps, SOURCE_PREFIX_AT } from '../../rtps/message.js';
+import { PREFIX_SIZE, prefixText } from '../../rtps/prefix.js';
 import { type ClientKey, clientKey } from './clientkey.js';
 
 /**
@@ -20,15 +22,12 @@ type MakeKey = (sockaddr: Int32Array, at: number, first: FirstDatagram | null) =
 
 const MAKERS: Readonly<Record<Affinity['by'], MakeKey>> = {
   'client-ip': clientKey,
-  'rtps-participant': (sockaddr, at, first) => senderKey(first, 12) ?? clientKey(sockaddr, at),
-  'rtps-host': (sockaddr, at, first) => senderKey(first, 4) ?? clientKey(sockaddr, at),
+  'rtps-participant': (sockaddr, at, first) => senderKey(first, PREFIX_SIZE) ?? clientKey(sockaddr, at),
+  'rtps-host': (sockaddr, at, first) => senderKey(first, HOST_SIZE) ?? clientKey(sockaddr, at),
 };
 
-/** "RTPS", the first bytes of every RTPS message (OMG DDSI-RTPS 2.5, 8.3.3.1). */
-const RTPS = Buffer.from('RTPS');
-/** Where the header has the GUID prefix of the sender, and where it ends. */
-const PREFIX_AT = 8;
-const HEADER_LENGTH = 20;
+/** Bytes at the beginning of a GUID prefix that tell hosts apart. */
+const HOST_SIZE = 4;
 
 /**
  * The key by which a client is pinned. No other function makes pin keys.
@@ -45,10 +44,8 @@ export function pinKey(
   return MAKERS[by](sockaddr, at, first);
 }
 
-/** The first `length` bytes of the sender's GUID prefix. Null for what is no RTPS. */
-function senderKey(first: FirstDatagram | null, length: number): string | null {
-  if (first === null) return null;
-  const { payload } = first;
-  if (payload.length < HEADER_LENGTH || RTPS.some((byte, index) => payload[index] !== byte)) return null;
-  return Buffer.from(payload.subarray(PREFIX_AT, PREFIX_AT + length)).toString('hex');
+/** The first `size` bytes of the sender's GUID prefix. Null for what is no RTPS. */
+function senderKey(first: FirstDatagram | null, size: number): string | null {
+  const payload = first?.payload;
+  return payload !== undefined && isRtps(payload) ? prefixText(payload, SOURCE_PREFIX_AT, size) : null;
 }
