@@ -76,7 +76,7 @@ export class Harness {
       .map(({ msg, reason }) => [msg, reason].filter(Boolean).join(': '));
   }
 
-  /** Resolves when something is so; asked again at every state and log line, and now and then. */
+  /** Waits until `isSo()`. It is checked after each state and log line, and from time to time. */
   async until(isSo: () => boolean, what: string): Promise<void> {
     const deadline = Date.now() + PATIENCE_MS;
     while (!isSo()) {

@@ -35,7 +35,7 @@ function write(t: Test, parts: Parts): string {
   return path;
 }
 
-t.test('server and paths', async (t) => {
+t.test('paths are relative to the kubeconfig, and --master replaces its server', async (t) => {
   const path = write(t, {
     cluster: { 'certificate-authority': 'ca.crt', 'tls-server-name': 'kubernetes' },
     user: { tokenFile: 'token', 'client-certificate': '/etc/client.crt' },
@@ -49,7 +49,7 @@ t.test('server and paths', async (t) => {
   t.equal(loadClusterUser({ master: '127.0.0.1:8080' }).cluster.server, 'http://127.0.0.1:8080');
 });
 
-t.test('what is wrong with it is told by file and field', async (t) => {
+t.test('a mistake is reported with its file and field', async (t) => {
   const wrong: [Parts, RegExp][] = [
     [{ more: { 'current-context': '' } }, /current-context: missing/],
     [{ more: { 'current-context': 'there' } }, /current-context: there is no context there/],
@@ -73,7 +73,7 @@ t.test('what is wrong with it is told by file and field', async (t) => {
   t.throws(() => loadClusterUser({ env: {} }), /not in a pod .*; give --kubeconfig/);
 });
 
-t.test('a user in the URL of the server is for basic authentication, and is not told', async (t) => {
+t.test('a user in the URL of the server is for basic authentication, and leaves the URL', async (t) => {
   const path = write(t, { cluster: { server: 'https://joe:s%40cret@192.0.2.1:6443/' } });
   t.match(loadClusterUser({ kubeconfig: path }), {
     cluster: { server: 'https://192.0.2.1:6443' },
@@ -90,7 +90,7 @@ t.test('a user in the URL of the server is for basic authentication, and is not 
   t.match(loadClusterUser({ kubeconfig: write(t, named) }).user, { username: 'ann', password: 'p' });
 });
 
-t.test('no message about a kubeconfig tells a secret', async (t) => {
+t.test('no message about a kubeconfig shows a secret', async (t) => {
   const secret = 'correct-horse';
   const exec = { command: 'cat', args: [] };
   const wrong: [text: string, message: RegExp][] = [
@@ -126,14 +126,14 @@ t.test('no message about a kubeconfig tells a secret', async (t) => {
   }
 });
 
-t.test('a kubeconfig that is no file does not keep the start waiting', async (t) => {
+t.test('a kubeconfig that is a FIFO or a device is refused, and nothing waits for it', async (t) => {
   const path = join(t.testdir(), 'fifo');
   execFileSync('mkfifo', [path]);
   t.throws(() => loadClusterUser({ kubeconfig: path }), /fifo: it is a FIFO and not a file/);
   t.throws(() => loadClusterUser({ kubeconfig: '/dev/zero' }), /it is a device and not a file/);
 });
 
-t.test('in a pod', async (t) => {
+t.test('in a pod, the service account is used', async (t) => {
   const env = { KUBERNETES_SERVICE_HOST: 'fd00:96::1', KUBERNETES_SERVICE_PORT: '443' };
   t.match(loadClusterUser({ env }), {
     cluster: {
@@ -144,7 +144,7 @@ t.test('in a pod', async (t) => {
   });
 });
 
-/** A server with TLS, and a directory with its authority. */
+/** A server with TLS, and the directory of its certificate authority. */
 async function prepareTls(t: Test) {
   const directory = t.testdir();
   const authority = new Authority(directory);
@@ -161,7 +161,7 @@ async function prepareTls(t: Test) {
   return { directory, authority, api, connect };
 }
 
-t.test('the token file is read again and again', async (t) => {
+t.test('a new token in the token file is used', async (t) => {
   const { directory, api, connect } = await prepareTls(t);
   let valid = 'Bearer first';
   api.intercept = (_, { headers }) =>
@@ -177,7 +177,7 @@ t.test('the token file is read again and again', async (t) => {
   await harness.until(() => harness.services.join() === 'web:81', 'a change under the second token');
 });
 
-t.test('client certificates are shown, and new ones are used', async (t) => {
+t.test('client certificates are sent, and new ones are used', async (t) => {
   const { authority, api, connect } = await prepareTls(t);
   const subjects = new Set<string>();
   api.intercept = (_, { socket }) => {
@@ -195,7 +195,7 @@ t.test('client certificates are shown, and new ones are used', async (t) => {
   await harness.until(() => subjects.has('second'), 'the second certificate');
 });
 
-t.test('a plug-in gives the credentials, and is asked again when they are refused', async (t) => {
+t.test('a plug-in gives the credentials, and runs again if the server refuses them', async (t) => {
   const { directory, api, connect } = await prepareTls(t);
   const credential = (token: string) =>
     JSON.stringify({
@@ -220,12 +220,12 @@ t.test('a plug-in gives the credentials, and is asked again when they are refuse
 
 const EXEC = { apiVersion: 'client.authentication.k8s.io/v1', command: 'sh' };
 
-/** What a script is run with as a plug-in. */
+/** A kubeconfig with a shell script as its plug-in. */
 function scripted(script: string): Parts {
   return { user: { exec: { ...EXEC, args: ['-c', script] } } };
 }
 
-/** Whether a process is there and has not ended. */
+/** Whether a process exists and has not ended. */
 function isAlive(pid: number): boolean {
   try {
     return !/^\d+ \(.*\) [ZX]/s.test(readFileSync(`/proc/${pid}/stat`, 'utf8'));
@@ -234,7 +234,7 @@ function isAlive(pid: number): boolean {
   }
 }
 
-t.test('a plug-in that hangs is killed with what it started, told, and asked again', async (t) => {
+t.test('a plug-in that hangs is killed with its children and logged, and it runs again', async (t) => {
   const { directory, api, connect } = await prepareTls(t);
   const pids = join(directory, 'pids');
   const answer = join(directory, 'answer');
@@ -264,7 +264,7 @@ t.test('a plug-in that hangs does not keep the program from ending', async (t) =
   t.same(harness.troubles, []);
 });
 
-t.test('what a plug-in says is bounded, and its answer is never told', async (t) => {
+t.test("the log shows a part of a plug-in's complaint, and nothing of its answer", async (t) => {
   const { connect } = await prepareTls(t);
   const answers: Record<string, RegExp> = {
     'printf "log in first\\n\\033[31mat once" >&2; exit 3':
@@ -299,7 +299,7 @@ t.test('what a plug-in says is bounded, and its answer is never told', async (t)
   t.notMatch(JSON.stringify(missing.lines), /correct-horse/);
 });
 
-t.test('a server that quotes the credentials does not bring them into the log', async (t) => {
+t.test('if a server quotes the credentials, the log does not show them', async (t) => {
   const { directory, api, connect } = await prepareTls(t);
   const jwt = `eyJ${'a'.repeat(40)}.eyJ${'b'.repeat(40)}.c-d_e`;
   api.intercept = (_, { headers }) => ({
@@ -322,7 +322,7 @@ t.test('a server that quotes the credentials does not bring them into the log', 
   }
 });
 
-t.test('a token file that is no file is told', async (t) => {
+t.test('a token file that is a FIFO is refused, and this is logged', async (t) => {
   const { directory, connect } = await prepareTls(t);
   execFileSync('mkfifo', [join(directory, 'token')]);
   const harness = connect({ user: { tokenFile: 'token' } });
@@ -331,7 +331,7 @@ t.test('a token file that is no file is told', async (t) => {
   t.match(harness.troubles, [/cannot read .*\/token: it is a FIFO and not a file/]);
 });
 
-t.test('a server that cannot prove who it is is not trusted, unless told so', async (t) => {
+t.test('a server without a trusted certificate is refused, unless the kubeconfig allows it', async (t) => {
   const { directory, connect } = await prepareTls(t);
   mkdirSync(join(directory, 'stranger'));
   const stranger = new Authority(join(directory, 'stranger'));

@@ -14,7 +14,7 @@ t.setTimeout(0);
 setFlagsFromString('--expose-gc');
 const collectGarbage = runInNewContext('gc') as () => void;
 
-/** Bytes that something refers to. */
+/** Bytes of the heap that are in use after a garbage collection. */
 function heapInUse(): number {
   collectGarbage();
   return process.memoryUsage().heapUsed;
@@ -24,7 +24,7 @@ function clusterUserOf({ url }: FakeApiServer): ClusterUser {
   return { cluster: { name: 'test', server: url, skipTLSVerify: false }, user: { name: '' } };
 }
 
-/** @param times shorter ones than in earnest, unless given */
+/** @param times shorter than the defaults of the source, unless given */
 async function prepare(
   t: Test,
   options: FakeApiServerOptions = {},
@@ -35,7 +35,7 @@ async function prepare(
   return { api, harness };
 }
 
-/** With one Service, listed and watched. */
+/** As {@link prepare}, with one Service that is listed and watched. */
 async function prepareSynced(t: Test, ...options: [FakeApiServerOptions?, KubernetesOptions['times']?]) {
   const { api, harness } = await prepare(t, ...options);
   api.put(PATHS.services, service('web'));
@@ -65,7 +65,7 @@ t.test('the first state is complete, and changes follow', async (t) => {
   await harness.until(() => harness.services.join() === 'web:81', 'the deletion');
 });
 
-t.test('the server is asked for what is proxied only', async (t) => {
+t.test('the server is asked only for objects that are proxied', async (t) => {
   const { api } = await prepareSynced(t);
   for (const path of [PATHS.services, PATHS.slices]) {
     for (const { url } of api.requests.filter((request) => request.url.pathname === path)) {
@@ -80,7 +80,7 @@ t.test('the server is asked for what is proxied only', async (t) => {
   }
 });
 
-t.test('long lists come in pages', async (t) => {
+t.test('a long list is fetched in pages', async (t) => {
   const { api, harness } = await prepare(t);
   for (let i = 0; i < 1201; i++) api.put(PATHS.services, service(`s${i}`));
   await harness.start();
@@ -88,7 +88,7 @@ t.test('long lists come in pages', async (t) => {
   t.equal(listsOf(api, PATHS.services).length, 3);
 });
 
-t.test('a list whose pages expire is fetched anew, in one piece', async (t) => {
+t.test('a list that expires between two pages is fetched again in one piece', async (t) => {
   const { api, harness } = await prepare(t);
   for (let i = 0; i < 501; i++) api.put(PATHS.services, service(`s${i}`));
   api.intercept = (url) => {
@@ -102,7 +102,7 @@ t.test('a list whose pages expire is fetched anew, in one piece', async (t) => {
   t.equal(listsOf(api, PATHS.services).at(-1)!.url.searchParams.get('limit'), null);
 });
 
-t.test('objects that do not change keep their identity', async (t) => {
+t.test('an unchanged object stays the same object', async (t) => {
   const { api, harness } = await prepareSynced(t);
   const { services, slices } = harness.now;
   api.put(PATHS.services, {
@@ -116,7 +116,7 @@ t.test('objects that do not change keep their identity', async (t) => {
   t.equal(harness.states.length, 2);
 });
 
-t.test('a broken watch goes on where it was, as do bookmarks tell', async (t) => {
+t.test('after a broken watch, the next one starts at the last bookmark or event', async (t) => {
   const { api, harness } = await prepareSynced(t);
   for (let i = 0; i < 3; i++) api.put(PATHS.slices, slice('web', `10.244.0.${i + 1}`));
   await harness.until(() => harness.addresses.join() === '10.244.0.3', 'the last slice');
@@ -130,7 +130,7 @@ t.test('a broken watch goes on where it was, as do bookmarks tell', async (t) =>
   t.equal(watchesOf(api, PATHS.services).at(-1)!.url.searchParams.get('resourceVersion'), '104');
 });
 
-t.test('a version that the server has forgotten means a new list, and only differences', async (t) => {
+t.test('if the server has forgotten the version, a new list brings only the differences', async (t) => {
   const { api, harness } = await prepareSynced(t);
   api.put(PATHS.services, service('gone', 81));
   await harness.until(() => harness.services.length === 2, 'both Services');
@@ -145,7 +145,7 @@ t.test('a version that the server has forgotten means a new list, and only diffe
   t.equal(harness.now.services.get('default/web'), before);
 });
 
-t.test('a server that forgets every version at once is asked no faster than others', async (t) => {
+t.test('a server that forgets every version at once is not asked without delay', async (t) => {
   const { api, harness } = await prepare(t);
   api.intercept = (url) =>
     url.searchParams.has('watch') ? { status: 410, message: 'too old resource version' } : null;
@@ -153,10 +153,10 @@ t.test('a server that forgets every version at once is asked no faster than othe
   await harness.until(() => listsOf(api, PATHS.services).length >= 3, 'three lists');
   t.ok(watchesOf(api, PATHS.services).length <= 3);
   const [first, , third] = listsOf(api, PATHS.services).map(({ time }) => time) as [number, number, number];
-  t.ok(third - first >= 500, 'with rests in between');
+  t.ok(third - first >= 500, 'with delays between');
 });
 
-t.test('a line that is no event is told, and the list is fetched anew', async (t) => {
+t.test('a line that is not an event is logged, and the list is fetched again', async (t) => {
   const { api, harness } = await prepareSynced(t);
   for (const garbage of ['{"type":"ADDED","object"\n', '\n', 'null\n', '{"type":"SURPRISE"}\n']) {
     const lists = listsOf(api, PATHS.services).length;
@@ -172,7 +172,7 @@ t.test('a line that is no event is told, and the list is fetched anew', async (t
   );
 });
 
-t.test('a line may come in pieces, and half a line is none', async (t) => {
+t.test('a line may come in pieces, and an incomplete line is not used', async (t) => {
   const { api, harness } = await prepareSynced(t);
   const object = {
     ...service('é', 84),
@@ -187,23 +187,20 @@ t.test('a line may come in pieces, and half a line is none', async (t) => {
   t.same(harness.services, ['web:84']);
 });
 
-t.test(
-  'a bad object is told with its name and field; its last good version and the others stay',
-  async (t) => {
-    const { api, harness } = await prepareSynced(t);
-    api.put(PATHS.services, service('web', 70000));
-    api.put(PATHS.services, service('other', 81));
-    await harness.until(() => harness.services.length === 2, 'the other Service');
-    t.same(harness.services, ['other:81', 'web:80']);
-    t.match(harness.troubles.join(), 'Service default/web: spec.ports[0].port: 70000 is not a port');
-    t.equal(harness.source.problems.length, 1);
-    api.put(PATHS.services, service('web', 82));
-    await harness.until(() => harness.services.join() === 'other:81,web:82', 'the mended Service');
-    t.same(harness.source.problems, []);
-  },
-);
+t.test('a bad object is reported with its field, and its last good version stays', async (t) => {
+  const { api, harness } = await prepareSynced(t);
+  api.put(PATHS.services, service('web', 70000));
+  api.put(PATHS.services, service('other', 81));
+  await harness.until(() => harness.services.length === 2, 'the other Service');
+  t.same(harness.services, ['other:81', 'web:80']);
+  t.match(harness.troubles.join(), 'Service default/web: spec.ports[0].port: 70000 is not a port');
+  t.equal(harness.source.problems.length, 1);
+  api.put(PATHS.services, service('web', 82));
+  await harness.until(() => harness.services.join() === 'other:81,web:82', 'the mended Service');
+  t.same(harness.source.problems, []);
+});
 
-t.test('without the API server it waits, and says so once', async (t) => {
+t.test('without an API server, the start waits and logs one warning', async (t) => {
   const { api, harness } = await prepare(t);
   const { port } = api;
   await api.close();
@@ -222,7 +219,7 @@ t.test('without the API server it waits, and says so once', async (t) => {
   );
 });
 
-t.test('it can be stopped while it waits', async (t) => {
+t.test('the source can be stopped while the start waits', async (t) => {
   const { api, harness } = await prepare(t);
   await api.close();
   const started = harness.start();
@@ -232,7 +229,7 @@ t.test('it can be stopped while it waits', async (t) => {
   t.equal(harness.states.length, 0);
 });
 
-t.test('a server that goes away takes nothing along', async (t) => {
+t.test('if the server goes away, the last objects stay', async (t) => {
   const { api, harness } = await prepareSynced(t);
   const { port } = api;
   await api.close();
@@ -246,7 +243,7 @@ t.test('a server that goes away takes nothing along', async (t) => {
   await harness.until(() => harness.services.join() === 'web:85', 'the change after it came back');
 });
 
-t.test('a refusal is told with the right that is missing', async (t) => {
+t.test('a refusal is logged with the right that is missing', async (t) => {
   const { api, harness } = await prepare(t);
   api.intercept = (url) =>
     url.pathname === PATHS.slices ? { status: 403, message: 'endpointslices is forbidden' } : null;
@@ -268,7 +265,7 @@ t.test('a half-open connection is noticed and replaced', async (t) => {
   t.equal(listsOf(api, PATHS.services).length, 1);
 });
 
-t.test('a request that gets lost in a half-open connection is made again within 30 s', async (t) => {
+t.test('a request that is lost in a half-open connection is repeated within 30 s', async (t) => {
   const { api, harness } = await prepareSynced(t, {}, {});
   await sleep(1000);
   api.silently(() => api.put(PATHS.services, service('web', 86)));
@@ -289,54 +286,51 @@ t.test('a request that gets lost in a half-open connection is made again within 
   t.ok(seconds < 30, `${seconds.toFixed(0)} s`);
 });
 
-/** The clients' ports of connections to a port on which something was sent and not acknowledged. */
+/** The client ports of connections to `port` that have data without an acknowledgement. */
 function portsWithUnsent(port: number): string[] {
   const list = sh(`ss -Htn state established dport = :${port}`).trim().split('\n');
   return list.flatMap((line) => /^\d+\s+[1-9]\d*\s+\S+:(\d+)/.exec(line)?.[1] ?? []);
 }
 
-t.test(
-  'a storm of changes ends in the exact state, in few steps, and leaves nothing in memory',
-  async (t) => {
-    const { api, harness } = await prepareSynced(t);
-    const SLICES = 100;
-    const PER_SECOND = 1000;
-    const CHANGES = 30 * PER_SECOND;
-    const change = (i: number) =>
-      api.put(PATHS.slices, slice(`s${i % SLICES}`, `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`));
-    for (let i = 0; i < SLICES; i++) change(i);
-    await harness.until(() => harness.addresses.length === SLICES, 'all slices');
-    const statesBefore = harness.states.length;
-    const heapBefore = heapInUse();
+t.test('many changes give the exact state in few steps, and use no more memory after it', async (t) => {
+  const { api, harness } = await prepareSynced(t);
+  const SLICES = 100;
+  const PER_SECOND = 1000;
+  const CHANGES = 30 * PER_SECOND;
+  const change = (i: number) =>
+    api.put(PATHS.slices, slice(`s${i % SLICES}`, `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`));
+  for (let i = 0; i < SLICES; i++) change(i);
+  await harness.until(() => harness.addresses.length === SLICES, 'all slices');
+  const statesBefore = harness.states.length;
+  const heapBefore = heapInUse();
 
-    const started = performance.now();
-    let last = started;
-    let longest = 0;
-    for (let i = SLICES; i < CHANGES; await sleep(10)) {
-      const now = performance.now();
-      longest = Math.max(longest, now - last);
-      last = now;
-      while (i < Math.min(CHANGES, (now - started) * (PER_SECOND / 1000))) change(i++);
-    }
-    const expected = Array.from({ length: SLICES }, (_, n) => CHANGES - SLICES + n)
-      .map((i) => `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`)
-      .sort()
-      .join();
-    await harness.until(() => harness.addresses.join() === expected, 'the last state');
-    const seconds = (performance.now() - started) / 1000;
-    const states = harness.states.length - statesBefore;
-    t.comment(
-      `${CHANGES} changes in ${seconds.toFixed(1)} s, ${states} states; longest pause ${longest.toFixed(0)} ms`,
-    );
-    t.ok(states <= 4 + seconds * 4, 'changes are gathered, after the first four');
+  const started = performance.now();
+  let last = started;
+  let longest = 0;
+  for (let i = SLICES; i < CHANGES; await sleep(10)) {
+    const now = performance.now();
+    longest = Math.max(longest, now - last);
+    last = now;
+    while (i < Math.min(CHANGES, (now - started) * (PER_SECOND / 1000))) change(i++);
+  }
+  const expected = Array.from({ length: SLICES }, (_, n) => CHANGES - SLICES + n)
+    .map((i) => `10.${i >> 16}.${(i >> 8) & 255}.${i & 255}`)
+    .sort()
+    .join();
+  await harness.until(() => harness.addresses.join() === expected, 'the last state');
+  const seconds = (performance.now() - started) / 1000;
+  const states = harness.states.length - statesBefore;
+  t.comment(
+    `${CHANGES} changes in ${seconds.toFixed(1)} s, ${states} states; longest pause ${longest.toFixed(0)} ms`,
+  );
+  t.ok(states <= 4 + seconds * 4, 'changes are gathered, after the first four');
 
-    // What the test itself remembers of the storm.
-    api.compact();
-    harness.states.splice(0, harness.states.length - 1);
-    const grown = heapInUse() - heapBefore;
-    t.ok(grown < 5e6, `${grown} bytes more than before; one in ten changes kept would be as much`);
-  },
-);
+  // The test itself must not keep the old states.
+  api.compact();
+  harness.states.splice(0, harness.states.length - 1);
+  const grown = heapInUse() - heapBefore;
+  t.ok(grown < 5e6, `${grown} bytes more than before; one in ten changes kept would be as much`);
+});
 
 t.test('an older server gives v1beta1 slices, or Endpoints', async (t) => {
   const beta = await prepare(t, { paths: [PATHS.services, PATHS.betaSlices, PATHS.nodes] });
@@ -360,7 +354,7 @@ t.test('an older server gives v1beta1 slices, or Endpoints', async (t) => {
   t.same(oldest.harness.addresses, ['10.244.0.6']);
 });
 
-t.test('an older form is given up when the server has it no more', async (t) => {
+t.test('if the server no longer has an older form, the preferred form is used', async (t) => {
   const { slices, betaSlices } = PATHS;
   const { api, harness } = await prepare(t, { paths: [...Object.values(PATHS)] });
   api.put(betaSlices, slice('web', '10.244.0.5'));
@@ -377,7 +371,7 @@ t.test('an older form is given up when the server has it no more', async (t) => 
   await harness.until(() => harness.addresses.join() === '10.244.0.6', 'the present form');
 });
 
-t.test('a server that has nothing at first is asked for the preferred form again', async (t) => {
+t.test('if the server has no form at first, the preferred form is tried again', async (t) => {
   const { api, harness } = await prepare(t, { paths: [...Object.values(PATHS)] });
   api.put(PATHS.slices, slice('web', '10.244.0.5'));
   api.intercept = () => ({ status: 404, message: 'no such site' });
@@ -388,7 +382,7 @@ t.test('a server that has nothing at first is asked for the preferred form again
   t.same(harness.addresses, ['10.244.0.5']);
 });
 
-t.test('the own Node is known, and its changes are told', async (t) => {
+t.test('the Node of this machine is known, and its changes are delivered', async (t) => {
   const { api, harness } = await prepare(t);
   const labels = { 'topology.kubernetes.io/zone': 'hall-1' };
   api.put(PATHS.nodes, { metadata: { name: 'robot', labels } });
@@ -400,7 +394,7 @@ t.test('the own Node is known, and its changes are told', async (t) => {
   t.match(harness.source.node, { isEligible: false });
 });
 
-t.test('Events tell the owner of a Service, each once', async (t) => {
+t.test('the owner of a Service gets each Event once, and their number is limited', async (t) => {
   const { api, harness } = await prepareSynced(t);
   const warn = (name: string) =>
     harness.source.warnOwner(
@@ -423,7 +417,7 @@ t.test('Events tell the owner of a Service, each once', async (t) => {
   t.match(api.events[0]!.eventTime, /^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z$/);
 });
 
-t.test('the note of an Event keeps within what an API server takes', async (t) => {
+t.test('the note of an Event is cut to the size that an API server takes', async (t) => {
   const { api, harness } = await prepareSynced(t);
   harness.source.warnOwner({ object: 'Service default/web', message: `x${'é'.repeat(600)}` }, 'ListenFailed');
   await harness.until(() => api.events.length > 0, 'an Event');
