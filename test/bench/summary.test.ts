@@ -1,8 +1,8 @@
 import t from 'tap';
-import type { Sample } from '../../bench/course.js';
 import { median } from '../../bench/median.js';
 import { REFERENCES, referenceValue } from '../../bench/reference.js';
 import { cpuPerMillion, rate } from '../../bench/rows/figure.js';
+import type { Sample } from '../../bench/schedule.js';
 import { summarize } from '../../bench/summary.js';
 import { exactly, item } from '../lab/items.js';
 
