@@ -1,7 +1,7 @@
 import type { Affinity } from '../../portal/policy.js';
 import type { Portal } from '../../portal/portal.js';
 import { Avoidance } from './avoidance.js';
-import { type FirstDatagram, type PinKey, pinKey } from './pinkey.js';
+import { type FirstDatagram, type PinKey, pinKey, prefixBytesOf } from './pinkey.js';
 import type { PinTable } from './pins.js';
 import type { ServiceEndpoints } from './serviceendpoints.js';
 import { Target, targetName } from './target.js';
@@ -30,6 +30,7 @@ export class Balancer {
   #avoidance: Avoidance | null = null;
   #affinity: Affinity | null = null;
   #isActiveStandby = false;
+  #prefixBytes = 0;
 
   constructor(
     readonly portalId: number,
@@ -42,6 +43,7 @@ export class Balancer {
   update({ endpoints, policy }: Pick<Portal, 'endpoints' | 'policy'>): void {
     this.#affinity = policy.affinity;
     this.#isActiveStandby = policy.activeStandby;
+    this.#prefixBytes = prefixBytesOf(policy.affinity);
     const known = new Map(this.#targets.map((target) => [`${target.id} ${target.name}`, target]));
     const { services } = this.context;
     services.remove(this.service, this.#ids());
@@ -59,6 +61,11 @@ export class Balancer {
 
   #ids(): Set<string> {
     return new Set(this.#targets.map((target) => target.id));
+  }
+
+  /** See {@link prefixBytesOf}. */
+  get prefixBytes(): number {
+    return this.#prefixBytes;
   }
 
   /**

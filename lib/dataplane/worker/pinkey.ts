@@ -18,16 +18,20 @@ export interface FirstDatagram {
   readonly payload: Uint8Array;
 }
 
-type MakeKey = (sockaddr: Int32Array, at: number, first: FirstDatagram | null) => PinKey;
-
-const MAKERS: Readonly<Record<Affinity['by'], MakeKey>> = {
-  'client-ip': clientKey,
-  'rtps-participant': (sockaddr, at, first) => senderKey(first, PREFIX_SIZE) ?? clientKey(sockaddr, at),
-  'rtps-host': (sockaddr, at, first) => senderKey(first, HOST_SIZE) ?? clientKey(sockaddr, at),
+/** How many bytes of the sender's GUID prefix the key is. 0: the key is the client's address. */
+const PREFIX_BYTES: Readonly<Record<Affinity['by'], number>> = {
+  'client-ip': 0,
+  'rtps-participant': PREFIX_SIZE,
+  'rtps-host': 4,
 };
 
-/** Bytes at the beginning of a GUID prefix that tell hosts apart. */
-const HOST_SIZE = 4;
+/**
+ * How many bytes of the sender's GUID prefix tell clients apart that share a socket. Cyclone DDS has one
+ * socket for all participants of a process.
+ */
+export function prefixBytesOf(affinity: Affinity | null): number {
+  return affinity === null ? 0 : PREFIX_BYTES[affinity.by];
+}
 
 /**
  * The key by which a client is pinned. No other function makes pin keys.
@@ -36,16 +40,16 @@ const HOST_SIZE = 4;
  * @param first null for a TCP connection: its endpoint is chosen before the client has sent anything
  */
 export function pinKey(
-  { by }: Affinity,
+  affinity: Affinity,
   sockaddr: Int32Array,
   at: number,
   first: FirstDatagram | null,
 ): PinKey {
-  return MAKERS[by](sockaddr, at, first);
+  const size = prefixBytesOf(affinity);
+  return (size > 0 && first !== null ? senderKey(first, size) : null) ?? clientKey(sockaddr, at);
 }
 
-/** The first `size` bytes of the sender's GUID prefix. Null for what is no RTPS. */
-function senderKey(first: FirstDatagram | null, size: number): string | null {
-  const payload = first?.payload;
-  return payload !== undefined && isRtps(payload) ? prefixText(payload, SOURCE_PREFIX_AT, size) : null;
+/** Null for what is no RTPS. */
+function senderKey({ payload }: FirstDatagram, size: number): string | null {
+  return isRtps(payload) ? prefixText(payload, SOURCE_PREFIX_AT, size) : null;
 }

@@ -1,3 +1,4 @@
+import { PREFIX_SIZE } from '../../../rtps/prefix.js';
 import {
   CONTROL_SIZE,
   CONTROL_WORDS,
@@ -20,8 +21,10 @@ import { sipHash } from './siphash.js';
 export type FlowIndex = number;
 export const NO_FLOW = -1;
 
-/** Listener, then family and port, client address and the address that the client used. */
-const MOST_HASHED_WORDS = 10;
+/** Words of a GUID prefix. */
+const PREFIX_WORDS = PREFIX_SIZE / 4;
+/** Listener, then family and port, client address and the address that the client used, then the prefix. */
+const MOST_HASHED_WORDS = 10 + PREFIX_WORDS;
 
 /** A received datagram's sender and destination: where they start in the receive ring's memory, in words. */
 export interface DatagramHead {
@@ -29,10 +32,18 @@ export interface DatagramHead {
   readonly nameAt: number;
   readonly controls: Int32Array;
   readonly controlAt: number;
+  /**
+   * How many words of the sender's GUID prefix are part of the flow's key. 0 for Services whose pin key is
+   * not out of it, and for what is no RTPS.
+   */
+  readonly prefixWords: number;
+  readonly payloads: Int32Array;
+  readonly prefixAt: number;
 }
 
 /**
- * What tells flows apart: (listener, client address and port, address that the client used) → index.
+ * What tells flows apart: (listener, client address and port, address that the client used) → index. Where
+ * pins are kept by participant, the key also has the participant: several may share a socket.
  *
  * A look-up happens for every datagram and must not make garbage, so this is a chained hash over typed arrays
  * that compares the kernel's own bytes. The same bytes are the addresses of the replies.
@@ -46,6 +57,8 @@ export class FlowKeys {
   readonly #hash: Int32Array;
   readonly #buckets: Int32Array;
   readonly #chain: Int32Array;
+  /** By flow: the prefix in its key, filled up with zeros. Null until the first flow with one. */
+  #prefixes: Int32Array | null = null;
   /** What {@link find} found last: datagrams of one flow often come together. */
   #found = NO_FLOW;
   readonly #key = crypto.getRandomValues(new Int32Array(2));
@@ -83,6 +96,7 @@ export class FlowKeys {
     }
     writeReplyControl(this.controls.words, flow * CONTROL_WORDS, head.controls, head.controlAt, isV6);
     this.#listener[flow] = listener;
+    this.#addPrefix(flow, head);
     this.#enchain(flow, this.#hashOf(listener, head, isV6));
   }
 
@@ -96,27 +110,47 @@ export class FlowKeys {
     return flow * NAME_WORDS;
   }
 
-  #hashOf(listener: number, { names, nameAt, controls, controlAt }: DatagramHead, isV6: boolean): number {
+  #hashOf(listener: number, head: DatagramHead, isV6: boolean): number {
+    const { names, nameAt, controls, controlAt } = head;
     const hashed = this.#hashed;
     const client = addressAt(nameAt, isV6);
     const used = usedAddressAt(controlAt, isV6);
     hashed[0] = listener;
     hashed[1] = familyAndPortAt(names, nameAt);
-    hashed[2] = names[client];
-    hashed[3] = controls[used];
-    if (!isV6) return sipHash(this.#key, hashed, 4);
-    for (let word = 1; word < addressWords(isV6); word++) {
-      hashed[2 + 2 * word] = names[client + word];
-      hashed[3 + 2 * word] = controls[used + word];
+    let count = 2;
+    for (let word = 0; word < addressWords(isV6); word++) {
+      hashed[count++] = names[client + word];
+      hashed[count++] = controls[used + word];
     }
-    return sipHash(this.#key, hashed, MOST_HASHED_WORDS);
+    for (let word = 0; word < head.prefixWords; word++) hashed[count++] = prefixWord(head, word);
+    return sipHash(this.#key, hashed, count);
   }
 
   #matches(flow: FlowIndex, listener: number, head: DatagramHead, isV6: boolean): boolean {
     if (this.#listener[flow] !== listener) return false;
     if (!isSameSocket(this.names.words, this.nameAt(flow), head.names, head.nameAt, isV6)) return false;
     const used = usedAddressAt(flow * CONTROL_WORDS, isV6);
-    return isSameAddress(this.controls.words, used, head.controls, usedAddressAt(head.controlAt, isV6), isV6);
+    return (
+      isSameAddress(this.controls.words, used, head.controls, usedAddressAt(head.controlAt, isV6), isV6) &&
+      this.#hasPrefixOf(flow, head)
+    );
+  }
+
+  #addPrefix(flow: FlowIndex, head: DatagramHead): void {
+    if (head.prefixWords > 0) this.#prefixes ??= new Int32Array(this.#listener.length * PREFIX_WORDS);
+    if (this.#prefixes === null) return;
+    for (let word = 0; word < PREFIX_WORDS; word++) {
+      this.#prefixes[flow * PREFIX_WORDS + word] = prefixWord(head, word);
+    }
+  }
+
+  #hasPrefixOf(flow: FlowIndex, head: DatagramHead): boolean {
+    const prefixes = this.#prefixes;
+    if (prefixes === null) return head.prefixWords === 0;
+    for (let word = 0; word < PREFIX_WORDS; word++) {
+      if (prefixes[flow * PREFIX_WORDS + word] !== prefixWord(head, word)) return false;
+    }
+    return true;
   }
 
   #enchain(flow: FlowIndex, hash: number): void {
@@ -136,4 +170,9 @@ export class FlowKeys {
     while (this.#chain[before] !== flow) before = this.#chain[before];
     this.#chain[before] = this.#chain[flow];
   }
+}
+
+/** A word of the prefix in a datagram's flow key. 0 beyond the end of it. */
+function prefixWord({ prefixWords, payloads, prefixAt }: DatagramHead, word: number): number {
+  return word < prefixWords ? payloads[prefixAt + word] : 0;
 }

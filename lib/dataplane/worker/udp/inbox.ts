@@ -1,3 +1,4 @@
+import { isRtps, SOURCE_PREFIX_AT } from '../../../rtps/message.js';
 import { CONTROL_WORDS } from '../../../sys/controlmessages.js';
 import { DatagramRing, NAME_WORDS } from '../../../sys/datagrams.js';
 import type { DatagramSender } from '../../../sys/datagramsender.js';
@@ -23,13 +24,16 @@ const PROOF = 256;
 export class ReceivedDatagram implements DatagramHead, FirstDatagram {
   readonly names: Int32Array;
   readonly controls: Int32Array;
+  readonly payloads: Int32Array;
   readonly #ring: DatagramRing;
   slot = 0;
+  prefixWords = 0;
 
   constructor(ring: DatagramRing) {
     this.#ring = ring;
     this.names = ring.nameWords;
     this.controls = ring.controlWords;
+    this.payloads = ring.payloads.words;
   }
 
   get nameAt(): number {
@@ -40,8 +44,25 @@ export class ReceivedDatagram implements DatagramHead, FirstDatagram {
     return this.slot * CONTROL_WORDS;
   }
 
+  get prefixAt(): number {
+    return (this.#ring.startOf(this.slot) + SOURCE_PREFIX_AT) / 4;
+  }
+
   get payload(): Uint8Array {
     return this.#ring.payload(this.slot);
+  }
+
+  /**
+   * Says how many bytes of the sender's GUID prefix its flow's key has, if it is RTPS.
+   * @param bytes a multiple of 4
+   */
+  tellApartBy(bytes: number): void {
+    this.prefixWords = bytes > 0 && this.#isRtps ? bytes / 4 : 0;
+  }
+
+  get #isRtps(): boolean {
+    const start = this.#ring.startOf(this.slot);
+    return isRtps(this.#ring.payloads.bytes, start, start + this.#ring.length(this.slot));
   }
 }
 

@@ -97,6 +97,7 @@ export class UdpRelay {
       });
       return null;
     }
+    head.tellApartBy(portal.balancer.prefixBytes);
     const known = this.table.find(listener, head);
     if (known !== null) {
       known.limitHops(hops);
