@@ -13,7 +13,7 @@ export class Target {
   isRemoved = false;
   #name: string | null = null;
   /** When it last answered a UDP client (loop clock, ms). */
-  heardAt = Number.NEGATIVE_INFINITY;
+  answeredAt = Number.NEGATIVE_INFINITY;
   /** The client that was refused last, and when. */
   #refusedClient: unknown = null;
   #refusedAt = Number.NEGATIVE_INFINITY;
@@ -40,7 +40,7 @@ export class Target {
     const isSecond =
       this.#refusedClient !== client &&
       now - this.#refusedAt < REFUSAL_MEMORY_MS &&
-      this.#refusedAt >= this.heardAt;
+      this.#refusedAt >= this.answeredAt;
     this.#refusedClient = client;
     this.#refusedAt = now;
     return isSecond;

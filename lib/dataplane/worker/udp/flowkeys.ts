@@ -23,10 +23,13 @@ export const NO_FLOW = -1;
 
 /** Words of a GUID prefix. */
 const PREFIX_WORDS = PREFIX_SIZE / 4;
-/** Listener, then family and port, client address and the address that the client used, then the prefix. */
-const MOST_HASHED_WORDS = 10 + PREFIX_WORDS;
+/**
+ * One word each for the listener and for family and port; four each for the two IPv6 addresses; then the
+ * prefix.
+ */
+const MAX_HASHED_WORDS = 10 + PREFIX_WORDS;
 
-/** A received datagram's sender and destination: where they start in the receive ring's memory, in words. */
+/** A received datagram's sender and destination. Offsets are in words of the receive ring's memory. */
 export interface DatagramHead {
   readonly names: Int32Array;
   readonly nameAt: number;
@@ -42,10 +45,10 @@ export interface DatagramHead {
 }
 
 /**
- * What tells flows apart: (listener, client address and port, address that the client used) → index. Where
- * pins are kept by participant, the key also has the participant: several may share a socket.
+ * Finds a flow's index by its key: listener, client address and port, and the address that the client used.
+ * If pins are kept by participant, the key also has the participant: several may share a socket.
  *
- * A look-up happens for every datagram and must not make garbage, so this is a chained hash over typed arrays
+ * A look-up happens for every datagram and must not make garbage. So this is a chained hash over typed arrays
  * that compares the kernel's own bytes. The same bytes are the addresses of the replies.
  */
 export class FlowKeys {
@@ -57,14 +60,14 @@ export class FlowKeys {
   readonly #hash: Int32Array;
   readonly #buckets: Int32Array;
   readonly #chain: Int32Array;
-  /** By flow: the prefix in its key, filled up with zeros. Null until the first flow with one. */
+  /** By flow: the prefix in its key, filled up with zeros. Null until the first flow with a prefix. */
   #prefixes: Int32Array | null = null;
-  /** What {@link find} found last: datagrams of one flow often come together. */
+  /** The flow that {@link find} found last. The next datagram is often of the same flow. */
   #found = NO_FLOW;
   readonly #key = crypto.getRandomValues(new Int32Array(2));
-  readonly #hashed = new Int32Array(MOST_HASHED_WORDS);
+  readonly #hashed = new Int32Array(MAX_HASHED_WORDS);
 
-  /** @param capacity most flows; their indexes are below it */
+  /** @param capacity limit of flows; all indexes are below it */
   constructor(capacity: number) {
     this.names = new Memory(capacity * SOCKADDR_SIZE);
     this.controls = new Memory(capacity * CONTROL_SIZE);
@@ -89,7 +92,7 @@ export class FlowKeys {
     return NO_FLOW;
   }
 
-  /** Keeps the key of a flow that {@link find} did not know. */
+  /** Adds the key of a flow that {@link find} has not found. */
   add(flow: FlowIndex, listener: number, head: DatagramHead, isV6: boolean): void {
     for (let word = 0; word < NAME_WORDS; word++) {
       this.names.words[flow * NAME_WORDS + word] = head.names[head.nameAt + word];
@@ -105,7 +108,7 @@ export class FlowKeys {
     this.#unchain(flow);
   }
 
-  /** The word of `names.words` at which a flow's client begins. */
+  /** The word of `names.words` where the sockaddr of a flow's client begins. */
   nameAt(flow: FlowIndex): number {
     return flow * NAME_WORDS;
   }
