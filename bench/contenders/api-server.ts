@@ -7,40 +7,37 @@ import { stringify } from 'yaml';
 import type { Host } from '../../test/lab/host.js';
 import { type KubernetesObject, type ServiceOptions, serviceWithPods } from '../../test/lab/manifest.js';
 import { PATHS } from '../../test/sources/kubernetes/fake-apiserver.js';
-import { manyServices } from '../manyservices.js';
-import type { Testbed } from '../testbed.js';
+import { crowd } from '../crowd.js';
+import type { Stage } from '../stage.js';
 
 const PROGRAM = fileURLToPath(new URL('api-server-program.js', import.meta.url));
 
 const CHANGING = 'changing.json';
 
-/** The name of the node in the cluster. */
+/** What the proxy calls its node. */
 export const NODE_NAME = 'node';
 
-/** An API server on the node. It has what proxies read: Services, Endpoints, EndpointSlices and a Node. */
+/** An API server on the node with what the proxy of a cluster reads: Services, their endpoints of old and new kind, a Node. */
 export class ApiServer {
   private constructor(
-    /** Path of a kubeconfig for a proxy on this node. */
+    /** For a proxy on the same node. */
     readonly kubeconfig: string,
-    /** A directory on the file system of {@link changing}, for files that replace it. */
+    /** A directory for versions of {@link changing}, on the same file system. */
     readonly directory: string,
   ) {}
 
-  /**
-   * Path of the file with objects that change. To change them, a file of {@link writeObjects} is renamed to
-   * this path.
-   */
+  /** Where a file with more objects, as {@link writeObjects} writes them, takes the place of the one before by a rename. */
   get changing(): string {
     return join(this.directory, CHANGING);
   }
 
-  /** @param ports number of service ports */
-  static async start({ node, backend }: Testbed, ports: number): Promise<ApiServer> {
+  /** @param ports how many service ports there are */
+  static async start({ node, backend }: Stage, ports: number): Promise<ApiServer> {
     const directory = await mkdtemp(join(tmpdir(), 'kube-portal-bench-'));
     const file = join(directory, 'objects.json');
     writeFileSync(
       file,
-      JSON.stringify({ ...collections(manyServices(ports), backend), [PATHS.nodes]: [nodeObject(node)] }),
+      JSON.stringify({ ...collections(crowd(ports), backend), [PATHS.nodes]: [nodeObject(node)] }),
     );
     const program = node.spawn(process.execPath, [PROGRAM, file, join(directory, CHANGING)]);
     const [server] = await program.waitForOutput(/^http:\S+$/m);
@@ -49,13 +46,13 @@ export class ApiServer {
     return new ApiServer(kubeconfig, directory);
   }
 
-  /** Removes the files. The program ends when the testbed is closed. */
+  /** Its program ends with the stage. */
   async dispose(): Promise<void> {
     await rm(this.directory, { recursive: true });
   }
 }
 
-/** Writes Services and their endpoints into a file, as the API server reads them. */
+/** Writes Services with all that belongs to them, for the API server to read. */
 export function writeObjects(file: string, services: readonly ServiceOptions[], backend: Host): void {
   writeFileSync(file, JSON.stringify(collections(services, backend)));
 }
@@ -70,7 +67,7 @@ function collections(services: readonly ServiceOptions[], backend: Host): Record
   };
 }
 
-/** The Endpoints object, which kube-proxy 1.20 reads. */
+/** Endpoints as they were before there were slices. */
 function endpoints({ name, ports }: ServiceOptions, { address4 }: Host): KubernetesObject & object {
   const subset = {
     addresses: [{ ip: address4 }],

@@ -1,45 +1,42 @@
 import type { Protocol } from '../../lib/net/protocol.js';
-import type { Testbed } from '../testbed.js';
+import type { Stage } from '../stage.js';
 import type { ApiServer } from './api-server.js';
 
-/** A contender that serves on a testbed. */
+/** Something that brings VIP traffic to the backend, at work on a stage. */
 export interface Running {
-  /** The address to which clients connect. */
+  /** Where clients connect to. */
   readonly address: string;
-  /** The main process of the proxy. Null: the kernel does everything. */
+  /** The userspace proxy's main process; null where the kernel does all. */
   readonly pid: number | null;
-  /** The API server that it follows. Absent: it follows none. */
+  /** The API server that it follows, where it does. */
   readonly api?: ApiServer;
   stop(): Promise<void>;
 }
 
-/**
- * The Services that a proxy for Services serves. Other contenders always serve the ports of the rows only.
- */
-export interface ServiceSet {
-  /** Number of service ports. The ports of the rows are among them. */
+/** What a proxy for Services gets to know; the others serve the rows' own ports in any case. */
+export interface Setting {
+  /** How many service ports there are, the rows' own among them. */
   readonly ports: number;
-  /** Where kube-portal gets the Services from. Default: `manifest`. */
+  /** Where they come from, for those who have the choice. @defaultValue `manifest` */
   readonly source?: 'manifest' | 'api';
 }
 
-/** `path`: no program relays. `peer`: another proxy. `ancestor`: kube-proxy. `own`: kube-portal. */
+/** A path without a program that relays, another proxy, the proxy that kube-portal comes after, kube-portal. */
 export type Role = 'path' | 'peer' | 'ancestor' | 'own';
 
-/** Something that brings the traffic of a VIP to the backend. */
 export interface Contender {
   readonly id: string;
   readonly title: string;
   readonly protocols: readonly Protocol[];
   readonly role: Role;
-  /** Number of service ports in rows that measure many ports. Absent: it takes no part in these rows. */
+  /** How many service ports it is measured with where many are wanted; undefined where that means nothing. */
   readonly manyPorts?: number;
-  /** Most TCP connections that it can hold with 20,000 descriptors. Absent: more than any row opens. */
-  readonly maxConnections?: number;
-  /** A program that it needs, and the Debian packages that contain the program. */
+  /** How many TCP connections it survives under the usual limit of 20,000 descriptors, where these are few. */
+  readonly mostConnections?: number;
+  /** The program it needs, and the Debian packages that bring it. */
   readonly needs?: { readonly program: string; readonly packages: string };
   /** Resolves once it serves. */
-  start(testbed: Testbed, services: ServiceSet): Promise<Running>;
+  start(stage: Stage, setting: Setting): Promise<Running>;
 }
 
 export const BOTH: readonly Protocol[] = ['TCP', 'UDP'];

@@ -1,6 +1,4 @@
-/**
- * A program: the load generator. Its argument is a LoadPlan as JSON, and its output is a LoadResult as JSON.
- */
+/** The load generator, a program of its own in the client pod. Its argument is a LoadPlan as JSON, its output a LoadResult. */
 import { change } from './change.js';
 import { Meter } from './meter.js';
 import type { LoadPlan, LoadResult } from './plan.js';
@@ -10,7 +8,7 @@ import { udpEcho } from './udp-echo.js';
 import { udpFlows } from './udp-flows.js';
 import { udpOneWay } from './udp-one-way.js';
 
-function generate(plan: LoadPlan): LoadResult {
+function carryOut(plan: LoadPlan): LoadResult {
   const { work } = plan;
   switch (work.kind) {
     case 'one-way':
@@ -34,4 +32,4 @@ function metered(plan: LoadPlan, load: (meter: Meter) => void): LoadResult {
   return meter.result();
 }
 
-process.stdout.write(JSON.stringify(generate(JSON.parse(process.argv[2]) as LoadPlan)));
+process.stdout.write(JSON.stringify(carryOut(JSON.parse(process.argv[2]) as LoadPlan)));

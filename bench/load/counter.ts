@@ -2,17 +2,17 @@ import { EchoBatch } from './echo-batch.js';
 import { COUNTER } from './plan.js';
 
 const BATCH = 64;
-const MAX_DATAGRAM_BYTES = 2048;
+const LARGEST_DATAGRAM = 2048;
 
-/** Counts the datagrams of the counting port, and answers questions about them, see {@link COUNTER}. */
+/** Behind the counting port: takes datagrams in and answers questions about them, see COUNTER. */
 export class Counter {
-  readonly #batch = new EchoBatch(BATCH, MAX_DATAGRAM_BYTES, true);
+  readonly #batch = new EchoBatch(BATCH, LARGEST_DATAGRAM, true);
   #run = 0;
   #count = 0;
   #firstAt = 0;
   #lastAt = 0;
 
-  /** Call it when the socket has datagrams. */
+  /** To be called when there is something to read. */
   receive(fd: number): void {
     const batch = this.#batch;
     const count = batch.receive(fd);

@@ -1,6 +1,6 @@
 /**
- * A program: opens idle connections from the client pod. It makes one round trip on each, prints a line,
- * and keeps the connections until its input ends. Arguments: address, port, number of connections.
+ * Holds idle connections, a program of its own in the client pod: opens them with one round trip on each, says so with a
+ * line, and keeps them until its input ends. Its arguments are address, port, and how many.
  */
 import { readSync } from 'node:fs';
 import { EPOLLIN, MSG_NOSIGNAL } from '../../lib/sys/constants.js';
@@ -11,13 +11,13 @@ import { Memory } from '../../lib/sys/memory.js';
 import { MESSAGE_SIZE } from './plan.js';
 import { openStreams } from './stream.js';
 
-/** Connections that begin at the same time. The backlog of a listener holds as many. */
+/** Connections that begin at once; a listener's backlog holds them. */
 const AT_ONCE = 200;
-const ANSWER_TIMEOUT_MS = 5000;
+const PATIENCE_MS = 5000;
 const STDIN = 0;
 
-/** Makes one round trip on each connection. @throws Error if an answer is missing */
-function makeRoundTrips(fds: readonly number[]): void {
+/** @throws Error where an answer is missing */
+function talk(fds: readonly number[]): void {
   const epoll = new Epoll(fds.length);
   const buffer = new Memory(MESSAGE_SIZE);
   for (const fd of fds) {
@@ -26,7 +26,7 @@ function makeRoundTrips(fds: readonly number[]): void {
   }
   let answered = 0;
   while (answered < fds.length) {
-    const ready = epoll.wait(ANSWER_TIMEOUT_MS);
+    const ready = epoll.wait(PATIENCE_MS);
     if (ready === 0) throw new Error('a connection has no answer');
     for (let i = 0; i < ready; i++) {
       if (libc.read(epoll.fdAt(i), buffer.address, MESSAGE_SIZE) <= 0)
@@ -42,7 +42,7 @@ const [address, port, connections] = process.argv.slice(2);
 const target = { address, port: Number(port) };
 raiseDescriptorLimit();
 for (let open = 0; open < Number(connections); open += AT_ONCE) {
-  makeRoundTrips(openStreams(target, Math.min(AT_ONCE, Number(connections) - open)));
+  talk(openStreams(target, Math.min(AT_ONCE, Number(connections) - open)));
 }
 process.stdout.write('open\n');
 readSync(STDIN, new Uint8Array(1));

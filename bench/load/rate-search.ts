@@ -1,37 +1,33 @@
-/** The result of sending at one rate. */
+/** What became of datagrams sent at one rate. */
 export interface Attempt {
-  /** Datagrams that were really sent, per second. */
+  /** A second, as really sent. */
   readonly sent: number;
-  /** Datagrams that arrived, per second. */
+  /** A second, as really received. */
   readonly received: number;
-  /** Share of the datagrams that did not arrive, 0 to 1. */
+  /** Share of them that never arrived. */
   readonly lost: number;
 }
 
 export interface RateSearch {
-  /** The rate of the first attempt, datagrams per second. */
+  /** First rate to try, a second. */
   readonly start: number;
-  /** Most attempts. After them, the best rate so far is the result. */
+  /** Most attempts; after them the best rate so far is the result. */
   readonly attempts: number;
 }
 
-/** Share of the datagrams that may be lost. */
-const MAX_LOSS = 0.001;
-/**
- * Share by which a receiver may be slower than the sender. With more, buffers fill, and the receiver would
- * lose datagrams after a while.
- */
-const MAX_LAG = 0.05;
-/** Factor from one rate to the next while no rate has failed. */
+/** What may get lost. */
+const LOSS = 0.001;
+/** A receiver that is slower than the sender by more fills buffers, and would lose datagrams after a while. */
+const SLACK = 0.05;
+/** From rate to rate while the highest is not known. */
 const GROWTH = 1.5;
-/** The search ends when the lowest failed rate is above the highest good rate by no more than this share. */
+/** Near enough. */
 const PRECISION = 0.03;
 
 /**
- * Searches the highest rate that arrives. The rate grows until it fails, or until the sender is too slow.
- * Then the interval is halved. A rate fails only after two failed attempts, because another program may cause
- * one.
- * @returns the highest rate that was received, datagrams per second; 0 if no attempt succeeded
+ * Looks for the highest rate that arrives: grows until it fails, or until the sender itself is too slow, then halves the
+ * interval. A failure counts when it happens twice, since one may be the fault of another program.
+ * @returns the highest rate received, a second; 0 where nothing worked
  */
 export function searchRate(attempt: (rate: number) => Attempt, { start, attempts }: RateSearch): number {
   let best = 0;
@@ -41,7 +37,7 @@ export function searchRate(attempt: (rate: number) => Attempt, { start, attempts
   let rate = start;
   for (let i = 0; i < attempts && bad - good > PRECISION * good; i++) {
     const result = attempt(rate);
-    const isReached = result.sent >= rate * (1 - MAX_LAG);
+    const isReached = result.sent >= rate * (1 - SLACK);
     if (arrives(result)) best = Math.max(best, result.received);
     if (arrives(result) && isReached) good = rate;
     else if (++failures < 2) continue;
@@ -53,5 +49,5 @@ export function searchRate(attempt: (rate: number) => Attempt, { start, attempts
 }
 
 function arrives({ sent, received, lost }: Attempt): boolean {
-  return lost < MAX_LOSS && received >= sent * (1 - MAX_LAG);
+  return lost < LOSS && received >= sent * (1 - SLACK);
 }

@@ -4,13 +4,11 @@ import { REFERENCES, referenceValue } from '../reference.js';
 import type { Figure } from '../rows/figure.js';
 import type { Row } from '../rows/row.js';
 import type { Summary } from '../summary.js';
-import { numberText } from './numbertext.js';
+import { show } from './number.js';
 
 type Column = readonly [title: string, cell: (summary: Summary) => string];
 
-/**
- * A table for each row: medians, spread, ratios to others, and the cores that other programs used meanwhile.
- */
+/** A table for each row: medians, their spread, ratios to others, and the cores that other programs took meanwhile. */
 export function table(
   summaries: readonly Summary[],
   rows: readonly Row[],
@@ -41,7 +39,7 @@ function rowTable(row: Row, summaries: readonly Summary[], contenders: readonly 
 function figureColumns(figure: Figure, summaries: readonly Summary[], isMain: boolean): Column[] {
   const column = (title: string, pick: 'median' | 'lowest' | 'highest'): Column => [
     title,
-    ({ spreads: { [figure.id]: spread } }) => (spread === undefined ? '-' : numberText(spread[pick])),
+    ({ spreads: { [figure.id]: spread } }) => (spread === undefined ? '-' : show(spread[pick])),
   ];
   if (!isMain) return [column(figure.title, 'median')];
   return [
@@ -62,7 +60,7 @@ function ratioColumns(figure: Figure, summaries: readonly Summary[]): Column[] {
   });
 }
 
-/** Aligns the first column to the left and numbers to the right. */
+/** The first column to the left, numbers to the right. */
 function align(lines: readonly string[][]): string {
   const widths = item(lines, 0).map((_, column) =>
     Math.max(...lines.map((line) => item(line, column).length)),

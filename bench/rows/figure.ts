@@ -1,12 +1,12 @@
-/** A number that a row measures. */
+/** One thing that a row finds out, in a unit of its own. */
 export interface Figure {
   readonly id: string;
-  /** The title with the unit. */
+  /** With its unit. */
   readonly title: string;
   readonly better: 'more' | 'less';
 }
 
-/** The measured numbers by the ids of their figures. A figure that a contender does not have is left out. */
+/** What was found, by figure; what a contender has no number for is left out. */
 export type Values = Readonly<Record<string, number>>;
 
 export const rate: Figure = { id: 'rate', title: 'per second', better: 'more' };

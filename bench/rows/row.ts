@@ -3,13 +3,13 @@ import type { Contender } from '../contenders/contender.js';
 import type { Turn } from '../turn.js';
 import type { Figure, Values } from './figure.js';
 
-/** A measurement that is made for every contender. */
+/** One thing that is measured of every contender. */
 export interface Row {
   readonly id: string;
   readonly title: string;
-  /** The main figure comes first. */
+  /** What it is about comes first. */
   readonly figures: readonly [Figure, ...Figure[]];
-  /** True: measured in the first round only, because it takes long and varies little. */
+  /** Takes long and varies little: measured in the first round only. */
   readonly once?: boolean;
   /** Whether the contender can take part. */
   suits(contender: Contender): boolean;

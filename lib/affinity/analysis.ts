@@ -1,3 +1,4 @@
+import { findAliases, withoutAliases } from './aliases.js';
 import { distributionOf, repeatsOf } from './distribution.js';
 import { longestGap } from './gaps.js';
 import { coursesOf, type LinkCourse, linkResult } from './links.js';
@@ -24,8 +25,10 @@ export interface RunRecord {
 
 /** Finds out of the observations of a run what became of its sessions. */
 export function analyse({ asked, observations, stages: records, ...rest }: RunRecord): AffinityResult {
-  const inTime = observations.toSorted((one, other) => one.atMs - other.atMs);
   const ports = asked.ports.map(({ port }) => port);
+  const ofRounds = observations.filter(({ stage }) => records[stage]?.kind === 'rounds');
+  const aliases = findAliases(ofRounds, asked.ports);
+  const inTime = withoutAliases(observations, aliases).toSorted((one, other) => one.atMs - other.atMs);
   const links = asked.clients.flatMap((client) => ports.map((port) => ({ client, port })));
   const courses = coursesOf(links, inTime);
   const answers = records.map((_, index) => answersOf(inTime, index));
@@ -39,6 +42,7 @@ export function analyse({ asked, observations, stages: records, ...rest }: RunRe
     ...rest,
     asked,
     backends: backendsOf(answers.flat()),
+    aliases,
     stages,
     links: courses.map(linkResult),
     moves: movesOf(courses),

@@ -1,6 +1,7 @@
 import type { LinkCourse } from './links.js';
 import { isAnswered } from './observation.js';
 import type { Gap } from './result.js';
+import { tenths } from './tenths.js';
 
 /**
  * The longest time without an answer that a link had in one stage.
@@ -11,7 +12,7 @@ export function longestGap(course: LinkCourse, stage: number, startMs: number): 
   const observations = course.observations.filter((observation) => observation.stage === stage);
   let [from, at, longestMs, ended] = [startMs, startMs, 0, true];
   const take = (to: number, isAnswer: boolean) => {
-    if (to - from > longestMs) [at, longestMs, ended] = [from, to - from, isAnswer];
+    if (to - from > longestMs) [at, longestMs, ended] = [tenths(from), tenths(to - from), isAnswer];
   };
   for (const answer of observations.filter(isAnswered)) {
     const answeredMs = answer.atMs + answer.tookMs;

@@ -39,6 +39,8 @@ export interface AffinityResult {
   readonly asked: Asked;
   /** All backends that answered, in alphabetical order. */
   readonly backends: readonly string[];
+  /** Other names of these backends, under which some ports know them. */
+  readonly aliases: readonly Alias[];
   /** In the order of time. Rounds come first and last, with the events between them. */
   readonly stages: readonly Stage[];
   /** Each client × each port, in the order of `asked`. */
@@ -48,6 +50,12 @@ export interface AffinityResult {
   /** Null unless it was asked for. */
   readonly timeout: Timeout | null;
   readonly verdict: Verdict;
+}
+
+/** A name that is used by some ports only, and the name of the same backend that is used in the result. */
+export interface Alias {
+  readonly alias: string;
+  readonly backend: string;
 }
 
 export type Stage = RoundsStage | EventStage;
@@ -69,7 +77,8 @@ export interface EventStage {
   readonly kind: 'event';
   readonly command: string;
   readonly startMs: number;
-  /** When the command had ended. Links are probed a little longer. */
+  /** Links are probed for a moment before the command starts, and after it has ended. */
+  readonly commandStartMs: number;
   readonly commandEndMs: number;
   readonly endMs: number;
   /** Null if a signal ended the command. */

@@ -72,7 +72,7 @@ function describe(found: Found): string {
   }
 }
 
-function faultsIn({ findings, stages }: Evidence): string[] {
+function faultsIn({ findings, stages, answers }: Evidence): string[] {
   const faults = stages
     .filter(({ split }) => split.length > 0)
     .map((stage) => {
@@ -80,18 +80,22 @@ function faultsIn({ findings, stages }: Evidence): string[] {
       const clients = findings.asked.clients.length;
       return `${stage.split.length} of ${clients} clients met several backends at a time${after}.`;
     });
-  const strayed = new Set(
-    findings.moves
-      .filter(({ stage, client }) => {
-        const rounds = findings.stages[stage];
-        return rounds?.kind === 'rounds' && !rounds.split.some((split) => split.client === client);
-      })
-      .map(({ client }) => client),
-  );
+  const strayed = strayedClients(stages, answers);
   if (strayed.size > 0) faults.push(`${strayed.size} clients moved while nothing was done.`);
   const silent = silentLinks(findings);
   if (silent > 0) faults.push(`${silent} of ${findings.links.length} links never had an answer.`);
   return faults;
+}
+
+/** Clients that went from one backend to another for good, within one stage. */
+function strayedClients(stages: readonly RoundsStage[], answers: Evidence['answers']): Set<string> {
+  const strayed = stages.flatMap(({ split }, index) => {
+    const isSplit = new Set(split.map(({ client }) => client));
+    return [...groupBy(answers[index] ?? [], ({ client }) => client)]
+      .filter(([client, own]) => !isSplit.has(client) && backendsOf(own).length > 1)
+      .map(([client]) => client);
+  });
+  return new Set(strayed);
 }
 
 function silentLinks({ links }: Findings): number {

@@ -101,6 +101,8 @@ function bindRlimit(name: string): Call<[resource: number, limits: Address]> {
 export const getrlimit = bindRlimit('getrlimit');
 export const setrlimit = bindRlimit('setrlimit');
 
+export const unshare = bind<[flags: number]>('int unshare(int)');
+
 export const exit = bind<[code: number]>('int _exit(int)');
 
 /** Address of the calling thread's `errno` (glibc and musl share this name). */

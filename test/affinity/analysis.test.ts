@@ -8,6 +8,7 @@ const EVENT = {
   kind: 'event',
   command: 'kill',
   startMs: 1000,
+  commandStartMs: 1050,
   commandEndMs: 1100,
   endMs: 2000,
   exitCode: 0,
@@ -66,6 +67,42 @@ t.test('a client that leaves a backend for good on all ports is not split but ha
 t.test('a move away from a backend that is gone is told from one that nothing forced', async (t) => {
   const { moves } = resultOf([link('1', '80/tcp', 'aab')]);
   t.match(moves, [{ from: 'a', to: 'b', fromAnswersLater: false }]);
+});
+
+const MIXED = {
+  asked: {
+    ports: [
+      { port: '80/tcp', identify: 'http' },
+      { port: '7410/udp', identify: 'rtps' },
+      { port: '7411/udp', identify: 'rtps' },
+    ],
+  },
+};
+
+t.test('a backend that ports know by different names is one backend', async (t) => {
+  const courses = [
+    ...[link('1', '80/tcp', 'aaa'), link('1', '7410/udp', 'xxx'), link('1', '7411/udp', 'xxx')],
+    ...[link('2', '80/tcp', 'bbb'), link('2', '7410/udp', 'yyy'), link('2', '7411/udp', 'yyy')],
+  ];
+  const { backends, aliases, verdict } = resultOf(courses, MIXED);
+  t.same(backends, ['a', 'b']);
+  t.same(aliases, [
+    { backend: 'a', alias: 'x' },
+    { backend: 'b', alias: 'y' },
+  ]);
+  t.equal(verdict.found, 'ClientIP');
+  t.equal(resultOf(courses).verdict.found, 'ClientIP per port', 'where all ports are asked in the same way');
+});
+
+t.test('different names do not hide that a client is split', async (t) => {
+  const courses = ['ax', 'by', 'ax', 'ay'].flatMap(([web = '', dds = ''], client) => [
+    link(String(client), '80/tcp', web.repeat(3)),
+    link(String(client), '7410/udp', dds.repeat(3)),
+    link(String(client), '7411/udp', dds.repeat(3)),
+  ]);
+  const [stage] = resultOf(courses, MIXED).stages;
+  t.match(stage, { split: [{ client: '3' }] });
+  t.equal(stage?.kind === 'rounds' && stage.split.length, 1);
 });
 
 t.test('the distribution counts the last backend of each client, and all answers', async (t) => {

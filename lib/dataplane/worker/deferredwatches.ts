@@ -3,13 +3,12 @@ import { errno, errnoName } from '../../sys/errno.js';
 import type { DataplaneEvent } from '../shared/messages.js';
 import type { EventLoop, Task, Watcher } from './loop.js';
 
-/** After this time, deferred descriptors are tried again. */
-const RETRY_MS = 100;
+/** How often, ms, a descriptor is tried again. */
+const RETRY = 100;
 
 /**
- * Descriptors that the loop should watch, but cannot at the moment. Either epoll does not take them, because
- * the kernel is out of memory or of watches (fs.epoll.max_user_watches). Or they were ready many times in a
- * row and gave nothing.
+ * Descriptors that are not watched for now: epoll does not take them, for want of memory or of watches
+ * (fs.epoll.max_user_watches), or they were ready again and again and gave nothing.
  */
 export class DeferredWatches implements Task {
   readonly #waiting = new Map<number, Watcher>();
@@ -26,35 +25,35 @@ export class DeferredWatches implements Task {
     return this.#waiting.size > 0 ? this.#retryAt : Number.POSITIVE_INFINITY;
   }
 
-  /** Watches a descriptor now, or as soon as epoll takes it. */
+  /** Watches a descriptor as soon as that is possible. */
   watch(fd: number, watcher: Watcher): void {
     if (this.loop.watch(fd, EPOLLIN, watcher)) return;
     this.report({ kind: 'listenerWaits', portal: watcher.owner, reason: errnoName(errno()) });
     this.#wait(fd, watcher);
   }
 
-  /** Does not watch a descriptor for a while. @param code the errno that it gave although it was ready */
+  /** Leaves a descriptor alone for a while. @param code what it gave instead of what it was ready for */
   rest(fd: number, watcher: Watcher, code: number): void {
     this.report({ kind: 'stuck', portal: watcher.owner, reason: errnoName(code) });
     this.#wait(fd, watcher);
   }
 
-  /** Forgets a descriptor that is closed, or that nobody watches any more. */
+  /** The descriptor closes now, or is watched no longer. */
   forget(fd: number): void {
     this.#waiting.delete(fd);
   }
 
   expire(now: number): void {
-    this.#retryAt = now + RETRY_MS;
+    this.#retryAt = now + RETRY;
     for (const [fd, watcher] of this.#waiting) {
       if (!this.loop.watch(fd, EPOLLIN, watcher)) return;
       this.#waiting.delete(fd);
     }
   }
 
-  /** The time until the next try starts with the first descriptor that waits. */
+  /** Whoever waits already does not wait longer for that. */
   #wait(fd: number, watcher: Watcher): void {
-    if (this.#waiting.size === 0) this.#retryAt = this.loop.now + RETRY_MS;
+    if (this.#waiting.size === 0) this.#retryAt = this.loop.now + RETRY;
     this.#waiting.set(fd, watcher);
   }
 }

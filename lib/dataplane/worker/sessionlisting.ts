@@ -12,30 +12,28 @@ import { type ClientKey, clientAddress, clientKey } from './clientkey.js';
 import type { ServedPortal } from './servedportal.js';
 import type { Target } from './target.js';
 
-const FIRST_UDP_PAGE: PageStart = { protocol: 'UDP', position: 0 };
-
-/** A TCP session or a UDP flow, as its {@link SessionHolder} lists it. */
+/** A TCP session or a UDP flow, as its relay shows it. */
 export interface OpenSession {
-  /** See PageStart. */
-  readonly position: number;
+  /** Its place in the relay's order. */
+  readonly at: number;
   readonly portal: ServedPortal;
   /** Null until an endpoint has been chosen. */
   readonly target: Target | null;
   readonly state: Session['state'];
-  /** When it last carried data (loop clock, ms). */
+  /** When it last carried something (loop clock, ms). */
   readonly usedAt: number;
   readonly client: ClientKey;
-  /** 0 if the kernel no longer knows it. */
+  /** 0 where it is not known any more. */
   readonly clientPort: number;
 }
 
-/** A table of open sessions. */
+/** Who has open sessions. */
 export interface SessionHolder {
-  /** The open sessions from a position on, in the order of their positions. */
-  sessionsFrom(position: number): Iterable<OpenSession>;
+  /** Its open sessions in their order, from a place on. */
+  sessionsFrom(at: number): Iterable<OpenSession>;
 }
 
-/** Lists a worker's sessions page by page. The worker relays between the pages. */
+/** Lists a worker's sessions, a page at a time: the worker relays between the pages. */
 export class SessionListing {
   readonly #tcp: SessionHolder;
   readonly #udp: SessionHolder;
@@ -54,14 +52,13 @@ export class SessionListing {
     const sessions: Session[] = [];
     const loads = new Loads();
     let lookedAt = 0;
-    for (const session of this.#holder(from).sessionsFrom(from.position)) {
-      const { position } = session;
-      if (lookedAt++ === PAGE_SIZE) return { sessions, loads: loads.all, next: { ...from, position } };
+    for (const session of this.#holder(from).sessionsFrom(from.at)) {
+      if (lookedAt++ === PAGE_SIZE) return { sessions, loads: loads.all, next: { ...from, at: session.at } };
       if (!isWanted(session)) continue;
       loads.count(session);
       if (sessions.length < maxListed) sessions.push(this.#describe(session));
     }
-    return { sessions, loads: loads.all, next: from.protocol === 'TCP' ? FIRST_UDP_PAGE : null };
+    return { sessions, loads: loads.all, next: from.protocol === 'TCP' ? { protocol: 'UDP', at: 0 } : null };
   }
 
   #holder({ protocol }: PageStart): SessionHolder {
@@ -90,7 +87,7 @@ function keyOf(client: string): ClientKey {
   return clientKey(SocketAddress.of(client, 0).memory.words, 0);
 }
 
-/** Counts the sessions of each endpoint of each portal. */
+/** How many sessions each endpoint has, by portal. */
 class Loads {
   readonly #byPortal = new Map<string, Map<string | null, number>>();
 

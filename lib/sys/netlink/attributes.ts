@@ -55,6 +55,11 @@ export function uint32(type: number, value: number): Encoded {
   return attribute(type, [value >>> 24, (value >>> 16) & 0xff, (value >>> 8) & 0xff, value & 0xff]);
 }
 
+/** An attribute with numbers of 32 bits in the byte order of the CPU, which rtnetlink uses. */
+export function nativeUint32(type: number, ...values: readonly number[]): Encoded {
+  return attribute(type, new Uint8Array(Uint32Array.from(values).buffer));
+}
+
 /**
  * Reads a sequence of attributes in place. Values are valid as long as the message is. An attribute that
  * reaches beyond its frame, or whose value has the wrong size, gives a SysError with EBADMSG. If two

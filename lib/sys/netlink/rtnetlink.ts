@@ -1,6 +1,6 @@
 import { addressBytes, addressText } from '../../net/address.js';
 import { AF_INET, AF_INET6 } from '../constants.js';
-import { type Attributes, attribute, attributesAfter, malformed } from './attributes.js';
+import { type Attributes, attribute, attributesAfter, malformed, nativeUint32 } from './attributes.js';
 import { Exchange } from './exchange.js';
 import { encodeRequest, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL } from './messages.js';
 import { NETLINK_ROUTE, NetlinkSocket } from './socket.js';
@@ -123,15 +123,11 @@ function loopbackAddress(address: string): ArrayLike<number>[] {
   if (isV4) {
     attributes.push(attribute(IFA_LABEL, LABEL));
   } else {
-    attributes.push(attribute(IFA_FLAGS, uint32Words(IFA_F_NODAD)));
-    attributes.push(attribute(IFA_CACHEINFO, uint32Words(0, FOREVER, 0, 0)));
+    attributes.push(nativeUint32(IFA_FLAGS, IFA_F_NODAD));
+    attributes.push(nativeUint32(IFA_CACHEINFO, 0, FOREVER, 0, 0));
     attributes.push(attribute(IFA_PROTO, [PROTO]));
   }
   return [fixed, ...attributes];
-}
-
-function uint32Words(...values: number[]): Uint8Array {
-  return new Uint8Array(Uint32Array.from(values).buffer);
 }
 
 /**

@@ -37,9 +37,9 @@ export const PATHS = {
   nodes: '/api/v1/nodes',
 } as const;
 
-/** An API server with list and watch only. Tests can make it fail in many ways. */
+/** As much of an API server as list and watch need, with the means to misbehave. */
 export class FakeApiServer {
-  /** The requests so far, in their order. */
+  /** What was asked for, in this order. */
   readonly requests: {
     readonly method: string;
     readonly url: URL;
@@ -48,7 +48,7 @@ export class FakeApiServer {
   }[] = [];
   /** Events (events.k8s.io/v1) that were posted. */
   readonly events: FakeObject[] = [];
-  /** Answers in place of the server, unless it returns null. */
+  /** Answers instead of the server where it gives a status other than null. */
   intercept: (url: URL, request: IncomingMessage) => { status: number; message: string } | null = () => null;
   readonly #server;
   readonly #objects = new Map<string, Map<string, FakeObject>>();
@@ -56,7 +56,7 @@ export class FakeApiServer {
   readonly #scheme: string;
   #history: (WatchEvent & { readonly path: string })[] = [];
   #version = 100;
-  #compactedVersion = 0;
+  #compacted = 0;
 
   constructor({ tls, paths = [PATHS.services, PATHS.slices, PATHS.nodes] }: FakeApiServerOptions) {
     for (const path of paths) this.#objects.set(path, new Map());
@@ -95,7 +95,7 @@ export class FakeApiServer {
     await once(this.#server, 'listening');
   }
 
-  /** Stops listening and breaks all connections. */
+  /** Stops to listen and breaks what is open. */
   async close(): Promise<void> {
     if (!this.#server.listening) return;
     this.#server.closeAllConnections();
@@ -124,7 +124,7 @@ export class FakeApiServer {
     this.#tell(path, { type: 'DELETED', object: { ...object, metadata }, version: this.#version });
   }
 
-  /** Sends every watch the present version. */
+  /** Tells every watch how far it is. */
   bookmark(): void {
     const metadata = { name: '', resourceVersion: String(this.#version) };
     for (const { response } of this.#watches)
@@ -134,10 +134,10 @@ export class FakeApiServer {
   /** Forgets the past, as etcd's compaction does. */
   compact(): void {
     this.#history = [];
-    this.#compactedVersion = this.#version;
+    this.#compacted = this.#version;
   }
 
-  /** Makes a change that the watches do not get, as if they were not connected. */
+  /** Changes something without telling the watches, as if they had been away. */
   silently(change: () => void): void {
     const watches = [...this.#watches];
     this.#watches.clear();
@@ -150,7 +150,7 @@ export class FakeApiServer {
     for (const watch of this.#watches) if (watch.path === path) watch.response.write(text);
   }
 
-  /** Ends the watches, as a server does after their time limit. */
+  /** Ends the watches as a server does when their time is up. */
   endWatches(): void {
     for (const { response } of this.#watches) response.end();
   }
@@ -160,7 +160,7 @@ export class FakeApiServer {
     for (const { response } of this.#watches) response.destroy();
   }
 
-  /** The client ports of the watches' connections. */
+  /** The clients' ports of the connections on which watches run. */
   get watchPorts(): number[] {
     return [...this.#watches].map(({ response }) => (response.socket as Socket).remotePort as number);
   }
@@ -196,12 +196,12 @@ export class FakeApiServer {
       .split('/')
       .filter(Boolean)
       .map(Number);
-    if (version < this.#compactedVersion) {
+    if (version < this.#compacted) {
       answer(response, 410, { message: 'the continue token is too old' });
       return;
     }
     const next = start + limit < objects.length ? `${version}/${start + limit}` : '';
-    // Older clients read the kind of the list. Tests need not give their objects a kind.
+    // An older client looks for the list's own kind; a test that does not name its objects' kind has none.
     const { apiVersion, kind = '' }: Partial<FakeObject> = objects[0] ?? {};
     answer(response, 200, {
       apiVersion,
@@ -215,7 +215,7 @@ export class FakeApiServer {
     const since = Number(url.searchParams.get('resourceVersion'));
     response.writeHead(200, { 'content-type': 'application/json' });
     response.flushHeaders();
-    if (since < this.#compactedVersion) {
+    if (since < this.#compacted) {
       const object = { kind: 'Status', code: 410, message: 'too old resource version' };
       response.end(lineOf({ type: 'ERROR', object }));
       return;

@@ -54,7 +54,7 @@ export class TcpSession implements ConnectingSession, ClientSession, OpenSession
     this.#connector?.start();
   }
 
-  get position(): number {
+  get at(): number {
     return this.clientFd;
   }
 

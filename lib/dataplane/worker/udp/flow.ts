@@ -8,75 +8,74 @@ import { NO_FLOW } from './flowkeys.js';
 import { NO_SLOT } from './inbox.js';
 
 /**
- * A flow whose path has refused a segmented run sends single datagrams for this time. Then it tries segments
- * again: the path's MTU may have changed.
+ * After a path has refused a segmented run, it gets single datagrams only for this time, ms. Then segments
+ * are tried again, as the path's MTU may be another one.
  */
-const SEGMENTS_PAUSE_MS = 60_000;
+const SEGMENTS_PAUSE = 60_000;
 
-/** The listening socket that a flow's client sends to. */
+/** The socket that a flow's client sends to. */
 export interface ListeningSocket {
   readonly fd: number;
   readonly portal: ServedPortal;
-  /** The open flows whose clients send to it. The {@link FlowTable} keeps this set. */
+  /** Those that came through it. The {@link FlowTable} keeps them. */
   readonly flows: Set<UdpFlow>;
 }
 
-/** One client's conversation with a Service. Times are in ms of the loop's clock. */
+/** One client's conversation with a Service. Times are the loop's, ms. */
 export class UdpFlow {
-  /** Set by the {@link FlowTable}; NO_FLOW while the flow is not in the table. */
+  /** Given by the {@link FlowTable}; NO_FLOW outside of it. */
   index = NO_FLOW;
-  /** Null only until the carrier to a new endpoint is open. */
+  /** Null only while one to another endpoint is opened. */
   carrier: Carrier | null = null;
-  /** The retired carrier to the endpoint before, see {@link Carrier.retire}. */
+  /** The one before, kept open for answers under way. */
   previousCarrier: Carrier | null = null;
-  /** Number of the last datagram, of any flow, before the last reply. Later ones have no answer yet. */
+  /** Datagrams received up to the last reply: the later ones were never answered. */
   answeredUpTo = 0;
-  /** Number of the flow's last datagram, see Inbox.received. */
+  /** Number of the last datagram. */
   lastNumber = 0;
-  /** When the endpoint was chosen, or last answered. */
-  aliveAt = 0;
-  /** When an ICMP error without proof last said that the endpoint is not there. */
+  /** When the endpoint was chosen or last heard of. */
+  heardAt = 0;
+  /** When somebody said that the endpoint is not there, and could not prove it. */
   suspectedAt = Number.NEGATIVE_INFINITY;
-  /** Whether a datagram was sent to the endpoint since {@link suspectedAt}. */
+  /** Whether anything was sent to the endpoint since then. */
   wasAskedAgain = false;
-  /** When the flow last moved because of such errors. */
+  /** When the flow was last moved because of that. */
   movedUnprovenAt = Number.NEGATIVE_INFINITY;
-  /** When an endpoint last refused the flow. */
+  /** When an endpoint last refused the flow, and which endpoints were tried since the first one did. */
   refusedAt = Number.NEGATIVE_INFINITY;
-  /** The endpoints that were tried since the first one refused. */
   failover: Failover | null = null;
-  /** From this time on, runs may be segmented. */
+  /** From when on runs may be segmented again: a path may have refused them. */
   #segmentsFrom = 0;
   #pinRefreshAt: number;
-  /** The first and the last slot that the flow has in the present batch, see Inbox. */
+  /** In the batch in hand: the first and last slot, see Inbox. */
   firstSlot = NO_SLOT;
   lastSlot = NO_SLOT;
 
   constructor(
     readonly listener: ListeningSocket,
-    /** The listener's portal, or the portal that serves this client in its place, see admission. */
+    /** The listener's, or the one that serves this client in its place. */
     readonly portal: ServedPortal,
-    /** Null if clients are not pinned. */
+    /** Null where clients are not pinned. */
     readonly pinKey: PinKey | null,
     public target: Target,
-    /** Hops that the flow's datagrams have left, see hops.ts. The minimum of the present batch. */
+    /** How many hops its datagrams have onward, see hops.ts; the fewest of the batch in hand. */
     public hops: number,
     now: number,
   ) {
     this.#pinRefreshAt = now + portal.balancer.refreshPeriod;
   }
 
-  /** A datagram joins the flow's batch. @param hops that the datagram has left */
+  /** A datagram joins the batch in hand. @param hops that it has onward */
   limitHops(hops: number): void {
     this.hops = this.firstSlot === NO_SLOT ? hops : Math.min(this.hops, hops);
   }
 
-  /** Whether the client has sent something since the last reply. */
+  /** The client has asked for something since the last reply. */
   get isWaiting(): boolean {
     return this.lastNumber > this.answeredUpTo;
   }
 
-  /** Refreshes the flow's pin now and then. Picks keep a pin alive too, but a flow picks only once. */
+  /** A pin lives from pick to pick. A flow picks only once, so a long one refreshes its pin now and then. */
   keepPin(now: number): void {
     if (this.pinKey === null || now < this.#pinRefreshAt) return;
     const { balancer } = this.portal;
@@ -93,13 +92,13 @@ export class UdpFlow {
     return sent;
   }
 
-  /** Whether the kernel may segment runs of this flow's datagrams (UDP_SEGMENT). */
+  /** Whether runs of datagrams may be segmented by the kernel. */
   maySegment(now: number): boolean {
     return now >= this.#segmentsFrom;
   }
 
-  /** A segmented run did not fit the path's MTU or the device. */
+  /** A segmented run did not fit the path, or its device. */
   refuseSegments(now: number): void {
-    this.#segmentsFrom = now + SEGMENTS_PAUSE_MS;
+    this.#segmentsFrom = now + SEGMENTS_PAUSE;
   }
 }

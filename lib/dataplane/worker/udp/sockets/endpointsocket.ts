@@ -17,32 +17,30 @@ import type { Carrier } from '../carrier.js';
 import type { UdpFlow } from '../flow.js';
 import type { EndpointPorts, LocalPorts } from './localports.js';
 
-/** This many local ports are tried, then the socket cannot be opened. */
+/** So many ports are looked at for one that is free or can be had. */
 const PORT_TRIES = 128;
 
-/** The owner of a worker's sockets towards endpoints. */
+/** Whose sockets they are. */
 export interface SocketOwner {
   readonly loop: EventLoop;
   readonly localPorts: LocalPorts<EndpointSocket>;
   /**
-   * A port is in use. Closes its holder if the holder can be given up.
-   * @returns whether it has closed the holder
+   * Asked about the holder of a port that is in use; closes it and returns true where the port can be had.
    */
   giveUp(holder: EndpointSocket): boolean;
   /**
    * A socket has replies, errors or both.
    * @param events as epoll reported them
-   * @returns 0, or the errno if the socket had neither
+   * @returns 0, or the errno where it has neither
    */
   onSocketReady(socket: EndpointSocket, events: number): number;
-  /** See {@link Carrier}. */
+  /** See {@link Carrier}; `closed` comes after. */
   drain(socket: EndpointSocket): void;
   retire(socket: EndpointSocket): void;
-  /** The socket was closed. */
   closed(socket: EndpointSocket): void;
 }
 
-/** A flow's connected socket towards an endpoint, with its local port. */
+/** A flow's connected socket towards an endpoint, with the local port that it holds. */
 export class EndpointSocket implements Watcher, Carrier {
   readonly #sockets: SocketOwner;
   #isUsed = false;
@@ -62,8 +60,8 @@ export class EndpointSocket implements Watcher, Carrier {
   }
 
   /**
-   * Opens a socket to the flow's endpoint. The loop does not watch it yet.
-   * @returns the socket or the errno; EADDRNOTAVAIL if no local port is free
+   * @returns the socket, which is not watched yet, or the errno: EADDRNOTAVAIL where no local port is to be
+   *   had
    */
   static open(flow: UdpFlow, sockets: SocketOwner): EndpointSocket | number {
     const { target } = flow;
@@ -113,14 +111,14 @@ export class EndpointSocket implements Watcher, Carrier {
     this.#sockets.closed(this);
   }
 
-  /** Sets the hop limit to the flow's hops. Nearly always they are the same as before. */
+  /** Gives datagrams as many hops as the flow has now. Nearly always it has as many as before. */
   #followHops(): void {
     if (this.#hops === this.flow.hops) return;
     this.#hops = this.flow.hops;
     setHops(this.fd, this.target.address.family, this.#hops);
   }
 
-  /** Bursts need a big send buffer. A look-up is one datagram, and saves the system call. */
+  /** Bursts need room, and look-ups, which are one datagram, are spared the call. */
   #makeRoomFor(datagrams: number): void {
     if (this.#hasBigSendBuffer) return;
     this.#hasBigSendBuffer = this.#isUsed || datagrams > 1;

@@ -1,0 +1,20 @@
+import { spawn } from 'node:child_process';
+import { once } from 'node:events';
+
+/**
+ * Runs a command of the user in a shell, with its output on standard error, so that standard output has the
+ * result and nothing else.
+ * @param signal ends the command
+ * @returns the exit code; null if a signal ended it
+ */
+export async function runCommand(command: string, signal: AbortSignal): Promise<number | null> {
+  const child = spawn('/bin/sh', ['-c', command], { stdio: ['ignore', 2, 2] });
+  const stop = () => child.kill();
+  signal.addEventListener('abort', stop);
+  try {
+    const [code] = (await once(child, 'close')) as [number | null];
+    return code;
+  } finally {
+    signal.removeEventListener('abort', stop);
+  }
+}

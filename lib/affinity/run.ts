@@ -1,0 +1,167 @@
+import { setTimeout as sleep } from 'node:timers/promises';
+import { analyse, type StageRecord } from './analysis.js';
+import { Clients } from './clients.js';
+import type { ClientSetup } from './clienttasks.js';
+import { runCommand } from './event.js';
+import { isKindOf, type Kind, likelyKinds, portText, type ServicePort } from './identify/kinds.js';
+import { NotMeasured } from './notmeasured.js';
+import { isAnswered, type Link, type Observation } from './observation.js';
+import { whyUnreachable } from './reachability.js';
+import type { AffinityResult, Asked, AskedPort, Timeout } from './result.js';
+import { tenths } from './tenths.js';
+import { measureTimeout } from './timeout.js';
+
+/** What a run is to do. */
+export interface RunOptions
+  extends Pick<Asked, 'service' | 'endpoints' | 'rounds' | 'expect'>,
+    Omit<ClientSetup, 'startNs'> {
+  readonly ports: readonly ServicePort[];
+  readonly identify: Kind | 'auto';
+  /** Commands of which the effect on sessions is measured, one after the other. */
+  readonly during: readonly string[];
+  /** Time between two questions of a link while a command runs, ms. */
+  readonly intervalMs: number;
+  /** How long links are probed after a command has ended, ms. */
+  readonly settleMs: number;
+  /** The longest pause for the measurement of the time-out, ms. Null: it is not measured. */
+  readonly longestPauseMs: number | null;
+  /** Told in a few words what happens now. */
+  readonly onProgress: (text: string) => void;
+  /** Ends the run: it rejects with the reason. */
+  readonly signal: AbortSignal;
+}
+
+/** Milliseconds of steady probes before a command, which show what is usual. */
+const USUAL_MS = 1000;
+
+/** Carries out a run. @throws NotMeasured, SysError of {@link bringUpClients}, the reason of the signal */
+export async function runTest(options: RunOptions): Promise<AffinityResult> {
+  const startNs = process.hrtime.bigint();
+  options.onProgress('bringing up clients');
+  const { address, clients, patienceMs, httpPath, endpointNames } = options;
+  const setup = { startNs, address, clients, patienceMs, httpPath, endpointNames };
+  const running = await Clients.start(setup);
+  try {
+    return await new Run(options, running, startNs).result();
+  } finally {
+    await running.close();
+  }
+}
+
+class Run {
+  readonly #options: RunOptions;
+  readonly #clients: Clients;
+  readonly #startedAt = new Date().toISOString();
+  readonly #startNs: bigint;
+  readonly #links: readonly Link[];
+  readonly #stages: StageRecord[] = [];
+  readonly #observations: Observation[] = [];
+
+  constructor(options: RunOptions, clients: Clients, startNs: bigint) {
+    this.#options = options;
+    this.#clients = clients;
+    this.#startNs = startNs;
+    const ports = options.ports.map(portText);
+    this.#links = clients.addresses.flatMap((client) => ports.map((port) => ({ client, port })));
+  }
+
+  async result(): Promise<AffinityResult> {
+    const { service, endpoints, rounds, expect, address, during } = this.#options;
+    const ports = await this.#identify();
+    await this.#askInRounds();
+    for (const command of during) {
+      await this.#watch(command);
+      await this.#askInRounds();
+    }
+    const timeout = await this.#measureTimeout();
+    return analyse({
+      startedAt: this.#startedAt,
+      tookMs: this.#nowMs(),
+      asked: { address, service, endpoints, ports, clients: this.#clients.addresses, rounds, expect },
+      stages: this.#stages,
+      observations: this.#observations,
+      timeout,
+    });
+  }
+
+  async #identify(): Promise<AskedPort[]> {
+    const { ports, identify } = this.#options;
+    const asked: AskedPort[] = [];
+    for (const port of ports) {
+      const text = portText(port);
+      this.#progress(`finding out how to tell the backends of ${text} apart`);
+      const kinds =
+        identify === 'auto' ? likelyKinds(port) : [identify].filter((kind) => isKindOf(kind, port.protocol));
+      const { kind, attempts } = await this.#clients.do('identify', { port, kinds });
+      if (kind === null) throw new NotMeasured(whyUnknown(text, attempts, this.#options));
+      asked.push({ port: text, identify: kind });
+    }
+    return asked;
+  }
+
+  async #askInRounds(): Promise<void> {
+    const { rounds } = this.#options;
+    const [stage, startMs] = [this.#stages.length, this.#nowMs()];
+    for (let round = 0; round < rounds; round++) {
+      this.#progress(`round ${round + 1} of ${rounds}: ${this.#links.length} links`);
+      this.#observations.push(...(await this.#clients.do('askEach', { stage, round, links: this.#links })));
+    }
+    this.#stages.push({ kind: 'rounds', startMs, endMs: this.#nowMs() });
+  }
+
+  async #watch(command: string): Promise<void> {
+    const { intervalMs, settleMs, signal } = this.#options;
+    const [stage, startMs] = [this.#stages.length, this.#nowMs()];
+    await this.#clients.do('beginSteady', { stage, intervalMs, links: this.#links });
+    await sleep(USUAL_MS, null, { signal });
+    this.#progress(`probing ${this.#links.length} links while the command runs: ${command}`);
+    const commandStartMs = this.#nowMs();
+    const exitCode = await runCommand(command, signal);
+    const commandEndMs = this.#nowMs();
+    this.#progress('the command has ended; probing a little longer');
+    await sleep(settleMs, null, { signal });
+    this.#observations.push(...(await this.#clients.do('endSteady', null)));
+    const times = { startMs, commandStartMs, commandEndMs, endMs: this.#nowMs() };
+    this.#stages.push({ kind: 'event', command, exitCode, intervalMs, ...times });
+  }
+
+  async #measureTimeout(): Promise<Timeout | null> {
+    const { longestPauseMs, signal, ports } = this.#options;
+    const [first] = ports;
+    if (longestPauseMs === null || first === undefined) return null;
+    const port = portText(first);
+    this.#progress(`measuring the time-out at ${port}, with pauses up to ${longestPauseMs / 1000} s`);
+    const world = {
+      ask: async (clients: readonly string[]) => {
+        const links = clients.map((client) => ({ client, port }));
+        const observations = await this.#clients.do('askEach', { stage: -1, round: 0, links });
+        return new Map(observations.filter(isAnswered).map(({ client, backend }) => [client, backend]));
+      },
+      sleep: (ms: number) => sleep(ms, null, { signal }),
+      now: () => this.#nowMs(),
+    };
+    return await measureTimeout(world, port, this.#clients.addresses, longestPauseMs);
+  }
+
+  #progress(text: string): void {
+    this.#options.signal.throwIfAborted();
+    this.#options.onProgress(text);
+  }
+
+  #nowMs(): number {
+    return tenths(Number(process.hrtime.bigint() - this.#startNs) / 1e6);
+  }
+}
+
+function whyUnknown(
+  port: string,
+  attempts: readonly { readonly kind: Kind; readonly error: string }[],
+  { address, clients }: RunOptions,
+): string {
+  if (attempts.length === 0)
+    return `${port}: backends cannot be told apart in this way over this protocol; use --identify auto`;
+  const tried = attempts.map(({ kind, error }) => `${kind}: ${error}`).join('; ');
+  const isSilent = attempts.every(({ error }) => error === 'no answer');
+  const hints = isSilent && clients !== null ? `. ${whyUnreachable(address)}` : '';
+  return `${port}: no backend told its name (${tried})${hints}`;
+}

@@ -1,0 +1,84 @@
+import type { Timeout, Trial } from './result.js';
+
+/** What the measurement needs of the world. */
+export interface IdleWorld {
+  /** Asks once from each of the clients. Resolves to the backend of each that was answered. */
+  ask(clients: readonly string[]): Promise<ReadonlyMap<string, string>>;
+  /** Waits, ms. */
+  sleep(ms: number): Promise<unknown>;
+  /** A clock, ms. */
+  now(): number;
+}
+
+/**
+ * Clients that try the same pause. Over `n` backends, a client without its pin meets the same backend again by
+ * a chance of 1/n, so one client that stays proves little, and eight that stay prove it.
+ */
+const GROUP = 8;
+/** The measurement ends when the result is as exact as this part of it, or as this many ms. */
+const PRECISION = 0.05;
+const PRECISION_MS = 200;
+/** Passes at most, each of which waits for its longest pause at most. */
+const MOST_PASSES = 8;
+
+/**
+ * Measures after which time an idle client loses its backend. All clients ask, and each group asks again after
+ * a pause of its own, the shortest first, until clients of one group have moved. The next pass tries pauses
+ * between the last two.
+ *
+ * @param longestMs the longest pause that is tried
+ */
+export async function measureTimeout(
+  world: IdleWorld,
+  port: string,
+  clients: readonly string[],
+  longestMs: number,
+): Promise<Timeout> {
+  const groups = groupsOf(clients);
+  const trials: Trial[] = [];
+  let [keptMs, movedMs]: [number, number | null] = [0, null];
+  for (let pass = 0; pass < MOST_PASSES && !isExact(keptMs, movedMs, longestMs); pass++) {
+    const pauses = pausesBetween(keptMs, movedMs ?? longestMs, groups.length, movedMs === null);
+    const outcome = await tryPauses(world, groups, pauses);
+    trials.push(...outcome);
+    keptMs = outcome.findLast(({ moved }) => moved === 0)?.pauseMs ?? keptMs;
+    movedMs = outcome.find(({ moved }) => moved > 0)?.pauseMs ?? movedMs;
+  }
+  return { port, keptMs, movedMs, trials };
+}
+
+function groupsOf(clients: readonly string[]): (readonly string[])[] {
+  const count = Math.max(1, Math.floor(clients.length / GROUP));
+  return Array.from({ length: count }, (_, group) => clients.filter((_, index) => index % count === group));
+}
+
+function isExact(keptMs: number, movedMs: number | null, longestMs: number): boolean {
+  if (movedMs === null) return keptMs >= longestMs;
+  return movedMs - keptMs <= Math.max(PRECISION_MS, PRECISION * movedMs);
+}
+
+/** Pauses in equal steps. @param withLast whether the last one is `to` itself */
+function pausesBetween(from: number, to: number, count: number, withLast: boolean): number[] {
+  const step = (to - from) / (withLast ? count : count + 1);
+  return Array.from({ length: count }, (_, index) => Math.round(from + step * (index + 1)));
+}
+
+/** Tries one pause for each group. Ends with the first group of which a client has moved. */
+async function tryPauses(
+  world: IdleWorld,
+  groups: readonly (readonly string[])[],
+  pauses: readonly number[],
+): Promise<Trial[]> {
+  const homes = await world.ask(groups.flat());
+  const startMs = world.now();
+  const trials: Trial[] = [];
+  for (const [index, group] of groups.entries()) {
+    await world.sleep(Math.max(0, startMs + (pauses[index] ?? 0) - world.now()));
+    const pauseMs = Math.round(world.now() - startMs);
+    const met = [...(await world.ask(group))].filter(([client]) => homes.has(client));
+    const moved = met.filter(([client, backend]) => homes.get(client) !== backend).length;
+    trials.push({ pauseMs, clients: met.length, moved });
+    if (moved > 0) break;
+  }
+  return trials;
+}
