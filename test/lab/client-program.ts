@@ -93,7 +93,10 @@ async function exchange(request: UdpRequest, source: string): Promise<UdpReply> 
   const answers: string[] = [];
   try {
     const socket = await openUdp(request, source);
-    for (let i = 0; i < (request.times ?? 1); i++) answers.push(await roundTrip(socket, request));
+    const { payloads = [request.payload ?? '?'], times = payloads.length } = request;
+    for (let i = 0; i < times; i++) {
+      answers.push(await roundTrip(socket, { ...request, payload: payloads[i % payloads.length] ?? '?' }));
+    }
     socket.close();
   } catch (error) {
     answers.push(codeOf(error));

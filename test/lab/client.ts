@@ -46,6 +46,8 @@ export interface UdpRequest extends Target {
   readonly times?: number;
   readonly concurrency?: number;
   readonly payload?: string;
+  /** Instead of `payload`: these in turn, from each socket. */
+  readonly payloads?: readonly string[];
   /** Instead of `payload`: this many bytes of the pattern. */
   readonly bytes?: number;
   /** Waits so long, ms, for each answer. */
