@@ -1,25 +1,25 @@
 import type { ClientKey } from '../clientkey.js';
 
 /**
- * A session moves to the end of its client's list at most once in this time, ms. So the order is exact to a
- * second, and a packet costs one comparison.
+ * A session moves to the end of its client's list at most once in this time. So the order is exact to a
+ * second, and most packets cost one comparison only.
  */
-const RESOLUTION = 1000;
+const RESOLUTION_MS = 1000;
 
-/** A session in the list of its client. The links and the time belong to the list. */
+/** A session in the list of its client. Only the list sets the three fields. */
 export interface ClientSession {
   clientPrevious: ClientSession | null;
   clientNext: ClientSession | null;
-  /** When data last moved (loop clock, whole ms), to a second below. */
+  /** When data last moved, exact to one second (loop clock, whole ms). */
   usedAt: number;
-  /** Ends it for the sake of other clients. */
+  /** Ends the session to make room for other clients. */
   evict(): void;
 }
 
-/** A client address and its open sessions at all portals of one worker. */
+/** A client address, with its open sessions at all portals of one worker. */
 export class Client {
   sessions = 0;
-  /** The longest unused one. */
+  /** The session that has been idle for the longest time. */
   idlest: ClientSession | null = null;
   #latest: ClientSession | null = null;
 
@@ -35,9 +35,9 @@ export class Client {
     this.#unlink(session);
   }
 
-  /** Data of the session moved. */
+  /** Notes that the session has moved data. */
   touch(session: ClientSession, now: number): void {
-    if (now - session.usedAt < RESOLUTION) return;
+    if (now - session.usedAt < RESOLUTION_MS) return;
     this.#unlink(session);
     this.#append(session, now);
   }
@@ -52,8 +52,8 @@ export class Client {
   }
 
   /**
-   * The links are cut: else an ended session that is not collected yet would keep the next one alive, and
-   * that one the next again.
+   * Sets the links to null: otherwise an ended session that is not collected yet would keep the next one in
+   * memory, and that one the one after it.
    */
   #unlink(session: ClientSession): void {
     const { clientPrevious, clientNext } = session;
@@ -67,22 +67,22 @@ export class Client {
 }
 
 /**
- * Who has how many sessions open in one worker. The kernel spreads the connections of one address evenly over
- * the workers (or, with affinity, keeps them in one), so a worker's own counts tell well enough who takes
- * more than others.
+ * The clients of one worker, with their open sessions. The kernel spreads the connections of one address
+ * evenly over the workers (or, with affinity, keeps them in one). So the counts of one worker show well
+ * enough which client has more than others.
  */
 export class ClientTable {
   readonly #clients = new Map<ClientKey, Client>();
   #greediest: Client | null = null;
-  /** No client but the greediest has more sessions than this; it may be that none has so many. */
+  /** No client except the greediest has more sessions. It may be that none has this many. */
   #bound = 0;
 
-  /** How many clients have a session open. */
+  /** How many clients have an open session. */
   get size(): number {
     return this.#clients.size;
   }
 
-  /** A client with the most sessions; null while nobody has any. */
+  /** A client with the most sessions; null if there are no sessions. */
   get greediest(): Client | null {
     if (this.#greediest === null || this.#greediest.sessions < this.#bound) this.#findGreediest();
     return this.#greediest;
@@ -93,9 +93,9 @@ export class ClientTable {
   }
 
   /**
-   * A session of this client begins.
+   * Adds a session that begins.
    * @param now loop clock, ms
-   * @returns the client that it must leave at its end
+   * @returns the client; the session must {@link leave} it at its end
    */
   enter(key: ClientKey, session: ClientSession, now: number): Client {
     let client = this.#clients.get(key);

@@ -2,23 +2,23 @@ import { EADDRINUSE, EADDRNOTAVAIL, EINPROGRESS, errno } from '../../../sys/errn
 import { setHops } from '../../../sys/hoplimit.js';
 import { bindShared, closeSocket, connect, openStream } from '../../../sys/socket.js';
 import type { Target } from '../target.js';
-import { ReusedPorts, TIME_WAIT } from './reusedports.js';
+import { ReusedPorts, TIME_WAIT_MS } from './reusedports.js';
 
-/** Ports of ours that one connection tries: others of this node may have some of them. */
-const TRIES = 4;
+/** One connection tries at most this many ports: other programs may have some of them. */
+const MAX_PORT_TRIES = 4;
 /**
- * The kernel looks at every port before it says that there is none, 3 ms at worst, so it is not asked again
- * so soon, ms.
+ * After the kernel has found no free port, it is not asked again for this time: it looks at every port each
+ * time, which takes up to 3 ms.
  */
-const PAUSE = 100;
+const EXHAUSTED_PAUSE_MS = 100;
 
-/** Opens the connections of one worker to endpoints, and sees to it that local ports do not run out. */
+/** Opens one worker's connections to endpoints, so that local ports do not run out. */
 export class Dialer {
-  /** The port that the last connection was bound to here; 0 where the kernel chose. */
+  /** The local port that the dialer chose for the last connection; 0 if the kernel chose. */
   lastPort = 0;
-  /** Those that this side ended connections to lately, by name. */
+  /** By endpoint: its ports, if this side ended connections to it lately. */
   readonly #endpoints = new Map<string, ReusedPorts>();
-  /** Null until they are needed. */
+  /** Null until ports are needed. */
   #ports: Uint16Array | null = null;
   #sweptAt = Number.NEGATIVE_INFINITY;
 
@@ -31,7 +31,7 @@ export class Dialer {
   /**
    * Starts to connect.
    * @param hops see hopsOnward
-   * @returns the descriptor, or an error's number below zero; EADDRNOTAVAIL: no local port is left for now
+   * @returns the descriptor, or a negative errno; -EADDRNOTAVAIL if no local port is free now
    */
   dial(target: Target, hops: number): number {
     const ports = this.#endpoints.get(target.name);
@@ -41,14 +41,14 @@ export class Dialer {
   }
 
   /**
-   * A connection has ended, and its descriptor is closed.
-   * @param port what {@link lastPort} was then
-   * @param isFirst this side ended it first: the port is in TIME_WAIT now
+   * Notes that a connection has ended and its descriptor is closed.
+   * @param port {@link lastPort} after it was dialled
+   * @param hasEndedFirst whether this side ended it first: then its port is in TIME_WAIT now
    */
-  hungUp(target: Target, port: number, isFirst: boolean): void {
-    if (port === 0 && !isFirst) return;
+  noteClose(target: Target, port: number, hasEndedFirst: boolean): void {
+    if (port === 0 && !hasEndedFirst) return;
     const ports = this.#portsOf(target);
-    if (isFirst) ports.noteClose(this.now());
+    if (hasEndedFirst) ports.noteClose(this.now());
     if (port !== 0) ports.giveBack(port, this.now());
   }
 
@@ -60,7 +60,7 @@ export class Dialer {
 
   #dialCrowded(target: Target, hops: number, ports: ReusedPorts): number {
     const now = this.now();
-    for (let i = 0; i < TRIES; i++) {
+    for (let i = 0; i < MAX_PORT_TRIES; i++) {
       const port = ports.take(now);
       if (port === 0) break;
       const fd = this.#attempt(target, hops, port);
@@ -71,11 +71,11 @@ export class Dialer {
     }
     if (now < ports.exhaustedUntil) return -EADDRNOTAVAIL;
     const fd = this.#attempt(target, hops, 0);
-    if (fd === -EADDRNOTAVAIL) ports.exhaustedUntil = now + PAUSE;
+    if (fd === -EADDRNOTAVAIL) ports.exhaustedUntil = now + EXHAUSTED_PAUSE_MS;
     return fd;
   }
 
-  /** @param port 0 lets the kernel choose @returns as {@link dial}; also EADDRINUSE */
+  /** @param port 0 lets the kernel choose @returns as {@link dial}, or -EADDRINUSE */
   #attempt({ address }: Target, hops: number, port: number): number {
     this.lastPort = port;
     const fd = openStream(address.family);
@@ -99,10 +99,10 @@ export class Dialer {
     return ports;
   }
 
-  /** Forgets endpoints that are quiet, or gone; the node may have other ports by now. */
+  /** Forgets the ports of endpoints that are no longer used, and reads the node's local ports again. */
   #sweep(): void {
     const now = this.now();
-    if (now - this.#sweptAt < TIME_WAIT) return;
+    if (now - this.#sweptAt < TIME_WAIT_MS) return;
     this.#sweptAt = now;
     this.#ports = null;
     for (const [name, ports] of this.#endpoints) if (ports.isForgotten(now)) this.#endpoints.delete(name);

@@ -2,21 +2,21 @@ import type { DescriptorBudget } from '../../shared/budget.js';
 import type { ClientKey } from '../clientkey.js';
 import type { ClientTable } from './clients.js';
 
-/** A connection may be ended for the sake of other clients when it has been idle for so long, ms. */
-const IDLE = 5000;
-/** Part of all descriptors that connections waiting in one worker may hold, one each. */
+/** A connection that was idle for this time may be ended to make room for other clients. */
+const IDLE_MS = 5000;
+/** Connections that wait hold one descriptor each. In one worker, they may hold this part of the budget. */
 const WAITING_SHARE = 1 / 128;
 /**
- * After a connection of another client, all connections are accepted for this time, ms. The kernel hands them
- * out in the order in which they came. A client behind many connections of one other client can only be seen
- * if those do not wait in the kernel.
+ * After a connection of another client, all connections are accepted for this time. The kernel hands out
+ * connections in the order in which they came. So a client behind many connections of another one can only be
+ * seen if those do not wait in the kernel.
  */
-const LOOKOUT = 30_000;
+const LOOKOUT_MS = 30_000;
 /**
- * If only one client has connections, its new ones wait in the kernel for this time, ms. Then they are
- * accepted for a while, to see whether another client waits behind them.
+ * If only one client has connections, its new ones wait in the kernel for this time. Then all are accepted
+ * for {@link LOOKOUT_MS}, to see whether another client waits behind them.
  */
-const PATIENCE = 15_000;
+const BACKLOG_WAIT_MS = 15_000;
 
 export enum Decision {
   Serve,
@@ -30,19 +30,19 @@ export interface Visitor {
 }
 
 /**
- * Decides who is let in while descriptors are nearly used up. The client that has the most connections waits.
- * Any other client is served, in the place of that client's longest idle connection. While there is room, all
- * come in.
+ * Decides about new connections. While descriptors are left, all are served. When descriptors are nearly used
+ * up, new connections of the client that has the most must wait. A connection of any other client is served,
+ * and the longest idle connection of the client with the most is ended for it.
  */
 export class Door<V extends Visitor> {
   #waiting: V[] = [];
   #lookoutUntil = Number.NEGATIVE_INFINITY;
-  /** When no more could wait; Infinity while they can. */
+  /** When the last place for waiting connections was taken; Infinity while there is one. */
   #fullSince = Number.POSITIVE_INFINITY;
 
   /**
-   * @param now clock in milliseconds; the loop's
-   * @param onLimited hears of a client that waits or loses connections, each time
+   * @param now the loop's clock, ms
+   * @param onLimited called each time when a client's connection has to wait or is ended
    */
   constructor(
     readonly budget: DescriptorBudget,
@@ -55,7 +55,7 @@ export class Door<V extends Visitor> {
     return this.#waiting.length === 0;
   }
 
-  /** Whether another connection may be accepted to be judged; else they all wait in the kernel. */
+  /** Whether one more connection may be accepted, to {@link judge} it. If not, all wait in the kernel. */
   mayOpen(): boolean {
     if (this.#hasRoom()) {
       this.#fullSince = Number.POSITIVE_INFINITY;
@@ -64,22 +64,22 @@ export class Door<V extends Visitor> {
     const now = this.now();
     if (this.clients.size > 1 || now < this.#lookoutUntil) return true;
     this.#fullSince = Math.min(this.#fullSince, now);
-    if (now - this.#fullSince < PATIENCE) return false;
+    if (now - this.#fullSince < BACKLOG_WAIT_MS) return false;
     this.#fullSince = Number.POSITIVE_INFINITY;
-    this.#lookoutUntil = now + LOOKOUT;
+    this.#lookoutUntil = now + LOOKOUT_MS;
     return true;
   }
 
-  /** Nothing is left for one more, whoever it may be. */
+  /** No descriptor is left: ends an idle connection of the client that has the most. */
   makeRoom(): void {
     this.#endIdle(1);
   }
 
-  /** What becomes of a new connection. */
+  /** Decides about a new connection. */
   judge(client: ClientKey): Decision {
     if (!this.budget.isTight) return Decision.Serve;
     if (!this.#hasMost(client)) {
-      this.#lookoutUntil = this.now() + LOOKOUT;
+      this.#lookoutUntil = this.now() + LOOKOUT_MS;
       this.#endIdle(this.clients.sessionsOf(client) + 1);
       return Decision.Serve;
     }
@@ -91,7 +91,7 @@ export class Door<V extends Visitor> {
     this.#waiting.push(visitor);
   }
 
-  /** Asks each that waits, in the order they came. @param letIn returns whether it no longer waits */
+  /** Visits the waiting connections in their order. @param letIn returns whether one stops waiting */
   admit(letIn: (visitor: V) => boolean): void {
     if (this.isEmpty) return;
     const waiting = this.#waiting;
@@ -99,7 +99,7 @@ export class Door<V extends Visitor> {
     for (const visitor of waiting) if (!letIn(visitor)) this.#waiting.push(visitor);
   }
 
-  /** Whether one that waits may come in now. */
+  /** Whether a waiting connection may be served now. */
   isWelcome({ client }: V): boolean {
     return !this.budget.isTight || !this.#hasMost(client);
   }
@@ -114,13 +114,14 @@ export class Door<V extends Visitor> {
   }
 
   /**
-   * Ends the longest idle connection of the client that has the most, if it has more than another will have.
+   * Ends the longest idle connection of the client that has the most.
+   * @param share only if that client has more connections than this
    */
   #endIdle(share: number): void {
     const { greediest } = this.clients;
     if (greediest === null || greediest.sessions <= share) return;
     const { idlest, key } = greediest;
-    if (idlest === null || this.now() - idlest.usedAt < IDLE) return;
+    if (idlest === null || this.now() - idlest.usedAt < IDLE_MS) return;
     this.onLimited(key);
     idlest.evict();
   }

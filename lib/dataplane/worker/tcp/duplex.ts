@@ -10,11 +10,11 @@ const END_NEAR = EPOLLRDHUP | EPOLLHUP | EPOLLERR;
 export class Duplex {
   readonly #toEndpoint: Stream;
   readonly #toClient: Stream;
-  /** One side was reset, or timed out. */
+  /** Whether one side was reset or timed out. */
   #isBroken = false;
   #hasNoDelay = false;
 
-  /** @param events of the endpoint's descriptor so far, as epoll reported them */
+  /** @param events that epoll has reported for the endpoint's descriptor */
   constructor(
     resources: StreamResources,
     readonly clientFd: number,
@@ -26,26 +26,26 @@ export class Duplex {
     this.#toClient.isReadable = (events & SOURCE_READY) !== 0;
     this.#toClient.hasSourceSentEnd = (events & END_NEAR) !== 0;
     this.#toClient.hasUrgent = (events & EPOLLPRI) !== 0;
-    // Most clients speak first, so their data is already here: reading at once saves a round through epoll.
+    // Most clients send first, so their data is already here. To read at once saves a turn of the loop.
     this.#toEndpoint.isReadable = true;
   }
 
-  /** Bytes from the client since this was last asked. */
+  /** Bytes from the client since the last call. */
   takeBytesIn(): number {
     return takeMoved(this.#toEndpoint);
   }
 
-  /** Bytes to the client since this was last asked. */
+  /** Bytes to the client since the last call. */
   takeBytesOut(): number {
     return takeMoved(this.#toClient);
   }
 
-  /** This side has ended the connection to the endpoint before the endpoint did. */
+  /** Whether this side has ended the connection to the endpoint before the endpoint did. */
   get hasEndedFirst(): boolean {
     return this.#toEndpoint.hasFinishedFirst;
   }
 
-  /** Notes what epoll reported of one of the two descriptors. */
+  /** Notes the events that epoll reported for one of the two descriptors. */
   note(fd: number, events: number): void {
     const isClient = fd === this.clientFd;
     const out = isClient ? this.#toEndpoint : this.#toClient;
@@ -54,13 +54,13 @@ export class Duplex {
     if (events & END_NEAR) out.hasSourceSentEnd = true;
     if (events & EPOLLPRI) out.hasUrgent = true;
     if (events & SINK_READY) back.isWritable = true;
-    // Reading would not tell where that direction has ended, or waits for the other side to take what it has.
+    // A read does not show this error if its direction has ended, or waits until the other side takes data.
     if (events & EPOLLERR) this.#breakOff();
   }
 
   /**
    * Moves data both ways, in bounded time.
-   * @returns Finished when both directions have ended, Broken when one broke
+   * @returns Finished if both directions have ended, Broken if the connection broke
    */
   pump(): Progress {
     const out = this.#toEndpoint.pump();
@@ -74,20 +74,19 @@ export class Duplex {
     if (out === Progress.Unfinished || back === Progress.Unfinished) return Progress.Unfinished;
     if (this.#isBroken) return Progress.Broken;
     if (out === Progress.Finished && back === Progress.Finished) return Progress.Finished;
-    this.#settle();
+    this.#turnNagleOff();
     return Progress.Waiting;
   }
 
-  /** Gives back what it holds; the owner closes the descriptors. */
+  /** Gives back pipes and pending data. The caller closes the descriptors. */
   release(): void {
     this.#toEndpoint.release();
     this.#toClient.release();
   }
 
   /**
-   * One side is gone. What it said last may still be in its socket (an endpoint that answers and closes
-   * without reading everything resets too): it is delivered as far as the other side takes it at once, and
-   * then the reset follows.
+   * One side was reset. Its last data may still be in its socket: an endpoint that answers and closes without
+   * reading everything resets too. The other side gets what it takes at once, and then the reset.
    */
   #breakOff(): void {
     this.#isBroken = true;
@@ -97,8 +96,11 @@ export class Duplex {
     }
   }
 
-  /** Nagle's algorithm cannot hold back a first write, so short connections are spared the call. */
-  #settle(): void {
+  /**
+   * Turns Nagle's algorithm off after the second write. That sends what the algorithm has held back (tcp(7)).
+   * It never holds back a first write, so a short connection saves the system call.
+   */
+  #turnNagleOff(): void {
     if (this.#hasNoDelay || this.#toEndpoint.writes < 2) return;
     this.#hasNoDelay = true;
     setNoDelay(this.endpointFd);

@@ -12,14 +12,13 @@ import type { Acceptor } from './acceptor.js';
 
 const ACCEPTS_PER_EVENT = 32;
 /**
- * Errors of accept that pass. After any other error its cause stays, and the next accept fails at once in the
- * same way.
+ * Errors of accept that pass. After any other error, the next accept would fail at once in the same way.
  */
 const PASSING: ReadonlySet<number> = new Set([EAGAIN, ECONNABORTED, EINTR]);
 
 /** One listening socket of a portal. */
 export class TcpListener implements Watcher {
-  /** Filled by each accept; what must outlive the next one is copied. */
+  /** Each accept overwrites it. */
   static readonly #peer = new SocketAddress();
   static readonly #destination = new SocketAddress();
 
@@ -37,7 +36,7 @@ export class TcpListener implements Watcher {
   onReady(): number {
     for (let i = 0; i < ACCEPTS_PER_EVENT; i++) {
       const code = this.#acceptOne();
-      // After an error that pauses the listener, epoll has nothing of it any more.
+      // The other errors pause the listener: it is not watched any more.
       if (code !== 0) return i === 0 && PASSING.has(code) ? code : 0;
     }
     return 0;
@@ -51,7 +50,7 @@ export class TcpListener implements Watcher {
     while (this.#acceptOne() === 0);
   }
 
-  /** @returns 0 where there may be another, or why there is none */
+  /** @returns 0 if there may be another connection, else the errno */
   #acceptOne(): number {
     if (!this.acceptor.mayAccept()) {
       this.acceptor.pause(this, EMFILE);
@@ -84,7 +83,7 @@ export class TcpListener implements Watcher {
     if (!this.acceptor.receive({ fd, portal, client, pinKey, hops })) this.#refuse(fd);
   }
 
-  /** Whether the client connected to the proxy port itself: conntrack then knows no other destination. */
+  /** Whether the client has connected to the proxy port itself: then conntrack knows no other destination. */
   #isDirect(fd: number): boolean {
     if (this.redirectedPort === null) return false;
     const family = this.portal.isV6 ? AF_INET6 : AF_INET;

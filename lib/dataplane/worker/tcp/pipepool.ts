@@ -2,18 +2,19 @@ import { Pipe } from '../../../sys/pipe.js';
 import type { DescriptorBudget } from '../../shared/budget.js';
 
 /**
- * Bytes. Enough for one socket buffer's worth of pages; more gains nothing and counts against
+ * Bytes. The pages of one socket buffer fit. A larger pipe gains nothing and counts against
  * fs.pipe-user-pages-soft.
  */
 const PIPE_SIZE = 512 * 1024;
-/** Pipes of one worker. More than these many slow readers at once are served by copying. */
-const MOST = 64;
-const KEPT = 16;
-const DESCRIPTORS = 2;
+/** Limit of pipes in one worker. Beyond it, streams copy. */
+const MAX_PIPES = 64;
+/** Limit of unused pipes that stay open. */
+const MAX_FREE_PIPES = 16;
+const DESCRIPTORS_PER_PIPE = 2;
 
 /**
- * Pipes for bulk data, kept for reuse: a connection owns one only while data is inside. They are a luxury,
- * and so never the reason why a connection has to wait for descriptors.
+ * Pipes for bulk data, kept for reuse. A connection owns a pipe only while data is in it. Pipes take
+ * descriptors only while at least half of the budget is left, so no connection has to wait because of them.
  */
 export class PipePool {
   readonly #free: Pipe[] = [];
@@ -23,31 +24,32 @@ export class PipePool {
   constructor(readonly budget: DescriptorBudget) {}
 
   /**
-   * @returns null where descriptors are short, or the kernel does not splice; the stream then goes on copying
+   * @returns null if there is no descriptor for a pipe, or the kernel does not splice: then the stream copies
    */
   take(): Pipe | null {
     if (this.#isRefused) return null;
     const kept = this.#free.pop();
     if (kept !== undefined) return kept;
-    if (this.#open >= MOST || this.budget.isHalfUsed || !this.budget.take(DESCRIPTORS)) return null;
+    if (this.#open >= MAX_PIPES || this.budget.isHalfUsed || !this.budget.take(DESCRIPTORS_PER_PIPE))
+      return null;
     const pipe = Pipe.open(PIPE_SIZE);
-    if (pipe === null) this.budget.give(DESCRIPTORS);
+    if (pipe === null) this.budget.give(DESCRIPTORS_PER_PIPE);
     else this.#open++;
     return pipe;
   }
 
   give(pipe: Pipe): void {
-    if (pipe.held === 0 && this.#free.length < KEPT) this.#free.push(pipe);
+    if (pipe.held === 0 && this.#free.length < MAX_FREE_PIPES) this.#free.push(pipe);
     else this.#close(pipe);
   }
 
-  /** This kernel does not splice from or to sockets: no pipe is given any more. */
+  /** The kernel does not splice from or to sockets. From now on {@link take} returns null. */
   refuse(): void {
     this.#isRefused = true;
     this.shrink();
   }
 
-  /** Closes the pipes that nobody uses. */
+  /** Closes the unused pipes. */
   shrink(): void {
     for (const pipe of this.#free.splice(0)) this.#close(pipe);
   }
@@ -55,6 +57,6 @@ export class PipePool {
   #close(pipe: Pipe): void {
     pipe.close();
     this.#open--;
-    this.budget.give(DESCRIPTORS);
+    this.budget.give(DESCRIPTORS_PER_PIPE);
   }
 }

@@ -21,7 +21,7 @@ export class TcpRelay implements Task, SessionHolder {
   readonly dialer: Dialer;
   readonly resources: StreamResources;
   readonly timers: SessionTimers;
-  /** Sessions that have more data to move, and let other descriptors have their turn first. */
+  /** Sessions that have more data to move. They go on after the other descriptors had their turn. */
   #unfinished: TcpSession[] = [];
   /** By the client's descriptor. */
   readonly #sessions: (TcpSession | undefined)[] = [];
@@ -74,12 +74,12 @@ export class TcpRelay implements Task, SessionHolder {
 
   /**
    * Closes a connection to an endpoint.
-   * @param localPort what Dialer.lastPort was when it was opened
+   * @param localPort see Dialer.lastPort
    * @param hasEndedFirst whether this side ended it before the endpoint did
    */
   hangUp(fd: number, target: Target, localPort: number, hasEndedFirst: boolean): void {
     this.loop.closeUnshared(fd);
-    this.dialer.hungUp(target, localPort, hasEndedFirst);
+    this.dialer.noteClose(target, localPort, hasEndedFirst);
   }
 
   sessionClosed(session: TcpSession): void {
@@ -100,7 +100,7 @@ export class TcpRelay implements Task, SessionHolder {
     }
   }
 
-  /** Resets all connections, so that both sides learn at once that this process ends. */
+  /** Resets all connections, so that clients and endpoints learn at once that this process ends. */
   resetAll(): void {
     for (const session of this.sessionsFrom(0)) session.reset();
     this.acceptor.resetWaiting();
@@ -110,6 +110,7 @@ export class TcpRelay implements Task, SessionHolder {
     this.report(nodeFailure(portal, target, code));
   }
 
+  /** Pumps a session again after the other descriptors had their turn. */
   continueLater(session: TcpSession): void {
     if (session.isQueued) return;
     session.isQueued = true;

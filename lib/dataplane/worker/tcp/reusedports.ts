@@ -1,24 +1,25 @@
-/** TCP_TIMEWAIT_LEN of the kernel (include/net/tcp.h), ms. */
-export const TIME_WAIT = 60_000;
+/** TCP_TIMEWAIT_LEN of the kernel (include/net/tcp.h). */
+export const TIME_WAIT_MS = 60_000;
 /**
- * A port rests for this long, ms, while there are others, as with net.ipv4.tcp_tw_reuse. Late packets of its
- * last connection are gone by then.
+ * After a connection has ended, its port rests for this time while other ports are free, as with
+ * net.ipv4.tcp_tw_reuse. Then no late packets of the connection are under way any more.
  */
-const SHORT_REST = 1000;
+const SHORT_REST_MS = 1000;
 /**
- * After this many ports in a row could not be used again though they had rested, time-stamps are off on one
- * side. A port can then be used only after its TIME_WAIT.
+ * If this many rested ports in a row could not be used again, one side has no TCP timestamps. Then a port can
+ * be used only after its TIME_WAIT.
  */
 const CONVINCING_REFUSALS = 3;
 /**
- * With this part of a worker's ports of one endpoint in TIME_WAIT, the kernel's own search for a free one is
- * still quick.
+ * While no more than this part of a worker's ports towards one endpoint is in TIME_WAIT, the kernel finds a
+ * free port quickly.
  */
 const CROWDED_SHARE = 1 / 4;
 
 /**
- * The ports that a worker may bind by number: its part of every second one. A connect without a bind looks at
- * those of the other parity first (__inet_hash_connect), so other programs find theirs as before.
+ * The ports that a worker may bind by number: its part of every second local port. A connect without a bind
+ * looks at the ports of the other parity first (__inet_hash_connect), so other programs still find free
+ * ports.
  *
  * @param ports the node's local ports (lib/sys/portrange.ts)
  */
@@ -31,24 +32,24 @@ export function portsToReuse(ports: readonly number[], worker: number, workers: 
 }
 
 /**
- * Local ports towards one endpoint whose connections this side ends first, which leaves each in TIME_WAIT for
- * a minute.
+ * The local ports towards one endpoint whose connections this side ends first. That leaves each port in
+ * TIME_WAIT for a minute.
  *
- * The kernel's own choice (a connect without a bind) passes all of these over, and has none left at 28,232 in
- * a minute. A socket that was bound to the port by number may take its own TIME_WAIT over where both sides
- * have timestamps, whatever net.ipv4.tcp_tw_reuse says (tcp_twsk_unique in net/ipv4/tcp_ipv4.c, `!twp`), so
- * few ports are enough.
+ * A connect without a bind uses no port that is in TIME_WAIT, so after 28,232 connections in a minute the
+ * kernel has no port left. A socket that is bound to a port by number may take over the port's TIME_WAIT if
+ * both sides have timestamps, whatever net.ipv4.tcp_tw_reuse says (tcp_twsk_unique in net/ipv4/tcp_ipv4.c,
+ * `!twp`). So few ports are enough.
  */
 export class ReusedPorts {
-  /** Until then, loop clock, there is no use in looking for a port. */
+  /** Until this time (loop clock, ms) it is useless to look for a port. */
   exhaustedUntil = Number.NEGATIVE_INFINITY;
   readonly #ports: Uint16Array;
-  /** Place of the next one that has never been used. */
-  #fresh = 0;
-  /** Ports to use again and when their last connection ended, the longest ago first. */
+  /** Index of the next port that was never used. */
+  #nextUnused = 0;
+  /** The ports that rest, each with the end of its last connection, the longest ago first. */
   readonly #resting = new Map<number, number>();
   #taken = 0;
-  #isUsedAgain = false;
+  #isReused = false;
   #refusals = 0;
   #minuteBegan = Number.NEGATIVE_INFINITY;
   #closes = 0;
@@ -59,70 +60,70 @@ export class ReusedPorts {
     this.#ports = ports;
   }
 
-  /** This side ended a connection first. */
+  /** Notes that this side has ended a connection first. */
   noteClose(now: number): void {
-    this.#turn(now);
+    this.#startMinute(now);
     this.#closes++;
   }
 
-  /** A port must be chosen here, as the kernel would not find one, or not quickly. */
+  /** Whether so many ports are in TIME_WAIT that the kernel finds no free one, or not quickly. */
   isCrowded(now: number): boolean {
-    this.#turn(now);
+    this.#startMinute(now);
     return this.#closes + this.#closesBefore >= this.#threshold;
   }
 
-  /** The kernel found no port. */
+  /** Notes that the kernel has found no free port. */
   setCrowded(now: number): void {
-    this.#turn(now);
+    this.#startMinute(now);
     this.#closes = Math.max(this.#closes, this.#threshold);
   }
 
-  /** Nothing is left of the traffic that made this necessary. */
+  /** Whether no port is in use, and none is in TIME_WAIT any more. */
   isForgotten(now: number): boolean {
-    return this.#taken === 0 && now - this.#minuteBegan >= 2 * TIME_WAIT;
+    return this.#taken === 0 && now - this.#minuteBegan >= 2 * TIME_WAIT_MS;
   }
 
-  /** @returns a port to bind, or 0 where none is to be had */
+  /** @returns a port to bind, or 0 if none is left */
   take(now: number): number {
     let port = this.#rested(now - this.#rest);
-    this.#isUsedAgain = port !== 0;
-    if (port === 0 && this.#fresh < this.#ports.length) port = this.#ports[this.#fresh++];
-    // In need, without a rest: sequence numbers and timestamps still tell the two connections apart.
-    if (port === 0 && this.#rest === SHORT_REST) port = this.#rested(now);
+    this.#isReused = port !== 0;
+    if (port === 0 && this.#nextUnused < this.#ports.length) port = this.#ports[this.#nextUnused++];
+    // No other port is free: take one that has not rested. Timestamps tell the two connections apart.
+    if (port === 0 && this.#rest === SHORT_REST_MS) port = this.#rested(now);
     if (port !== 0) this.#taken++;
     return port;
   }
 
-  /** The port taken last is in use. */
+  /** The port taken last was free. */
   accepted(): void {
-    if (this.#isUsedAgain) this.#refusals = 0;
+    if (this.#isReused) this.#refusals = 0;
   }
 
-  /** The port taken last still belongs to a connection that has ended. */
+  /** The port taken last is in TIME_WAIT, and the kernel has not reused it. */
   refused(port: number, now: number): void {
-    if (this.#isUsedAgain) this.#refusals++;
+    if (this.#isReused) this.#refusals++;
     this.giveBack(port, now);
   }
 
-  /** The connection from a port has ended, or there was none as another program has it. */
+  /** The connection from a port has ended, or never began because another program has the port. */
   giveBack(port: number, now: number): void {
     this.#taken--;
     this.#resting.set(port, now);
   }
 
   get #rest(): number {
-    return this.#refusals < CONVINCING_REFUSALS ? SHORT_REST : TIME_WAIT;
+    return this.#refusals < CONVINCING_REFUSALS ? SHORT_REST_MS : TIME_WAIT_MS;
   }
 
   get #threshold(): number {
-    // These are half of the worker's.
+    // #ports is every second one of the worker's ports.
     return this.#ports.length * 2 * CROWDED_SHARE;
   }
 
-  #turn(now: number): void {
+  #startMinute(now: number): void {
     const passed = now - this.#minuteBegan;
-    if (passed < TIME_WAIT) return;
-    this.#closesBefore = passed < 2 * TIME_WAIT ? this.#closes : 0;
+    if (passed < TIME_WAIT_MS) return;
+    this.#closesBefore = passed < 2 * TIME_WAIT_MS ? this.#closes : 0;
     this.#closes = 0;
     this.#minuteBegan = now;
     this.#refusals = 0;

@@ -26,7 +26,7 @@ export class TcpSession implements ConnectingSession, ClientSession, OpenSession
   usedAt = 0;
   /** The client's address, with all sessions from there. */
   readonly origin: Client;
-  /** Whether the relay's queue of unfinished sessions has this one. */
+  /** Whether the session is in the relay's list of unfinished sessions. */
   isQueued = false;
 
   /** Null after an endpoint has answered. */
@@ -104,7 +104,7 @@ export class TcpSession implements ConnectingSession, ClientSession, OpenSession
     this.pump();
   }
 
-  /** Moves data both ways; closes when both directions have ended, resets when one broke. */
+  /** Moves data both ways. Closes if both directions have ended, resets if the connection broke. */
   pump(): void {
     if (this.#isClosed || this.#duplex === null) return;
     this.origin.touch(this, this.relay.loop.now);

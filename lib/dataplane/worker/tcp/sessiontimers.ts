@@ -1,23 +1,23 @@
 import type { EventLoop, Task } from '../loop.js';
 import { type TimerEntry, TimerList } from '../timers.js';
 
-/** Waits for an endpoint's answer, ms, one attempt after the other: the userspace kube-proxy's own values. */
-const CONNECT_TIMEOUTS = [250, 500, 1000, 2000];
+/** Time for an endpoint's answer by attempt, as in kube-proxy's userspace mode. */
+const CONNECT_TIMEOUTS_MS = [250, 500, 1000, 2000];
 /**
- * A connection that lives this long, ms, gets keep-alive towards the endpoint. Most connections end before,
- * and save the calls.
+ * A connection that lives this long gets keep-alive towards the endpoint. Most connections end before, and
+ * save the system calls.
  */
-const KEEP_ALIVE_AFTER = 5000;
-/** How often, ms, a session asks again for what the node is short of. */
-const WAIT = 100;
+const KEEP_ALIVE_AFTER_MS = 5000;
+/** A session that waits for ports, descriptors or memory of the node tries again after this time. */
+const WAIT_MS = 100;
 
 /**
  * The timers of one worker's TCP sessions. A session has one of them at a time: a start stops the one before.
  */
 export class SessionTimers implements Task {
-  readonly #connect = CONNECT_TIMEOUTS.map((delay) => new TimerList(delay));
-  readonly #keepAlive = new TimerList(KEEP_ALIVE_AFTER);
-  readonly #wait = new TimerList(WAIT);
+  readonly #connect = CONNECT_TIMEOUTS_MS.map((delayMs) => new TimerList(delayMs));
+  readonly #keepAlive = new TimerList(KEEP_ALIVE_AFTER_MS);
+  readonly #wait = new TimerList(WAIT_MS);
   readonly #lists = [...this.#connect, this.#keepAlive, this.#wait];
 
   constructor(readonly loop: EventLoop) {
@@ -34,24 +34,24 @@ export class SessionTimers implements Task {
     for (const list of this.#lists) list.expire(now);
   }
 
-  /** The time that an endpoint has to answer. @param attempt 1 for the first */
+  /** Starts the time for an endpoint's answer. @param attempt 1 for the first */
   startConnect(session: TimerEntry, attempt: number): void {
     const list = this.#connect[Math.min(attempt, this.#connect.length) - 1];
-    // A turn that begins thousands of connects takes longer than the first of these waits.
+    // Read the clock: a turn that begins thousands of connects takes longer than the first time-out.
     list.start(session, this.loop.readClock());
   }
 
-  /** Whether a silent endpoint gets another, longer try where there is no other endpoint. */
+  /** Whether an endpoint that did not answer gets one more, longer try if there is no other endpoint. */
   hasConnectTimeLeft(attempts: number): boolean {
     return attempts < this.#connect.length;
   }
 
-  /** The time until the node is asked again for what it is short of. */
+  /** Starts the time until the session tries again to get what the node is short of. */
   startWait(session: TimerEntry): void {
     this.#wait.start(session, this.loop.now);
   }
 
-  /** The time until a connection needs keep-alive. */
+  /** Starts the time until the connection gets keep-alive. */
   startKeepAlive(session: TimerEntry): void {
     this.#keepAlive.start(session, this.loop.now);
   }

@@ -5,26 +5,27 @@ import { shutdownWrite } from '../../../sys/socket.js';
 import { StreamBuffer } from '../../../sys/streambuffer.js';
 import type { PipePool } from './pipepool.js';
 
-/** One read takes at most this much, bytes; two full ones in a row mean bulk. */
+/** Bytes of one read at most. */
 const READ_SIZE = 65536;
+/** After this many full reads in a row, the stream splices. */
 const FULL_READS_BEFORE_SPLICE = 2;
-/** Bytes; a splice that brings less ends bulk mode. */
+/** Bytes. After a splice that brings less, the stream copies again. */
 const SMALL_SPLICE = 16384;
 /**
- * What splice says where the kernel or a policy has none for sockets (splice(2), seccomp(2)); no connection
- * ends with one of these.
+ * Errors of splice if the kernel or a policy does not allow it for sockets (splice(2), seccomp(2)). No
+ * connection ends with one of them.
  */
 const REFUSALS: ReadonlySet<number> = new Set([ENOSYS, EINVAL, EOPNOTSUPP, EPERM, EACCES]);
-/** Steps one direction may take before the others get their turn. */
-const STEPS = 16;
+/** After this many steps of one direction, other descriptors get their turn. */
+const STEPS_PER_TURN = 16;
 
-/** What a direction is doing after {@link Stream.pump}. */
+/** The state of a direction after {@link Stream.pump}. */
 export enum Progress {
   /** It waits for an event. */
   Waiting,
-  /** There is more to do, but it is someone else's turn. */
+  /** It has more data to move, but other descriptors must have their turn first. */
   Unfinished,
-  /** Its end has been passed on. */
+  /** It has passed on the end of its data. */
   Finished,
   /** The connection broke. */
   Broken,
@@ -38,34 +39,37 @@ export class StreamResources {
 }
 
 /**
- * One direction of a relayed connection: source to sink, with the end of stream, and with back-pressure:
- * nothing is read while the sink takes nothing.
+ * One direction of a relayed connection. It moves data from source to sink, and passes on the end of the
+ * data. While the sink takes nothing, nothing is read from the source.
  *
- * Small data is copied through one shared buffer, and only what the sink did not take is kept; bulk data goes
- * through a pipe with splice(2). Both descriptors are registered edge-triggered for everything, so the two
- * flags below are the only state about readiness, and no epoll_ctl is needed while data flows.
+ * Small data is copied through one shared buffer, and only what the sink has not taken is kept. Bulk data
+ * goes through a pipe with splice(2). Both descriptors are watched edge-triggered for all events. So
+ * `isReadable` and `isWritable` are all that is known about readiness, and no epoll_ctl is needed while data
+ * flows.
  */
 export class Stream {
-  /** Bytes moved since the owner last looked. */
+  /** Bytes moved since the owner last set it to 0. */
   moved = 0;
-  /** Writes so far, at most two: the owner wants to know when a conversation begins. */
+  /** Number of writes, not counted beyond 2. */
   writes = 0;
   isReadable = false;
   isWritable = true;
-  /** The source has sent its end: what a short read leaves is nothing but that. */
+  /** The source has sent its end: after a short read there is no more data. */
   hasSourceSentEnd = false;
-  /** A read stops at an urgent byte (tcp(7)): short reads say nothing then. */
+  /** Urgent data has come. A read stops before an urgent byte (tcp(7)), so a short read may leave data. */
   hasUrgent = false;
+  /** All data of the source has been read. */
   hasReadEnd = false;
+  /** The sink has all data and the end. */
   isFinished = false;
   /** The other direction has finished. */
   isOtherFinished = false;
-  /** It finished before the other direction. */
+  /** This direction has finished before the other. */
   hasFinishedFirst = false;
-  /** The connection broke: what is left is still delivered, but its end must not look like a regular one. */
+  /** The connection broke: data that is left is still delivered, and then Broken instead of the end. */
   isCutOff = false;
   #pending: Buffer | null = null;
-  /** Only while it holds data: between two steps an idle stream owns no descriptors but the connection's. */
+  /** Null while no data is in it, so that an idle stream owns no pipe. */
   #pipe: Pipe | null = null;
   #fullReads = 0;
 
@@ -77,8 +81,8 @@ export class Stream {
 
   /** Moves what can be moved now, in bounded time. */
   pump(): Progress {
-    // An end goes at once: the last data waits in the kernel to leave with it.
-    for (let step = 0; step < STEPS || this.hasReadEnd; step++) {
+    // After the last write the end must follow at once: the kernel holds that data back (MSG_MORE).
+    for (let step = 0; step < STEPS_PER_TURN || this.hasReadEnd; step++) {
       if (this.#holdsData() && !this.#flush()) return Progress.Broken;
       if (this.#holdsData()) return Progress.Waiting;
       if (this.hasReadEnd) return this.isCutOff ? Progress.Broken : this.#finish();
@@ -88,7 +92,7 @@ export class Stream {
     return Progress.Unfinished;
   }
 
-  /** Gives back what it holds; the owner closes the descriptors. */
+  /** Gives back its pipe and its pending data. The caller closes the descriptors. */
   release(): void {
     this.#pending = null;
     if (this.#pipe !== null) this.resources.pipes.give(this.#pipe);
@@ -103,7 +107,7 @@ export class Stream {
     if (!this.isFinished) {
       this.isFinished = true;
       this.hasFinishedFirst = !this.isOtherFinished;
-      // Closing says the same, and comes next where the other direction has ended already.
+      // If the other direction has ended already, the connection is closed next, which sends the end too.
       if (this.hasFinishedFirst) shutdownWrite(this.sink);
     }
     return Progress.Finished;
@@ -124,8 +128,7 @@ export class Stream {
   }
 
   /**
-   * epoll(7): a short read from a stream socket means that it is empty. One call less at the end, and one a
-   * message.
+   * A short read from a stream socket means that it is empty (epoll(7)). That saves a read for each message.
    */
   #noteEmpty(): void {
     this.isReadable = false;
@@ -135,8 +138,7 @@ export class Stream {
   #write(length: number): boolean {
     const { buffer } = this.resources;
     if (this.writes < 2) this.writes++;
-    // The end that follows at once then travels in the same packet: one less through the stack, and one
-    // wake-up less.
+    // MSG_MORE: the end follows at once and travels in the same packet. That saves a packet and a wake-up.
     const flags = this.hasReadEnd ? MSG_NOSIGNAL | MSG_MORE : MSG_NOSIGNAL;
     const written = buffer.send(this.sink, length, flags);
     if (written === length) {
