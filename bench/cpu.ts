@@ -1,20 +1,22 @@
 import { readFileSync } from 'node:fs';
-import { descends, readProcesses, TICKS_PER_SECOND } from './processes.js';
+import { isInTree, readProcesses, TICKS_PER_SECOND } from './processes.js';
 
-/** Parent of all kernel threads, whose time belongs to whoever made the work. */
+/**
+ * Process id of the parent of all kernel threads. Their time belongs to the programs that cause their work.
+ */
 const KTHREADD = 2;
 
 /** CPU seconds that a process and its living descendants have used. */
 export function cpuSeconds(root: number): number {
   const processes = readProcesses();
   let sum = 0;
-  for (const [pid, { own }] of processes) if (descends(processes, pid, root)) sum += own;
+  for (const [pid, { own }] of processes) if (isInTree(processes, pid, root)) sum += own;
   return sum;
 }
 
 /**
- * Does something and tells what it cost a process and its descendants.
- * @param pid null where there is no process to ask; the seconds are null then
+ * Does the work, and counts the CPU seconds that a process and its descendants use meanwhile.
+ * @param pid null: there is no process, and the seconds are null
  */
 export async function cpuOf<Result>(
   pid: number | null,
@@ -26,12 +28,12 @@ export async function cpuOf<Result>(
   return { result, seconds: cpuSeconds(pid) - before };
 }
 
-/** CPU seconds that programs have used which this process did not start, and what the hypervisor gave to others. */
+/** CPU seconds that other programs used, and that the hypervisor gave to other guests. */
 export function foreignCpuSeconds(): number {
   const processes = readProcesses();
   let sum = stolenSeconds();
   for (const [pid, { own, ofChildren }] of processes) {
-    if (!descends(processes, pid, process.pid) && !descends(processes, pid, KTHREADD))
+    if (!isInTree(processes, pid, process.pid) && !isInTree(processes, pid, KTHREADD))
       sum += own + ofChildren;
   }
   return sum;

@@ -1,13 +1,14 @@
 import { Command, InvalidArgumentError, Option } from 'commander';
 import type { Contender } from './contenders/contender.js';
 import { contenders } from './contenders/index.js';
-import type { Course } from './course.js';
 import { ROWS } from './rows/index.js';
 import type { Row } from './rows/row.js';
+import type { Schedule } from './schedule.js';
 
 export interface Flags {
   readonly quick?: boolean;
   readonly rounds?: number;
+  /** Seconds of each measurement. */
   readonly seconds?: number;
   readonly attempts?: number;
   readonly rows?: readonly string[];
@@ -18,6 +19,7 @@ export interface Flags {
   readonly plot?: string;
 }
 
+/** Durations are seconds. */
 const FULL = { rounds: 3, duration: 0.7, warmup: 0.2, attempts: 3 };
 const QUICK = {
   rounds: 1,
@@ -42,30 +44,30 @@ export function parseFlags(args: readonly string[]): Flags {
   const all = namesOf(contenders('kube-proxy')).join(', ');
   return new Command('bench')
     .description(
-      'Measures kube-portal beside the kernel and other proxies, on the same path through network namespaces.',
+      'Measure kube-portal beside the kernel and other proxies, on the same path through network namespaces.',
     )
-    .option('--quick', 'a few rows, short measurements: under two minutes')
-    .option('--rounds <number>', `times that every contender is measured (default: ${FULL.rounds})`, positive)
-    .option('--seconds <number>', `that each measurement takes (default: ${FULL.duration})`, positive)
+    .option('--quick', 'measure a few rows for a short time: under two minutes')
+    .option('--rounds <number>', `how often each contender is measured (default: ${FULL.rounds})`, positive)
+    .option('--seconds <number>', `time of each measurement (default: ${FULL.duration})`, positive)
     .option(
       '--attempts <number>',
-      `at a measurement that other programs disturb (default: ${FULL.attempts})`,
+      `how often a measurement is tried while other programs disturb it (default: ${FULL.attempts})`,
       positive,
     )
-    .option('--rows <names>', `what to measure, with commas between: ${rows}`, list)
-    .option('--contenders <names>', `whom to measure, with commas between: ${all}`, list)
-    .option('--ancestor <path>', 'a kube-proxy 1.20, to measure its userspace mode too')
+    .option('--rows <names>', `what to measure, separated by commas: ${rows}`, list)
+    .option('--contenders <names>', `which contenders to measure, separated by commas: ${all}`, list)
+    .option('--ancestor <path>', 'path of a kube-proxy 1.20, to measure its userspace mode too')
     .addOption(
-      new Option('-o, --output <format>', 'how to print it').choices(['table', 'json']).default('table'),
+      new Option('-o, --output <format>', 'form of the output').choices(['table', 'json']).default('table'),
     )
-    .option('--report <file>', 'writes a page with plots too (HTML)')
-    .option('--plot <file>', 'writes a plot of all rates too (SVG)')
+    .option('--report <file>', 'also write a page with plots (HTML)')
+    .option('--plot <file>', 'also write a plot of all rates (SVG)')
     .parse(args, { from: 'user' })
     .opts<Flags>();
 }
 
-/** What the flags ask for. @throws Error for a name that nobody has */
-export function courseOf(flags: Flags): Course {
+/** The schedule that the flags describe. @throws Error for an unknown row or contender */
+export function scheduleOf(flags: Flags): Schedule {
   const length = flags.quick ? QUICK : FULL;
   const all = contenders(flags.ancestor);
   const usual = all.filter(({ id }) => !(flags.quick && QUICK.without.includes(id)));
@@ -81,7 +83,7 @@ export function courseOf(flags: Flags): Course {
   };
 }
 
-/** The items of the given names, in their own order. @throws Error for a name that nobody has */
+/** The items with these names, in the order of `items`. @throws Error for an unknown name */
 function choose<Item extends { readonly id: string }>(
   items: readonly Item[],
   names: readonly string[],

@@ -1,8 +1,8 @@
 import { readFileSync } from 'node:fs';
 import { availableParallelism, cpus, release } from 'node:os';
 
-/** Where and when something was measured, in one line. */
-export function machine(): string {
+/** The machine and the date of the measurement, in one line. */
+export function describeMachine(): string {
   const model = cpus()[0]?.model ?? process.arch;
   const date = new Date().toISOString().slice(0, 10);
   const tcp = `TCP with ${congestionControl()}`;
@@ -10,9 +10,9 @@ export function machine(): string {
 }
 
 /**
- * The congestion control that everybody is measured with: cubic, Linux's own default, or reno where namespaces may not have
- * it. A machine's default may be one that paces by timers (bbr), and then the bench would measure the timers: between two
- * pods of one node they cost every contender more than half of its bulk rate.
+ * The congestion control of all measurements: cubic, which is Linux's default, or reno if namespaces may not
+ * use cubic. The default of the machine may be bbr, which paces by timers. Between two pods of one node, the
+ * timers cost every contender more than half of its bulk rate.
  */
 export function congestionControl(): string {
   const allowed = readFileSync('/proc/sys/net/ipv4/tcp_allowed_congestion_control', 'utf8');

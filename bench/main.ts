@@ -1,12 +1,12 @@
-/** `npm run bench`: kube-portal beside the kernel and its peers, on one machine in one run. Needs root. */
+/** `npm run bench`: measures kube-portal beside the kernel and other proxies, in one run. Needs root. */
 import { writeFileSync } from 'node:fs';
 import { run } from '../test/lab/program.js';
 import type { Contender } from './contenders/contender.js';
-import { runCourse } from './course.js';
-import { courseOf, parseFlags } from './flags.js';
-import { machine } from './machine.js';
+import { parseFlags, scheduleOf } from './flags.js';
+import { describeMachine } from './machine.js';
 import { page, picture } from './report/page.js';
 import { table } from './report/table.js';
+import { runSchedule } from './schedule.js';
 import { summarize } from './summary.js';
 
 /** @throws Error that says which Debian packages to install */
@@ -28,19 +28,22 @@ const TOOLS = [
 async function main(): Promise<void> {
   const flags = parseFlags(process.argv.slice(2));
   if (process.getuid?.() !== 0) throw new Error('the bench makes network namespaces: run it as root');
-  const course = courseOf(flags);
-  await requirePrograms(course.contenders);
-  const { samples, failures } = await runCourse(course, (progress) => process.stderr.write(`${progress}\n`));
+  const schedule = scheduleOf(flags);
+  await requirePrograms(schedule.contenders);
+  const { samples, failures } = await runSchedule(schedule, (progress) =>
+    process.stderr.write(`${progress}\n`),
+  );
   const summaries = summarize(samples);
-  const { rows, contenders } = course;
-  if (flags.report !== undefined) writeFileSync(flags.report, page(machine(), summaries, rows, contenders));
+  const { rows, contenders } = schedule;
+  if (flags.report !== undefined)
+    writeFileSync(flags.report, page(describeMachine(), summaries, rows, contenders));
   if (flags.plot !== undefined) writeFileSync(flags.plot, picture(summaries, rows, contenders));
   if (flags.output === 'json') {
-    process.stdout.write(`${JSON.stringify({ machine: machine(), summaries, samples }, null, 2)}\n`);
+    process.stdout.write(`${JSON.stringify({ machine: describeMachine(), summaries, samples }, null, 2)}\n`);
   } else {
-    process.stdout.write(`${machine()}\n\n${table(summaries, rows, contenders)}`);
+    process.stdout.write(`${describeMachine()}\n\n${table(summaries, rows, contenders)}`);
   }
-  if (failures.length > 0) throw new Error(`some things could not be measured\n${failures.join('\n')}`);
+  if (failures.length > 0) throw new Error(`some measurements failed\n${failures.join('\n')}`);
 }
 
 try {

@@ -1,21 +1,21 @@
 import { readFileSync } from 'node:fs';
-import { descends, readProcesses } from './processes.js';
+import { isInTree, readProcesses } from './processes.js';
 
-/** Bytes of user memory; what the kernel keeps for sockets is not in it. */
+/** Bytes of user memory. The kernel's memory for sockets is not counted. */
 export interface Memory {
-  /** All that is resident: RSS. */
+  /** Resident pages (RSS). */
   readonly resident: number;
-  /** What no file is behind, heaps and stacks; pages that forked processes share count once (proc(5), Pss_Anon). */
+  /** Heaps and stacks. A page that forked processes share counts once (proc(5), Pss_Anon). */
   readonly anonymous: number;
 }
 
-/** What a process and its descendants use together. */
+/** The memory of a process and its descendants together. */
 export function memoryOf(root: number): Memory {
   const processes = readProcesses();
   let resident = 0;
   let anonymous = 0;
   for (const pid of processes.keys()) {
-    if (!descends(processes, pid, root)) continue;
+    if (!isInTree(processes, pid, root)) continue;
     const rollup = rollupOf(pid);
     if (rollup === null) continue;
     resident += bytesOf(rollup, 'Rss');
@@ -24,7 +24,7 @@ export function memoryOf(root: number): Memory {
   return { resident, anonymous };
 }
 
-/** @returns null where the process has just ended */
+/** @returns null if the process has just ended */
 function rollupOf(pid: number): string | null {
   try {
     return readFileSync(`/proc/${pid}/smaps_rollup`, 'latin1');

@@ -1,14 +1,14 @@
 import { readdirSync, readFileSync } from 'node:fs';
 import { exactly } from '../test/lab/items.js';
 
-/** proc(5): times are counted in clock ticks; Linux has shown 100 a second on every machine for decades. */
+/** Unit of the times in proc(5). It is 100 on every machine that Linux runs on. */
 export const TICKS_PER_SECOND = 100;
 
 export interface ProcessTimes {
   readonly parent: number;
   /** CPU seconds, user and system. */
   readonly own: number;
-  /** Of children that ended. */
+  /** CPU seconds of children that have ended. */
   readonly ofChildren: number;
 }
 
@@ -25,7 +25,7 @@ export function readProcesses(): Processes {
 
 function addTimes(processes: Map<number, ProcessTimes>, pid: number): void {
   try {
-    // The second field is the program's name in parentheses, which may contain anything.
+    // The second field is the name of the program in parentheses. It may contain any character.
     const fields = readFileSync(`/proc/${pid}/stat`, 'latin1')
       .replace(/^.*\) /s, '')
       .split(' ');
@@ -37,12 +37,12 @@ function addTimes(processes: Map<number, ProcessTimes>, pid: number): void {
       ofChildren: childUser + childSystem,
     });
   } catch {
-    // It ended since the directory was read.
+    // The process ended after the directory was read.
   }
 }
 
-/** Whether a process is another one or comes from it. */
-export function descends(processes: Processes, pid: number, root: number): boolean {
+/** Whether `pid` is `root` or a descendant of it. */
+export function isInTree(processes: Processes, pid: number, root: number): boolean {
   let current: number | undefined = pid;
   while (current !== undefined && current !== root) current = processes.get(current)?.parent;
   return current === root;

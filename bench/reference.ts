@@ -1,10 +1,10 @@
 import type { Figure } from './rows/figure.js';
 import type { Spread, Summary } from './summary.js';
 
-/** Somebody whose figures the others' are divided by. */
+/** Contenders with which the others are compared: their figures are divided by the reference's. */
 export interface Reference {
   readonly title: string;
-  /** The best of those that were measured. */
+  /** The best figure of these contenders is the reference's. */
   readonly contenders: readonly string[];
 }
 
@@ -14,7 +14,10 @@ export const REFERENCES: readonly Reference[] = [
   { title: 'ancestor', contenders: ['ancestor'] },
 ];
 
-/** The reference's median of a figure in one row; undefined where it has none. @param summaries of the row */
+/**
+ * The reference's median of a figure in one row. Undefined if none of its contenders has the figure.
+ * @param summaries of the row
+ */
 export function referenceValue(
   { contenders }: Reference,
   { id, better }: Figure,

@@ -2,10 +2,10 @@ import type { Protocol } from '../lib/net/protocol.js';
 import { DDS_PORTS } from '../test/lab/ddsperf.js';
 import { SERVER_PORTS } from './load/plan.js';
 
-/** The virtual IP that clients use. */
+/** The address that clients use. */
 export const VIP = '10.96.0.10';
 
-/** What iperf3 listens on. */
+/** The port of iperf3's server. */
 export const IPERF_PORT = 5201;
 
 export interface ServicePort {

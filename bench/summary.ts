@@ -1,6 +1,6 @@
 import { item } from '../test/lab/items.js';
-import { QUIET, type Sample } from './course.js';
 import { median } from './median.js';
+import { MAX_QUIET_DISTURBANCE, type Sample } from './schedule.js';
 
 /** A figure over several rounds. */
 export interface Spread {
@@ -9,13 +9,13 @@ export interface Spread {
   readonly highest: number;
 }
 
-/** What the rounds of one contender in one row come to. */
+/** The result of one contender in one row, over all rounds. */
 export interface Summary {
   readonly row: string;
   readonly contender: string;
-  /** By figure. */
+  /** By the id of the figure. */
   readonly spreads: Readonly<Record<string, Spread>>;
-  /** Median of the cores that others took. */
+  /** Median of the samples' disturbance, cores. */
   readonly disturbance: number;
 }
 
@@ -31,9 +31,9 @@ export function summarize(samples: readonly Sample[]): Summary[] {
   return [...groups.values()].map((group) => summarizeGroup(undisturbed(group)));
 }
 
-/** The quiet samples; all of them where none was quiet. */
+/** The quiet samples. All samples if none is quiet. */
 function undisturbed(samples: readonly Sample[]): readonly Sample[] {
-  const quiet = samples.filter(({ disturbance }) => disturbance <= QUIET);
+  const quiet = samples.filter(({ disturbance }) => disturbance <= MAX_QUIET_DISTURBANCE);
   return quiet.length > 0 ? quiet : samples;
 }
 

@@ -1,39 +1,42 @@
-import { Arena } from './arena.js';
-import type { Contender, Setting } from './contenders/contender.js';
+import type { Contender, ServiceSet } from './contenders/contender.js';
+import { Deployment } from './deployment.js';
 import type { Span } from './load/plan.js';
 
-/** Service ports where a row does not ask for more. */
+/** Service ports in rows that do not measure many ports. */
 export const FEW_PORTS = 10;
 
-/** One contender's turn in one round: what its rows need, made when the first of them needs it. */
+/** One contender's turn in one round. A deployment is made when the first row needs it. */
 export class Turn {
-  readonly #arenas = new Map<number, Arena>();
+  readonly #deployments = new Map<number, Deployment>();
 
   constructor(
     readonly contender: Contender,
     readonly span: Span,
   ) {}
 
-  /** An arena that the rows of this turn share. */
-  async arena(ports = FEW_PORTS): Promise<Arena> {
-    const known = this.#arenas.get(ports);
+  /** A deployment that the rows of this turn share. @param ports service ports */
+  async deployment(ports = FEW_PORTS): Promise<Deployment> {
+    const known = this.#deployments.get(ports);
     if (known !== undefined) return known;
-    const arena = await Arena.open(this.contender, { ports });
-    this.#arenas.set(ports, arena);
-    return arena;
+    const deployment = await Deployment.open(this.contender, { ports });
+    this.#deployments.set(ports, deployment);
+    return deployment;
   }
 
-  /** Does something in an arena in which the contender has done nothing yet, and which goes afterwards. */
-  async inFreshArena<Result>(setting: Setting, work: (arena: Arena) => Promise<Result>): Promise<Result> {
-    const arena = await Arena.open(this.contender, setting);
+  /** Does the work with a contender that has just started. The deployment is closed afterwards. */
+  async inFreshDeployment<Result>(
+    services: ServiceSet,
+    work: (deployment: Deployment) => Promise<Result>,
+  ): Promise<Result> {
+    const deployment = await Deployment.open(this.contender, services);
     try {
-      return await work(arena);
+      return await work(deployment);
     } finally {
-      await arena.close();
+      await deployment.close();
     }
   }
 
   async end(): Promise<void> {
-    for (const arena of this.#arenas.values()) await arena.close();
+    for (const deployment of this.#deployments.values()) await deployment.close();
   }
 }

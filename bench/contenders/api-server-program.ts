@@ -1,6 +1,7 @@
 /**
- * An API server with Services, endpoints and a Node on a node's loopback, a program of its own. Its arguments are a file
- * with the objects, by the path of their collection, and the name of one with more, which it follows.
+ * A program: an API server on the loopback address of a node. Its first argument is a file with its
+ * objects, by the path of their collection. The second argument is a file with more objects. When this file
+ * is replaced, the API server changes these objects.
  */
 
 import { readFileSync, watch } from 'node:fs';
@@ -15,7 +16,7 @@ const [objectsFile, changingFile] = exactly(2, process.argv.slice(2));
 const read = (file: string) => JSON.parse(readFileSync(file, 'utf8')) as Collections;
 const keyOf = ({ metadata }: FakeObject) => `${metadata.namespace}/${metadata.name}`;
 
-/** Puts the new version in the place of the old one, where they differ. */
+/** Replaces the objects that differ. Deletes the objects that `next` does not have. */
 function replace(old: Collections, next: Collections): void {
   for (const [path, objects] of Object.entries(next)) {
     const before = new Map((old[path] ?? []).map((object) => [keyOf(object), object]));

@@ -7,37 +7,40 @@ import { stringify } from 'yaml';
 import type { Host } from '../../test/lab/host.js';
 import { type KubernetesObject, type ServiceOptions, serviceWithPods } from '../../test/lab/manifest.js';
 import { PATHS } from '../../test/sources/kubernetes/fake-apiserver.js';
-import { crowd } from '../crowd.js';
-import type { Stage } from '../stage.js';
+import { manyServices } from '../manyservices.js';
+import type { Testbed } from '../testbed.js';
 
 const PROGRAM = fileURLToPath(new URL('api-server-program.js', import.meta.url));
 
 const CHANGING = 'changing.json';
 
-/** What the proxy calls its node. */
+/** The name of the node in the cluster. */
 export const NODE_NAME = 'node';
 
-/** An API server on the node with what the proxy of a cluster reads: Services, their endpoints of old and new kind, a Node. */
+/** An API server on the node. It has what proxies read: Services, Endpoints, EndpointSlices and a Node. */
 export class ApiServer {
   private constructor(
-    /** For a proxy on the same node. */
+    /** Path of a kubeconfig for a proxy on this node. */
     readonly kubeconfig: string,
-    /** A directory for versions of {@link changing}, on the same file system. */
+    /** A directory on the file system of {@link changing}, for files that replace it. */
     readonly directory: string,
   ) {}
 
-  /** Where a file with more objects, as {@link writeObjects} writes them, takes the place of the one before by a rename. */
+  /**
+   * Path of the file with objects that change. To change them, a file of {@link writeObjects} is renamed to
+   * this path.
+   */
   get changing(): string {
     return join(this.directory, CHANGING);
   }
 
-  /** @param ports how many service ports there are */
-  static async start({ node, backend }: Stage, ports: number): Promise<ApiServer> {
+  /** @param ports number of service ports */
+  static async start({ node, backend }: Testbed, ports: number): Promise<ApiServer> {
     const directory = await mkdtemp(join(tmpdir(), 'kube-portal-bench-'));
     const file = join(directory, 'objects.json');
     writeFileSync(
       file,
-      JSON.stringify({ ...collections(crowd(ports), backend), [PATHS.nodes]: [nodeObject(node)] }),
+      JSON.stringify({ ...collections(manyServices(ports), backend), [PATHS.nodes]: [nodeObject(node)] }),
     );
     const program = node.spawn(process.execPath, [PROGRAM, file, join(directory, CHANGING)]);
     const [server] = await program.waitForOutput(/^http:\S+$/m);
@@ -46,13 +49,13 @@ export class ApiServer {
     return new ApiServer(kubeconfig, directory);
   }
 
-  /** Its program ends with the stage. */
+  /** Removes the files. The program ends when the testbed is closed. */
   async dispose(): Promise<void> {
     await rm(this.directory, { recursive: true });
   }
 }
 
-/** Writes Services with all that belongs to them, for the API server to read. */
+/** Writes Services and their endpoints into a file, as the API server reads them. */
 export function writeObjects(file: string, services: readonly ServiceOptions[], backend: Host): void {
   writeFileSync(file, JSON.stringify(collections(services, backend)));
 }
@@ -67,7 +70,7 @@ function collections(services: readonly ServiceOptions[], backend: Host): Record
   };
 }
 
-/** Endpoints as they were before there were slices. */
+/** The Endpoints object, which kube-proxy 1.20 reads. */
 function endpoints({ name, ports }: ServiceOptions, { address4 }: Host): KubernetesObject & object {
   const subset = {
     addresses: [{ ip: address4 }],

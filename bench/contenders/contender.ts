@@ -1,42 +1,45 @@
 import type { Protocol } from '../../lib/net/protocol.js';
-import type { Stage } from '../stage.js';
+import type { Testbed } from '../testbed.js';
 import type { ApiServer } from './api-server.js';
 
-/** Something that brings VIP traffic to the backend, at work on a stage. */
+/** A contender that serves on a testbed. */
 export interface Running {
-  /** Where clients connect to. */
+  /** The address to which clients connect. */
   readonly address: string;
-  /** The userspace proxy's main process; null where the kernel does all. */
+  /** The main process of the proxy. Null: the kernel does everything. */
   readonly pid: number | null;
-  /** The API server that it follows, where it does. */
+  /** The API server that it follows. Absent: it follows none. */
   readonly api?: ApiServer;
   stop(): Promise<void>;
 }
 
-/** What a proxy for Services gets to know; the others serve the rows' own ports in any case. */
-export interface Setting {
-  /** How many service ports there are, the rows' own among them. */
+/**
+ * The Services that a proxy for Services serves. Other contenders always serve the ports of the rows only.
+ */
+export interface ServiceSet {
+  /** Number of service ports. The ports of the rows are among them. */
   readonly ports: number;
-  /** Where they come from, for those who have the choice. @defaultValue `manifest` */
+  /** Where kube-portal gets the Services from. Default: `manifest`. */
   readonly source?: 'manifest' | 'api';
 }
 
-/** A path without a program that relays, another proxy, the proxy that kube-portal comes after, kube-portal. */
+/** `path`: no program relays. `peer`: another proxy. `ancestor`: kube-proxy. `own`: kube-portal. */
 export type Role = 'path' | 'peer' | 'ancestor' | 'own';
 
+/** Something that brings the traffic of a VIP to the backend. */
 export interface Contender {
   readonly id: string;
   readonly title: string;
   readonly protocols: readonly Protocol[];
   readonly role: Role;
-  /** How many service ports it is measured with where many are wanted; undefined where that means nothing. */
+  /** Number of service ports in rows that measure many ports. Absent: it takes no part in these rows. */
   readonly manyPorts?: number;
-  /** How many TCP connections it survives under the usual limit of 20,000 descriptors, where these are few. */
-  readonly mostConnections?: number;
-  /** The program it needs, and the Debian packages that bring it. */
+  /** Most TCP connections that it can hold with 20,000 descriptors. Absent: more than any row opens. */
+  readonly maxConnections?: number;
+  /** A program that it needs, and the Debian packages that contain the program. */
   readonly needs?: { readonly program: string; readonly packages: string };
   /** Resolves once it serves. */
-  start(stage: Stage, setting: Setting): Promise<Running>;
+  start(testbed: Testbed, services: ServiceSet): Promise<Running>;
 }
 
 export const BOTH: readonly Protocol[] = ['TCP', 'UDP'];

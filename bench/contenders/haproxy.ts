@@ -1,6 +1,6 @@
 import { type PeerConfiguration, peer } from './peer.js';
 
-/** Pipes for splicing take descriptors too, by default of a quarter of the connections. */
+/** Pipes for splicing need descriptors. By default HAProxy reserves them for a quarter of its connections. */
 function configure({ tcp }: PeerConfiguration): string {
   const proxies = tcp.map(
     ({ listen, backend }) => `

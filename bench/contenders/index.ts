@@ -5,7 +5,11 @@ import { direct, dnat } from './kernel.js';
 import { kubePortal } from './kube-portal.js';
 import { nginx, plainNginx } from './nginx.js';
 
-/** All that can be measured. @param ancestorProgram path of a kube-proxy 1.20, which no distribution has any more */
+/**
+ * Everything that can be measured.
+ * @param ancestorProgram path of a kube-proxy 1.20. Undefined: there is none. Distributions no longer have
+ * it.
+ */
 export function contenders(ancestorProgram: string | undefined): Contender[] {
   return [
     direct,

@@ -4,23 +4,23 @@ import { redirect } from './redirect.js';
 
 const nothing = async () => {};
 
-/** What the path itself can carry, and the load generator can ask of it. */
+/** The backend's own address: the limit of the path and of the load generator. */
 export const direct: Contender = {
   id: 'direct',
   title: 'direct (no VIP)',
   protocols: BOTH,
   role: 'path',
-  start: async (stage) => ({ address: stage.backend.address4, pid: null, stop: nothing }),
+  start: async (testbed) => ({ address: testbed.backend.address4, pid: null, stop: nothing }),
 };
 
-/** The best that a Service can get: one rule for a port, one endpoint, no process. */
+/** The best case for a Service: one rule for each port, one endpoint, no process. */
 export const dnat: Contender = {
   id: 'kernel',
   title: 'kernel DNAT',
   protocols: BOTH,
   role: 'path',
-  async start(stage) {
-    await redirect(stage, ({ port }) => `DNAT --to-destination ${stage.backend.address4}:${port}`);
+  async start(testbed) {
+    await redirect(testbed, ({ port }) => `DNAT --to-destination ${testbed.backend.address4}:${port}`);
     return { address: VIP, pid: null, stop: nothing };
   },
 };

@@ -1,5 +1,5 @@
 import { KubePortal } from '../../test/lab/kubeportal.js';
-import { crowdObjects } from '../crowd.js';
+import { manyServiceObjects } from '../manyservices.js';
 import { VIP } from '../service.js';
 import { ApiServer, NODE_NAME } from './api-server.js';
 import { BOTH, type Contender } from './contender.js';
@@ -10,15 +10,15 @@ export function kubePortal(redirect: 'iptables' | 'address', workers: 1 | 2): Co
     title: `kube-portal, ${redirect}, ${workers} ${workers === 1 ? 'worker' : 'workers'}`,
     protocols: BOTH,
     role: 'own',
-    // The number of workers changes nothing that is worth the minutes.
+    // Rows with many ports take minutes, and the number of workers hardly changes their figures.
     ...(workers === 1 && { manyPorts: 10_000 }),
-    async start(stage, { ports, source }) {
+    async start(testbed, { ports, source }) {
       const flags = ['--redirect', redirect, '--workers', String(workers)];
-      const api = source === 'api' ? await ApiServer.start(stage, ports) : null;
+      const api = source === 'api' ? await ApiServer.start(testbed, ports) : null;
       const portal =
         api === null
-          ? KubePortal.launch(stage.node, { objects: crowdObjects(ports, stage.backend), flags })
-          : KubePortal.launch(stage.node, {
+          ? KubePortal.launch(testbed.node, { objects: manyServiceObjects(ports, testbed.backend), flags })
+          : KubePortal.launch(testbed.node, {
               kubeconfig: api.kubeconfig,
               flags: [...flags, '--hostname-override', NODE_NAME],
             });

@@ -1,7 +1,7 @@
 import { BOTH } from './contender.js';
 import { type PeerConfiguration, peer } from './peer.js';
 
-/** @param udpOptions for its UDP listeners */
+/** @param udpOptions options of the UDP listeners */
 function configure({ tcp, udp, directory }: PeerConfiguration, udpOptions: string): string {
   const servers = [
     ...tcp.map(({ listen, backend }) => `listen ${listen} reuseport backlog=4096; proxy_pass ${backend};`),
@@ -36,7 +36,7 @@ export const nginx = peer(
   command,
 );
 
-/** With the kernel's buffers, as most people run it: bursts of DDS do not fit in. */
+/** With the kernel's default buffers, as most people run it. Bursts of DDS do not fit into them. */
 export const plainNginx = peer(
   { id: 'nginx-plain', title: 'nginx stream, default UDP buffers', protocols: ['UDP'], needs },
   (configuration) => configure(configuration, ''),

@@ -6,15 +6,15 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { item } from '../../test/lab/items.js';
 import type { Program } from '../../test/lab/program.js';
 import { SERVICE_PORTS, type ServicePort, VIP } from '../service.js';
-import type { Stage } from '../stage.js';
+import type { Testbed } from '../testbed.js';
 import type { Contender } from './contender.js';
 import { redirect } from './redirect.js';
 
-/** Peers listen on the node at the service port plus this. */
-const OFFSET = 10_000;
+/** A peer listens on the node at the number of the service port plus this. */
+const PORT_OFFSET = 10_000;
 const TIMEOUT_MS = 10_000;
 
-/** A service port of a peer: where it listens, and where it sends. */
+/** A port of a peer: where it listens, and to which backend it relays. */
 export interface Forward {
   readonly listen: number;
   /** Address and port. */
@@ -24,11 +24,14 @@ export interface Forward {
 export interface PeerConfiguration {
   readonly tcp: readonly Forward[];
   readonly udp: readonly Forward[];
-  /** For files of its own. */
+  /** A directory for files of the peer. */
   readonly directory: string;
 }
 
-/** A proxy from Debian on the node, with a configuration file; the VIP reaches it as it reaches kube-portal. */
+/**
+ * A proxy on the node that Debian has, with a configuration file. As with kube-portal, rules of iptables
+ * redirect the VIP to it.
+ */
 export function peer(
   contender: Omit<Contender, 'start' | 'role'>,
   configure: (configuration: PeerConfiguration) => string,
@@ -37,20 +40,20 @@ export function peer(
   return {
     ...contender,
     role: 'peer',
-    async start(stage) {
+    async start(testbed) {
       const directory = await mkdtemp(join(tmpdir(), 'kube-portal-bench-'));
       const file = join(directory, 'peer.conf');
       const forward = ({ port }: ServicePort) => ({
-        listen: port + OFFSET,
-        backend: `${stage.backend.address4}:${port}`,
+        listen: port + PORT_OFFSET,
+        backend: `${testbed.backend.address4}:${port}`,
       });
       const tcp = SERVICE_PORTS.filter(({ protocol }) => protocol === 'TCP').map(forward);
       const udp = SERVICE_PORTS.filter(({ protocol }) => protocol === 'UDP').map(forward);
       writeFileSync(file, configure({ tcp, udp, directory }));
       const [name, ...args] = command(file);
-      const program = stage.node.spawn(name, args);
-      await untilListening(stage, program, item(tcp, 0).listen);
-      await redirect(stage, ({ port }) => `REDIRECT --to-ports ${port + OFFSET}`);
+      const program = testbed.node.spawn(name, args);
+      await untilListening(testbed, program, item(tcp, 0).listen);
+      await redirect(testbed, ({ port }) => `REDIRECT --to-ports ${port + PORT_OFFSET}`);
       const stop = async () => {
         await program.stop('SIGTERM');
         await rm(directory, { recursive: true });
@@ -60,11 +63,11 @@ export function peer(
   };
 }
 
-/** @throws Error with its messages when the peer ends or does not listen in time */
-async function untilListening(stage: Stage, program: Program, port: number): Promise<void> {
+/** @throws Error with the peer's messages if the peer ends, or does not listen in time */
+async function untilListening(testbed: Testbed, program: Program, port: number): Promise<void> {
   const deadline = Date.now() + TIMEOUT_MS;
   for (;;) {
-    const { stdout } = await stage.node.exec('ss', ['-Hltn', `sport = :${port}`]);
+    const { stdout } = await testbed.node.exec('ss', ['-Hltn', `sport = :${port}`]);
     if (stdout !== '') return;
     if (!program.running || Date.now() > deadline)
       throw new Error(`a peer does not start: ${program.stderr}`);

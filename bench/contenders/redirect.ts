@@ -1,11 +1,13 @@
 import { SERVICE_PORTS, type ServicePort, VIP } from '../service.js';
-import type { Stage } from '../stage.js';
+import type { Testbed } from '../testbed.js';
 
-/** Adds rules of the node that bring every service port of the VIP somewhere. */
-export async function redirect(stage: Stage, target: (port: ServicePort) => string): Promise<void> {
+/** Adds rules to the node that send each service port of the VIP to a target. */
+export async function redirect(testbed: Testbed, target: (port: ServicePort) => string): Promise<void> {
   const rules = SERVICE_PORTS.map((port) => {
     const protocol = port.protocol.toLowerCase();
     return `-A PREROUTING -d ${VIP} -p ${protocol} --dport ${port.port} -j ${target(port)}`;
   });
-  await stage.node.must('iptables-restore', ['--noflush'], { input: `*nat\n${rules.join('\n')}\nCOMMIT\n` });
+  await testbed.node.must('iptables-restore', ['--noflush'], {
+    input: `*nat\n${rules.join('\n')}\nCOMMIT\n`,
+  });
 }

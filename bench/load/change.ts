@@ -8,19 +8,23 @@ import { closeSocket } from '../../lib/sys/socket.js';
 import { openFlow } from './flow.js';
 import { type ChangeWork, type LoadResult, MESSAGE_SIZE, NOBODY, type Target } from './plan.js';
 
-/** Between two flows, ms: what a time can be wrong by. */
-const REST = 0.5;
-/** A datagram without an answer for so long, ms, is lost. */
-const LOST_AFTER = 200;
-/** So many in a row are no accident: the Service is gone. */
-const LOST_TOGETHER = 3;
-/** A change that nobody sees after so long, ms, never comes. */
-const PATIENCE = 30_000;
+/** Milliseconds between two flows. A measured time may be wrong by as much. */
+const FLOW_PAUSE_MS = 0.5;
+/** Milliseconds. A datagram without an answer is lost after this time. */
+const LOST_AFTER_MS = 200;
+/** After so many lost datagrams in a row, the Service is gone. Fewer may be lost by chance. */
+const LOST_IN_A_ROW = 3;
+/** Milliseconds. A change that has no effect within this time fails the measurement. */
+const MAX_EFFECT_MS = 30_000;
+/**
+ * Milliseconds between two changes. With less, a proxy would collect several changes and apply them together.
+ */
+const CHANGE_PAUSE_MS = 300;
 
-/** Between two changes, ms: a storm of them would be gathered. */
-const PACE = 300;
-
-/** Changes the endpoint of a Service again and again, and notes the time from each rename to the first new flow that meets it. */
+/**
+ * Changes the endpoint of a Service `times` times. Measures the time from each rename to the first new flow
+ * to the new endpoint.
+ */
 export function change(target: Target, { file, versions, times }: ChangeWork): LoadResult {
   const latencies: number[] = [];
   const probe = new Probe(target);
@@ -29,7 +33,7 @@ export function change(target: Target, { file, versions, times }: ChangeWork): L
   const start = performance.now();
   for (let i = 1; i <= times; i++) {
     const version = versions[i % versions.length];
-    probe.rest(PACE);
+    probe.sleep(CHANGE_PAUSE_MS);
     const changedAt = put(version.file, file);
     probe.until(version.port);
     latencies.push((performance.now() - changedAt) * 1000);
@@ -48,7 +52,7 @@ function percentile(values: readonly number[], share: number): number {
   return sorted[Math.ceil(values.length * share) - 1];
 }
 
-/** Puts a version in place with a rename. @returns when */
+/** Puts a version in place by a rename. @returns the time just before the rename */
 function put(version: string, file: string): number {
   const hidden = `${version}.next`;
   copyFileSync(version, hidden);
@@ -57,41 +61,40 @@ function put(version: string, file: string): number {
   return now;
 }
 
-/** Asks who answers, with a new flow each time. */
+/** Asks which endpoint answers, with a new flow each time. */
 class Probe {
   readonly #target: SocketAddress;
   readonly #epoll = new Epoll(1);
   readonly #message = new Memory(MESSAGE_SIZE);
-  readonly #pillow = new Int32Array(new SharedArrayBuffer(4));
+  readonly #sleepCell = new Int32Array(new SharedArrayBuffer(4));
 
   constructor({ address, port }: Target) {
     this.#target = SocketAddress.of(address, port);
   }
 
-  /** @throws Error where it never happens */
+  /** Returns once the endpoint with this port answers. @throws Error if this never happens */
   until(port: number): void {
-    const deadline = performance.now() + PATIENCE;
-    const wanted = port === NOBODY ? LOST_TOGETHER : 1;
+    const deadline = performance.now() + MAX_EFFECT_MS;
+    const wanted = port === NOBODY ? LOST_IN_A_ROW : 1;
     for (let seen = 0; ; ) {
       seen = this.#ask() === port ? seen + 1 : 0;
       if (seen === wanted) return;
       if (performance.now() > deadline) throw new Error('a change has no effect');
-      this.rest(REST);
+      this.sleep(FLOW_PAUSE_MS);
     }
   }
 
-  /** @param time ms */
-  rest(time: number): void {
-    Atomics.wait(this.#pillow, 0, 0, time);
+  sleep(ms: number): void {
+    Atomics.wait(this.#sleepCell, 0, 0, ms);
   }
 
-  /** @returns the port of who answers, or NOBODY */
+  /** @returns the port of the endpoint that answers, or NOBODY */
   #ask(): number {
     const fd = openFlow(this.#target);
     this.#epoll.add(fd, EPOLLIN, 0);
     const { address, words } = this.#message;
     libc.send(fd, address, MESSAGE_SIZE, MSG_NOSIGNAL);
-    const isAnswered = this.#epoll.wait(LOST_AFTER) > 0 && libc.read(fd, address, MESSAGE_SIZE) > 0;
+    const isAnswered = this.#epoll.wait(LOST_AFTER_MS) > 0 && libc.read(fd, address, MESSAGE_SIZE) > 0;
     closeSocket(fd);
     return isAnswered ? words[0] : NOBODY;
   }

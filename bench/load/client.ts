@@ -1,4 +1,6 @@
-/** The load generator, a program of its own in the client pod. Its argument is a LoadPlan as JSON, its output a LoadResult. */
+/**
+ * A program: the load generator. Its argument is a LoadPlan as JSON, and its output is a LoadResult as JSON.
+ */
 import { change } from './change.js';
 import { Meter } from './meter.js';
 import type { LoadPlan, LoadResult } from './plan.js';
@@ -8,7 +10,7 @@ import { udpEcho } from './udp-echo.js';
 import { udpFlows } from './udp-flows.js';
 import { udpOneWay } from './udp-one-way.js';
 
-function carryOut(plan: LoadPlan): LoadResult {
+function generate(plan: LoadPlan): LoadResult {
   const { work } = plan;
   switch (work.kind) {
     case 'one-way':
@@ -32,4 +34,4 @@ function metered(plan: LoadPlan, load: (meter: Meter) => void): LoadResult {
   return meter.result();
 }
 
-process.stdout.write(JSON.stringify(carryOut(JSON.parse(process.argv[2]) as LoadPlan)));
+process.stdout.write(JSON.stringify(generate(JSON.parse(process.argv[2]) as LoadPlan)));

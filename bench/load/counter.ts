@@ -2,17 +2,17 @@ import { EchoBatch } from './echo-batch.js';
 import { COUNTER } from './plan.js';
 
 const BATCH = 64;
-const LARGEST_DATAGRAM = 2048;
+const MAX_DATAGRAM_BYTES = 2048;
 
-/** Behind the counting port: takes datagrams in and answers questions about them, see COUNTER. */
+/** Counts the datagrams of the counting port, and answers questions about them, see {@link COUNTER}. */
 export class Counter {
-  readonly #batch = new EchoBatch(BATCH, LARGEST_DATAGRAM, true);
+  readonly #batch = new EchoBatch(BATCH, MAX_DATAGRAM_BYTES, true);
   #run = 0;
   #count = 0;
   #firstAt = 0;
   #lastAt = 0;
 
-  /** To be called when there is something to read. */
+  /** Call it when the socket has datagrams. */
   receive(fd: number): void {
     const batch = this.#batch;
     const count = batch.receive(fd);

@@ -7,9 +7,9 @@ const HEADER_WORDS = layout.mmsghdr.size / 4;
 const SLOT_SIZE = 2048;
 
 /**
- * Datagrams that are received and sent back as they are, one header array for both ways: the names that recvmmsg(2)
- * filled in are the ones that sendmmsg(2) goes to. Each datagram is sent on its own, as clients in the wild do;
- * segmentation offload would measure something else.
+ * Receives datagrams and sends them back unchanged. Both directions use the same headers: sendmmsg(2) sends
+ * to the addresses that recvmmsg(2) wrote. Each datagram is sent alone, as most clients do. With segmentation
+ * offload, the bench would measure something else.
  */
 export class EchoBatch {
   readonly #payload: Memory;
@@ -17,13 +17,16 @@ export class EchoBatch {
   readonly #vectors: Memory;
   readonly #headers: Memory;
   readonly #capacity: number;
-  readonly #named: boolean;
+  readonly #hasNames: boolean;
 
-  /** @param named whether the socket is unconnected, so that names matter. @param size of all datagrams, bytes */
-  constructor(capacity: number, size: number, named: boolean) {
+  /**
+   * @param size bytes of each datagram
+   * @param hasNames whether the headers have addresses, as an unconnected socket needs
+   */
+  constructor(capacity: number, size: number, hasNames: boolean) {
     if (size > SLOT_SIZE) throw new RangeError(`datagrams of the bench have at most ${SLOT_SIZE} bytes`);
     this.#capacity = capacity;
-    this.#named = named;
+    this.#hasNames = hasNames;
     this.#payload = new Memory(capacity * SLOT_SIZE);
     this.#names = new Memory(capacity * SOCKADDR_SIZE);
     this.#vectors = new Memory(capacity * layout.iovec.size);
@@ -40,32 +43,33 @@ export class EchoBatch {
     const header = slot * HEADER_WORDS;
     this.#headers.setPointer(header + layout.msghdr.iov / 4, this.#vectors, slot * layout.iovec.size);
     headers[header + layout.msghdr.iovLength / 4] = 1;
-    if (!this.#named) return;
+    if (!this.#hasNames) return;
     this.#headers.setPointer(header + layout.msghdr.name / 4, this.#names, slot * SOCKADDR_SIZE);
     headers[header + layout.msghdr.nameLength / 4] = SOCKADDR_SIZE;
   }
 
-  /** @returns how many came, or -1 with `errno` */
+  /** @returns the number of datagrams, or -1 with `errno` */
   receive(fd: number): number {
     return libc.recvmmsg(fd, this.#headers.address, this.#capacity, 0, 0);
   }
 
-  /** Sends `count` datagrams. @returns how many the kernel took, or -1 with `errno` */
+  /** Sends `count` datagrams from slot `first` on. @returns how many the kernel took, or -1 with `errno` */
   send(fd: number, count: number, first = 0): number {
     return libc.sendmmsg(fd, this.#headers.address + first * layout.mmsghdr.size, count, 0);
   }
 
-  /** The payloads; {@link wordOf} tells where each begins. */
+  /** The payloads. {@link wordOf} says where each begins. */
   get words(): Int32Array {
     return this.#payload.words;
   }
 
+  /** The word of {@link words} where a slot begins. */
   wordOf(slot: number): number {
     return (slot * SLOT_SIZE) / 4;
   }
 
-  /** The size of the datagrams that are in the batch; they are sent back with it. */
-  setSize(count: number): void {
+  /** Gives the first `count` datagrams the sizes with which they came, so that they are sent back so. */
+  keepSizes(count: number): void {
     const headers = this.#headers.words;
     const vectors = this.#vectors.words;
     for (let slot = 0; slot < count; slot++) {
@@ -74,7 +78,7 @@ export class EchoBatch {
     }
   }
 
-  /** Makes room for datagrams of any size again. */
+  /** Lets the first `count` slots receive datagrams of any size again. */
   rearm(count: number): void {
     const vectors = this.#vectors.words;
     for (let slot = 0; slot < count; slot++) {

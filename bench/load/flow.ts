@@ -4,17 +4,17 @@ import { SocketAddress } from '../../lib/sys/sockaddr.js';
 import { connect, openDatagram, setBuffers } from '../../lib/sys/socket.js';
 import type { Target } from './plan.js';
 
-/** Large enough for what a busy process cannot take at once. */
+/** Bytes. It holds what arrives while a process is busy. */
 export const SOCKET_BUFFER = 4 << 20;
 
-/** A connected UDP socket: a flow of its own. */
+/** A connected UDP socket: one flow. */
 export function openFlow(target: SocketAddress): number {
   const fd = checked('socket', openDatagram(AF_INET));
   checked('connect', connect(fd, target));
   return fd;
 }
 
-/** Flows with great buffers. */
+/** Flows with buffers of {@link SOCKET_BUFFER}. */
 export function openFlows({ address, port }: Target, count: number): number[] {
   const target = SocketAddress.of(address, port);
   return Array.from({ length: count }, () => {

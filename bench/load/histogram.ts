@@ -1,15 +1,15 @@
-/** Each power of two is divided into so many buckets: a value is known to about 1.5 %. */
+/** Buckets for each power of two. A value is known to about 1.5 %. */
 const STEPS = 32;
 const STEP_BITS = 5;
-/** 2^31 ns are two seconds. */
+/** Powers of two. 2^31 ns are two seconds. */
 const POWERS = 31;
 
-/** Counts times in buckets that grow with the time, without a single allocation after the first. */
+/** Counts times in buckets. A bucket for longer times is wider. To add a time allocates nothing. */
 export class Histogram {
   count = 0;
   readonly #buckets = new Uint32Array(POWERS * STEPS);
 
-  /** @param ns more than two seconds count as two seconds */
+  /** @param ns a time above two seconds counts as two seconds */
   add(ns: number): void {
     this.#buckets[bucketOf(Math.min(ns, 0x7fffffff) | 0)]++;
     this.count++;
@@ -20,7 +20,7 @@ export class Histogram {
     this.count = 0;
   }
 
-  /** The time, ns, that a share of all times does not exceed; 0 without any. @param share 0.99 for p99 */
+  /** The time that a share of all times does not exceed, ns. 0 without times. @param share 0.99 for p99 */
   percentile(share: number): number {
     let left = Math.max(1, Math.ceil(this.count * share));
     for (let bucket = 0; bucket < this.#buckets.length; bucket++) {
@@ -31,7 +31,7 @@ export class Histogram {
   }
 }
 
-/** Values below STEPS have a bucket each; above, the highest bits of a value say where it belongs. */
+/** Each value below STEPS has its own bucket. For other values, the highest bits give the bucket. */
 function bucketOf(ns: number): number {
   if (ns < STEPS) return ns;
   const shift = 31 - Math.clz32(ns) - STEP_BITS;

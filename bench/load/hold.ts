@@ -1,6 +1,6 @@
 /**
- * Holds idle connections, a program of its own in the client pod: opens them with one round trip on each, says so with a
- * line, and keeps them until its input ends. Its arguments are address, port, and how many.
+ * A program: opens idle connections from the client pod. It makes one round trip on each, prints a line,
+ * and keeps the connections until its input ends. Arguments: address, port, number of connections.
  */
 import { readSync } from 'node:fs';
 import { EPOLLIN, MSG_NOSIGNAL } from '../../lib/sys/constants.js';
@@ -11,13 +11,13 @@ import { Memory } from '../../lib/sys/memory.js';
 import { MESSAGE_SIZE } from './plan.js';
 import { openStreams } from './stream.js';
 
-/** Connections that begin at once; a listener's backlog holds them. */
+/** Connections that begin at the same time. The backlog of a listener holds as many. */
 const AT_ONCE = 200;
-const PATIENCE_MS = 5000;
+const ANSWER_TIMEOUT_MS = 5000;
 const STDIN = 0;
 
-/** @throws Error where an answer is missing */
-function talk(fds: readonly number[]): void {
+/** Makes one round trip on each connection. @throws Error if an answer is missing */
+function makeRoundTrips(fds: readonly number[]): void {
   const epoll = new Epoll(fds.length);
   const buffer = new Memory(MESSAGE_SIZE);
   for (const fd of fds) {
@@ -26,7 +26,7 @@ function talk(fds: readonly number[]): void {
   }
   let answered = 0;
   while (answered < fds.length) {
-    const ready = epoll.wait(PATIENCE_MS);
+    const ready = epoll.wait(ANSWER_TIMEOUT_MS);
     if (ready === 0) throw new Error('a connection has no answer');
     for (let i = 0; i < ready; i++) {
       if (libc.read(epoll.fdAt(i), buffer.address, MESSAGE_SIZE) <= 0)
@@ -42,7 +42,7 @@ const [address, port, connections] = process.argv.slice(2);
 const target = { address, port: Number(port) };
 raiseDescriptorLimit();
 for (let open = 0; open < Number(connections); open += AT_ONCE) {
-  talk(openStreams(target, Math.min(AT_ONCE, Number(connections) - open)));
+  makeRoundTrips(openStreams(target, Math.min(AT_ONCE, Number(connections) - open)));
 }
 process.stdout.write('open\n');
 readSync(STDIN, new Uint8Array(1));

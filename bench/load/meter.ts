@@ -1,15 +1,15 @@
 import { Histogram } from './histogram.js';
 import type { LoadResult, Span } from './plan.js';
 
-/** Milliseconds; long against a round trip, short against a measurement. */
-const TICK = 50;
+/** Milliseconds. Long compared with a round trip, short compared with a measurement. */
+const MAX_WAIT_MS = 50;
 
-/** Counts what was done, and knows when counting begins and ends. */
+/** Counts the work of a measurement, and knows when counting begins and ends. */
 export class Meter {
-  /** Work done so far, warm-up included. */
+  /** Pieces of work so far. Those of the warm-up are included. */
   total = 0;
   losses = 0;
-  /** How long each piece of work took, where the load looks at that; without the warm-up. */
+  /** The time of each piece of work after the warm-up. Empty for loads that do not measure it. */
   readonly latencies = new Histogram();
   readonly #start: number;
   readonly #end: number;
@@ -21,10 +21,10 @@ export class Meter {
     this.#end = this.#start + duration * 1000;
   }
 
-  /** How long a wait for events may last, ms. */
-  readonly timeout = TICK;
+  /** Milliseconds that a wait for events may last. */
+  readonly waitMs = MAX_WAIT_MS;
 
-  /** Looks at the clock. @returns whether there is time left */
+  /** Reads the clock, and begins to count after the warm-up. @returns whether time is left */
   goesOn(): boolean {
     const now = performance.now();
     if (this.#startedAt === 0 && now >= this.#start) {

@@ -1,67 +1,69 @@
-/** What the orchestrator tells the load programs, and what they answer. */
+/** What the bench tells the load programs, and what they answer. */
 
 /** Ports of the load server, each with one way to behave. */
 export const SERVER_PORTS = {
   /** UDP: sends every datagram back. TCP: sends every message back. */
   echo: 9000,
-  /** TCP: reads a request, answers, and is the first to close, so that TIME_WAIT does not use up the client's ports. */
+  /** TCP: reads a request, answers, and closes first: so the client's ports are not used up by TIME_WAIT. */
   once: 9001,
-  /** UDP: counts; see {@link COUNTER}. */
+  /** UDP: counts datagrams, see {@link COUNTER}. */
   count: 9002,
-  /** UDP: both answer with their own number. */
+  /** UDP: each answers with its own port number. */
   who: [9003, 9004],
 } as const;
 
 /** Bytes of a TCP request and of its answer. */
 export const MESSAGE_SIZE = 64;
 
-/** Words of a datagram for the counting port, and of its answer to a question. */
+/** Positions of 32-bit words in a datagram for the counting port, and in the answer to a question. */
 export const COUNTER = {
-  /** Which run of sending it belongs to; later runs have greater numbers. */
+  /** Number of the run of datagrams. A later run has a greater number. */
   run: 0,
-  /** 1 asks how many datagrams of the run arrived; others are 0 and counted. */
+  /** 1: asks how many datagrams of the run arrived. 0: the datagram is counted. */
   question: 1,
-  /** In the answer: datagrams. */
+  /** In the answer: number of datagrams. */
   count: 1,
-  /** In the answer: microseconds from the first to the last of them. */
+  /** In the answer: microseconds from the first datagram to the last one. */
   span: 2,
 } as const;
 
 export type Work =
-  /** UDP round trips: each flow keeps that many datagrams under way. */
+  /** UDP round trips. Each flow keeps `outstanding` datagrams of `size` bytes under way. */
   | { readonly kind: 'udp'; readonly flows: number; readonly outstanding: number; readonly size: number }
-  /** UDP: a new flow, one round trip, its end. */
+  /** UDP: each client opens a flow, makes one round trip, and closes the flow, again and again. */
   | { readonly kind: 'flows'; readonly clients: number }
-  /** UDP in one direction: the highest rate that arrives. */
+  /** UDP in one direction: finds the highest rate that arrives. */
   | { readonly kind: 'one-way'; readonly flows: number; readonly size: number }
-  /** Connect, request, response, close. */
+  /** TCP: each client connects, asks, gets the answer, and closes, again and again. */
   | { readonly kind: 'connect'; readonly clients: number }
-  /** Round trips on open connections, one message under way on each. */
+  /** TCP round trips on open connections, with one message under way on each. */
   | { readonly kind: 'roundtrip'; readonly connections: number }
-  /** Renames files in turn to one name, and waits each time for new flows to meet the endpoint that the file has. */
+  /** Changes a Service, see {@link ChangeWork}. */
   | ChangeWork;
 
-/** In the place of a port where no one answers. */
+/** The port in a version of a Service in which nothing answers. */
 export const NOBODY = 0;
 
+/** Renames versions in turn to the file, and waits each time until new flows get the version's endpoint. */
 export interface ChangeWork {
   readonly kind: 'change';
   /** The file that the API server follows. */
   readonly file: string;
-  /** Its versions, each with the port that answers then, or NOBODY. */
+  /** Versions of the file, each with the port that answers then, or {@link NOBODY}. */
   readonly versions: readonly { readonly file: string; readonly port: number }[];
+  /** Number of changes. */
   readonly times: number;
 }
 
 export type WorkOf<Kind extends Work['kind']> = Extract<Work, { readonly kind: Kind }>;
 
-/** Seconds before counting begins, and seconds that count. */
+/** The time of a measurement. Seconds of the warm-up, which does not count, and seconds that count. */
 export interface Span {
   readonly warmup: number;
   readonly duration: number;
 }
 
-/** Where to. */
+/** Where the load goes. */
 export interface Target {
   readonly address: string;
   readonly port: number;
@@ -74,11 +76,11 @@ export interface LoadPlan extends Target, Span {
 export interface LoadResult {
   /** Round trips, connections or datagrams a second. */
   readonly rate: number;
-  /** All of them, warm-up included: what the proxy's CPU time was spent on. */
+  /** All of them, with those of the warm-up: the proxy's CPU time was spent on all. */
   readonly total: number;
-  /** Datagrams that never came back, connections that failed. */
+  /** Datagrams that did not come back, or connections that failed. */
   readonly losses: number;
-  /** Microseconds for one round trip; 0 where the load does not look at single ones. */
+  /** Microseconds of a round trip. 0: the load does not measure single round trips. */
   readonly p50: number;
   readonly p99: number;
 }

@@ -1,33 +1,37 @@
-/** What became of datagrams sent at one rate. */
+/** The result of sending at one rate. */
 export interface Attempt {
-  /** A second, as really sent. */
+  /** Datagrams that were really sent, per second. */
   readonly sent: number;
-  /** A second, as really received. */
+  /** Datagrams that arrived, per second. */
   readonly received: number;
-  /** Share of them that never arrived. */
+  /** Share of the datagrams that did not arrive, 0 to 1. */
   readonly lost: number;
 }
 
 export interface RateSearch {
-  /** First rate to try, a second. */
+  /** The rate of the first attempt, datagrams per second. */
   readonly start: number;
-  /** Most attempts; after them the best rate so far is the result. */
+  /** Most attempts. After them, the best rate so far is the result. */
   readonly attempts: number;
 }
 
-/** What may get lost. */
-const LOSS = 0.001;
-/** A receiver that is slower than the sender by more fills buffers, and would lose datagrams after a while. */
-const SLACK = 0.05;
-/** From rate to rate while the highest is not known. */
+/** Share of the datagrams that may be lost. */
+const MAX_LOSS = 0.001;
+/**
+ * Share by which a receiver may be slower than the sender. With more, buffers fill, and the receiver would
+ * lose datagrams after a while.
+ */
+const MAX_LAG = 0.05;
+/** Factor from one rate to the next while no rate has failed. */
 const GROWTH = 1.5;
-/** Near enough. */
+/** The search ends when the lowest failed rate is above the highest good rate by no more than this share. */
 const PRECISION = 0.03;
 
 /**
- * Looks for the highest rate that arrives: grows until it fails, or until the sender itself is too slow, then halves the
- * interval. A failure counts when it happens twice, since one may be the fault of another program.
- * @returns the highest rate received, a second; 0 where nothing worked
+ * Searches the highest rate that arrives. The rate grows until it fails, or until the sender is too slow.
+ * Then the interval is halved. A rate fails only after two failed attempts, because another program may cause
+ * one.
+ * @returns the highest rate that was received, datagrams per second; 0 if no attempt succeeded
  */
 export function searchRate(attempt: (rate: number) => Attempt, { start, attempts }: RateSearch): number {
   let best = 0;
@@ -37,7 +41,7 @@ export function searchRate(attempt: (rate: number) => Attempt, { start, attempts
   let rate = start;
   for (let i = 0; i < attempts && bad - good > PRECISION * good; i++) {
     const result = attempt(rate);
-    const isReached = result.sent >= rate * (1 - SLACK);
+    const isReached = result.sent >= rate * (1 - MAX_LAG);
     if (arrives(result)) best = Math.max(best, result.received);
     if (arrives(result) && isReached) good = rate;
     else if (++failures < 2) continue;
@@ -49,5 +53,5 @@ export function searchRate(attempt: (rate: number) => Attempt, { start, attempts
 }
 
 function arrives({ sent, received, lost }: Attempt): boolean {
-  return lost < LOSS && received >= sent * (1 - SLACK);
+  return lost < MAX_LOSS && received >= sent * (1 - MAX_LAG);
 }

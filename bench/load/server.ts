@@ -1,4 +1,4 @@
-/** The load server, a program of its own in the backend pod: one thread, raw epoll. See SERVER_PORTS. */
+/** A program: the load server in the backend pod, one thread with epoll. See SERVER_PORTS. */
 import { AF_INET, EPOLLIN } from '../../lib/sys/constants.js';
 import { Epoll } from '../../lib/sys/epoll.js';
 import { checked } from '../../lib/sys/errno.js';
@@ -14,9 +14,10 @@ import { SOCKET_BUFFER } from './flow.js';
 import { MESSAGE_SIZE, SERVER_PORTS } from './plan.js';
 
 const BUFFER_SIZE = 65536;
-const ACCEPTS = 64;
+/** Connections that are accepted, and datagrams that are received, before other sockets get their turn. */
+const MAX_ACCEPTS = 64;
 const BATCH = 64;
-const LARGEST_DATAGRAM = 2048;
+const MAX_DATAGRAM_BYTES = 2048;
 
 const epoll = new Epoll(256);
 const buffer = new Memory(BUFFER_SIZE);
@@ -32,7 +33,7 @@ function listen(port: number, onConnection: (fd: number) => void): void {
   const listener = listenStream({ address: '0.0.0.0', port, sharing: 'nobody', freeBind: false });
   startListening(listener);
   watch(listener, () => {
-    for (let i = 0; i < ACCEPTS; i++) {
+    for (let i = 0; i < MAX_ACCEPTS; i++) {
       const fd = accept(listener, peer);
       if (fd < 0) return;
       onConnection(fd);
@@ -46,7 +47,7 @@ function echo(fd: number): void {
   else libc.write(fd, buffer.address, length);
 }
 
-/** @returns false while there is no request yet */
+/** @returns false if there is no request yet */
 function answerOnce(fd: number): boolean {
   if (libc.read(fd, buffer.address, BUFFER_SIZE) < 0) return false;
   libc.write(fd, buffer.address, MESSAGE_SIZE);
@@ -62,21 +63,21 @@ function listenUdp(port: number, handler: (fd: number) => void): void {
   watch(fd, handler);
 }
 
-const batch = new EchoBatch(BATCH, LARGEST_DATAGRAM, true);
+const batch = new EchoBatch(BATCH, MAX_DATAGRAM_BYTES, true);
 
 function echoDatagrams(fd: number): void {
   const count = batch.receive(fd);
   if (count > 0) sendBack(fd, count);
 }
 
-function sayWho(fd: number, port: number): void {
+function answerWithPort(fd: number, port: number): void {
   const count = batch.receive(fd);
   for (let slot = 0; slot < count; slot++) batch.words[batch.wordOf(slot)] = port;
   if (count > 0) sendBack(fd, count);
 }
 
 function sendBack(fd: number, count: number): void {
-  batch.setSize(count);
+  batch.keepSizes(count);
   batch.send(fd, count);
   batch.rearm(count);
 }
@@ -85,7 +86,7 @@ raiseDescriptorLimit();
 const counter = new Counter();
 listenUdp(SERVER_PORTS.echo, echoDatagrams);
 listenUdp(SERVER_PORTS.count, (fd) => counter.receive(fd));
-for (const port of SERVER_PORTS.who) listenUdp(port, (fd) => sayWho(fd, port));
+for (const port of SERVER_PORTS.who) listenUdp(port, (fd) => answerWithPort(fd, port));
 listen(SERVER_PORTS.echo, (fd) => watch(fd, echo));
 listen(SERVER_PORTS.once, (fd) => {
   if (!answerOnce(fd)) watch(fd, answerOnce);

@@ -5,16 +5,16 @@ import { SocketAddress } from '../../lib/sys/sockaddr.js';
 import { connect, openStream, setNoDelay, takeError } from '../../lib/sys/socket.js';
 import type { Target } from './plan.js';
 
-const PATIENCE_MS = 5000;
+const CONNECT_TIMEOUT_MS = 5000;
 
-/** A TCP socket that begins to connect. @throws Error where that fails at once */
+/** A TCP socket that begins to connect. @throws Error if the connect fails at once */
 export function beginStream(target: SocketAddress): number {
   const fd = checked('socket', openStream(AF_INET));
   if (connect(fd, target) < 0 && errno() !== EINPROGRESS) throw new Error(`connect: errno ${errno()}`);
   return fd;
 }
 
-/** So many connections, all established. @throws Error when the service does not answer */
+/** `count` established connections. @throws Error if the service does not answer */
 export function openStreams({ address, port }: Target, count: number): number[] {
   const epoll = new Epoll(count);
   const target = SocketAddress.of(address, port);
@@ -31,7 +31,7 @@ export function openStreams({ address, port }: Target, count: number): number[] 
 function waitUntilOpen(epoll: Epoll, fds: readonly number[]): void {
   const open = new Set<number>();
   while (open.size < fds.length) {
-    const ready = epoll.wait(PATIENCE_MS);
+    const ready = epoll.wait(CONNECT_TIMEOUT_MS);
     if (ready === 0) throw new Error('the service does not answer');
     for (let i = 0; i < ready; i++) open.add(epoll.fdAt(i));
   }

@@ -16,10 +16,11 @@ import type { Meter } from './meter.js';
 import { MESSAGE_SIZE, type Target, type WorkOf } from './plan.js';
 import { beginStream } from './stream.js';
 
+/** Progress of a connection. 0: it has not asked yet. */
 const ASKED = 1;
 const ANSWERED = 2;
 
-/** Each client connects, asks, reads the answer to the server's end of stream, closes, and begins again. */
+/** Each client connects, asks, reads until the server closes, closes too, and begins again. */
 export function tcpConnect(target: Target, { clients }: WorkOf<'connect'>, meter: Meter): void {
   const epoll = new Epoll(clients);
   const address = SocketAddress.of(target.address, target.port);
@@ -38,7 +39,7 @@ export function tcpConnect(target: Target, { clients }: WorkOf<'connect'>, meter
   };
   for (let i = 0; i < clients; i++) start();
   while (meter.goesOn()) {
-    const ready = epoll.wait(meter.timeout);
+    const ready = epoll.wait(meter.waitMs);
     for (let i = 0; i < ready; i++) {
       const fd = epoll.fdAt(i);
       const events = epoll.eventsAt(i);

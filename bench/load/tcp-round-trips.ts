@@ -6,7 +6,7 @@ import type { Meter } from './meter.js';
 import { MESSAGE_SIZE, type Target, type WorkOf } from './plan.js';
 import { openStreams } from './stream.js';
 
-/** One message under way on each connection; the time of each round trip is noted. */
+/** Keeps one message under way on each connection, and measures the time of each round trip. */
 export function tcpRoundTrips(target: Target, { connections }: WorkOf<'roundtrip'>, meter: Meter): void {
   const fds = openStreams(target, connections);
   const epoll = new Epoll(connections);
@@ -19,7 +19,7 @@ export function tcpRoundTrips(target: Target, { connections }: WorkOf<'roundtrip
     libc.send(fd, buffer.address, MESSAGE_SIZE, MSG_NOSIGNAL);
   }
   while (meter.goesOn()) {
-    const ready = epoll.wait(meter.timeout);
+    const ready = epoll.wait(meter.waitMs);
     for (let i = 0; i < ready; i++) {
       const fd = epoll.fdAt(i);
       const length = libc.read(fd, buffer.address, MESSAGE_SIZE);

@@ -5,10 +5,10 @@ import { openFlows } from './flow.js';
 import type { Meter } from './meter.js';
 import type { Target, WorkOf } from './plan.js';
 
-/** A flow without an answer for so long, ms, has lost its datagrams. */
-const LOST_AFTER = 200;
+/** Milliseconds. A flow without an answer for this time has lost its datagrams. */
+const LOST_AFTER_MS = 200;
 
-/** Keeps a number of datagrams under way on each flow; every answer is a round trip and brings the next datagram. */
+/** Keeps `outstanding` datagrams under way on each flow. Each answer counts, and is sent again. */
 export function udpEcho(target: Target, { flows, outstanding, size }: WorkOf<'udp'>, meter: Meter): void {
   const epoll = new Epoll(flows);
   const batch = new EchoBatch(outstanding, size, false);
@@ -19,9 +19,9 @@ export function udpEcho(target: Target, { flows, outstanding, size }: WorkOf<'ud
     answeredAt[fd] = performance.now();
     batch.send(fd, outstanding);
   }
-  let nextCheck = performance.now() + LOST_AFTER;
+  let nextCheck = performance.now() + LOST_AFTER_MS;
   while (meter.goesOn()) {
-    const ready = epoll.wait(meter.timeout);
+    const ready = epoll.wait(meter.waitMs);
     const now = performance.now();
     for (let i = 0; i < ready; i++) {
       const fd = epoll.fdAt(i);
@@ -32,9 +32,9 @@ export function udpEcho(target: Target, { flows, outstanding, size }: WorkOf<'ud
       batch.send(fd, count);
     }
     if (now < nextCheck) continue;
-    nextCheck = now + LOST_AFTER;
+    nextCheck = now + LOST_AFTER_MS;
     for (const fd of fds) {
-      if (now - answeredAt[fd] < LOST_AFTER) continue;
+      if (now - answeredAt[fd] < LOST_AFTER_MS) continue;
       meter.losses += outstanding;
       answeredAt[fd] = now;
       batch.send(fd, outstanding);

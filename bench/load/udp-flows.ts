@@ -8,10 +8,10 @@ import { openFlow } from './flow.js';
 import type { Meter } from './meter.js';
 import { MESSAGE_SIZE, type Target, type WorkOf } from './plan.js';
 
-/** A flow without an answer for so long, ms, has lost its datagram. */
-const LOST_AFTER = 200;
+/** Milliseconds. A flow without an answer for this time has lost its datagram. */
+const LOST_AFTER_MS = 200;
 
-/** Each client opens a flow, waits for one answer, closes it, and begins again: what a DNS resolver does to its server. */
+/** Each client opens a flow, waits for one answer, closes the flow, and begins again, as DNS resolvers do. */
 export function udpFlows({ address, port }: Target, { clients }: WorkOf<'flows'>, meter: Meter): void {
   const epoll = new Epoll(clients);
   const target = SocketAddress.of(address, port);
@@ -29,9 +29,9 @@ export function udpFlows({ address, port }: Target, { clients }: WorkOf<'flows'>
     start();
   };
   for (let i = 0; i < clients; i++) start();
-  let nextCheck = performance.now() + LOST_AFTER;
+  let nextCheck = performance.now() + LOST_AFTER_MS;
   while (meter.goesOn()) {
-    const ready = epoll.wait(meter.timeout);
+    const ready = epoll.wait(meter.waitMs);
     for (let i = 0; i < ready; i++) {
       const fd = epoll.fdAt(i);
       if (libc.read(fd, buffer.address, MESSAGE_SIZE) > 0) meter.total++;
@@ -40,9 +40,9 @@ export function udpFlows({ address, port }: Target, { clients }: WorkOf<'flows'>
     }
     const now = performance.now();
     if (now < nextCheck) continue;
-    nextCheck = now + LOST_AFTER;
+    nextCheck = now + LOST_AFTER_MS;
     for (const [fd, since] of [...openSince]) {
-      if (now - since < LOST_AFTER) continue;
+      if (now - since < LOST_AFTER_MS) continue;
       meter.losses++;
       end(fd);
     }

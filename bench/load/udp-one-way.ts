@@ -7,18 +7,21 @@ import { openFlows } from './flow.js';
 import { COUNTER, type LoadPlan, type LoadResult, MESSAGE_SIZE, type WorkOf } from './plan.js';
 import { type Attempt, searchRate } from './rate-search.js';
 
+/** The first rate in datagrams per second, and the most attempts. */
 const SEARCH = { start: 60_000, attempts: 12 };
-/** The time of a plan is divided among so many attempts. */
+/** An attempt takes this part of the plan's duration. */
 const ATTEMPTS_IN_A_SPAN = 8;
-/** Datagrams of one call. */
+/** Most datagrams in one call. */
 const BURST = 64;
-/** The sender rests so long, ms, when nothing is due. */
-const REST = 0.1;
-/** Between two questions for the count, ms; what did not arrive in so long is lost. */
-const PATIENCE = 20;
-const QUESTIONS = 100;
+/** Milliseconds that the sender sleeps when no datagram is due. */
+const PAUSE_MS = 0.1;
+/**
+ * Milliseconds between two questions for the count. A datagram that has not arrived after this time is lost.
+ */
+const QUESTION_PAUSE_MS = 20;
+const MAX_QUESTIONS = 100;
 
-/** Sends at one rate after the other to the counting port, in search of the highest that arrives. */
+/** Sends to the counting port at different rates, and finds the highest rate that arrives. */
 export function udpOneWay(plan: LoadPlan, { flows, size }: WorkOf<'one-way'>): LoadResult {
   const sender = new Sender(openFlows(plan, flows), size);
   const seconds = plan.duration / ATTEMPTS_IN_A_SPAN;
@@ -33,7 +36,7 @@ class Sender {
   readonly #batch: EchoBatch;
   readonly #epoll = new Epoll(1);
   readonly #message = new Memory(MESSAGE_SIZE);
-  readonly #pillow = new Int32Array(new SharedArrayBuffer(4));
+  readonly #sleepCell = new Int32Array(new SharedArrayBuffer(4));
   #run = 0;
   #next = 0;
 
@@ -43,7 +46,10 @@ class Sender {
     this.#epoll.add(flows[0], EPOLLIN, 0);
   }
 
-  /** Sends evenly over a time, from one flow after the other, and asks what arrived. @param rate datagrams a second */
+  /**
+   * Sends evenly for some seconds, from all flows in turn, and asks what arrived.
+   * @param rate datagrams per second
+   */
   attempt(rate: number, seconds: number): Attempt {
     this.#run = Math.max(this.#run + 1, Date.now() % 2 ** 31);
     for (let slot = 0; slot < BURST; slot++) this.#batch.words[this.#batch.wordOf(slot)] = this.#run;
@@ -66,11 +72,11 @@ class Sender {
       const due = Math.floor(elapsed * rate) - sent;
       if (due > 0) sent += this.#sendSome(due);
       else if (elapsed === seconds) return sent;
-      else this.#rest(REST);
+      else this.#sleep(PAUSE_MS);
     }
   }
 
-  /** Sends a part of what is due from the next flow, so that all flows have their share of it. */
+  /** Sends a part of the datagrams that are due from the next flow, so that each flow has its share. */
   #sendSome(due: number): number {
     const share = Math.min(BURST, Math.ceil(due / this.#flows.length));
     const fd = this.#flows[this.#next];
@@ -78,17 +84,17 @@ class Sender {
     return Math.max(0, this.#batch.send(fd, share));
   }
 
-  /** Asks until all are there, or the count stands still. @throws Error where nobody answers */
+  /** Asks until all have arrived, or until the count does not change. @throws Error if there is no answer */
   #arrived(sent: number): { readonly count: number; readonly span: number } {
     let before = -1;
-    for (let question = 0; question < QUESTIONS; question++) {
+    for (let question = 0; question < MAX_QUESTIONS; question++) {
       const { words } = this.#message;
       if (this.#ask()) {
         const count = words[COUNTER.count];
         if (count === sent || count === before) return { count, span: words[COUNTER.span] };
         before = count;
       }
-      this.#rest(PATIENCE);
+      this.#sleep(QUESTION_PAUSE_MS);
     }
     throw new Error('nobody tells how many datagrams arrived');
   }
@@ -100,11 +106,11 @@ class Sender {
     words[COUNTER.run] = this.#run;
     words[COUNTER.question] = 1;
     libc.send(fd, address, MESSAGE_SIZE, MSG_NOSIGNAL);
-    if (this.#epoll.wait(PATIENCE) === 0) return false;
+    if (this.#epoll.wait(QUESTION_PAUSE_MS) === 0) return false;
     return libc.read(fd, address, MESSAGE_SIZE) > 0 && words[COUNTER.run] === this.#run;
   }
 
-  #rest(ms: number): void {
-    Atomics.wait(this.#pillow, 0, 0, ms);
+  #sleep(ms: number): void {
+    Atomics.wait(this.#sleepCell, 0, 0, ms);
   }
 }

@@ -3,25 +3,26 @@ import type { Row } from '../rows/row.js';
 import type { Summary } from '../summary.js';
 import { element, text } from './svg.js';
 
+/** Sizes are pixels. */
 const WIDTH = 880;
-const NAMES = 350;
-const RIGHT = 24;
-const LINE = 24;
-const HEAD = 46;
-const DOT = 5;
+const NAME_WIDTH = 350;
+const RIGHT_MARGIN = 24;
+const LINE_HEIGHT = 24;
+const HEAD_HEIGHT = 46;
+const DOT_RADIUS = 5;
 const TICKS = [0, 0.25, 0.5, 0.75, 1];
-/** Of the kernel's figure, at the right end. */
-const MOST = 1.1;
+/** The ratio to the kernel's figure at the right end. */
+const MAX_RATIO = 1.1;
 const KERNEL = 'kernel';
 
 interface Mark {
   readonly role: Role;
   readonly contender: string;
-  /** To the kernel's. */
+  /** The figure divided by the kernel's. */
   readonly ratio: number;
 }
 
-/** All rates at a glance: where each userspace proxy is between nothing and the kernel. */
+/** A plot of all rates: each proxy's rate as a share of the kernel's. */
 export function overviewPlot(
   summaries: readonly Summary[],
   rows: readonly Row[],
@@ -31,7 +32,7 @@ export function overviewPlot(
     const marks = marksOf(row, summaries, contenders);
     return marks.length === 0 ? [] : [{ title: row.title.replace(/, highest rate.*/, ''), marks }];
   });
-  const height = HEAD + lines.length * LINE + 8;
+  const height = HEAD_HEIGHT + lines.length * LINE_HEIGHT + 8;
   const attributes = {
     xmlns: 'http://www.w3.org/2000/svg',
     viewBox: `0 0 ${WIDTH} ${height}`,
@@ -45,11 +46,13 @@ export function overviewPlot(
     element('title', {}, 'Rates as a share of the kernel’s DNAT'),
     ...legend(contenders),
     ...scale(height),
-    ...lines.flatMap(({ title, marks }, i) => linePlot(title, marks, HEAD + i * LINE + LINE / 2)),
+    ...lines.flatMap(({ title, marks }, i) =>
+      linePlot(title, marks, HEAD_HEIGHT + i * LINE_HEIGHT + LINE_HEIGHT / 2),
+    ),
   );
 }
 
-/** Only rates can be compared so; latencies and sizes cannot. */
+/** Empty for rows whose main figure is a latency or a size. */
 function marksOf(row: Row, summaries: readonly Summary[], contenders: readonly Contender[]): Mark[] {
   const [figure] = row.figures;
   const medianOf = (contender: string) =>
@@ -66,13 +69,13 @@ function marksOf(row: Row, summaries: readonly Summary[], contenders: readonly C
 }
 
 function xOf(ratio: number): number {
-  return NAMES + (Math.min(ratio, MOST) / MOST) * (WIDTH - NAMES - RIGHT);
+  return NAME_WIDTH + (Math.min(ratio, MAX_RATIO) / MAX_RATIO) * (WIDTH - NAME_WIDTH - RIGHT_MARGIN);
 }
 
 function scale(height: number): string[] {
   return TICKS.flatMap((ratio) => [
-    element('line', { x1: xOf(ratio), x2: xOf(ratio), y1: HEAD - 6, y2: height - 6, class: 'line' }),
-    text(xOf(ratio), HEAD - 12, ratio === 1 ? 'kernel DNAT' : String(ratio), {
+    element('line', { x1: xOf(ratio), x2: xOf(ratio), y1: HEAD_HEIGHT - 6, y2: height - 6, class: 'line' }),
+    text(xOf(ratio), HEAD_HEIGHT - 12, ratio === 1 ? 'kernel DNAT' : String(ratio), {
       class: 'faint',
       'text-anchor': 'middle',
     }),
@@ -109,11 +112,11 @@ function linePlot(title: string, marks: readonly Mark[], y: number): string[] {
       ? []
       : [
           element('rect', {
-            x: Math.min(...own) - DOT,
-            y: y - DOT,
-            width: Math.max(...own) - Math.min(...own) + 2 * DOT,
-            height: 2 * DOT,
-            rx: DOT,
+            x: Math.min(...own) - DOT_RADIUS,
+            y: y - DOT_RADIUS,
+            width: Math.max(...own) - Math.min(...own) + 2 * DOT_RADIUS,
+            height: 2 * DOT_RADIUS,
+            rx: DOT_RADIUS,
             class: 'own band',
           }),
         ];
@@ -121,24 +124,24 @@ function linePlot(title: string, marks: readonly Mark[], y: number): string[] {
   return [text(8, y + 4.5, title), ...band, ...dots];
 }
 
-/** Corners of the peers' marks around the centre: of one colour, they differ in shape. */
+/** Corners of the peers' marks, relative to the centre. All peers have one colour and differ in shape. */
 const shapes: Readonly<Record<string, readonly (readonly [x: number, y: number])[]>> = {
   haproxy: [
-    [0, -DOT - 1],
-    [DOT + 1, 0],
-    [0, DOT + 1],
-    [-DOT - 1, 0],
+    [0, -DOT_RADIUS - 1],
+    [DOT_RADIUS + 1, 0],
+    [0, DOT_RADIUS + 1],
+    [-DOT_RADIUS - 1, 0],
   ],
   'nginx-plain': [
-    [0, -DOT - 1],
-    [DOT + 1, DOT],
-    [-DOT - 1, DOT],
+    [0, -DOT_RADIUS - 1],
+    [DOT_RADIUS + 1, DOT_RADIUS],
+    [-DOT_RADIUS - 1, DOT_RADIUS],
   ],
 };
 
 function dot(x: number, y: number, role: Role, contender: string): string {
   const shape = shapes[contender];
-  if (shape === undefined) return element('circle', { cx: x, cy: y, r: DOT, class: role });
+  if (shape === undefined) return element('circle', { cx: x, cy: y, r: DOT_RADIUS, class: role });
   const points = shape.map(([dx, dy]) => `${x + dx},${y + dy}`).join(' ');
   return element('polygon', { points, class: role });
 }

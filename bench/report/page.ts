@@ -18,7 +18,7 @@ seconds beside the rates. Bars are medians over the rounds, whiskers the lowest 
 ×N ancestor compare a figure with that of kernel DNAT, of the better one of nginx and HAProxy, and of kube-proxy's old
 userspace mode. The direct path shows what the load generator can ask for.`;
 
-/** Everything that was measured as one page without scripts, nothing to load. */
+/** A page with all results. It has no scripts and loads nothing. */
 export function page(
   machine: string,
   summaries: readonly Summary[],
@@ -47,7 +47,7 @@ ${body.join('\n')}
 `;
 }
 
-/** The overview as a picture of its own. */
+/** The overview as a picture. */
 export function picture(
   summaries: readonly Summary[],
   rows: readonly Row[],

@@ -3,18 +3,19 @@ import { REFERENCES, referenceValue } from '../reference.js';
 import type { Figure } from '../rows/figure.js';
 import type { Row } from '../rows/row.js';
 import type { Summary } from '../summary.js';
-import { show } from './number.js';
+import { numberText } from './numbertext.js';
 import { element, text } from './svg.js';
 
+/** Sizes are pixels. */
 const WIDTH = 1180;
-const NAMES = 250;
-/** Of a panel beside the main one. */
-const SIDE = 130;
-const GAP = 20;
-const LINE = 26;
-const BAR = 15;
-const HEAD = 30;
-/** Right of a bar in the main panel, and in the others. */
+const NAME_WIDTH = 250;
+/** Width of a panel beside the main panel. */
+const SIDE_WIDTH = 130;
+const PANEL_GAP = 20;
+const LINE_HEIGHT = 26;
+const BAR_HEIGHT = 15;
+const HEAD_HEIGHT = 30;
+/** Room to the right of a bar, in the main panel and in the others. */
 const MAIN_LABEL = 365;
 const SIDE_LABEL = 48;
 
@@ -24,11 +25,11 @@ interface Line {
   readonly summary: Summary;
 }
 
-/** Where the bars of one figure are. */
+/** The place of the bars of one figure. */
 interface Panel {
   readonly figure: Figure;
   readonly left: number;
-  /** Of the longest bar. */
+  /** Length of the longest bar. */
   readonly width: number;
   /** Value of the longest bar. */
   readonly most: number;
@@ -40,7 +41,7 @@ export function rowPlot(row: Row, summaries: readonly Summary[], contenders: rea
     const summary = summaries.find((summary) => summary.row === row.id && summary.contender === id);
     return summary === undefined ? [] : [{ title, role, summary }];
   });
-  const height = HEAD + lines.length * LINE;
+  const height = HEAD_HEIGHT + lines.length * LINE_HEIGHT;
   const names = lines.map(({ title, role }, i) =>
     text(0, baseline(i), title, role === 'own' ? { class: 'strong' } : {}),
   );
@@ -55,11 +56,11 @@ function panelsOf({ figures }: Row, lines: readonly Line[]): Panel[] {
   );
   if (main === undefined) return [];
   const sides = others.map((figure, i) => {
-    const left = WIDTH - (others.length - i) * (SIDE + GAP) + GAP;
-    return { figure, left, width: SIDE - SIDE_LABEL, most: mostOf(figure, lines) };
+    const left = WIDTH - (others.length - i) * (SIDE_WIDTH + PANEL_GAP) + PANEL_GAP;
+    return { figure, left, width: SIDE_WIDTH - SIDE_LABEL, most: mostOf(figure, lines) };
   });
-  const width = WIDTH - NAMES - others.length * (SIDE + GAP) - MAIN_LABEL;
-  return [{ figure: main, left: NAMES, width, most: mostOf(main, lines) }, ...sides];
+  const width = WIDTH - NAME_WIDTH - others.length * (SIDE_WIDTH + PANEL_GAP) - MAIN_LABEL;
+  return [{ figure: main, left: NAME_WIDTH, width, most: mostOf(main, lines) }, ...sides];
 }
 
 function mostOf({ id }: Figure, lines: readonly Line[]): number {
@@ -71,36 +72,37 @@ function panelPlot(panel: Panel, lines: readonly Line[], isMain: boolean): strin
   const { figure, left } = panel;
   const hint = figure.better === 'less' ? ' (less is better)' : '';
   const head = text(left, 14, isMain ? `${figure.title}${hint}` : figure.title, { class: 'faint' });
-  const height = HEAD + lines.length * LINE;
-  const axis = element('line', { x1: left, x2: left, y1: HEAD - 8, y2: height, class: 'line' });
+  const height = HEAD_HEIGHT + lines.length * LINE_HEIGHT;
+  const axis = element('line', { x1: left, x2: left, y1: HEAD_HEIGHT - 8, y2: height, class: 'line' });
   return [head, axis, ...lines.flatMap((line, i) => barOf(panel, line, i, isMain ? lines : null))];
 }
 
-/** @param all the lines that ratios are made of; null where none are shown */
+/** @param all the lines to compare with. Null: no ratio is shown. */
 function barOf(panel: Panel, { role, summary }: Line, index: number, all: readonly Line[] | null): string[] {
   const { figure, left } = panel;
   const spread = summary.spreads[figure.id];
   if (spread === undefined) return [];
   const x = (value: number) => left + (Math.max(0, value) / panel.most) * panel.width;
-  const y = HEAD + index * LINE + (LINE - BAR) / 2;
+  const y = HEAD_HEIGHT + index * LINE_HEIGHT + (LINE_HEIGHT - BAR_HEIGHT) / 2;
   const bar = element('rect', {
     x: left,
     y,
     width: x(spread.median) - left,
-    height: BAR,
+    height: BAR_HEIGHT,
     rx: 2,
     class: role,
   });
-  const value = element('tspan', { class: 'strong' }, show(spread.median));
+  const value = element('tspan', { class: 'strong' }, numberText(spread.median));
   const place = { x: x(spread.highest) + 7, y: baseline(index) };
-  if (all === null) return [bar, element('text', { ...place, x: x(spread.median) + 6 }, show(spread.median))];
+  if (all === null)
+    return [bar, element('text', { ...place, x: x(spread.median) + 6 }, numberText(spread.median))];
   const compared = role === 'path' ? '' : ratiosOf(figure, spread.median, all);
   const ratios = element('tspan', { class: 'faint', dx: 8 }, compared);
   return [bar, ...whisker(x(spread.lowest), x(spread.highest), y), element('text', place, value, ratios)];
 }
 
 function whisker(from: number, to: number, y: number): string[] {
-  const middle = y + BAR / 2;
+  const middle = y + BAR_HEIGHT / 2;
   const end = (x: number) =>
     element('line', { x1: x, x2: x, y1: middle - 4, y2: middle + 4, class: 'whisker' });
   return [
@@ -120,5 +122,5 @@ function ratiosOf(figure: Figure, median: number, lines: readonly Line[]): strin
 }
 
 function baseline(index: number): number {
-  return HEAD + index * LINE + LINE / 2 + 4.5;
+  return HEAD_HEIGHT + index * LINE_HEIGHT + LINE_HEIGHT / 2 + 4.5;
 }

@@ -1,4 +1,4 @@
-/** Colours and type of page and plots; dark where the reader's system is. */
+/** Colours and font of page and plots. They are dark if the reader's system is dark. */
 export const STYLE = `
 :root { color-scheme: light dark; --paper: #ffffff; --ink: #1d2530; --faint: #667085; --line: #d9dee6;
   --path: #a3adbb; --peer: #e29a3b; --ancestor: #8a70c4; --own: #2f6fde; }

@@ -1,6 +1,6 @@
 type Attributes = Readonly<Record<string, string | number>>;
 
-/** An XML element. Children are markup already; see {@link text}. Numbers are rounded to what can be seen. */
+/** An XML element. Children must be markup, see {@link text}. Numbers are rounded to one decimal. */
 export function element(name: string, attributes: Attributes, ...children: readonly string[]): string {
   const pairs = Object.entries(attributes).map(
     ([key, value]) => ` ${key}="${escapeMarkup(attribute(value))}"`,
@@ -8,7 +8,7 @@ export function element(name: string, attributes: Attributes, ...children: reado
   return `<${name}${pairs.join('')}>${children.join('')}</${name}>`;
 }
 
-/** A line of text at a place. */
+/** A line of text. */
 export function text(x: number, y: number, content: string, attributes: Attributes = {}): string {
   return element('text', { x, y, ...attributes }, escapeMarkup(content));
 }

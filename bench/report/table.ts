@@ -4,11 +4,13 @@ import { REFERENCES, referenceValue } from '../reference.js';
 import type { Figure } from '../rows/figure.js';
 import type { Row } from '../rows/row.js';
 import type { Summary } from '../summary.js';
-import { show } from './number.js';
+import { numberText } from './numbertext.js';
 
 type Column = readonly [title: string, cell: (summary: Summary) => string];
 
-/** A table for each row: medians, their spread, ratios to others, and the cores that other programs took meanwhile. */
+/**
+ * A table for each row: medians, spread, ratios to others, and the cores that other programs used meanwhile.
+ */
 export function table(
   summaries: readonly Summary[],
   rows: readonly Row[],
@@ -39,7 +41,7 @@ function rowTable(row: Row, summaries: readonly Summary[], contenders: readonly 
 function figureColumns(figure: Figure, summaries: readonly Summary[], isMain: boolean): Column[] {
   const column = (title: string, pick: 'median' | 'lowest' | 'highest'): Column => [
     title,
-    ({ spreads: { [figure.id]: spread } }) => (spread === undefined ? '-' : show(spread[pick])),
+    ({ spreads: { [figure.id]: spread } }) => (spread === undefined ? '-' : numberText(spread[pick])),
   ];
   if (!isMain) return [column(figure.title, 'median')];
   return [
@@ -60,7 +62,7 @@ function ratioColumns(figure: Figure, summaries: readonly Summary[]): Column[] {
   });
 }
 
-/** The first column to the left, numbers to the right. */
+/** Aligns the first column to the left and numbers to the right. */
 function align(lines: readonly string[][]): string {
   const widths = item(lines, 0).map((_, column) =>
     Math.max(...lines.map((line) => item(line, column).length)),

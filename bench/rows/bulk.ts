@@ -1,21 +1,22 @@
 import { cpuOf } from '../cpu.js';
 import type { Span } from '../load/plan.js';
 import { IPERF_PORT } from '../service.js';
-import type { Stage } from '../stage.js';
+import type { Testbed } from '../testbed.js';
 import { cpuPerGibibyte, gigabits } from './figure.js';
 import { type Row, relays } from './row.js';
 
 const GIBIBYTE = 2 ** 30;
 
-/** As much of iperf3's JSON as is used. */
+/** The fields of iperf3's JSON that are used. */
 interface IperfReport {
   readonly intervals: readonly { readonly sum: { readonly bytes: number } }[];
   readonly end: { readonly sum_received: { readonly bits_per_second: number } };
 }
 
 /**
- * TCP from client to backend with iperf3 at both ends. The receiver copies all data out of the kernel, as every program
- * does that wants it; one that drops it there (recv(2), MSG_TRUNC) shows rates that no user can get.
+ * TCP from client to backend with iperf3 at both ends. The receiver copies all data out of the kernel, as
+ * every program does that uses its data. If it dropped the data in the kernel (MSG_TRUNC), no user would get
+ * such rates.
  */
 function bulkRow(streams: number): Row {
   return {
@@ -24,9 +25,9 @@ function bulkRow(streams: number): Row {
     figures: [gigabits, cpuPerGibibyte],
     suits: relays('TCP'),
     async measure(turn) {
-      const { stage, running } = await turn.arena();
+      const { testbed, running } = await turn.deployment();
       const { result, seconds } = await cpuOf(running.pid, () =>
-        iperf(stage, running.address, streams, turn.span),
+        iperf(testbed, running.address, streams, turn.span),
       );
       const bytes = result.intervals.reduce((total, { sum }) => total + sum.bytes, 0);
       return {
@@ -37,9 +38,9 @@ function bulkRow(streams: number): Row {
   };
 }
 
-/** iperf3 takes whole seconds. */
+/** Runs iperf3, which takes whole seconds. */
 async function iperf(
-  { client }: Stage,
+  { client }: Testbed,
   address: string,
   streams: number,
   { duration }: Span,

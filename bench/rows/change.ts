@@ -3,24 +3,25 @@ import { exactly } from '../../test/lab/items.js';
 import type { ServiceOptions } from '../../test/lab/manifest.js';
 import { type ApiServer, writeObjects } from '../contenders/api-server.js';
 import { type ChangeWork, NOBODY, SERVER_PORTS } from '../load/plan.js';
-import type { Stage } from '../stage.js';
+import type { Testbed } from '../testbed.js';
 import type { Figure } from './figure.js';
 import type { Row } from './row.js';
 
-/** For each second that a measurement is given. Of fewer than a hundred in all, the slowest one would be the 99th percentile. */
+/** For each second of a measurement. With fewer than a hundred changes, the slowest one would be p99. */
 const CHANGES_PER_SECOND = 150;
-/** Times that a Service is added or taken away, to see what the redirect's part costs. */
+/** How often a Service is added or removed, to measure the part of the redirect. */
 const REDIRECTS = 10;
 const ADDRESS = '10.96.0.11';
 const PORT = SERVER_PORTS.who[0];
 
-const effect: Figure = { id: 'p50', title: 'new picks, p50 ms', better: 'less' };
+const effect: Figure = { id: 'p50', title: 'until new flows, p50 ms', better: 'less' };
 const slowEffect: Figure = { id: 'p99', title: 'p99 ms', better: 'less' };
-const program: Figure = { id: 'program', title: 'Service added, gone: ms', better: 'less' };
+const program: Figure = { id: 'program', title: 'Service added or removed, ms', better: 'less' };
 
 /**
- * Among many ports, one Service's endpoint changes: from when the API server has it to the first new flow that meets the
- * new endpoint. Then the Service goes and comes: from its event to its effect, as kube-portal's own metric has it.
+ * The endpoint of one Service changes, among many Services. Measures the time from the change in the API
+ * server to the first new flow to the new endpoint. Then the Service is removed and added. Measures the time
+ * from the event to its effect, by kube-portal's own metric.
  */
 export const changeRow: Row = {
   id: 'change',
@@ -29,30 +30,33 @@ export const changeRow: Row = {
   figures: [effect, slowEffect, program],
   suits: ({ role, manyPorts }) => role === 'own' && manyPorts !== undefined,
   measure: (turn) =>
-    turn.inFreshArena({ ports: turn.contender.manyPorts as number, source: 'api' }, async (arena) => {
-      const { stage } = arena;
-      const api = arena.running.api as ApiServer;
-      const [first, second] = exactly(
-        2,
-        SERVER_PORTS.who.map((port) => version(api, stage, port)),
-      );
-      const change = (times: number, ...versions: readonly Version[]) => {
-        const work = { kind: 'change', file: api.changing, versions, times } as const;
-        return stage.load({ ...turn.span, work, address: ADDRESS, port: PORT });
-      };
-      const { p50, p99 } = await change(Math.ceil(turn.span.duration * CHANGES_PER_SECOND), first, second);
-      const before = await syncs(stage);
-      await change(REDIRECTS, version(api, stage, NOBODY), first);
-      const after = await syncs(stage);
-      const seconds = (after.seconds - before.seconds) / (after.count - before.count);
-      return { p50: p50 / 1000, p99: p99 / 1000, program: seconds * 1000 };
-    }),
+    turn.inFreshDeployment(
+      { ports: turn.contender.manyPorts as number, source: 'api' },
+      async (deployment) => {
+        const { testbed } = deployment;
+        const api = deployment.running.api as ApiServer;
+        const [first, second] = exactly(
+          2,
+          SERVER_PORTS.who.map((port) => version(api, testbed, port)),
+        );
+        const change = (times: number, ...versions: readonly Version[]) => {
+          const work = { kind: 'change', file: api.changing, versions, times } as const;
+          return testbed.load({ ...turn.span, work, address: ADDRESS, port: PORT });
+        };
+        const { p50, p99 } = await change(Math.ceil(turn.span.duration * CHANGES_PER_SECOND), first, second);
+        const before = await syncs(testbed);
+        await change(REDIRECTS, version(api, testbed, NOBODY), first);
+        const after = await syncs(testbed);
+        const seconds = (after.seconds - before.seconds) / (after.count - before.count);
+        return { p50: p50 / 1000, p99: p99 / 1000, program: seconds * 1000 };
+      },
+    ),
 };
 
 type Version = ChangeWork['versions'][number];
 
-/** The Service with one endpoint, a port of the pod that answers with its number; or no Service. */
-function version({ directory }: ApiServer, { backend }: Stage, targetPort: number): Version {
+/** The Service with one endpoint: a port of the pod that answers with its number. NOBODY: no Service. */
+function version({ directory }: ApiServer, { backend }: Testbed, targetPort: number): Version {
   const ports = [{ name: 'who', protocol: 'UDP', port: PORT, targetPort }] as const;
   const service: ServiceOptions = { name: 'changing', clusterIPs: [ADDRESS], ports };
   const file = join(directory, `changing-${targetPort}.json`);
@@ -60,8 +64,8 @@ function version({ directory }: ApiServer, { backend }: Stage, targetPort: numbe
   return { file, port: targetPort };
 }
 
-/** How often something took effect, and how long that took altogether. The metrics of many ports take their time. */
-async function syncs({ node }: Stage): Promise<{ readonly count: number; readonly seconds: number }> {
+/** How many changes took effect, and their seconds together. With many ports, the metrics take a while. */
+async function syncs({ node }: Testbed): Promise<{ readonly count: number; readonly seconds: number }> {
   const url = 'http://127.0.0.1:10249/metrics';
   const metrics = await node.must('curl', ['--silent', '--show-error', '--fail', url], {
     timeoutMs: 120_000,

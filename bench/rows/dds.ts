@@ -9,38 +9,39 @@ import { type Row, relays } from './row.js';
 const GIBIBYTE = 2 ** 30;
 
 interface Link {
-  /** What ddsperf does in the backend pod, which says that it lives at the service's address. */
+  /** Arguments of ddsperf in the backend pod. It announces the address of the Service as its own. */
   readonly backend: readonly string[];
-  /** What it does in the client pod, which knows nobody but the service. */
+  /** Arguments of ddsperf in the client pod. It knows only the address of the Service. */
   readonly client: readonly string[];
 }
 
 interface LinkReport {
-  /** What the two of them printed. */
+  /** Output of ddsperf in the backend pod. */
   readonly backend: string;
+  /** Output of ddsperf in the client pod. */
   readonly client: string;
-  /** CPU seconds of the proxy. */
+  /** CPU seconds of the proxy. Null: there is no proxy. */
   readonly seconds: number | null;
 }
 
-/** Runs a link through the service for some seconds. ddsperf prints a line every second. */
+/** Runs a DDS link through the Service for some seconds. ddsperf prints a line every second. */
 async function runLink(turn: Turn, { backend, client }: Link): Promise<LinkReport> {
-  const { stage, running } = await turn.arena();
+  const { testbed, running } = await turn.deployment();
   const { address, pid } = running;
-  const server = startDdsServer(stage.backend, backend, address);
+  const server = startDdsServer(testbed.backend, backend, address);
   const { result, seconds } = await cpuOf(pid, () =>
-    startDdsClient(stage.client, ['-D', String(secondsFor(turn.span)), ...client], address).finish(),
+    startDdsClient(testbed.client, ['-D', String(secondsFor(turn.span)), ...client], address).finish(),
   );
   await server.stop();
   return { backend: server.stdout, client: result.stdout, seconds };
 }
 
-/** The first second goes to discovery. */
+/** Seconds that ddsperf runs. The first second is for discovery. */
 function secondsFor({ duration }: Span): number {
   return 1 + Math.max(1, Math.round(duration));
 }
 
-/** Samples as a subscriber counted them: its lines have a time and a total. */
+/** The samples that a subscriber counted. Its lines have a time and a total. */
 function samplesOf(output: string): { readonly total: number; readonly perSecond: number } {
   const lines = [...output.matchAll(/\] (\d+\.\d+) {2}size \d+ total (\d+)/g)].map(([, time, total]) => ({
     time: Number(time),
@@ -52,7 +53,7 @@ function samplesOf(output: string): { readonly total: number; readonly perSecond
   return { total: last.total, perSecond: seconds > 0 ? (last.total - first.total) / seconds : 0 };
 }
 
-/** From publisher to subscriber, reliable, as fast as the acknowledgements allow. */
+/** Reliable samples from publisher to subscriber, as fast as the acknowledgements allow. */
 function publishRow(id: string, size: string, bytes: number, cost: Figure, costFor: number): Row {
   return {
     id,
@@ -78,7 +79,7 @@ const pingRow: Row = {
   suits: relays('UDP'),
   async measure(turn) {
     const { client, seconds } = await runLink(turn, { backend: ['pong'], client: ['ping'] });
-    // One line for a second, none for the first one; the last line counts.
+    // ddsperf prints one line for each second after the first. The last line is used.
     const line = [...client.matchAll(/ 50% (\S+)us .* 99% (\S+)us .* cnt (\d+)/g)].at(-1);
     if (line === undefined) return {};
     const [p50, p99, perSecond] = exactly(3, line.slice(1).map(Number));

@@ -1,12 +1,12 @@
-/** One thing that a row finds out, in a unit of its own. */
+/** A number that a row measures. */
 export interface Figure {
   readonly id: string;
-  /** With its unit. */
+  /** The title with the unit. */
   readonly title: string;
   readonly better: 'more' | 'less';
 }
 
-/** What was found, by figure; what a contender has no number for is left out. */
+/** The measured numbers by the ids of their figures. A figure that a contender does not have is left out. */
 export type Values = Readonly<Record<string, number>>;
 
 export const rate: Figure = { id: 'rate', title: 'per second', better: 'more' };

@@ -5,12 +5,14 @@ import type { Figure } from './figure.js';
 import { type Row, relays } from './row.js';
 
 const CONNECTIONS = 9000;
-/** Opened before, so that what a proxy needs for its first connections does not count for all. */
+/** Opened before the measurement: memory that a proxy takes only for its first connections does not count. */
 const FIRST = 100;
 
 const perConnection: Figure = { id: 'memory', title: 'KB per connection', better: 'less' };
 
-/** User memory that idle connections take in a proxy, each after one round trip; the kernel's socket memory is not in it. */
+/**
+ * User memory of a proxy for each idle connection, after one round trip. The kernel's memory is not counted.
+ */
 export const idleRow: Row = {
   id: 'idle',
   title: `${CONNECTIONS} idle TCP connections (kube-proxy: 3000), user memory`,
@@ -18,13 +20,13 @@ export const idleRow: Row = {
   figures: [perConnection],
   suits: (contender) => contender.role !== 'path' && relays('TCP')(contender),
   measure: (turn) =>
-    turn.inFreshArena({ ports: FEW_PORTS }, async ({ stage, running }) => {
+    turn.inFreshDeployment({ ports: FEW_PORTS }, async ({ testbed, running }) => {
       if (running.pid === null) return {};
       const target = { address: running.address, port: SERVER_PORTS.echo };
-      const connections = Math.min(CONNECTIONS, turn.contender.mostConnections ?? CONNECTIONS) - FIRST;
-      await stage.hold(target, FIRST);
+      const connections = Math.min(CONNECTIONS, turn.contender.maxConnections ?? CONNECTIONS) - FIRST;
+      await testbed.hold(target, FIRST);
       const before = memoryOf(running.pid).anonymous;
-      await stage.hold(target, connections);
+      await testbed.hold(target, connections);
       const after = memoryOf(running.pid).anonymous;
       return { memory: (after - before) / connections / 1000 };
     }),

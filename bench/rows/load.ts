@@ -11,11 +11,11 @@ interface LoadRow {
   /** Port of the load server. */
   readonly port: number;
   readonly work: Work;
-  /** Of those that the load generator can tell. */
+  /** Some of the figures that the load generator measures. */
   readonly figures: readonly [Figure, ...Figure[]];
 }
 
-/** A row that the load generator measures as fast as the path goes. */
+/** A row that the load generator measures. It sends as fast as the path allows. */
 function loadRow({ id, title, protocol, port, work, figures }: LoadRow): Row {
   return {
     id,
@@ -23,9 +23,9 @@ function loadRow({ id, title, protocol, port, work, figures }: LoadRow): Row {
     figures,
     suits: relays(protocol),
     async measure(turn) {
-      const { stage, running } = await turn.arena();
+      const { testbed, running } = await turn.deployment();
       const plan = { ...turn.span, work, address: running.address, port };
-      const { result, seconds } = await cpuOf(running.pid, () => stage.load(plan));
+      const { result, seconds } = await cpuOf(running.pid, () => testbed.load(plan));
       const { rate, total, losses, p50, p99 } = result;
       const cpu = seconds === null ? undefined : (seconds / total) * 1e6;
       return only(figures, { rate, p50, p99, lost: (100 * losses) / (total + losses), cpu });

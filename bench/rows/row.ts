@@ -3,13 +3,13 @@ import type { Contender } from '../contenders/contender.js';
 import type { Turn } from '../turn.js';
 import type { Figure, Values } from './figure.js';
 
-/** One thing that is measured of every contender. */
+/** A measurement that is made for every contender. */
 export interface Row {
   readonly id: string;
   readonly title: string;
-  /** What it is about comes first. */
+  /** The main figure comes first. */
   readonly figures: readonly [Figure, ...Figure[]];
-  /** Takes long and varies little: measured in the first round only. */
+  /** True: measured in the first round only, because it takes long and varies little. */
   readonly once?: boolean;
   /** Whether the contender can take part. */
   suits(contender: Contender): boolean;

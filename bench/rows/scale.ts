@@ -9,10 +9,10 @@ import { cpuPerMillion, type Figure, rate } from './figure.js';
 import type { Row } from './row.js';
 
 const MEGABYTE = 1e6;
-/** What a start has left behind is given back after it, ms. */
-const SETTLING = 2000;
+/** Milliseconds after the start. By then, the proxy has given back the memory that only the start needs. */
+const SETTLING_MS = 2000;
 const MANY = '10,000 service ports (kube-proxy: 2000)';
-/** Loads with many and with few ports, in turn. */
+/** How often the load is measured with many ports and with few ports. */
 const PAIRS = 3;
 
 const seconds: Figure = { id: 'start', title: 'seconds to healthy', better: 'less' };
@@ -26,12 +26,12 @@ export const startRow: Row = {
   figures: [seconds, resident],
   suits: ({ manyPorts }) => manyPorts !== undefined,
   async measure(turn) {
-    const { startSeconds, running } = await turn.arena(turn.contender.manyPorts);
+    const { startSeconds, running } = await turn.deployment(turn.contender.manyPorts);
     return { start: startSeconds, ...(await settledMemory(running)) };
   },
 };
 
-/** Memory with the Kubernetes source, which carries a client for the API server along. */
+/** Memory with the Kubernetes source, which loads the client of the API server. */
 export const apiMemoryRow: Row = {
   id: 'api-memory',
   title: `${FEW_PORTS} service ports from an API server`,
@@ -39,16 +39,16 @@ export const apiMemoryRow: Row = {
   figures: [resident],
   suits: ({ manyPorts }) => manyPorts !== undefined,
   measure: (turn) =>
-    turn.inFreshArena({ ports: FEW_PORTS, source: 'api' }, ({ running }) => settledMemory(running)),
+    turn.inFreshDeployment({ ports: FEW_PORTS, source: 'api' }, ({ running }) => settledMemory(running)),
 };
 
 async function settledMemory({ pid }: Running): Promise<{ resident?: number }> {
   if (pid === null) return {};
-  await sleep(SETTLING);
+  await sleep(SETTLING_MS);
   return { resident: memoryOf(pid).resident / MEGABYTE };
 }
 
-/** The same load with many ports and with few, in turn, so that a change on the machine meets both. */
+/** The same load with many ports and with few, in turn, so that a change of the machine meets both. */
 function growthRow(id: string, title: string, port: number, work: Work): Row {
   return {
     id,
@@ -57,13 +57,13 @@ function growthRow(id: string, title: string, port: number, work: Work): Row {
     figures: [ratio, rate, cpuPerMillion],
     suits: ({ manyPorts }) => manyPorts !== undefined,
     async measure(turn) {
-      const [many, few] = [await turn.arena(turn.contender.manyPorts), await turn.arena()];
+      const [many, few] = [await turn.deployment(turn.contender.manyPorts), await turn.deployment()];
       const rates = { many: [] as number[], few: [] as number[] };
       const costs: number[] = [];
       for (let pair = 0; pair < PAIRS; pair++) {
-        for (const [which, { stage, running }] of Object.entries({ many, few })) {
+        for (const [which, { testbed, running }] of Object.entries({ many, few })) {
           const plan = { ...turn.span, work, address: running.address, port };
-          const { result, seconds } = await cpuOf(running.pid, () => stage.load(plan));
+          const { result, seconds } = await cpuOf(running.pid, () => testbed.load(plan));
           rates[which as 'many' | 'few'].push(result.rate);
           if (which === 'many' && seconds !== null) costs.push((seconds / result.total) * 1e6);
         }

@@ -1,15 +1,9 @@
 import { hostname } from 'node:os';
-import type { Logger } from 'pino';
 import { Registry } from 'prom-client';
 import { AdminChannel } from '../admin/channel.js';
 import { HTTP_CONNECTIONS } from '../controlplane/capacity.js';
-import { NodeAddresses } from '../controlplane/nodeaddresses.js';
-import type { ProxyOptions } from '../controlplane/options.js';
-import { ServiceProxy } from '../controlplane/proxy.js';
 import { describeProblem } from '../model/problem.js';
 import type { ProxyStatus } from '../portal/status.js';
-import { Commands } from '../redirect/command.js';
-import { createRedirectDriver } from '../redirect/create.js';
 import { Connections } from '../server/connections.js';
 import { healthRoutes } from '../server/health.js';
 import { HealthCheckPorts } from '../server/health-check-ports.js';
@@ -19,17 +13,14 @@ import { Readiness } from '../server/readiness.js';
 import type { Routes } from '../server/route.js';
 import { sessionsRoute } from '../server/sessions.js';
 import { SyncMetrics } from '../server/sync-metrics.js';
-import type { Source } from '../sources/source.js';
-import { applyConntrack } from './conntrack-settings.js';
-import { createSource } from './create-source.js';
+import { type DaemonParts, openParts } from './daemon-parts.js';
 import { HttpServers } from './http-servers.js';
 import type { Log } from './log.js';
 import { nodeNameOf } from './node-name.js';
 import { healthCheckAddresses } from './nodeport-addresses.js';
-import { primaryAddresses } from './primary-addresses.js';
 import { proxyConfiguration } from './proxy-configuration.js';
 import type { RunFlags } from './run-flags.js';
-import { CLEANUP_MS, HURRIED_CLEANUP_MS } from './shutdown.js';
+import { CLEANUP_MS } from './shutdown.js';
 import type { StopRequests } from './signals.js';
 import { SourceFollower } from './source-follower.js';
 import { releaseStartupMemory } from './startup-memory.js';
@@ -43,17 +34,6 @@ const MIN_SYNC_LIMIT_MS = 10_000;
 
 /** Milliseconds after the start. Clients that wait for /healthz have their answer by then. */
 const RELEASE_DELAY_MS = 500;
-
-interface DaemonParts {
-  readonly flags: RunFlags;
-  readonly log: Log;
-  readonly source: Source;
-  readonly proxy: ServiceProxy;
-  readonly commands: Commands;
-  readonly nodeAddresses: NodeAddresses;
-  /** Resolves on the second request to stop. */
-  readonly hurry: Promise<void>;
-}
 
 /** A running kube-portal: connects the source, the proxy and the HTTP servers. */
 export class Daemon {
@@ -109,30 +89,7 @@ export class Daemon {
    * @throws Error that says what to do if the start fails. Rules and addresses are then removed.
    */
   static async start(flags: RunFlags, log: Log, stopRequests: StopRequests): Promise<Daemon> {
-    const { logger } = log;
-    const source = await createSource(flags, nodeNameOf(flags), logger);
-    const nodeAddresses = new NodeAddresses(flags.nodeportAddresses, () =>
-      primaryAddresses(flags.bindAddress, source.node ?? null),
-    );
-    const options = proxyOptions(flags, nodeAddresses, logger);
-    const commands = new Commands();
-    const hurry = () => commands.hurry(flags.drainTimeout + CLEANUP_MS);
-    stopRequests.stop.then(hurry, hurry);
-    stopRequests.hurry.then(() => commands.hurry(HURRIED_CLEANUP_MS));
-    const proxy = await ServiceProxy.start(options, () =>
-      createRedirectDriver(flags.redirect, { ...options, run: commands.run }),
-    );
-    // After the rules, which load the module nf_conntrack. The address driver uses no connection tracking.
-    if (proxy.usesConntrack) applyConntrack(flags, logger);
-    const daemon = new Daemon({
-      flags,
-      log,
-      source,
-      proxy,
-      commands,
-      nodeAddresses,
-      hurry: stopRequests.hurry,
-    });
+    const daemon = new Daemon(await openParts(flags, log, stopRequests));
     try {
       await daemon.#listen();
       await Promise.race([daemon.#follow(), stopRequests.stop]);
@@ -207,17 +164,4 @@ export class Daemon {
     log.logger.info({ portals: snapshot.size, redirect: proxy.driver }, 'serving');
     setTimeout(() => releaseStartupMemory(log.logger), RELEASE_DELAY_MS).unref();
   }
-}
-
-function proxyOptions(flags: RunFlags, nodeAddresses: NodeAddresses, log: Logger): ProxyOptions {
-  return {
-    workers: flags.workers,
-    bindAddress: flags.bindAddress,
-    nodeAddresses,
-    proxyPortRange: flags.proxyPortRange,
-    udpTimeoutMs: flags.udpTimeout ?? null,
-    syncPeriodMs: flags.iptablesSyncPeriod,
-    stateDir: flags.stateDir,
-    log,
-  };
 }

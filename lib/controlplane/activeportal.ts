@@ -43,7 +43,7 @@ export class ActivePortal {
   ) {
     this.#sockets = new PortalSockets(context);
     this.#portal = portal;
-    this.#placement = context.placements.join(portal.service, portal.policy.affinity !== null);
+    this.#placement = context.placements.join(portal.service, portal.policy);
   }
 
   get portal(): Portal {
@@ -91,8 +91,8 @@ export class ActivePortal {
     const { placements } = this.context;
     this.#portal = portal;
     // It joins before it leaves: else a Service's only portal would move to another worker with every update.
-    this.#placement = placements.join(portal.service, portal.policy.affinity !== null);
-    placements.leave(before.service, before.policy.affinity !== null);
+    this.#placement = placements.join(portal.service, portal.policy);
+    placements.leave(before.service, before.policy);
     if (before.key !== portal.key) this.context.ports.rename(before.key, portal.key);
     const isAnother = before.key !== portal.key || !sameVips(before.vips, portal.vips);
     if (isAnother) this.redirectProgress.outdate();
@@ -154,7 +154,7 @@ export class ActivePortal {
   /** The portal is removed. The workers close the sockets that they own. */
   release(): void {
     this.#sockets.giveUp(() => true);
-    this.context.placements.leave(this.#portal.service, this.#portal.policy.affinity !== null);
+    this.context.placements.leave(this.#portal.service, this.#portal.policy);
     this.context.ports.leave(this.#portal.key);
   }
 

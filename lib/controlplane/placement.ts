@@ -1,11 +1,12 @@
+import { needsOneWorker, type ServicePolicy } from '../portal/policy.js';
 import type { Capacity } from './capacity.js';
 
 /** The number of the worker in which a Service's portals listen. Null: in all workers. */
 export type Placement = number | null;
 
 /**
- * Decides once for all portals of a Service. With affinity, a client must meet the same worker on every port
- * of the Service: so all its ports must be in all workers, or all in one.
+ * Decides once for all portals of a Service. With affinity, the same pin key must meet the same worker on
+ * every port of the Service: so all its ports must be in all workers, or all in one.
  */
 export class Placements {
   readonly #services = new Map<string, { readonly placement: Placement; portals: number }>();
@@ -15,7 +16,7 @@ export class Placements {
 
   /**
    * @param canSteer whether the kernel can choose a worker by the client's address. False: portals with
-   * affinity listen in one worker.
+   *   affinity listen in one worker.
    */
   constructor(
     readonly workers: number,
@@ -23,11 +24,12 @@ export class Placements {
     readonly capacity: Capacity,
   ) {}
 
-  join(service: string, hasAffinity: boolean): Placement {
-    const key = keyOf(service, hasAffinity);
+  join(service: string, policy: ServicePolicy): Placement {
+    const needs = needsOf(policy);
+    const key = keyOf(service, needs);
     let known = this.#services.get(key);
     if (known === undefined) {
-      known = { placement: this.#choose(hasAffinity), portals: 0 };
+      known = { placement: this.#choose(needs), portals: 0 };
       this.#services.set(key, known);
     }
     known.portals++;
@@ -35,8 +37,8 @@ export class Placements {
     return known.placement;
   }
 
-  leave(service: string, hasAffinity: boolean): void {
-    const key = keyOf(service, hasAffinity);
+  leave(service: string, policy: ServicePolicy): void {
+    const key = keyOf(service, needsOf(policy));
     const known = this.#services.get(key);
     if (known === undefined) return;
     this.#promised -= this.#listenersIn(known.placement);
@@ -47,15 +49,26 @@ export class Placements {
     return placement === null ? this.workers : 1;
   }
 
-  #choose(hasAffinity: boolean): Placement {
+  #choose(needs: Needs): Placement {
     if (this.workers === 1) return 0;
-    const spread =
-      this.capacity.hasRoomInAll(this.workers, this.#promised) && (this.canSteer || !hasAffinity);
+    const maySpread = needs === 'any worker' || (needs === 'steering' && this.canSteer);
+    const spread = maySpread && this.capacity.hasRoomInAll(this.workers, this.#promised);
     return spread ? null : this.#turn++ % this.workers;
   }
 }
 
-/** If a Service turns affinity on or off, its workers are chosen again. */
-function keyOf(service: string, hasAffinity: boolean): string {
-  return `${service} ${hasAffinity}`;
+/**
+ * What a Service needs so that everything that belongs together meets in one worker: nothing; that the kernel
+ * steers clients by their address; or that there is only one worker.
+ */
+type Needs = 'any worker' | 'steering' | 'one worker';
+
+function needsOf(policy: ServicePolicy): Needs {
+  if (needsOneWorker(policy)) return 'one worker';
+  return policy.affinity === null ? 'any worker' : 'steering';
+}
+
+/** If the needs of a Service change, its workers are chosen again. */
+function keyOf(service: string, needs: Needs): string {
+  return `${service} ${needs}`;
 }

@@ -9,18 +9,18 @@ import { FIRST_PAGE, type PageStart, type SessionFilter, type SessionsPage } fro
 import { WorkerThread, type WorkerThreadEvents } from './workerthread.js';
 
 /**
- * Most ClientIP pins of all workers together; each has an equal share. Beyond it the pin that was not used
- * for longest goes. kube-proxy's kernel modes have no cap, the userspace mode had none either.
+ * Limit of ClientIP pins of all workers together. Each worker has an equal share. Beyond it, the least
+ * recently used pin is dropped. kube-proxy has no such limit in any mode.
  */
 const MAX_PINS = 65536;
 
-/** How often, ms, the connections that are left are counted before the end. */
-const DRAIN_LOOK_MS = 50;
+/** While the proxy drains, it counts the open connections this often. */
+const DRAIN_POLL_MS = 50;
 
-/** A portal as the control plane hands it to the data plane: with the listeners of all workers. */
+/** A portal as the control plane gives it to the data plane: with the listeners of all workers. */
 export interface DataplanePortal extends Omit<WorkerPortal, 'listeners'> {
   readonly listeners: readonly PortalListener[];
-  /** The one worker that it lives in, or null for all of them. */
+  /** The index of the only worker that serves it, or null if all workers do. */
   readonly onlyWorker: number | null;
 }
 
@@ -32,30 +32,31 @@ export interface PortalListener {
 
 export interface DataplaneOptions {
   /**
-   * Threads that relay, at least 1. Each has its own event loop; a portal listens in all of them or in one.
+   * Threads that relay, at least 1. Each has its own event loop. A portal listens in all of them or in one.
    */
   readonly workers: number;
   /**
-   * Descriptors that connections and flows may use, all workers together. Beyond it idle pipes and flows are
-   * given up, then the connections of the client with the most; what cannot be served waits in the kernel.
-   * See {@link Dataplane.budget}.
+   * Descriptors that the connections and flows of all workers may use together. Beyond it, idle pipes and
+   * flows are closed, then idle connections of the client with the most. If that is not enough, new clients
+   * wait in the kernel. See {@link Dataplane.budget}.
    */
   readonly descriptors: number;
   /**
-   * Most UDP flows of all workers together. Each worker has an equal share, at least 1, and takes about 200
-   * bytes for each from the start. Beyond it a new flow takes the place of an old one, see FlowTable.victim.
+   * Limit of UDP flows of all workers together. Each worker has an equal share, at least 1, and allocates
+   * about 200 bytes for each flow at its start. Beyond the limit, a new flow takes the place of an old one,
+   * see FlowTable.victim.
    */
   readonly maxFlows: number;
-  /** Idle time of every UDP flow, ms; null for conntrack's values, see ProxyOptions.udpTimeoutMs. */
+  /** A UDP flow ends after this idle time. Null: conntrack's values, see ProxyOptions.udpTimeoutMs. */
   readonly udpTimeoutMs: number | null;
 }
 
 /** The worker threads, seen from the main thread. */
 export class Dataplane extends EventEmitter<WorkerThreadEvents> {
-  /** What is used of {@link DataplaneOptions.descriptors}. The limit may change at any time. */
+  /** The use and the limit of {@link DataplaneOptions.descriptors}. The limit may change at any time. */
   readonly budget = new DescriptorBudget();
   readonly #ids: PortalIds;
-  /** By worker, in their order: the ids of the portals that it was told of. */
+  /** The workers in their order, each with the ids of the portals that it was told of. */
   readonly #threads: ReadonlyMap<WorkerThread, Set<number>>;
   #hasFailed = false;
 
@@ -102,9 +103,9 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
   }
 
   /**
-   * Applies one change in all workers; resolves when every worker has. From then on the workers own the
-   * listeners' descriptors: a listener that a later `set` of its portal leaves out is closed by them. Rejects
-   * once a worker is gone.
+   * Applies one change in all workers, and resolves when every worker has. From then on the workers own the
+   * listeners' descriptors: if a later `set` of a portal leaves out a listener, the worker closes it.
+   * @throws Error if a worker has ended
    */
   async apply(set: readonly DataplanePortal[], remove: readonly number[]): Promise<void> {
     const answers = Array.from(this.#threads, ([thread, told], worker) => {
@@ -118,9 +119,9 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
   }
 
   /**
-   * The open sessions of all workers, page by page: the next page is asked for when it is taken.
-   * @param maxListed how many sessions all pages together list; further ones are counted only
-   * @throws Error once a worker is gone
+   * The open sessions of all workers, page by page. A worker is asked for a page when the caller wants it.
+   * @param maxListed how many sessions all pages together list; further sessions are counted only
+   * @throws Error if a worker has ended
    */
   async *sessions(filter: SessionFilter, maxListed: number): AsyncGenerator<SessionsPage> {
     let left = maxListed;
@@ -138,32 +139,32 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
     return this.#ids.counters(id);
   }
 
-  /** TCP connections that are open although their portal was removed. */
+  /** Open TCP connections of portals that were removed. */
   get connectionsOfRemoved(): number {
     return this.#ids.connectionsOfRemoved;
   }
 
   /**
-   * Resolves when no connection is open, the time, ms, is over, or `hurry` has resolved. New clients are
-   * served meanwhile: whoever takes over may not be there before this process has ended.
+   * Resolves when no connection is open, when the time is over, when `hurry` resolves, or when a worker has
+   * ended. New clients are served meanwhile: a successor may start only after this process has ended.
    */
-  async drain(timeout: number, hurry?: Promise<void>): Promise<void> {
+  async drain(timeoutMs: number, hurry?: Promise<void>): Promise<void> {
     const started = performance.now();
     let isHurried = false;
     hurry?.then(() => {
       isHurried = true;
     });
-    const isOver = () => isHurried || this.#hasFailed || performance.now() - started >= timeout;
-    while (!isOver() && this.#ids.hasConnections) await sleep(DRAIN_LOOK_MS);
+    const isOver = () => isHurried || this.#hasFailed || performance.now() - started >= timeoutMs;
+    while (!isOver() && this.#ids.hasConnections) await sleep(DRAIN_POLL_MS);
   }
 
-  /** Closes all listeners, resets the connections that are still open and ends the threads. */
+  /** Closes all listeners, resets all connections and ends the threads. */
   async stop(): Promise<void> {
     await Promise.all(Array.from(this.#threads.keys(), (thread) => thread.stop()));
   }
 }
 
-/** A worker that a portal has left must hear so: it has connections of it, and listeners to close. */
+/** A worker that no longer serves a portal must learn that: it has to close the portal's listeners. */
 function concerns({ onlyWorker, id }: DataplanePortal, told: ReadonlySet<number>, worker: number): boolean {
   return onlyWorker === null || onlyWorker === worker || told.has(id);
 }

@@ -9,35 +9,36 @@ import { closeSocket } from '../sys/socket.js';
 import { steerByClientAddress } from '../sys/steering.js';
 import { UDP_BUFFER_SIZE } from './shared/udpbuffer.js';
 
-/** One address and port a portal listens on. */
+/** One address and port on which a portal listens. */
 export interface ListenerSpec {
   readonly protocol: Protocol;
   readonly family: Family;
   readonly address: string;
   readonly port: number;
-  /** Whose listeners of other addresses the port's number may also have. */
+  /** Which other listeners may have the same port number on other addresses. */
   readonly neighbours: Neighbours;
-  /** Binds although the node does not have the address (yet). */
+  /** Whether to bind even if the node does not have the address. */
   readonly freeBind: boolean;
-  /** One worker's index to listen in that one only, where descriptors are too few for all; else null. */
+  /** The index of the only worker that listens, or null if all workers do. */
   readonly onlyWorker: number | null;
 }
 
 /**
- * The kernel prefers a listener of one address to one of all addresses, so the two can have the same port.
- * Among the listeners of one place it mixes, and then half of the clients meet a stranger.
+ * Which other listeners may have the same port number. The kernel prefers a listener of one address to a
+ * listener of all addresses, so the two can share a port. If two programs listen on the same address and
+ * port, the kernel spreads the clients over both, and half of them reach the wrong program.
  *
- * - `none`: the port's number is the listener's alone.
+ * - `none`: no other listener.
  * - `own`: this program's listeners of single addresses.
- * - `any`: also other programs' listeners of all addresses, where they agree (SO_REUSEPORT).
+ * - `any`: also other programs' listeners of all addresses, if they set SO_REUSEPORT.
  */
 export type Neighbours = 'none' | 'own' | 'any';
 
 type Sharing = ListenOptions['sharing'];
 
 /**
- * Tried in turn. What belongs to the user stands beside other programs' listeners; what belongs to the
- * program is safe from them.
+ * The ways of sharing to try, in their order. With `user`, other programs of the same user may listen on the
+ * same port. With `program`, no other program may.
  */
 const SHARING: Readonly<Record<Neighbours, readonly [Sharing, Sharing?]>> = {
   none: ['program'],
@@ -45,16 +46,16 @@ const SHARING: Readonly<Record<Neighbours, readonly [Sharing, Sharing?]>> = {
   any: ['user', 'program'],
 };
 
-/** Open sockets of one {@link ListenerSpec}: `fds[w]` belongs to worker w, or is null. */
+/** The open sockets of one {@link ListenerSpec}. `fds[w]` is for worker w; null if it does not listen. */
 export interface ListenerGroup {
   readonly spec: ListenerSpec;
   readonly fds: readonly (number | null)[];
 }
 
 /**
- * Opens a portal's sockets, one per worker, in the workers' order: the kernel's steering program counts them
- * so.
- * @throws SysError, EADDRINUSE above all; nothing stays open then
+ * Opens a portal's sockets, one per worker, in the order of the workers: the kernel's steering program counts
+ * sockets in the order of their opening.
+ * @throws SysError, most often EADDRINUSE; then no socket stays open
  */
 export function openListeners(spec: ListenerSpec, workers: number): ListenerGroup {
   const [first, second] = SHARING[spec.neighbours];
@@ -66,7 +67,7 @@ export function openListeners(spec: ListenerSpec, workers: number): ListenerGrou
   }
 }
 
-/** Only for a group that the workers have not got: they close what is theirs. */
+/** Closes a group that was never given to the workers. They close the groups that they have. */
 export function closeListeners({ fds }: Pick<ListenerGroup, 'fds'>): void {
   for (const fd of fds) if (fd !== null) closeSocket(fd);
 }
@@ -84,22 +85,23 @@ function openGroup(spec: ListenerSpec, workers: number, wanted: Sharing): Listen
   return { spec, fds };
 }
 
-let owning: boolean | undefined;
+let mayOwnPorts: boolean | undefined;
 
 /**
- * Without the right to own ports, at least nobody else may be there at this moment.
- * @throws SysError with EADDRINUSE
+ * The way of sharing that this process can have. Without the right to own ports (see canOwnPorts), it checks
+ * at least that no other program has the port now.
+ * @throws SysError EADDRINUSE if another program has it
  */
 function possible(sharing: Sharing, spec: ListenerSpec): Sharing {
-  owning ??= canOwnPorts();
-  if (sharing !== 'program' || owning) return sharing;
+  mayOwnPorts ??= canOwnPorts();
+  if (sharing !== 'program' || mayOwnPorts) return sharing;
   closeSocket(openOne(spec, 'nobody'));
   return 'user';
 }
 
 /**
- * Makes the workers' sockets of a group be chosen by client address; one alone needs no choice.
- * @returns 0, or the errno where the kernel refuses
+ * Makes the kernel choose the socket of a group by client address. A single socket needs no choice.
+ * @returns 0, or the errno if the kernel refuses
  */
 export function steer({ spec, fds }: ListenerGroup): number {
   const [first, ...others] = fds.filter((fd) => fd !== null);
@@ -109,9 +111,9 @@ export function steer({ spec, fds }: ListenerGroup): number {
 }
 
 /**
- * Makes the group's sockets deaf but for some clients, see {@link ignoreAllBut}; with null they hear everyone
- * again.
- * @returns 0, or the errno where the kernel refuses
+ * Makes the group's sockets ignore all but some clients, see {@link ignoreAllBut}.
+ * @param heard these clients; null for all
+ * @returns 0, or the errno if the kernel refuses
  */
 export function setFilter({ fds }: ListenerGroup, heard: readonly string[] | null): number {
   for (const fd of fds) {

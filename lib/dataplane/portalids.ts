@@ -11,12 +11,12 @@ import {
 } from './shared/counters.js';
 
 /**
- * Hands out the ids of portals. An id is the index of a portal's counters and of its turn in the round robin,
- * in the memory that the main thread shares with the workers.
+ * Hands out the ids of portals. The main thread and the workers share memory for counters and round robins. A
+ * portal's id is its index there.
  */
 export class PortalIds {
   readonly counterMemory: SharedArrayBuffer;
-  /** Which endpoint is next, one number for each id. */
+  /** 32 bits for each id: the turn of the portal's round robin. */
   readonly roundRobinMemory = new SharedArrayBuffer(PORTAL_IDS * Int32Array.BYTES_PER_ELEMENT);
   readonly #roundRobin = new Int32Array(this.roundRobinMemory);
   readonly #cells: readonly Float64Array[];
@@ -29,7 +29,7 @@ export class PortalIds {
     this.#cells = Array.from({ length: workers }, (_, index) => workerCells(memory, index));
   }
 
-  /** An id for a new portal, its counters at zero. @throws Error when 65,535 portals exist */
+  /** An id for a new portal, with its counters at zero. @throws Error if 65,535 portals exist */
   take(): number {
     const id = this.#free.pop() ?? this.#next++;
     if (id >= PORTAL_IDS) throw new Error(`more than ${PORTAL_IDS - 1} portals`);
@@ -38,7 +38,7 @@ export class PortalIds {
     return id;
   }
 
-  /** Takes back ids under which no worker counts any longer. */
+  /** Takes back ids that no worker uses any more. */
   giveBack(ids: readonly number[]): void {
     for (const id of ids) this.#free.push(id);
   }
@@ -48,7 +48,7 @@ export class PortalIds {
     return sumCounters(this.#cells, id);
   }
 
-  /** TCP connections that are open although their portal was removed. */
+  /** Open TCP connections of portals that were removed. */
   get connectionsOfRemoved(): number {
     return this.#connections(REMOVED_PORTALS);
   }

@@ -10,7 +10,7 @@ import type {
 } from './shared/messages.js';
 import type { Answer, Asked, Question, Topic } from './shared/questions.js';
 
-/** Who waits for the answer to a question. */
+/** A question that has no answer yet: the functions that settle its promise. */
 interface PendingAnswer {
   readonly resolve: (answer: never) => void;
   readonly reject: (error: Error) => void;
@@ -19,11 +19,11 @@ interface PendingAnswer {
 export interface WorkerThreadEvents {
   event: [DataplaneEvent];
   suppressed: [SuppressedEvents];
-  /** The thread ended by itself, which it never should. Said once. */
+  /** The thread ended although nobody stopped it. Emitted once. */
   failed: [Error];
 }
 
-/** One worker thread, seen from the main thread: asks it questions, and hears of what it reports. */
+/** One worker thread, seen from the main thread. It asks the worker questions and passes on its events. */
 export class WorkerThread extends EventEmitter<WorkerThreadEvents> {
   readonly #port: MessagePort;
   readonly #wakeup: Wakeup;
@@ -33,7 +33,7 @@ export class WorkerThread extends EventEmitter<WorkerThreadEvents> {
   #failure: Error | null = null;
   #stopped: Promise<void> | null = null;
 
-  /** Starts the thread. It has a loop once it has answered something. */
+  /** Starts the thread. Its loop runs when it has answered its first question. */
   constructor(setup: Omit<WorkerSetup, 'wakeupFd'>) {
     super();
     const { port1, port2 } = new MessageChannel();
@@ -46,7 +46,7 @@ export class WorkerThread extends EventEmitter<WorkerThreadEvents> {
     });
     port1.on('message', (message: FromWorker) => this.#receive(message));
     worker.on('error', (error) => this.#fail(error));
-    // It may end unasked, long before stop() waits for that.
+    // The thread may end by an error long before stop() waits for its end.
     this.#exited = new Promise((resolve) => worker.once('exit', resolve));
     worker.on('exit', (code) => {
       const error = new Error(`relay worker ${setup.index} ended with code ${code}`);
@@ -56,9 +56,8 @@ export class WorkerThread extends EventEmitter<WorkerThreadEvents> {
   }
 
   /**
-   * Questions are sent, and answered, in the order in which they are asked; many may be under way at once.
-   * @throws Error (the promise rejects) with the worker's reason for having no answer, or with that for which
-   *   it is gone
+   * Asks a question. Many questions may be under way at once. They are answered in their order.
+   * @throws Error (the promise rejects) with the reason why the worker has no answer or has ended
    */
   ask<T extends Topic>(topic: T, question: Question<T>): Promise<Answer<T>> {
     if (this.#failure !== null) return Promise.reject(this.#failure);
@@ -70,8 +69,8 @@ export class WorkerThread extends EventEmitter<WorkerThreadEvents> {
   }
 
   /**
-   * Tells the thread to close all listeners and reset what is open; resolves at its end, also where it has
-   * ended before.
+   * Tells the thread to close all listeners and reset all connections. Resolves when the thread has ended,
+   * at once if it has ended before.
    */
   stop(): Promise<void> {
     this.#stopped ??= this.#stop();
@@ -119,7 +118,7 @@ export class WorkerThread extends EventEmitter<WorkerThreadEvents> {
     this.emit('failed', error);
   }
 
-  /** Nobody waits any longer for a thread that is gone. */
+  /** The thread has ended: open questions and all later ones are rejected. */
   #rejectPending(error: Error): void {
     this.#failure ??= error;
     for (const { reject } of this.#pending.values()) reject(error);

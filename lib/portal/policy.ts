@@ -28,8 +28,7 @@ export type RtpsRouting = 'pin' | 'follow' | 'fan-out';
 /** Clients with the same key go to the same endpoint, on every port of the Service. */
 export interface Affinity {
   /**
-   * What the key is made of. If it is not the client's address, the Service's portals must live in one worker
-   * only: the kernel steers all packets from one address to one worker, and knows nothing of other keys.
+   * What the key is made of.
    *
    * - `client-ip`: the client's address without its port.
    * - `rtps-participant`: the GUID prefix of the participant that sends.
@@ -49,3 +48,12 @@ export interface Affinity {
  * thousands of them.
  */
 export const DEFAULT_POLICY: ServicePolicy = { affinity: null, rtpsRouting: null, activeStandby: false };
+
+/**
+ * Whether the portals of a Service must live in one worker only. The kernel steers all packets from one
+ * address to one worker. It knows nothing of other pin keys, and nothing of which endpoint has a participant.
+ */
+export function needsOneWorker({ affinity, rtpsRouting }: ServicePolicy): boolean {
+  const hasOtherKey = affinity !== null && affinity.by !== 'client-ip';
+  return hasOtherKey || rtpsRouting === 'follow' || rtpsRouting === 'fan-out';
+}

@@ -47,10 +47,10 @@ export function* readChunks(
     const json = parseJson(chunk);
     if (json === null) yamlLength += chunk.length;
     if (yamlLength > maxYaml) throw new TooMuchYaml();
-    yield { hash, linesBefore, documents: (json ?? parseYaml(chunk)).map(read) };
+    yield { hash, linesBefore, documents: (json ?? parseYaml(chunk)).map(readDocument) };
   }
 }
 
-function read(document: Document): ReadDocument {
+function readDocument(document: Document): ReadDocument {
   return 'error' in document ? document : { items: readObjects(document.value) };
 }

@@ -52,7 +52,7 @@ export function stateOf(file: string, chunks: readonly ReadChunk[], before?: Fil
       }
     }
   }
-  return { ...sortItems(found, before), parsed };
+  return { ...partitionItems(found, before), parsed };
 }
 
 /** The state of a file that cannot be read: a problem, and all objects of `before`. */
@@ -76,7 +76,7 @@ function itemsOf(document: ReadDocument, linesBefore: number): readonly ReadItem
   return [{ result: { kind: 'problem', id: null, problem } }];
 }
 
-function sortItems(
+function partitionItems(
   found: readonly (ReadItem & { readonly place: Place })[],
   before: FileState | undefined,
 ): Omit<FileState, 'parsed'> {

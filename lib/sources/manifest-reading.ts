@@ -7,7 +7,7 @@ import { ChunkAssembler, type Fragment } from './fragments.js';
 import { type FileState, knownChunks, stateOf } from './manifest-file.js';
 
 /** Half of the longest string that V8 can make. A larger file is refused. */
-const LIMITS = { maxBytes: 256 << 20 };
+const FILE_LIMITS = { maxBytes: 256 << 20 };
 /**
  * Bytes of a file and characters of its YAML. A file up to these sizes is parsed in this thread, within about
  * half a second on a fast PC. A larger file is parsed in another thread. Objects from another thread share
@@ -35,7 +35,7 @@ export async function readManifestFile(
   before: FileState | undefined,
   signal: AbortSignal,
 ): Promise<FileState> {
-  return await readBytes(file, await readRegularFile(file, LIMITS), before, signal);
+  return await readBytes(file, await readRegularFile(file, FILE_LIMITS), before, signal);
 }
 
 /**
@@ -45,7 +45,7 @@ export async function readManifestFile(
  * @throws Error that says why it cannot be read
  */
 export async function readManifestPipe(path: string, signal: AbortSignal): Promise<FileState> {
-  return await readBytes(path, await readPipe(path, LIMITS.maxBytes, signal), undefined, signal);
+  return await readBytes(path, await readPipe(path, FILE_LIMITS.maxBytes, signal), undefined, signal);
 }
 
 async function readBytes(

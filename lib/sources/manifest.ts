@@ -55,7 +55,7 @@ export class ManifestSource implements Source {
     return this.#problems;
   }
 
-  /** Rejects with {@link ManifestError} if a path cannot be read. An invalid document only is a problem. */
+  /** Rejects with {@link ManifestError} if a path cannot be read. An invalid document becomes a problem. */
   async start(onChange: (objects: ObjectSet) => void): Promise<void> {
     await this.#checkPaths();
     const watched = this.#paths.filter((path) => !this.#pipes.has(path));
@@ -106,7 +106,7 @@ export class ManifestSource implements Source {
       await this.#read();
       if (this.#objects !== before && !this.#abort.signal.aborted) onChange(this.#objects);
     } catch (err) {
-      this.#log.error({ err }, 'a change of the manifests failed; the last state stays');
+      this.#log.error({ err }, 'a change of the manifests has not taken effect; the last state stays');
     }
   }
 

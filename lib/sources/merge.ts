@@ -30,8 +30,8 @@ export function mergeFiles(files: Iterable<FileState>, before: ObjectSet): Merge
       for (const slice of object.slices) keep(slices, slice, before.slices);
     }
   }
-  const same = sameMap(services, before.services) && sameMap(slices, before.slices);
-  return { objects: same ? before : { services, slices }, problems };
+  const isSame = isSameMap(services, before.services) && isSameMap(slices, before.slices);
+  return { objects: isSame ? before : { services, slices }, problems };
 }
 
 function keep<T extends Service | EndpointSlice>(
@@ -44,7 +44,7 @@ function keep<T extends Service | EndpointSlice>(
   target.set(key, known !== undefined && isDeepStrictEqual(known, object) ? known : object);
 }
 
-function sameMap<T>(a: ReadonlyMap<string, T>, b: ReadonlyMap<string, T>): boolean {
+function isSameMap<T>(a: ReadonlyMap<string, T>, b: ReadonlyMap<string, T>): boolean {
   if (a.size !== b.size) return false;
   for (const [key, value] of a) if (b.get(key) !== value) return false;
   return true;

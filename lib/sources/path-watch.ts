@@ -13,8 +13,8 @@ export interface WatchTimes {
   readonly pollMs: number;
 }
 
-/** A poll of many files can take long. The pause after it is at least this many times as long. */
-const POLL_REST = 10;
+/** A poll of many files can take long. The pause after it is at least so many times as long. */
+const MIN_REST_FACTOR = 10;
 
 /** Calls back when a file, or a file in a directory, may have changed. */
 export class PathWatch {
@@ -29,7 +29,7 @@ export class PathWatch {
   #firstEventMs: number | null = null;
   #debounceTimer: NodeJS.Timeout | undefined;
   #pollTimer: NodeJS.Timeout | undefined;
-  #stopped = false;
+  #isStopped = false;
 
   /** @param stamp the result of {@link stampOf} for the paths, taken before the files were last read */
   constructor(paths: readonly string[], stamp: string, onChange: () => void, log: Logger, times: WatchTimes) {
@@ -43,13 +43,13 @@ export class PathWatch {
 
   async start(): Promise<void> {
     const directories = await Promise.all(this.#paths.map(directoryOf));
-    if (this.#stopped) return;
+    if (this.#isStopped) return;
     for (const directory of new Set(directories)) this.#watchDirectory(directory);
     this.#schedulePoll();
   }
 
   stop(): void {
-    this.#stopped = true;
+    this.#isStopped = true;
     clearTimeout(this.#debounceTimer);
     clearTimeout(this.#pollTimer);
     for (const watcher of this.#watchers) watcher.close();
@@ -94,14 +94,14 @@ export class PathWatch {
   }
 
   #schedulePoll(tookMs = 0): void {
-    const wait = Math.max(this.#times.pollMs, tookMs * POLL_REST);
+    const wait = Math.max(this.#times.pollMs, tookMs * MIN_REST_FACTOR);
     this.#pollTimer = setTimeout(() => void this.#poll(), wait);
   }
 
   async #poll(): Promise<void> {
     const started = performance.now();
     const stamp = await stampOf(this.#paths);
-    if (this.#stopped) return;
+    if (this.#isStopped) return;
     if (stamp !== this.#stamp) {
       this.#stamp = stamp;
       this.#onEvent();

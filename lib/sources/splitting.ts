@@ -52,13 +52,13 @@ export function splitObjects(text: string): string[] | null {
 /** The index after the brace that closes the brace at `begin`. The end of the text if no brace closes it. */
 function endOfObject(text: string, begin: number): number {
   let depth = 0;
-  let quoted = false;
+  let isQuoted = false;
   for (let at = begin; at < text.length; at++) {
     const character = text[at];
-    if (character === '"') quoted = !quoted;
-    else if (quoted && character === '\\') at++;
-    else if (!quoted && character === '{') depth++;
-    else if (!quoted && character === '}' && --depth === 0) return at + 1;
+    if (character === '"') isQuoted = !isQuoted;
+    else if (isQuoted && character === '\\') at++;
+    else if (!isQuoted && character === '{') depth++;
+    else if (!isQuoted && character === '}' && --depth === 0) return at + 1;
   }
   return text.length;
 }

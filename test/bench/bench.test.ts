@@ -10,7 +10,7 @@ const MAIN = fileURLToPath(new URL('../../bench/main.js', import.meta.url));
 t.setTimeout(0);
 const bench = (...args: string[]) => run([process.execPath, MAIN, ...args], { timeoutMs: 180_000 });
 
-t.test('a very short bench measures contenders in rows', { timeout: 200_000 }, async (t) => {
+t.test('a short bench measures the chosen contenders in the chosen rows', { timeout: 200_000 }, async (t) => {
   const rows = ['udp', 'bulk-1'];
   const contenders = ['kernel', 'haproxy', 'kube-portal-iptables-1'];
   const short = ['--rounds', '1', '--seconds', '0.3', '--attempts', '1', '-o', 'json'];
@@ -38,7 +38,7 @@ t.test('a very short bench measures contenders in rows', { timeout: 200_000 }, a
   }
 });
 
-t.test('the bench refuses names that it does not know', async (t) => {
+t.test('an unknown row or contender is refused, and the error names the known ones', async (t) => {
   t.match(await bench('--rows', 'sctp'), {
     code: 1,
     stderr: /--rows: there is no sctp; there are udp, /,

@@ -12,7 +12,7 @@ function path(capacity: number, above: 'lost' | 'late') {
   return { rates, attempt };
 }
 
-t.test('finds what a path carries, from below and from above, to a few percent', async (t) => {
+t.test('the highest rate of a path is found to a few percent, from below and from above', async (t) => {
   for (const above of ['lost', 'late'] as const) {
     for (const capacity of [9_000, 45_000, 60_000, 100_000, 700_000]) {
       const { rates, attempt } = path(capacity, above);
@@ -23,14 +23,14 @@ t.test('finds what a path carries, from below and from above, to a few percent',
   }
 });
 
-t.test('one failure is taken for an accident', async (t) => {
+t.test('a rate that fails once is tried again', async (t) => {
   const { attempt } = path(100_000, 'lost');
   let attempts = 0;
   const unlucky = (rate: number) => (++attempts === 1 ? { ...attempt(rate), lost: 0.5 } : attempt(rate));
   t.ok(searchRate(unlucky, { start: 60_000, attempts: 20 }) > 92_000);
 });
 
-t.test('what a slow sender reaches is the result', async (t) => {
+t.test('if the sender is too slow, its highest rate is the result', async (t) => {
   const slowSender = (rate: number): Attempt => {
     const sent = Math.min(rate, 150_000);
     return { sent, received: sent, lost: 0 };
@@ -38,7 +38,7 @@ t.test('what a slow sender reaches is the result', async (t) => {
   t.equal(searchRate(slowSender, { start: 60_000, attempts: 30 }), 150_000);
 });
 
-t.test('never takes more attempts than it may', async (t) => {
+t.test('the search ends after the most attempts', async (t) => {
   const { rates, attempt } = path(0, 'lost');
   t.equal(searchRate(attempt, { start: 60_000, attempts: 7 }), 0);
   t.equal(rates.length, 7);

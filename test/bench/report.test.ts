@@ -44,7 +44,7 @@ function unbalanced(markup: string): string[] {
   return [...open, ...wrong];
 }
 
-t.test('every row has a plot that is well-formed', async (t) => {
+t.test('every row has a well-formed plot', async (t) => {
   for (const row of ROWS) {
     const plot = rowPlot(row, summaries, all);
     t.same(unbalanced(plot), [], row.id);
@@ -53,7 +53,7 @@ t.test('every row has a plot that is well-formed', async (t) => {
   }
 });
 
-t.test('a plot shows bars in proportion, whiskers and ratios', async (t) => {
+t.test('a plot has bars in proportion, whiskers and ratios', async (t) => {
   const row = ROWS.find(({ id }) => id === 'udp')!;
   const rates = { kernel: [90, 100, 110], nginx: [50, 50, 50], 'kube-portal-iptables-1': [75, 75, 75] };
   const summaries = summarize(
@@ -69,7 +69,7 @@ t.test('a plot shows bars in proportion, whiskers and ratios', async (t) => {
   t.equal(plot.match(/class="whisker"/g)?.length, 9, 'a line with two ends for each');
 });
 
-t.test('the page needs nothing from elsewhere and follows the reader’s colours', async (t) => {
+t.test('the page loads nothing, and is dark if the reader’s system is dark', async (t) => {
   const html = page('4 cores of a <machine>', summaries, ROWS, all);
   t.match(html, '4 cores of a &#60;machine&#62;');
   t.notMatch(html, /<script|<link|<img|@import|url\(/);
@@ -77,19 +77,25 @@ t.test('the page needs nothing from elsewhere and follows the reader’s colours
   for (const { title } of ROWS) t.ok(html.includes(title), title);
 });
 
-t.test('the picture stands for itself', async (t) => {
+t.test('the picture is a well-formed SVG file', async (t) => {
   const svg = picture(summaries, ROWS, all);
   t.match(svg, /^<svg xmlns="http:\/\/www.w3.org\/2000\/svg"/);
   t.same(unbalanced(svg), []);
   t.notMatch(svg, /NaN|undefined|Infinity/);
 });
 
-t.test('the table has a line for each contender and a dash for what it has no number for', async (t) => {
-  const udp = ROWS.filter(({ id }) => id === 'udp');
-  const some: Contender[] = all.filter(({ id }) => id === 'kernel' || id === 'nginx');
-  const [title, head, kernel, nginx] = table(summaries, udp, some).split('\n');
-  t.equal(title, item(udp, 0).title);
-  t.match(head, /per second +lowest +highest +× kernel +× best peer +CPU s per million +lost % +others use/);
-  t.match(kernel, /kernel DNAT +1001 +1000 +1002 +1\.00 +1\.00 +- +2001 +0\.00/);
-  t.match(nginx, /nginx stream, 2 workers +1001 .* 2001 +3001/);
-});
+t.test(
+  'the table has a line for each contender, and a dash for a figure that it does not have',
+  async (t) => {
+    const udp = ROWS.filter(({ id }) => id === 'udp');
+    const some: Contender[] = all.filter(({ id }) => id === 'kernel' || id === 'nginx');
+    const [title, head, kernel, nginx] = table(summaries, udp, some).split('\n');
+    t.equal(title, item(udp, 0).title);
+    t.match(
+      head,
+      /per second +lowest +highest +× kernel +× best peer +CPU s per million +lost % +others use/,
+    );
+    t.match(kernel, /kernel DNAT +1001 +1000 +1002 +1\.00 +1\.00 +- +2001 +0\.00/);
+    t.match(nginx, /nginx stream, 2 workers +1001 .* 2001 +3001/);
+  },
+);

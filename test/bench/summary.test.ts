@@ -1,8 +1,8 @@
 import t from 'tap';
-import type { Sample } from '../../bench/course.js';
 import { median } from '../../bench/median.js';
 import { REFERENCES, referenceValue } from '../../bench/reference.js';
 import { cpuPerMillion, rate } from '../../bench/rows/figure.js';
+import type { Sample } from '../../bench/schedule.js';
 import { summarize } from '../../bench/summary.js';
 import { exactly, item } from '../lab/items.js';
 
@@ -10,25 +10,25 @@ function sample(contender: string, round: number, rate: number, disturbance = 0)
   return { row: 'udp', contender, round, values: { rate }, disturbance };
 }
 
-t.test('the median is the middle, or the mean of the two in the middle', async (t) => {
+t.test('the median is the middle value, or the mean of the two middle values', async (t) => {
   t.equal(median([3, 1, 2]), 2);
   t.equal(median([4, 1, 2, 3]), 2.5);
 });
 
-t.test('rounds are summed up by their medians', async (t) => {
+t.test('the summary of rounds has their median, lowest and highest value', async (t) => {
   const spreads = { rate: { median: 20, lowest: 10, highest: 30 } };
   t.same(summarize([sample('nginx', 0, 10), sample('nginx', 1, 30), sample('nginx', 2, 20)]), [
     { row: 'udp', contender: 'nginx', spreads, disturbance: 0 },
   ]);
 });
 
-t.test('disturbed rounds count only where all of them were', async (t) => {
+t.test('disturbed rounds count only if all rounds were disturbed', async (t) => {
   const lowest = (...samples: Sample[]) => item(summarize(samples), 0).spreads.rate?.lowest;
   t.equal(lowest(sample('nginx', 0, 10), sample('nginx', 1, 2, 0.9)), 10);
   t.equal(lowest(sample('nginx', 0, 10, 0.8), sample('nginx', 1, 2, 0.9)), 2);
 });
 
-t.test('the best peer is the one with the best figure', async (t) => {
+t.test('the best peer is the peer with the best figure', async (t) => {
   const [kernel, peer, ancestor] = exactly(3, REFERENCES);
   const summaries = summarize([sample('nginx', 0, 10), sample('haproxy', 0, 12), sample('kernel', 0, 30)]);
   t.equal(referenceValue(peer, rate, summaries), 12);

@@ -10,7 +10,7 @@ function kubePortal(...args: string[]) {
   return { status, stdout, stderr };
 }
 
-t.test('--version tells the version of the package', (t) => {
+t.test('--version prints the version of the package', (t) => {
   const { version } = JSON.parse(readFileSync('package.json', 'utf8')) as { version: string };
   t.same(kubePortal('--version'), { status: 0, stdout: `${version}\n`, stderr: '' });
   t.end();
@@ -24,7 +24,7 @@ t.test('--help names every command', (t) => {
   t.end();
 });
 
-t.test('a limit of open files that is too low for anything is named, with what would do', (t) => {
+t.test('an error for a too low limit of open files says which limit is enough', (t) => {
   for (const limit of [32, 255]) {
     const command = [`--nofile=${limit}`, process.execPath, BIN, '--version'];
     const { status, stderr } = spawnSync('prlimit', command, { encoding: 'utf8' });
@@ -70,30 +70,33 @@ t.test('run --help groups the flags and explains each', (t) => {
   t.end();
 });
 
-t.test('a wrong command line ends with 2 and says which flag, which value, and what is accepted', (t) => {
-  const cases: readonly [args: string[], message: RegExp][] = [
-    [['run', '--workers', '99'], /--workers <number>' argument '99'.*from 1 to 64/],
-    [['run', '--udp-timeout=3'], /--udp-timeout <duration>' argument '3'.*such as 250ms/],
-    [
-      ['run', '--drain-timeout=1000h'],
-      /--drain-timeout <duration>' argument '1000h'.*not over 576h \(24 days\)/,
-    ],
-    [['run', '--redirect=ipvs'], /--redirect <mode>' argument 'ipvs'.*auto, iptables, address, none/],
-    [['run', '--healthz-bind-address', '::1:1'], /--healthz-bind-address.*'::1:1'.*\[::1\]:10249/],
-    [['run', '--no-such-flag'], /unknown option '--no-such-flag'/],
-    [['run'], /give --kubeconfig to follow an API server, or --manifest/],
-    [['run', '--manifest=x', '--nodeport-addresses=primary'], /primary: with --manifest there is no Node/],
-    [['serve'], /unknown command 'serve'/],
-    [['status', '--metrics-bind-address='], /--metrics-bind-address/],
-    [['sessions', '--metrics-bind-address='], /--metrics-bind-address: there must be an address/],
-  ];
-  for (const [args, message] of cases) {
-    const { status, stderr } = kubePortal(...args);
-    t.equal(status, 2, args.join(' '));
-    t.match(stderr, message);
-  }
-  t.end();
-});
+t.test(
+  'a wrong command line gives exit code 2, and the error names flag, value and what is accepted',
+  (t) => {
+    const cases: readonly [args: string[], message: RegExp][] = [
+      [['run', '--workers', '99'], /--workers <number>' argument '99'.*from 1 to 64/],
+      [['run', '--udp-timeout=3'], /--udp-timeout <duration>' argument '3'.*such as 250ms/],
+      [
+        ['run', '--drain-timeout=1000h'],
+        /--drain-timeout <duration>' argument '1000h'.*not over 576h \(24 days\)/,
+      ],
+      [['run', '--redirect=ipvs'], /--redirect <mode>' argument 'ipvs'.*auto, iptables, address, none/],
+      [['run', '--healthz-bind-address', '::1:1'], /--healthz-bind-address.*'::1:1'.*\[::1\]:10249/],
+      [['run', '--no-such-flag'], /unknown option '--no-such-flag'/],
+      [['run'], /give --kubeconfig to follow an API server, or --manifest/],
+      [['run', '--manifest=x', '--nodeport-addresses=primary'], /primary: with --manifest there is no Node/],
+      [['serve'], /unknown command 'serve'/],
+      [['status', '--metrics-bind-address='], /--metrics-bind-address/],
+      [['sessions', '--metrics-bind-address='], /--metrics-bind-address: there must be an address/],
+    ];
+    for (const [args, message] of cases) {
+      const { status, stderr } = kubePortal(...args);
+      t.equal(status, 2, args.join(' '));
+      t.match(stderr, message);
+    }
+    t.end();
+  },
+);
 
 t.test('flags have the documented defaults', (t) => {
   t.match(runFlagsOf([]), {

@@ -30,7 +30,7 @@ function effective(
   return { flags, notes: notes.map((note) => note.replace(path, 'FILE')) };
 }
 
-t.test("kubeadm's configuration is used without a complaint", async (t) => {
+t.test("kubeadm's configuration is used without a warning", async (t) => {
   t.same(parseConfigFile(KUBEADM), {
     flags: {
       bindAddress: { IPv4: '0.0.0.0', IPv6: '::' },
@@ -41,7 +41,7 @@ t.test("kubeadm's configuration is used without a complaint", async (t) => {
   });
 });
 
-t.test('every field that means something', async (t) => {
+t.test('every field with an effect sets its flag', async (t) => {
   const { flags, ignored } = parseConfigFile(`${HEAD}
 bindAddress: 192.0.2.1
 clusterCIDR: 10.244.0.0/16,fd00:244::/64
@@ -86,7 +86,7 @@ udpIdleTimeout: 250ms
   t.same(ignored, ['mode', 'ipvs.scheduler']);
 });
 
-t.test('an address without a port has the usual one', async (t) => {
+t.test('an address without a port gets the default port', async (t) => {
   const target = (text: string) =>
     parseConfigFile(`${HEAD}metricsBindAddress: "${text}"`).flags.metricsBindAddress;
   t.same(target('0.0.0.0'), { host: '0.0.0.0', port: 10249 });
@@ -95,7 +95,7 @@ t.test('an address without a port has the usual one', async (t) => {
   t.same(target('[::]:1'), { host: '::', port: 1 });
 });
 
-t.test('without addresses of their own, the servers follow the family of bindAddress', async (t) => {
+t.test('servers without an address have the family of bindAddress', async (t) => {
   const servers = (text: string) => {
     const { healthzBindAddress, metricsBindAddress } = parseConfigFile(HEAD + text).flags;
     return [healthzBindAddress, metricsBindAddress];
@@ -113,7 +113,7 @@ t.test('without addresses of their own, the servers follow the family of bindAdd
   });
 });
 
-t.test('a file that cannot be used is refused with field and reason', async (t) => {
+t.test('the error for a wrong file names the field and the reason', async (t) => {
   t.throws(() => parseConfigFile('kind: KubeProxyConfiguration'), {
     message: 'apiVersion is not kubeproxy.config.k8s.io/v1alpha1',
   });
@@ -133,7 +133,7 @@ t.test('a file that cannot be used is refused with field and reason', async (t) 
   t.throws(() => effective(t, ['--config', '/nowhere']), { message: /^--config \/nowhere: ENOENT/ });
 });
 
-t.test('the file replaces flags that it has a field for, and says so', async (t) => {
+t.test('the file replaces the flags for which it has a field, and a note says so', async (t) => {
   const args = [
     '--metrics-bind-address=127.0.0.1:1',
     '--conntrack-udp-timeout=5s',
@@ -157,18 +157,18 @@ t.test('the file replaces flags that it has a field for, and says so', async (t)
   t.equal(effective(t, [], `${HEAD}hostnameOverride: theirs`).flags.hostnameOverride, 'theirs');
 });
 
-t.test('a file in UTF-16, as PowerShell writes it, is read as any other', async (t) => {
+t.test('a file in UTF-16 is read, as PowerShell writes it', async (t) => {
   const config = Buffer.from(`\ufeff${HEAD}hostnameOverride: théirs\n`.replaceAll('\n', '\r\n'), 'utf16le');
   t.equal(effective(t, [], config).flags.hostnameOverride, 'théirs');
 });
 
-t.test('without a file the command line holds', async (t) => {
+t.test('without a file, the command line is used', async (t) => {
   const { flags, notes } = effective(t, ['--cluster-cidr=10.0.0.0/8', '--oom-score-adj=-500']);
   t.match(flags, { clusterCidr: ['10.0.0.0/8'], oomScoreAdj: -500 });
   t.same(notes, []);
 });
 
-t.test("kube-proxy's other flags are accepted, with one line that says so", async (t) => {
+t.test("kube-proxy's other flags are accepted, and one line names them", async (t) => {
   const args = [
     '--proxy-mode=iptables',
     '--masquerade-all',
@@ -188,7 +188,7 @@ t.test("kube-proxy's other flags are accepted, with one line that says so", asyn
   ]);
 });
 
-t.test("kube-proxy's flags for connection tracking mean the same here", async (t) => {
+t.test("kube-proxy's flags for connection tracking have the same meaning", async (t) => {
   const { flags, notes } = effective(t, [
     '--conntrack-max-per-core=0',
     '--conntrack-min=65536',

@@ -45,7 +45,7 @@ function machine(t: Test, files = KERNEL) {
   };
 }
 
-t.test('what is not given, or 0, leaves the kernel as it is', async (t) => {
+t.test('a setting that is absent or 0 is not changed', async (t) => {
   const { apply, changes, log } = machine(t);
   apply({});
   apply({
@@ -60,7 +60,7 @@ t.test('what is not given, or 0, leaves the kernel as it is', async (t) => {
   t.same([changes(), log], [{}, []]);
 });
 
-t.test('each setting goes to its file, times in whole seconds', async (t) => {
+t.test('each setting is written to its file, times in whole seconds', async (t) => {
   const { apply, changes, log } = machine(t);
   apply({
     conntrackTcpTimeoutEstablished: 86_400_000,
@@ -79,7 +79,7 @@ t.test('each setting goes to its file, times in whole seconds', async (t) => {
   t.match(log[1], { level: 30, file: CLOSE_WAIT, before: 60, value: 3600 });
 });
 
-t.test('the limit of entries is raised by cores, never lowered, and the table with it', async (t) => {
+t.test('the limit of entries and the table grow with the cores and never shrink', async (t) => {
   const cores = cpus().length;
   const limitAfter = (flags: ConntrackFlags, files?: Record<string, number>) => {
     const { apply, changes } = machine(t, { ...KERNEL, ...files });
@@ -95,20 +95,23 @@ t.test('the limit of entries is raised by cores, never lowered, and the table wi
   t.equal(limitAfter({ conntrackMin: 1 })[MAX], Math.min(32_768 * cores, 1_048_576), "kube-proxy's number");
 });
 
-t.test('what cannot be set is said, with what to do, and the rest is set', async (t) => {
-  const { root, apply, log } = machine(t);
-  rmSync(join(root, CLOSE_WAIT));
-  mkdirSync(join(root, CLOSE_WAIT));
-  apply({ conntrackTcpTimeoutCloseWait: 3_600_000, conntrackTcpBeLiberal: true });
-  t.match(log[0], {
-    level: 40,
-    file: CLOSE_WAIT,
-    value: 3600,
-    reason: /^EISDIR/,
-    msg: `connection tracking: not changed; ${ADVICE} echo 3600 > ${CLOSE_WAIT}`,
-  });
-  rmSync(join(root, CLOSE_WAIT), { recursive: true });
-  apply({ conntrackTcpTimeoutCloseWait: 3_600_000 });
-  t.match(log.at(-1), { level: 40, reason: /^ENOENT/, msg: /its module nf_conntrack is not loaded$/ });
-  t.equal(readFileSync(join(root, `${SYSCTLS}tcp_be_liberal`), 'utf8'), '1');
-});
+t.test(
+  'a setting that cannot be written is logged with what to do, and the others are written',
+  async (t) => {
+    const { root, apply, log } = machine(t);
+    rmSync(join(root, CLOSE_WAIT));
+    mkdirSync(join(root, CLOSE_WAIT));
+    apply({ conntrackTcpTimeoutCloseWait: 3_600_000, conntrackTcpBeLiberal: true });
+    t.match(log[0], {
+      level: 40,
+      file: CLOSE_WAIT,
+      value: 3600,
+      reason: /^EISDIR/,
+      msg: `connection tracking: not changed; ${ADVICE} echo 3600 > ${CLOSE_WAIT}`,
+    });
+    rmSync(join(root, CLOSE_WAIT), { recursive: true });
+    apply({ conntrackTcpTimeoutCloseWait: 3_600_000 });
+    t.match(log.at(-1), { level: 40, reason: /^ENOENT/, msg: /its module nf_conntrack is not loaded$/ });
+    t.equal(readFileSync(join(root, `${SYSCTLS}tcp_be_liberal`), 'utf8'), '1');
+  },
+);

@@ -14,7 +14,7 @@ class Reader {
   };
 }
 
-t.test('what is taken is written within the call', (t) => {
+t.test('lines are written within the call if the reader takes them', (t) => {
   const reader = new Reader();
   reader.room = 100;
   new LineOutput(reader.take).write('one\n');
@@ -37,19 +37,22 @@ t.test('lines wait for a slow reader, whole and in order', async (t) => {
   t.equal(output.dropped, 0);
 });
 
-t.test('beyond some kilobytes lines are dropped, counted, and told of once lines are taken again', (t) => {
-  const reader = new Reader();
-  const output = new LineOutput(reader.take);
-  output.onDropped((count) => output.write(`${count} dropped\n`));
-  for (let index = 0; index < 10_000; index++) output.write(`${index}: ${'x'.repeat(90)}\n`);
-  t.ok(output.dropped > 9000, 'what waits is bounded');
-  reader.room = Number.POSITIVE_INFINITY;
-  output.write('later\n');
-  const lines = reader.text.trimEnd().split('\n');
-  t.match(lines[0], /^0: /);
-  t.same(lines.slice(-2), [`${output.dropped} dropped`, 'later'], 'at the place of the gap');
-  t.equal(lines.length + output.dropped, 10_000 + 2, 'none is missing');
-  output.write('and on\n');
-  t.match(reader.text, /dropped\nlater\nand on\n$/, 'told once');
-  t.end();
-});
+t.test(
+  'beyond 64 KiB, lines are dropped and counted, and the count is reported when the reader reads again',
+  (t) => {
+    const reader = new Reader();
+    const output = new LineOutput(reader.take);
+    output.onDropped((count) => output.write(`${count} dropped\n`));
+    for (let index = 0; index < 10_000; index++) output.write(`${index}: ${'x'.repeat(90)}\n`);
+    t.ok(output.dropped > 9000, 'what waits is bounded');
+    reader.room = Number.POSITIVE_INFINITY;
+    output.write('later\n');
+    const lines = reader.text.trimEnd().split('\n');
+    t.match(lines[0], /^0: /);
+    t.same(lines.slice(-2), [`${output.dropped} dropped`, 'later'], 'at the place of the gap');
+    t.equal(lines.length + output.dropped, 10_000 + 2, 'none is missing');
+    output.write('and on\n');
+    t.match(reader.text, /dropped\nlater\nand on\n$/, 'told once');
+    t.end();
+  },
+);

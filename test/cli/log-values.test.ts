@@ -12,7 +12,7 @@ function lineOf(write: (log: pino.Logger) => void): Record<string, unknown> {
 const LONG = 'x'.repeat(300_000);
 const CUT = /^x{4000,}\.\.\. \(\d+ more characters\)$/;
 
-t.test('values and messages of any length and content make one short line', async (t) => {
+t.test('values and messages of any length and content give one short line', async (t) => {
   const values = { file: LONG, inside: { list: ['\u001b[2J', LONG] }, count: 3, none: null };
   t.match(
     lineOf((log) => log.warn(values, LONG)),
@@ -33,7 +33,7 @@ t.test('values and messages of any length and content make one short line', asyn
   );
 });
 
-t.test('of an error is told what it says and where it was, not what Node attached to it', async (t) => {
+t.test('the log of an error has its message and place, and no member that Node added', async (t) => {
   const error = Object.assign(new Error(LONG), { code: 'ENOENT', spawnargs: ['--password', 'secret'] });
   const { err, msg } = lineOf((log) => log.error({ err: error }, 'a change failed')) as {
     err: { message: string; stack: string };

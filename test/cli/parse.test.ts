@@ -87,7 +87,7 @@ for (const text of [
   });
 }
 
-t.test('a bind address replaces that of its family only', (t) => {
+t.test('a bind address replaces only the address of its family', (t) => {
   t.same(parseBindAddress('192.168.1.10'), { IPv4: '192.168.1.10', IPv6: '::' });
   t.same(parseBindAddress('fd00::1', { IPv4: '192.168.1.10', IPv6: '::' }), {
     IPv4: '192.168.1.10',
@@ -97,7 +97,7 @@ t.test('a bind address replaces that of its family only', (t) => {
   t.end();
 });
 
-t.test('repeated flags add up', (t) => {
+t.test('the values of repeated flags add up', (t) => {
   t.same(collectPaths('b', collectPaths('a')), ['a', 'b']);
   t.same(collectPaths('-'), ['/dev/stdin']);
   t.throws(() => collectPaths(''), InvalidArgumentError);

@@ -2,7 +2,7 @@ import t from 'tap';
 import { portalTable } from '../../lib/cli/portal-table.js';
 import { portalCounters, portalStatus } from '../server/fixtures.js';
 
-t.test('a row tells all about a portal', (t) => {
+t.test('a row has the whole status of a portal', (t) => {
   const text = portalTable([portalStatus({ affinity: { by: 'client-ip', timeoutSeconds: 10_800 } })]);
   t.equal(
     text,
@@ -26,7 +26,7 @@ t.test('the annotations of a Service are shown with its affinity', (t) => {
   t.end();
 });
 
-t.test('IPv6 addresses are bracketed, node ports and problems are shown', (t) => {
+t.test('IPv6 addresses have brackets, and node ports and problems are shown', (t) => {
   const text = portalTable([
     portalStatus({
       portName: '',
@@ -42,14 +42,14 @@ t.test('IPv6 addresses are bracketed, node ports and problems are shown', (t) =>
   t.end();
 });
 
-t.test('the rows are sorted, in whatever order the portals came to be', (t) => {
+t.test('rows are sorted, in whatever order the portals come', (t) => {
   const named = (name: string) => portalStatus({ key: `${name}/TCP/IPv4`, service: name, portName: '' });
   const text = portalTable(['b/web', 'a/web', 'b/api'].map(named));
   t.same(text.match(/^[ab]\/\w+/gm), ['a/web', 'b/api', 'b/web']);
   t.end();
 });
 
-t.test('many endpoints are summed up', (t) => {
+t.test('endpoints beyond four are counted', (t) => {
   const endpoints = Array.from({ length: 7 }, (_, index) => `10.0.0.${index}:80`);
   const text = portalTable([portalStatus({ endpoints })]);
   t.match(text, '10.0.0.3:80');
@@ -58,7 +58,7 @@ t.test('many endpoints are summed up', (t) => {
   t.end();
 });
 
-t.test('with counters, a column tells what is open', (t) => {
+t.test('with counters, a column has the open connections and flows', (t) => {
   const text = portalTable([portalStatus()], [portalCounters({ connectionsActive: 2, flowsActive: 1 })]);
   t.match(text, /OPEN$/m);
   t.match(text, /serving +3$/m);

@@ -11,22 +11,24 @@ const SESSION: Session = {
   idleMs: 1234,
 };
 
-t.test('endpoints by portal, the busiest first, then the sessions', async (t) => {
-  const text = sessionsText({
-    sessions: [
-      SESSION,
-      { ...SESSION, client: '[fd00::7]:1', endpoint: null, state: 'connecting', idleMs: 0 },
-    ],
-    endpoints: [
-      { portal: PORTAL, endpoint: null, sessions: 1 },
-      { portal: PORTAL, endpoint: '10.0.0.1:8080', sessions: 3 },
-      { portal: 'default/a:/UDP/IPv4', endpoint: '10.0.0.2:53', sessions: 1 },
-    ],
-    total: 5,
-  });
-  t.equal(
-    text,
-    `PORTAL                     ENDPOINT       SESSIONS
+t.test(
+  'the first table has endpoints by portal, the busiest first, and the second has sessions',
+  async (t) => {
+    const text = sessionsText({
+      sessions: [
+        SESSION,
+        { ...SESSION, client: '[fd00::7]:1', endpoint: null, state: 'connecting', idleMs: 0 },
+      ],
+      endpoints: [
+        { portal: PORTAL, endpoint: null, sessions: 1 },
+        { portal: PORTAL, endpoint: '10.0.0.1:8080', sessions: 3 },
+        { portal: 'default/a:/UDP/IPv4', endpoint: '10.0.0.2:53', sessions: 1 },
+      ],
+      total: 5,
+    });
+    t.equal(
+      text,
+      `PORTAL                     ENDPOINT       SESSIONS
 default/a:/UDP/IPv4        10.0.0.2:53    1
 default/web:http/TCP/IPv4  10.0.0.1:8080  3
 default/web:http/TCP/IPv4  <none yet>     1
@@ -37,11 +39,15 @@ default/web:http/TCP/IPv4  [fd00::7]:1      <none yet>     connecting  0.0s
 
 3 more are open; --limit lists more
 `,
-  );
-});
+    );
+  },
+);
 
-t.test('only counted, and nobody there', async (t) => {
-  const endpoints = [{ portal: PORTAL, endpoint: '10.0.0.1:8080', sessions: 2 }];
-  t.match(sessionsText({ sessions: [], endpoints, total: 2 }), /8080 +2\n\n2 more are open/);
-  t.equal(sessionsText({ sessions: [], endpoints: [], total: 0 }), 'no session is open\n');
-});
+t.test(
+  'without listed sessions, only the counts are shown, and without sessions a line says so',
+  async (t) => {
+    const endpoints = [{ portal: PORTAL, endpoint: '10.0.0.1:8080', sessions: 2 }];
+    t.match(sessionsText({ sessions: [], endpoints, total: 2 }), /8080 +2\n\n2 more are open/);
+    t.equal(sessionsText({ sessions: [], endpoints: [], total: 0 }), 'no session is open\n');
+  },
+);

@@ -13,13 +13,13 @@ t.test('columns are aligned under their titles', (t) => {
   t.end();
 });
 
-t.test('a cell of several lines makes its row as high', (t) => {
+t.test('a cell with several lines makes its row higher', (t) => {
   const text = table(['NAME', 'VIP', 'X'], [['web', '1\n2', 'y']]);
   t.equal(text, 'NAME  VIP  X\nweb   1    y\n      2\n');
   t.end();
 });
 
-t.test('no rows leave the titles', (t) => {
+t.test('a table without rows has its titles only', (t) => {
   t.equal(table(['NAME', 'VIP'], []), 'NAME  VIP\n');
   t.end();
 });

@@ -105,7 +105,7 @@ t.test('a new version of a portal keeps its listener, its worker and its port', 
   );
 });
 
-t.test('a proxy port in use by others is exchanged for the next', async (t) => {
+t.test('a proxy port that another program uses is replaced by the next', async (t) => {
   const taken = occupy(t);
   const active = activePortal(t, { first: taken - 5, last: taken });
   t.ok(active.openListeners());
@@ -114,7 +114,7 @@ t.test('a proxy port in use by others is exchanged for the next', async (t) => {
   t.same(item(active.forDataplane().listeners, 0).redirectedPort, active.redirect().proxyPort);
 });
 
-t.test('a range with no port left is a problem of the portal, and says what to do', async (t) => {
+t.test('a range without a free port is a problem of the portal, which says what to do', async (t) => {
   const taken = occupy(t);
   const active = activePortal(t, { first: taken, last: taken });
   t.notOk(active.openListeners());
@@ -122,7 +122,7 @@ t.test('a range with no port left is a problem of the portal, and says what to d
   t.match(messages(active).join(), /--proxy-port-range .*give a wider range/);
 });
 
-t.test('without endpoints nothing listens, and the port stays its own', async (t) => {
+t.test('without endpoints, a portal does not listen and keeps its port', async (t) => {
   const active = activePortal(t, { first: 20_000, last: 30_000 });
   active.update({ ...PORTAL, endpoints: [] });
   t.notOk(active.openListeners());
@@ -146,7 +146,7 @@ function replace(t: Test, descriptor: number): void {
   }
 }
 
-t.test('a kernel that does not steer clients is told of once, and asked again', async (t) => {
+t.test('a kernel that refuses steering is reported once and asked again', async (t) => {
   const tell = teller();
   const affinity = { by: 'client-ip', timeoutMs: 10_000 } as const;
   const portal = { ...PORTAL, policy: { ...DEFAULT_POLICY, affinity } };
@@ -163,7 +163,7 @@ t.test('a kernel that does not steer clients is told of once, and asked again', 
   t.equal(active.status().problems.length, 1);
 });
 
-t.test('a filter that the kernel refuses is told of once, and tried again', async (t) => {
+t.test('a filter that the kernel refuses is reported once and tried again', async (t) => {
   const tell = teller();
   const tooMany = Array.from({ length: 2000 }, (_, index) => `10.${index >> 8}.${index & 255}.0/24`);
   const portal = (sources: readonly string[]): Portal => ({

@@ -136,7 +136,7 @@ t.test('endpoints change while a redirect is under way', async (t) => {
   t.same(states(proxy), ['serving']);
 });
 
-t.test('the proxy tells for how long the node has been behind', async (t) => {
+t.test('the proxy says for how long the node has been behind', async (t) => {
   const driver = new SlowDriver();
   driver.stopAuditing();
   const proxy = await startProxy(t, driver);
@@ -159,7 +159,7 @@ t.test('the proxy tells for how long the node has been behind', async (t) => {
   t.pass('until an audit has made it good');
 });
 
-t.test('one redirect that is refused leaves the node up to date', async (t) => {
+t.test('a refused redirect does not make the node count as behind', async (t) => {
   const driver = new SlowDriver();
   driver.stopAuditing();
   const proxy = await startProxy(t, driver);

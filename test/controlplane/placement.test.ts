@@ -1,6 +1,13 @@
 import t from 'tap';
 import { Capacity } from '../../lib/controlplane/capacity.js';
 import { Placements } from '../../lib/controlplane/placement.js';
+import { DEFAULT_POLICY, type ServicePolicy } from '../../lib/portal/policy.js';
+
+const PINNED: ServicePolicy = { ...DEFAULT_POLICY, affinity: { by: 'client-ip', timeoutMs: 1000 } };
+const BY_PARTICIPANT: ServicePolicy = {
+  ...DEFAULT_POLICY,
+  affinity: { by: 'rtps-participant', timeoutMs: 1000 },
+};
 
 const roomy = () => new Capacity(100_000);
 /** A tenth of it is used up by listeners. */
@@ -12,44 +19,57 @@ const narrow = () => {
 
 t.test('portals listen in all workers if there is room and the kernel can steer', async (t) => {
   const placements = new Placements(4, true, roomy());
-  t.equal(placements.join('a', false), null);
-  t.equal(placements.join('b', true), null);
+  t.equal(placements.join('a', DEFAULT_POLICY), null);
+  t.equal(placements.join('b', PINNED), null);
   const unsteered = new Placements(4, false, roomy());
-  t.equal(unsteered.join('a', false), null);
-  t.equal(unsteered.join('b', true), 0, 'affinity needs one worker then');
-  t.equal(unsteered.join('c', true), 1, 'the next Service has the next one');
-  t.equal(new Placements(1, true, roomy()).join('a', false), 0);
+  t.equal(unsteered.join('a', DEFAULT_POLICY), null);
+  t.equal(unsteered.join('b', PINNED), 0, 'affinity needs one worker then');
+  t.equal(unsteered.join('c', PINNED), 1, 'the next Service has the next one');
+  t.equal(new Placements(1, true, roomy()).join('a', DEFAULT_POLICY), 0);
+});
+
+t.test('one worker has all pins of a Service if its pin key is not the address', async (t) => {
+  const placements = new Placements(2, true, roomy());
+  const join = (service: string) => placements.join(service, BY_PARTICIPANT);
+  t.same(['a', 'a', 'b', 'c'].map(join), [0, 0, 1, 0], 'all its ports, and the next Service the next one');
+  for (const rtpsRouting of ['follow', 'fan-out'] as const) {
+    t.not(placements.join(rtpsRouting, { ...DEFAULT_POLICY, rtpsRouting }), null);
+  }
+  t.equal(placements.join('d', { ...PINNED, rtpsRouting: 'pin' }), null, 'pins by address need that not');
+  t.equal(placements.join('b', PINNED), null, 'the annotation goes');
+  placements.leave('b', BY_PARTICIPANT);
+  t.equal(join('b'), 1, 'and comes again');
 });
 
 t.test('without room, each Service gets one worker, in turn', async (t) => {
   const placements = new Placements(2, true, narrow());
   t.same(
-    ['a', 'b', 'c'].map((service) => placements.join(service, false)),
+    ['a', 'b', 'c'].map((service) => placements.join(service, DEFAULT_POLICY)),
     [0, 1, 0],
   );
 });
 
 t.test('portals that have not opened their listeners yet count too', async (t) => {
   const placements = new Placements(2, true, new Capacity(40));
-  const join = (service: string) => placements.join(service, false);
+  const join = (service: string) => placements.join(service, DEFAULT_POLICY);
   t.same(['a', 'a', 'b', 'c'].map(join), [null, null, 0, 1], 'two listeners each, and four may be');
-  placements.leave('a', false);
-  placements.leave('b', false);
-  placements.leave('c', false);
+  placements.leave('a', DEFAULT_POLICY);
+  placements.leave('b', DEFAULT_POLICY);
+  placements.leave('c', DEFAULT_POLICY);
   t.equal(join('d'), null, 'who left counts no more');
 });
 
 t.test('a decision holds for all portals of a Service, until the last one leaves', async (t) => {
   const capacity = roomy();
   const placements = new Placements(4, true, capacity);
-  t.equal(placements.join('a', true), null);
+  t.equal(placements.join('a', PINNED), null);
   capacity.listenersOpened(25_000);
-  t.equal(placements.join('a', true), null, 'no second thoughts');
-  placements.leave('a', true);
-  t.equal(placements.join('a', true), null);
-  placements.leave('a', true);
-  placements.leave('a', true);
-  t.equal(placements.join('a', true), 0, 'a new decision');
+  t.equal(placements.join('a', PINNED), null, 'no second thoughts');
+  placements.leave('a', PINNED);
+  t.equal(placements.join('a', PINNED), null);
+  placements.leave('a', PINNED);
+  placements.leave('a', PINNED);
+  t.equal(placements.join('a', PINNED), 0, 'a new decision');
 });
 
 t.test('capacity is divided and never negative', async (t) => {

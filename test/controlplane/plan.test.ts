@@ -131,7 +131,7 @@ const TABLE: readonly [name: string, actual: ActualState, desired: Snapshot, ste
 ];
 
 for (const [name, actual, desired, steps] of TABLE) {
-  t.test(`steps where ${name}`, async (t) => {
+  t.test(`steps: ${name}`, async (t) => {
     const planned = plan(actual, desired);
     t.same(planned.map(inWords), steps);
     t.equal(isUnfinished(actual, desired), steps.length > 0);
@@ -144,7 +144,7 @@ const TELLING: readonly [name: string, keys: readonly string[], steps: readonly 
 ];
 
 for (const [name, keys, steps] of TELLING) {
-  t.test(`steps where ${name}`, async (t) => {
+  t.test(`steps: ${name}`, async (t) => {
     t.same(planTelling(keys).map(inWords), steps);
   });
 }

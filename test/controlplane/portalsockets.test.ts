@@ -30,7 +30,7 @@ function isOpen(fd: number | null): boolean {
   }
 }
 
-t.test('adopted sockets are its own, and closed where the workers never got them', async (t) => {
+t.test('adopted sockets are closed by the portal if the workers did not get them', async (t) => {
   const { sockets: own, used } = sockets();
   const group = openListeners(SPEC, 2);
   t.equal(used(), 0);
@@ -48,7 +48,7 @@ t.test('adopted sockets are its own, and closed where the workers never got them
   );
 });
 
-t.test('sockets that the workers have got are left to them', async (t) => {
+t.test('sockets that the workers got are closed by the workers', async (t) => {
   const { sockets: own, used } = sockets();
   const group = openListeners(SPEC, 2);
   own.adopt(group, null);

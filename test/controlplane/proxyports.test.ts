@@ -58,7 +58,7 @@ t.test('a port that was given back is used again as late as possible', async (t)
   t.equal(ports.take(portal('f')), 20_001, 'after a failure too');
 });
 
-t.test('a port in use by others is exchanged', async (t) => {
+t.test('a port that another program uses is replaced', async (t) => {
   const ports = portsOf(null);
   t.equal(ports.take(portal('a')), 20_003);
   t.equal(ports.retake(portal('a')), 20_002);
@@ -71,7 +71,7 @@ t.test('a public port never becomes a proxy port', async (t) => {
   t.throws(() => ports.take(portal('c')), /are in use/);
 });
 
-t.test('a portal whose port becomes public has two ports until the old one is let go', async (t) => {
+t.test('a portal whose port becomes public has two ports until the old one is freed', async (t) => {
   const nodePorts: number[] = [];
   const ports = portsOf({ [portal('a').key]: 20_001 }, nodePorts);
   t.same(ports.exposed(), []);

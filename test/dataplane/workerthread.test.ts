@@ -35,7 +35,7 @@ t.test('many questions at once get their own answers, in the order of the questi
     thread.ask('apply', { set: [], remove: [] }).then(note('change')),
     thread.ask('sessions', ALL).then(note('first page')),
     thread.ask('sessions', { ...ALL, client: 'nobody' }).catch(note('no answer')),
-    thread.ask('sessions', { ...ALL, from: { protocol: 'UDP', at: 0 } }).then(note('last page')),
+    thread.ask('sessions', { ...ALL, from: { protocol: 'UDP', position: 0 } }).then(note('last page')),
   ];
   await Promise.all(asked);
   t.same(answered, ['change', 'first page', 'no answer', 'last page']);
@@ -55,7 +55,11 @@ t.test('a question without an answer is told why, and the worker goes on', async
   await t.rejects(thread.ask('sessions', { ...ALL, client: 'nobody' }), {
     message: 'not an IP address: nobody',
   });
-  t.same(await thread.ask('sessions', ALL), { sessions: [], loads: [], next: { protocol: 'UDP', at: 0 } });
+  t.same(await thread.ask('sessions', ALL), {
+    sessions: [],
+    loads: [],
+    next: { protocol: 'UDP', position: 0 },
+  });
 });
 
 t.test('a worker that is gone has no answer for anybody', async (t) => {

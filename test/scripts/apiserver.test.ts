@@ -21,7 +21,7 @@ function bringApiServer(t: Test, programs: Readonly<Record<string, string>>) {
 
 const lastLine = (text: string) => text.trim().split('\n').at(-1);
 
-t.test('without Go and PyPI: says so, with the status of what cannot be had', async (t) => {
+t.test('without Go and PyPI, the script ends with status 77 and says so', async (t) => {
   const { code, stderr } = await bringApiServer(t, { go: 'exit 1', python3: 'echo "no PyPI" >&2; exit 1' });
   t.equal(code, UNAVAILABLE);
   t.match(
@@ -30,19 +30,19 @@ t.test('without Go and PyPI: says so, with the status of what cannot be had', as
   );
 });
 
-t.test('a Go too old to fetch another is as none', async (t) => {
+t.test('a Go that is too old to fetch another counts as none', async (t) => {
   const programs = { go: 'echo go1.19.8', python3: 'exit 1' };
   t.equal((await bringApiServer(t, programs)).code, UNAVAILABLE);
 });
 
-t.test('without the Go module proxy: the same', async (t) => {
+t.test('without the Go module proxy, the script ends with status 77 and says so', async (t) => {
   const go = 'case "$1 $2" in "env GOVERSION") echo go1.26.1 ;; "mod download") exit 1 ;; esac';
   const { code, stderr } = await bringApiServer(t, { go });
   t.equal(code, UNAVAILABLE);
   t.match(lastLine(stderr), /cannot be built here: the Go module proxy/);
 });
 
-t.test('a build that fails is an error, and its end is shown', async (t) => {
+t.test('a failed build is an error, and its last lines are shown', async (t) => {
   const go = `case "$1 $2" in
     "env GOVERSION") echo go1.26.1 ;;
     "mod download") echo "\\"GoMod\\": \\"/dev/null\\"" ;;

@@ -32,20 +32,23 @@ function project(t: Test, tests: Readonly<Record<string, string>>, apiServer: st
 
 const lastLine = (text: string) => text.trim().split('\n').at(-1);
 
-t.test('tests are skipped where their API server cannot be had, and why is said once', async (t) => {
-  const runTests = project(
-    t,
-    { 'model/a': PASSES, 'apiserver/b': 'process.exit(1)' },
-    'echo building >&2; echo "no Go here" >&2; exit 77',
-  );
-  const { code, stdout, stderr } = await runTests();
-  t.equal(code, 0);
-  t.equal(stderr, 'building\nno Go here\n');
-  t.match(stdout, /^skip {3}dist\/test\/apiserver\/b\.test\.js \(no Go here\)$/m);
-  t.equal(lastLine(stdout), '1 passed, 0 failed, 1 skipped');
-});
+t.test(
+  'tests are skipped if their API server is not available, and the reason is printed once',
+  async (t) => {
+    const runTests = project(
+      t,
+      { 'model/a': PASSES, 'apiserver/b': 'process.exit(1)' },
+      'echo building >&2; echo "no Go here" >&2; exit 77',
+    );
+    const { code, stdout, stderr } = await runTests();
+    t.equal(code, 0);
+    t.equal(stderr, 'building\nno Go here\n');
+    t.match(stdout, /^skip {3}dist\/test\/apiserver\/b\.test\.js \(no Go here\)$/m);
+    t.equal(lastLine(stdout), '1 passed, 0 failed, 1 skipped');
+  },
+);
 
-t.test('where Debian packages are missing, tests that run programs are skipped', async (t) => {
+t.test('if Debian packages are missing, tests that run programs are skipped', async (t) => {
   const tests = {
     'model/a': PASSES,
     'e2e/b': "import { execFileSync } from 'node:child_process'; execFileSync('ip');",
@@ -59,7 +62,7 @@ t.test('where Debian packages are missing, tests that run programs are skipped',
   t.equal(lastLine(stdout), '1 passed, 0 failed, 2 skipped');
 });
 
-t.test('an API server is built while tests run that do without it', async (t) => {
+t.test('an API server is built while other tests run', async (t) => {
   const made = join(t.testdirName, 'made');
   const runTests = project(
     t,
@@ -74,14 +77,14 @@ t.test('an API server is built while tests run that do without it', async (t) =>
   t.equal(lastLine(stdout), '3 passed, 0 failed, 0 skipped', stdout);
 });
 
-t.test('a build that fails makes tests fail, not skipped', async (t) => {
+t.test('after a failed build, tests fail and are not skipped', async (t) => {
   const runTests = project(t, { 'apiserver/a': "import t from 'tap'; t.fail('none');" }, 'exit 1');
   const { code, stdout } = await runTests();
   t.equal(code, 1);
   t.equal(lastLine(stdout), '0 passed, 1 failed, 0 skipped');
 });
 
-t.test('--quick leaves out what needs an API server, and what takes long', async (t) => {
+t.test('--quick leaves out tests that need an API server or take long', async (t) => {
   const tests = { 'apiserver/a': PASSES, 'e2e/affinity': PASSES, 'model/b': PASSES };
   const runTests = project(t, tests, 'echo "not wanted" >&2');
   const { stdout, stderr } = await runTests(['--quick']);
@@ -90,7 +93,7 @@ t.test('--quick leaves out what needs an API server, and what takes long', async
   t.equal(lastLine(stdout), '1 passed, 0 failed, 0 skipped');
 });
 
-t.test('who may make no network namespace gets a user namespace around each file', async (t) => {
+t.test('a user who may not make network namespaces gets a user namespace for each file', async (t) => {
   const test = `
     import { execFileSync } from 'node:child_process';
     import t from 'tap';
@@ -102,7 +105,7 @@ t.test('who may make no network namespace gets a user namespace around each file
   t.equal(lastLine(stdout), '2 passed, 0 failed, 0 skipped', stdout);
 });
 
-t.test('without iproute2, who may make no network namespace runs what needs none', async (t) => {
+t.test('without iproute2, such a user runs the tests that need no namespace', async (t) => {
   const withoutIp = [
     'unshare',
     '--mount',

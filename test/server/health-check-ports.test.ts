@@ -41,7 +41,7 @@ const check = (port: number, localEndpoints: number) => ({
   localEndpoints,
 });
 
-t.test("answers as kube-proxy's health-check node port", async (t) => {
+t.test("the answers are those of kube-proxy's health-check node port", async (t) => {
   let healthy = true;
   const { ports, problems } = setUp(t, () => healthy);
   const port = await freePort();
@@ -66,7 +66,7 @@ t.test("answers as kube-proxy's health-check node port", async (t) => {
   t.same(problems, []);
 });
 
-t.test('ports open and close with what is wanted', async (t) => {
+t.test('ports open and close as they are wanted', async (t) => {
   const { ports, counts } = setUp(t);
   const [first, second] = [await freePort(), await freePort()];
   await ports.update([check(first, 1)]);
@@ -79,7 +79,7 @@ t.test('ports open and close with what is wanted', async (t) => {
   await t.rejects(fetch(`http://127.0.0.1:${second}`));
 });
 
-t.test('a taken port is told once, and had as soon as it is free', async (t) => {
+t.test('a port in use is reported once, and is opened when it is free', async (t) => {
   const { ports, problems } = setUp(t);
   const { port, server } = await occupy();
   await ports.update([check(port, 1)]);

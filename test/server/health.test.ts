@@ -25,7 +25,7 @@ t.test('/healthz answers as kube-proxy does', async (t) => {
   t.match(starting.body, { lastUpdated: null, nodeEligible: true, healthy: false });
 });
 
-t.test('a node that is about to be deleted is not healthy, but alive', async (t) => {
+t.test('a node that will be deleted fails /healthz, and /livez answers 200', async (t) => {
   const going = { isNodeEligible: () => false };
   const healthz = await ask('/healthz', going);
   t.equal(healthz.status, 503);
@@ -35,11 +35,11 @@ t.test('a node that is about to be deleted is not healthy, but alive', async (t)
   t.notHas(livez.body, { nodeEligible: false });
 });
 
-t.test('/livez is well even while portals are awaited', async (t) => {
+t.test('/livez answers 200 while portals are awaited', async (t) => {
   t.equal((await ask('/livez', { isReady: () => false })).status, 200);
 });
 
-t.test('ready once no portal of the first state is pending', (t) => {
+t.test('the program is ready once no portal of the first state is pending', (t) => {
   let portals: Pick<PortalStatus, 'key' | 'state'>[] = [
     { key: 'a', state: 'pending' },
     { key: 'b', state: 'serving' },
@@ -67,7 +67,7 @@ t.test('ready once no portal of the first state is pending', (t) => {
   t.end();
 });
 
-t.test('a portal that is removed is not awaited any more', (t) => {
+t.test('a removed portal is not awaited any more', (t) => {
   const readiness = new Readiness(
     () => [],
     () => true,
@@ -77,7 +77,7 @@ t.test('a portal that is removed is not awaited any more', (t) => {
   t.end();
 });
 
-t.test('a ready program is not, as long as changes do not take effect', (t) => {
+t.test('the program is not ready while changes do not take effect', (t) => {
   let isUpToDate = false;
   const readiness = new Readiness(
     () => [],

@@ -30,7 +30,7 @@ async function listen(port = 0, limits: Partial<ConnectionLimits> = {}): Promise
   });
 }
 
-t.test('answers by path, whatever the query', async (t) => {
+t.test('the path chooses the answer, whatever the query is', async (t) => {
   const server = await listen();
   t.teardown(() => server.close());
   const at = (path: string, init?: RequestInit) => fetch(`http://127.0.0.1:${server.port}${path}`, init);
@@ -42,7 +42,7 @@ t.test('answers by path, whatever the query', async (t) => {
   t.same(await unwell.json(), { a: 1 });
 });
 
-t.test('tells what there is instead of a path that is not there', async (t) => {
+t.test('the answer to an unknown path is 404 and names the known paths', async (t) => {
   const server = await listen();
   t.teardown(() => server.close());
   const response = await fetch(`http://127.0.0.1:${server.port}/constructor`);
@@ -50,7 +50,7 @@ t.test('tells what there is instead of a path that is not there', async (t) => {
   t.match(await response.text(), '/text /json /broken /never');
 });
 
-t.test('an answer that fails is a 500, not the end of the program', async (t) => {
+t.test('a route that fails answers 500, and the program goes on', async (t) => {
   const server = await listen();
   t.teardown(() => server.close());
   const response = await fetch(`http://127.0.0.1:${server.port}/broken`);
@@ -58,7 +58,7 @@ t.test('an answer that fails is a 500, not the end of the program', async (t) =>
   t.match(await response.text(), 'no such luck');
 });
 
-t.test('nothing can be changed through it', async (t) => {
+t.test('methods other than GET and HEAD are refused', async (t) => {
   const server = await listen();
   t.teardown(() => server.close());
   const response = await fetch(`http://127.0.0.1:${server.port}/text`, { method: 'POST', body: 'x' });
@@ -66,7 +66,7 @@ t.test('nothing can be changed through it', async (t) => {
   t.equal((await fetch(`http://127.0.0.1:${server.port}/text`, { method: 'HEAD' })).status, 200);
 });
 
-t.test('a taken address is refused with the flag that sets it', async (t) => {
+t.test('the error for an address in use names the flag', async (t) => {
   const server = await listen();
   t.teardown(() => server.close());
   await t.rejects(listen(server.port), {
@@ -95,7 +95,7 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await sleep(1);
 }
 
-t.test('where connections are used up, the client that has most of them makes room', async (t) => {
+t.test('at the limit of connections, the client with the most loses one', async (t) => {
   const server = await listen(0, { maxOpen: 4 });
   t.teardown(() => server.close());
   const other = await hold(server.port, '127.0.0.2');
@@ -114,7 +114,7 @@ t.test('where connections are used up, the client that has most of them makes ro
   for (const socket of [other, first]) socket.destroy();
 });
 
-t.test('who says nothing, or takes long for a request, is not waited for', async (t) => {
+t.test('a connection is closed if a request does not arrive in time', async (t) => {
   const server = await listen(0, { idleMs: 100 });
   t.teardown(() => server.close());
   const silent = await hold(server.port);
@@ -126,7 +126,7 @@ t.test('who says nothing, or takes long for a request, is not waited for', async
   clearInterval(writing);
 });
 
-t.test('requests that come before the last answer end the connection', async (t) => {
+t.test('a request before the answer to the last one ends the connection', async (t) => {
   const server = await listen();
   t.teardown(() => server.close());
   const socket = await hold(server.port);
@@ -145,7 +145,7 @@ t.test('requests that come before the last answer end the connection', async (t)
   next.destroy();
 });
 
-t.test('a request that was meant for another name is not answered', async (t) => {
+t.test('a request with the name of another host is refused', async (t) => {
   const server = await listen();
   t.teardown(() => server.close());
   const statusFor = async (host: string) => {

@@ -57,7 +57,7 @@ class OtherWork {
 }
 
 for (const path of ['/metrics', '/status']) {
-  t.test(`other work has its turns while ${path} of ${PORTALS} portals is made`, async (t) => {
+  t.test(`other work goes on while ${path} of ${PORTALS} portals is made`, async (t) => {
     const services = Array.from({ length: PORTALS }, (_, index) => `default/web-${index}`);
     const others = new OtherWork(t);
     let longest = 0;
@@ -91,7 +91,7 @@ for (const path of ['/metrics', '/status']) {
   });
 }
 
-t.test('no more is made than a client takes, and nothing for one that has gone', async (t) => {
+t.test('pieces wait for their client, and none is made after the client has gone', async (t) => {
   const endless = new EndlessAnswer();
   const server = await serve(t, { '/long': () => text(endless.pieces()), '/short': () => text('hello') });
   const client = await ask(server, '/long');
@@ -118,7 +118,7 @@ class CountedAnswers {
   }
 }
 
-t.test('long answers are few at a time, and others wait', async (t) => {
+t.test('few long answers are sent at the same time, and others wait', async (t) => {
   const long = new CountedAnswers();
   const server = await serve(t, { '/long': () => text(long.pieces()) });
   const slow: Socket[] = [];
@@ -132,7 +132,7 @@ t.test('long answers are few at a time, and others wait', async (t) => {
   for (const socket of slow) socket.destroy();
 });
 
-t.test('a client that does not read is cut off in time', async (t) => {
+t.test('a client that does not read in time loses its connection', async (t) => {
   const long = new CountedAnswers();
   const server = await serve(t, { '/long': () => text(long.pieces()) }, 200);
   const slow = await ask(server, '/long');

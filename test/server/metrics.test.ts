@@ -27,7 +27,7 @@ function series(body: string): Map<string, number> {
 const WEB = 'namespace="default",service="web",port="http",protocol="TCP",family="IPv4"';
 const DNS = 'namespace="kube-system",service="dns",port="dns",protocol="UDP",family="IPv6"';
 
-t.test('/metrics has what each portal carried', async (t) => {
+t.test('/metrics has the counters of each portal', async (t) => {
   const counters = [
     portalCounters({ connectionsTotal: 7, connectionsActive: 2, bytesIn: 100, bytesOut: 2 ** 40 }),
     portalCounters({
@@ -54,7 +54,7 @@ t.test('/metrics has what each portal carried', async (t) => {
   t.notOk(found.has(`kubeportal_datagrams_received_total{${WEB}}`), 'TCP has no datagrams');
 });
 
-t.test('a scrape reads the counters anew, and a portal that is gone leaves nothing behind', async (t) => {
+t.test('each scrape reads the counters, and a removed portal has no series', async (t) => {
   const counters = [portalCounters({ connectionsTotal: 7 })];
   const routes = routesOf([], counters);
   await bodyOf(routes, '/metrics');
@@ -64,7 +64,7 @@ t.test('a scrape reads the counters anew, and a portal that is gone leaves nothi
   t.notMatch(await bodyOf(routes, '/metrics'), 'service="web"');
 });
 
-t.test('a portal that nobody has come to has no series, and one that somebody left has all', async (t) => {
+t.test('a portal without traffic has no series, and a portal that had traffic has all', async (t) => {
   const idle = portalCounters({ service: 'default/idle' });
   const left = portalCounters({ connectionsTotal: 3, connectionsActive: 0 });
   const body = await bodyOf(routesOf([], [idle, left]), '/metrics');
@@ -90,7 +90,7 @@ t.test('a scrape reads the counters once for all metrics', async (t) => {
   t.equal(counters.times, 1);
 });
 
-t.test('what a name holds cannot break a line', async (t) => {
+t.test('quotes and line ends in a name are escaped', async (t) => {
   const counters = [portalCounters({ portName: 'a"b\\c\nd', connectionsTotal: 1 })];
   const body = await bodyOf(routesOf([], counters), '/metrics');
   t.match(
@@ -99,7 +99,7 @@ t.test('what a name holds cannot break a line', async (t) => {
   );
 });
 
-t.test('/metrics counts portals by state and tells of the process', async (t) => {
+t.test('/metrics counts portals by state, and has the metrics of the process', async (t) => {
   const portals = [portalStatus(), portalStatus({ state: 'pending' }), portalStatus()];
   const found = series(await bodyOf(routesOf(portals, []), '/metrics'));
   t.equal(found.get('kubeportal_portals{state="serving"}'), 2);
@@ -122,7 +122,7 @@ t.test('/status has the portals and their counters', async (t) => {
   t.equal(report.counters[0]?.connectionsActive, 4);
 });
 
-t.test('the paths that kube-proxy has on this port', async (t) => {
+t.test('the paths of kube-proxy answer on this port', async (t) => {
   t.equal(await bodyOf(routesOf([], []), '/proxyMode'), 'userspace');
   t.equal(await bodyOf(routesOf([], []), '/healthz'), 'ok');
   t.same(JSON.parse(await bodyOf(routesOf([], []), '/configz')), {

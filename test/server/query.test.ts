@@ -8,13 +8,13 @@ const FIELDS: { [Name in 'name' | 'count']: QueryField<unknown> } = {
 
 const read = (query: string) => readQuery(new URLSearchParams(query), FIELDS);
 
-t.test('what is given is read, the rest is as if it had not been asked for', async (t) => {
+t.test('given fields are read, and absent fields have their default', async (t) => {
   t.same(read(''), { name: null, count: 7 });
   t.same(read('count=3'), { name: null, count: 3 });
   t.same(read('name=a%2Fb&count=0'), { name: 'a/b', count: 0 });
 });
 
-t.test('what is not allowed is refused with the field and what is allowed', async (t) => {
+t.test('an error names the field and what is allowed', async (t) => {
   t.throws(() => read('count=12'), new BadQuery('count: "12" is not a digit'));
   t.throws(() => read('name='), new BadQuery('name: "" is not a name'));
   t.throws(() => read('nane=x'), new BadQuery('nane: no such field; there are: name count'));

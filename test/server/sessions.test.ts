@@ -27,7 +27,7 @@ function routesOf(pages: readonly SessionsPage[], asked: unknown[] = []) {
   };
 }
 
-t.test('/sessions lists what all pages have, and adds up what each endpoint has', async (t) => {
+t.test('/sessions lists the sessions of all pages, and adds up those of each endpoint', async (t) => {
   const routes = routesOf([
     {
       sessions: [session('192.0.2.1:1'), session('192.0.2.1:2')],
@@ -46,11 +46,11 @@ t.test('/sessions lists what all pages have, and adds up what each endpoint has'
   t.equal(body.split('\n').filter((line) => line.includes('192.0.2.1')).length, 3, 'one a line');
 });
 
-t.test('nobody has a session', async (t) => {
+t.test('without sessions, the lists are empty', async (t) => {
   t.same(JSON.parse(await bodyOf(routesOf([]), '/sessions')), { sessions: [], endpoints: [], total: 0 });
 });
 
-t.test('the query says which ones', async (t) => {
+t.test('the query chooses the sessions', async (t) => {
   const asked: unknown[] = [];
   const routes = routesOf([], asked);
   await bodyOf(routes, '/sessions');
@@ -61,7 +61,7 @@ t.test('the query says which ones', async (t) => {
   ]);
 });
 
-t.test('what a query must not have is refused before any worker is asked', async (t) => {
+t.test('a wrong query is refused before a worker is asked', async (t) => {
   const asked: unknown[] = [];
   const routes = routesOf([], asked);
   for (const [query, message] of [

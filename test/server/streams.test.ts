@@ -40,7 +40,7 @@ async function until(condition: () => boolean): Promise<void> {
 const aborted = (signal: AbortSignal) =>
   new Promise<void>((resolve) => signal.addEventListener('abort', () => resolve()));
 
-t.test('a route is told what it is asked for', async (t) => {
+t.test('a route gets the method, the path and the query', async (t) => {
   const asked: RouteRequest[] = [];
   const server = await serve(t, {
     '/a': (request) => {
@@ -58,7 +58,7 @@ t.test('a route is told what it is asked for', async (t) => {
   t.same([...asked[1]!.query], []);
 });
 
-t.test('a query that a route cannot answer is the fault of the client', async (t) => {
+t.test('a wrong query gives 400', async (t) => {
   const server = await serve(t, {
     '/a': () => {
       throw new BadQuery('count: "x" is not a digit');
@@ -69,7 +69,7 @@ t.test('a query that a route cannot answer is the fault of the client', async (t
   t.equal(await response.text(), 'count: "x" is not a digit\n');
 });
 
-t.test('each piece of a stream arrives when it is there', async (t) => {
+t.test('each piece of a stream is sent at once', async (t) => {
   let goOn = () => {};
   async function* pieces() {
     yield 'first';
@@ -87,7 +87,7 @@ t.test('each piece of a stream arrives when it is there', async (t) => {
   t.equal((await reader.read()).done, true);
 });
 
-t.test('no more of a stream is made than its client takes, and others are answered meanwhile', async (t) => {
+t.test('pieces of a stream wait for their client, and other clients are answered meanwhile', async (t) => {
   const endless = new EndlessAnswer();
   const server = await serve(t, { '/endless': () => text(endless.stream()), '/short': () => text('hello') });
   const clients: Socket[] = [];
@@ -101,7 +101,7 @@ t.test('no more of a stream is made than its client takes, and others are answer
   await until(() => endless.hasEnded);
 });
 
-t.test('an answer that waits is told when its client has gone', async (t) => {
+t.test('a route that waits is told that its client has gone', async (t) => {
   const waiting: string[] = [];
   const told: string[] = [];
   async function* stream({ signal }: RouteRequest) {
@@ -126,43 +126,46 @@ t.test('an answer that waits is told when its client has gone', async (t) => {
   await until(() => told.length === 2);
 });
 
-t.test('a client that takes nothing is cut off in time; one that waits with its stream is not', async (t) => {
-  const patienceMs = 100;
-  let ended = false;
-  let isQuiet = true;
-  async function* endless() {
-    try {
-      for (;;) yield 'x'.repeat(1000);
-    } finally {
-      ended = true;
+t.test(
+  'a client that does not read loses its connection, and a client that waits for its stream does not',
+  async (t) => {
+    const patienceMs = 100;
+    let ended = false;
+    let isQuiet = true;
+    async function* endless() {
+      try {
+        for (;;) yield 'x'.repeat(1000);
+      } finally {
+        ended = true;
+      }
     }
-  }
-  async function* quiet() {
-    yield 'first';
-    while (isQuiet) await sleep(1);
-    yield 'second';
-  }
-  // Without the limits for requests, which a slow machine could miss.
-  const server = createServer(({ url }, response) => {
-    const gone = new AbortController();
-    response.once('close', () => gone.abort());
-    void sendStream(response, url === '/quiet' ? quiet() : endless(), gone.signal, patienceMs);
-  });
-  server.listen(0, '127.0.0.1');
-  await once(server, 'listening');
-  t.teardown(() => server.close());
-  const at = { port: (server.address() as AddressInfo).port };
-  const patient = await ask(at, '/quiet');
-  const slow = await askOnly(at, '/endless');
-  await until(() => ended);
-  slow.resume();
-  await until(() => slow.closed);
-  await sleep(2 * patienceMs);
-  isQuiet = false;
-  t.equal(await patient.text(), 'firstsecond');
-});
+    async function* quiet() {
+      yield 'first';
+      while (isQuiet) await sleep(1);
+      yield 'second';
+    }
+    // Without the limits for requests, which a slow machine could miss.
+    const server = createServer(({ url }, response) => {
+      const gone = new AbortController();
+      response.once('close', () => gone.abort());
+      void sendStream(response, url === '/quiet' ? quiet() : endless(), gone.signal, patienceMs);
+    });
+    server.listen(0, '127.0.0.1');
+    await once(server, 'listening');
+    t.teardown(() => server.close());
+    const at = { port: (server.address() as AddressInfo).port };
+    const patient = await ask(at, '/quiet');
+    const slow = await askOnly(at, '/endless');
+    await until(() => ended);
+    slow.resume();
+    await until(() => slow.closed);
+    await sleep(2 * patienceMs);
+    isQuiet = false;
+    t.equal(await patient.text(), 'firstsecond');
+  },
+);
 
-t.test('a stream that breaks does not look whole', async (t) => {
+t.test('a client sees that a stream has failed', async (t) => {
   async function* broken() {
     yield 'first';
     throw new Error('no such luck');
@@ -171,7 +174,7 @@ t.test('a stream that breaks does not look whole', async (t) => {
   await t.rejects(ask(server, '/broken').then((response) => response.text()));
 });
 
-t.test('nothing is made for a client that wants the head alone', async (t) => {
+t.test('a HEAD request makes no piece of the stream', async (t) => {
   let made = 0;
   async function* pieces() {
     made++;

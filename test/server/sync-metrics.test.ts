@@ -9,7 +9,7 @@ async function sampleOf(registry: Registry, name: string): Promise<number | unde
   return named?.value ?? (await registry.getSingleMetric(name)?.get())?.values[0]?.value;
 }
 
-t.test("kube-proxy's metrics of a change", async (t) => {
+t.test("a change gives kube-proxy's metrics", async (t) => {
   const registry = new Registry();
   const metrics = new SyncMetrics(registry);
   const startedMs = Date.now() + 1000;

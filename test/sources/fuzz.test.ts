@@ -24,7 +24,7 @@ const WITNESSES = ['first', 'last'].map(
     `apiVersion: v1\nkind: Service\nmetadata: {name: ${name}}\nspec: {clusterIP: 10.96.0.11, ports: [{port: 80}]}\n`,
 );
 
-/** Cuts, repeats and inserts, mostly of what means something in YAML. */
+/** Cuts a few characters and inserts others, mostly characters with a meaning in YAML. */
 const mutation = fc.record({
   at: fc.nat(VICTIM.length),
   cut: fc.nat(8),
@@ -73,7 +73,7 @@ function names(state: FileState): Set<string> {
   return new Set(state.objects.map(({ object }) => object.id));
 }
 
-t.test('a mutated document never throws, and its neighbours are served', async (t) => {
+t.test('a broken document never throws, and the documents beside it are served', async (t) => {
   fc.assert(
     fc.property(mutated, (victim) => {
       const served = names(readManifest('m.yaml', manifest(victim)));
@@ -84,7 +84,7 @@ t.test('a mutated document never throws, and its neighbours are served', async (
   t.pass();
 });
 
-t.test('a refused document leaves what it held in service', async (t) => {
+t.test('if a document is refused, its last good objects stay in service', async (t) => {
   const before = readManifest('m.yaml', manifest(VICTIM));
   fc.assert(
     fc.property(mutated, (victim) => {
@@ -97,7 +97,7 @@ t.test('a refused document leaves what it held in service', async (t) => {
   t.pass();
 });
 
-t.test('any sequence of texts merges into a set, and objects pollute no prototype', async (t) => {
+t.test('any sequence of texts can be merged, and no text changes a prototype', async (t) => {
   const empty = { services: new Map(), slices: new Map() };
   fc.assert(
     fc.property(fc.array(fc.oneof(mutated, fc.string(), fc.json()), { maxLength: 4 }), (texts) => {
@@ -121,7 +121,7 @@ t.test('any sequence of texts merges into a set, and objects pollute no prototyp
   }
 });
 
-t.test('splitting loses no text and counts the lines', async (t) => {
+t.test('splitting a file loses no text and counts the lines', async (t) => {
   fc.assert(
     fc.property(
       fc

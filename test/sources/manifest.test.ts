@@ -67,7 +67,7 @@ class Harness {
     return this.source.problems.map((problem) => describeManifestProblem(problem).replaceAll(/\/\S*\//g, ''));
   }
 
-  /** Waits until `condition` holds; the test's own time-out is the limit. */
+  /** Waits until `condition` is true. There is no time limit of its own. */
   async until(condition: () => boolean): Promise<void> {
     while (!condition()) {
       await new Promise<void>((resolve) => {
@@ -78,7 +78,7 @@ class Harness {
   }
 }
 
-t.test('kubectl output: documents, lists, JSON and YAML, typed lists', async (t) => {
+t.test('documents and lists are read in YAML and JSON, as kubectl prints them', async (t) => {
   const item = { apiVersion: 'v1', kind: 'Service', metadata: { name: 'c' }, spec: { ports: [{ port: 3 }] } };
   const { apiVersion: _, kind: __, ...bare } = item;
   const dir = t.testdir({
@@ -133,7 +133,7 @@ items:
   );
 });
 
-t.test('the start fails on a path that cannot be read, not on an empty directory', async (t) => {
+t.test('the start fails if a path cannot be read, but not if a directory is empty', async (t) => {
   const dir = t.testdir({});
   const missing = new Harness(t, [join(dir, 'missing.yaml')]);
   await t.rejects(missing.start(), ManifestError);
@@ -218,7 +218,7 @@ const malformed: Record<string, { text: string; says: string; served?: string[] 
   'empty file': { text: ' \n', says: 'm.yaml: file: the file is empty', served: [] },
 };
 
-t.test('malformed: the bad document is named and the good ones are served', async (t) => {
+t.test('a malformed document is named, and the good documents are served', async (t) => {
   for (const [how, { text, says, served }] of Object.entries(malformed)) {
     const harness = new Harness(t, [t.testdir({ 'm.yaml': text })]);
     await harness.start();
@@ -230,7 +230,7 @@ t.test('malformed: the bad document is named and the good ones are served', asyn
   }
 });
 
-t.test('the same malformations later: the last good version stays', async (t) => {
+t.test('if a document becomes malformed later, its last good version stays', async (t) => {
   const dir = t.testdir({ 'm.yaml': '' });
   const file = join(dir, 'm.yaml');
   for (const [how, { text, says }] of Object.entries(malformed)) {
@@ -250,7 +250,7 @@ t.test('the same malformations later: the last good version stays', async (t) =>
   }
 });
 
-t.test('a change in place reaches the Service it is about and no other', async (t) => {
+t.test('a change in a file changes its Service and no other', async (t) => {
   const dir = t.testdir({ 'a.yaml': `${serviceYaml('a')}---\n${serviceYaml('b')}` });
   const harness = new Harness(t, [dir]);
   await harness.start();
@@ -264,7 +264,7 @@ t.test('a change in place reaches the Service it is about and no other', async (
   t.equal(harness.now.services.get('default/a'), before.services.get('default/a'));
 });
 
-t.test('files come, are replaced by rename, and go', async (t) => {
+t.test('files may be added, replaced by rename, and removed', async (t) => {
   const dir = t.testdir({ 'a.yaml': serviceYaml('a') });
   const at = (name: string) => join(dir, name);
   const harness = new Harness(t, [dir]);
@@ -280,7 +280,7 @@ t.test('files come, are replaced by rename, and go', async (t) => {
   await harness.until(() => harness.services.join() === 'a:82,b:80');
 });
 
-t.test('a ConfigMap mount: links through ..data, swapped as one', async (t) => {
+t.test('a ConfigMap mount is followed when its ..data link changes', async (t) => {
   const dir = t.testdir({});
   const publish = (version: string, port: number) => {
     mkdirSync(join(dir, version));
@@ -302,7 +302,7 @@ t.test('a ConfigMap mount: links through ..data, swapped as one', async (t) => {
   t.same(whole.problems, []);
 });
 
-t.test('a file given by name that goes keeps its objects until it is back', async (t) => {
+t.test('if a file of --manifest is removed, its objects stay until it is back', async (t) => {
   const file = join(t.testdir({ services: serviceYaml('a') }), 'services');
   const harness = new Harness(t, [file]);
   await harness.start();
@@ -317,7 +317,7 @@ t.test('a file given by name that goes keeps its objects until it is back', asyn
   t.same(harness.problems, []);
 });
 
-t.test('a directory that goes keeps its objects until it is back', async (t) => {
+t.test('if a directory of --manifest is removed, its objects stay until it is back', async (t) => {
   const dir = join(t.testdir({ d: { 'a.yaml': serviceYaml('a') } }), 'd');
   const harness = new Harness(t, [dir]);
   await harness.start();
@@ -331,7 +331,7 @@ t.test('a directory that goes keeps its objects until it is back', async (t) => 
   t.same(harness.problems, []);
 });
 
-t.test('a held object keeps its place against a second definition', async (t) => {
+t.test('an object that stays in service still wins over a second definition', async (t) => {
   const dir = t.testdir({ 'a.yaml': serviceYaml('x', 80), 'b.yaml': serviceYaml('x', 81) });
   const harness = new Harness(t, [dir]);
   await harness.start();
@@ -356,7 +356,7 @@ t.test('an unchanged state is not delivered again', async (t) => {
   t.equal(harness.states.length, 1);
 });
 
-/** So many Services, each a document. */
+/** The text of so many Services, each in its own document. */
 function manyServices(count: number): string {
   const documents = Array.from({ length: count }, (_, i) =>
     serviceYaml(`s${i}`, 80, `10.97.${i >> 8}.${i & 255}`),
@@ -364,7 +364,7 @@ function manyServices(count: number): string {
   return documents.join('---\n');
 }
 
-/** Counts the turns of the event loop until it is told to stop. */
+/** Counts the turns of the event loop. @returns a function that ends the count and gives it */
 function countTurns(): () => number {
   let turns = 0;
   let isOver = false;
@@ -379,7 +379,7 @@ function countTurns(): () => number {
   };
 }
 
-t.test('while a large file is read, others have their turn', async (t) => {
+t.test('while a large file is read, the event loop goes on', async (t) => {
   const file = join(t.testdir({ 'a.yaml': manyServices(4000) }), 'a.yaml');
   const harness = new Harness(t, [file]);
   const turns = countTurns();
@@ -397,7 +397,7 @@ t.test('while a large file is read, others have their turn', async (t) => {
   t.same(harness.problems, []);
 });
 
-t.test('a large list comes to the same as a small one', async (t) => {
+t.test('a large list gives the same objects and problems as a small one', async (t) => {
   const items = Array.from({ length: 2500 }, (_, i) => ({
     apiVersion: 'v1',
     kind: 'Service',
@@ -414,12 +414,12 @@ t.test('a large list comes to the same as a small one', async (t) => {
     harness.problems.at(-1),
     /^a\.json, document 1, item 2500: Service default\/s2499: spec\.ports\[0\]\.port: 0/,
   );
-  const told = harness.lines.filter(({ level }) => level === 50);
-  t.equal(told.length, 101);
-  t.match(told.at(-1), { more: 1150, msg: 'more documents cannot be used' });
+  const logged = harness.lines.filter(({ level }) => level === 50);
+  t.equal(logged.length, 101);
+  t.match(logged.at(-1), { more: 1150, msg: 'more documents cannot be used' });
 });
 
-t.test('the reading of a large file ends when it is told to', async (t) => {
+t.test('stop ends the reading of a large file', async (t) => {
   const yaml = `apiVersion: v1\nkind: List\nitems:\n${'- [a, b, c, d, e, f, g, h]\n'.repeat(400_000)}`;
   const harness = new Harness(t, [join(t.testdir({ 'a.yaml': yaml }), 'a.yaml')]);
   const started = harness.start();
@@ -432,7 +432,7 @@ t.test('the reading of a large file ends when it is told to', async (t) => {
   t.same(harness.lines, []);
 });
 
-t.test('YAML that would take too long is refused with what to do', async (t) => {
+t.test('YAML that is too long is refused, and the message says what to do', async (t) => {
   const yaml = `apiVersion: v1\nkind: Service\ndata: ${'x'.repeat(17 << 20)}\n---\n${serviceYaml('b')}`;
   const harness = new Harness(t, [join(t.testdir({ 'a.yaml': yaml }), 'a.yaml')]);
   await harness.start();
@@ -442,14 +442,14 @@ t.test('YAML that would take too long is refused with what to do', async (t) => 
   t.same(harness.services, ['b:80']);
 });
 
-t.test('any number of bad documents is a list of problems', async (t) => {
+t.test('a file may have any number of bad documents', async (t) => {
   const text = '---\n{"a": 1}\n'.repeat(200_000);
   const harness = new Harness(t, [join(t.testdir({ 'a.yaml': text }), 'a.yaml')]);
   await harness.start();
   t.equal(harness.source.problems.length, 200_000);
 });
 
-t.test('what is no file is named, and never waited for', async (t) => {
+t.test('a FIFO or a device is named in a message, and nothing waits for it', async (t) => {
   const dir = t.testdir({ 'a.yaml': serviceYaml('a') });
   const file = join(dir, 'a.yaml');
   const fifo = join(dir, 'fifo');
@@ -467,7 +467,7 @@ t.test('what is no file is named, and never waited for', async (t) => {
   t.same(harness.services, ['a:80']);
 });
 
-t.test('a directory of very many files', async (t) => {
+t.test('a directory may have very many files, and the log stays short', async (t) => {
   const dir = t.testdir({});
   for (let i = 0; i < 1000; i++) {
     writeFileSync(join(dir, `c${i}.yaml`), `apiVersion: v1\nkind: ConfigMap\nmetadata: {name: c${i}}\n`);
@@ -482,7 +482,7 @@ t.test('a directory of very many files', async (t) => {
   await harness.until(() => harness.services.join() === 'a:81');
 });
 
-t.test('UTF-16 files, as PowerShell writes them', async (t) => {
+t.test('UTF-16 files are read, as PowerShell writes them', async (t) => {
   const encoded = (name: string, encoding: 'utf16le' | 'utf8', mark: string, comment = '') =>
     Buffer.from(`${mark}${comment}${serviceYaml(name)}`.replaceAll('\n', '\r\n'), encoding);
   const dir = t.testdir({
@@ -507,7 +507,7 @@ function serviceJson(name: string): string {
   return `${JSON.stringify({ apiVersion: 'v1', kind: 'Service', metadata, spec }, null, 4)}\n`;
 }
 
-t.test('JSON objects one behind the other, as `kubectl get -o json >> file` leaves them', async (t) => {
+t.test('JSON objects one after the other are read: `kubectl get -o json >> file`', async (t) => {
   const lines = serviceJson('a').split('\n').length - 1;
   const dir = t.testdir({
     'a.json': serviceJson('a') + serviceJson('b'),
@@ -527,7 +527,7 @@ t.test('JSON objects one behind the other, as `kubectl get -o json >> file` leav
   ]);
 });
 
-t.test('an octal number is one, as for kubectl', async (t) => {
+t.test('a number with a leading zero is octal, as for kubectl', async (t) => {
   const dir = t.testdir({
     'a.yaml': serviceYaml('a').replace('80', '0120'),
     'b.yaml': serviceYaml('b').replace('80', '0o120'),

@@ -14,7 +14,7 @@ t.test('code is unmapped, and is mapped again when it runs', async (t) => {
   t.equal(JSON.parse(JSON.stringify({ still: 'running' })).still, 'running');
 });
 
-t.test('constants from files are unmapped too, and pages that the linker wrote stay', async (t) => {
+t.test('constants are unmapped too, and pages that the linker changed stay', async (t) => {
   const runtime = realpathSync(process.execPath);
   const before = mappingsOf(runtime);
   forgetStartupCode();

@@ -3,11 +3,11 @@ import { Worker } from 'node:worker_threads';
 import t, { type Test } from 'tap';
 import { measure, type Sizes } from './startup-garbage-program.js';
 
-t.test('pages of the heap go back to the kernel, though each has something in use', async (t) => {
+t.test('pages of the heap are given back, although each has objects in use', async (t) => {
   check(t, await measure());
 });
 
-t.test('the same in a worker', async (t) => {
+t.test('a worker gives pages of its heap back too', async (t) => {
   const worker = new Worker(new URL('./startup-garbage-program.js', import.meta.url));
   const [sizes] = (await once(worker, 'message')) as [Sizes];
   check(t, sizes);

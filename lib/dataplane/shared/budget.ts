@@ -1,11 +1,11 @@
-/**
- * How many descriptors connections and flows may use, all workers together: threads share one table, so they
- * share one count, in shared memory. What is kept back lets the control plane open sockets and start programs
- * at any time.
- */
 const LIMIT = 0;
 const USED = 1;
 
+/**
+ * How many descriptors the connections and flows of all workers may use together. Threads share one table of
+ * descriptors, so they share one count, in shared memory. The limit is below that of the process, so the
+ * control plane can open sockets and start programs at any time.
+ */
 export class DescriptorBudget {
   readonly #cells: Int32Array;
 
@@ -17,7 +17,7 @@ export class DescriptorBudget {
     return Atomics.load(this.#cells, LIMIT);
   }
 
-  /** Listeners come and go, so the main thread sets it again with each change. */
+  /** The main thread sets the limit again after each change of listeners. */
   set limit(descriptors: number) {
     Atomics.store(this.#cells, LIMIT, descriptors);
   }
@@ -30,12 +30,12 @@ export class DescriptorBudget {
     return this.used * 2 > this.limit;
   }
 
-  /** The last sixteenth is in use: from here on clients are told apart. */
+  /** Whether the last sixteenth is in use. Then the client with the most connections has to wait. */
   get isTight(): boolean {
     return this.used * 16 > this.limit * 15;
   }
 
-  /** @returns false, and takes nothing, where they are not to be had */
+  /** @returns false if fewer than `count` are left; none is taken then */
   take(count: number): boolean {
     const used = Atomics.add(this.#cells, USED, count);
     if (used + count <= this.limit) return true;

@@ -1,53 +1,52 @@
 import type { PortalName } from '../../portal/status.js';
 
 /**
- * Counters in shared memory. Each worker writes its own cells without locks; the main thread adds them up
- * when it is asked. A cell is a double, exact to 2^53. Counters are zero when their portal or the process
- * starts.
+ * Counters in shared memory. Each worker writes its own cells without locks. The main thread adds them up
+ * when somebody asks. A cell is a double, exact to 2^53. Counters start at zero with their portal.
  */
 
 /**
- * What is counted for each portal: the offset of the counter's cell from the portal's {@link firstCell}. A
- * name with `Active` says how many there are now; all other counters only grow. "In" is from clients to
- * endpoints.
+ * The counters of a portal. The value is the offset of the counter's cell from the portal's
+ * {@link firstCell}. A counter with `Active` in its name says how many there are now. All others only grow.
+ * "In" is from clients to endpoints.
  */
 export const FIELD = {
-  /** TCP connections of clients that may come here, also those that no endpoint answers. */
+  /** TCP connections of clients that may use the portal, also if no endpoint answers. */
   connectionsTotal: 0,
   /** TCP connections open now, from the accept to the end of both sides. */
   connectionsActive: 1,
-  /** TCP connections that were reset unserved: no endpoint answered, or the client may not come here. */
+  /** TCP connections that were reset: no endpoint answered, or the client may not use the portal. */
   connectionsRefused: 2,
-  /** TCP connections that were reset for the sake of other clients, near the limit of descriptors. */
+  /** TCP connections that were reset near the limit of descriptors to make room for other clients. */
   connectionsEvicted: 3,
   /**
-   * Times that an endpoint, of TCP or UDP, refused or did not answer in time. One client may meet several.
+   * How often an endpoint refused or did not answer in time, over TCP or UDP. One client may meet several.
    */
   connectFailures: 4,
   /** TCP connections that ended with a reset after an endpoint had answered. */
   connectionResets: 5,
   /** UDP flows: a client's address and port together with the address that it sends to. */
   flowsTotal: 6,
-  /** UDP flows remembered now. */
+  /** UDP flows open now. */
   flowsActive: 7,
   /**
-   * UDP flows forgotten before their time, for newer ones or for TCP connections that need descriptors or
-   * ports.
+   * UDP flows that ended before their time-out: a newer flow or a TCP connection needed their place, port or
+   * descriptor.
    */
   flowsEvicted: 8,
-  /** Times that a UDP flow went on to another endpoint, as its own failed or was removed. */
+  /** How often a UDP flow moved to another endpoint because its own failed or was removed. */
   flowsMoved: 9,
-  /** Datagrams received from clients and sent to endpoints, also where the sending failed. */
+  /** Datagrams from clients that belong to a flow, also if sending them to the endpoint failed. */
   datagramsIn: 10,
-  /** Datagrams received from endpoints, also where they could not be sent to the client. */
+  /** Datagrams from endpoints, also if sending them to the client failed. */
   datagramsOut: 11,
-  /** Datagrams that went no further, in either direction. */
+  /** Datagrams that were dropped, in either direction. */
   datagramsDropped: 12,
   /** Bytes of payload from clients, TCP and UDP. */
   bytesIn: 13,
   /** Bytes of payload to clients, TCP and UDP. */
   bytesOut: 14,
-  /** Pins that were given up before their time, as their endpoint failed the client. */
+  /** Pins that were dropped before their time-out because their endpoint failed. */
   pinsMoved: 15,
 } as const;
 
@@ -60,12 +59,12 @@ export const COUNTER_FIELDS = Object.keys(FIELD) as readonly CounterField[];
 export interface PortalCounters extends Readonly<CounterValues>, PortalName {}
 
 /**
- * How many ids of portals there are. One is {@link REMOVED_PORTALS}, so at most 65,535 portals exist at once.
- * The cells of unused ids cost no memory: nothing ever touches their pages.
+ * How many portal ids there are. One is {@link REMOVED_PORTALS}, so at most 65,535 portals exist at once. The
+ * cells of unused ids cost no memory: nothing touches their pages.
  */
 export const PORTAL_IDS = 65536;
 
-/** Connections of removed portals count under this id. Only their `connectionsActive` is read. */
+/** Open connections of removed portals are counted under this id. Only `connectionsActive` is read. */
 export const REMOVED_PORTALS = 0;
 
 const WIDTH = COUNTER_FIELDS.length;

@@ -1,16 +1,16 @@
 import type { DataplaneEvent, SuppressedEvents } from './messages.js';
 
-/** So many different events of one kind are told in a period. */
-const TOLD = 20;
-/** And so many of one portal, so that one does not silence the others. */
-const TOLD_OF_PORTAL = 5;
-/** So many endpoints of those suppressed are remembered. */
+/** This many different events of one kind are reported in a period. */
+const MAX_REPORTED = 20;
+/** This many of them may concern one portal, so that it does not silence the others. */
+const MAX_REPORTED_OF_PORTAL = 5;
+/** This many endpoints of suppressed events are remembered for each kind. */
 export const MAX_NAMES = 1000;
 
-/** Events of one kind, from the first one on. */
+/** Events of one kind, since the first one. */
 class Period {
-  readonly #told = new Set<string>();
-  readonly #toldOf = new Map<string, number>();
+  readonly #reported = new Set<string>();
+  readonly #reportedOf = new Map<string, number>();
   readonly endpoints = new Set<string>();
   times = 0;
 
@@ -19,10 +19,11 @@ class Period {
   admit(event: DataplaneEvent): boolean {
     const identity = Object.values(event).join(' ');
     const portal = 'portal' in event ? event.portal : '';
-    const toldOfPortal = this.#toldOf.get(portal) ?? 0;
-    if (this.#told.size < TOLD && toldOfPortal < TOLD_OF_PORTAL && !this.#told.has(identity)) {
-      this.#told.add(identity);
-      this.#toldOf.set(portal, toldOfPortal + 1);
+    const reportedOfPortal = this.#reportedOf.get(portal) ?? 0;
+    const hasRoom = this.#reported.size < MAX_REPORTED && reportedOfPortal < MAX_REPORTED_OF_PORTAL;
+    if (hasRoom && !this.#reported.has(identity)) {
+      this.#reported.add(identity);
+      this.#reportedOf.set(portal, reportedOfPortal + 1);
       return true;
     }
     this.count(1, 'endpoint' in event ? [event.endpoint] : []);
@@ -39,25 +40,25 @@ class Period {
 }
 
 /**
- * Keeps a storm of events short: in each period the first few different ones of a kind are told, the others
- * counted. As there are few kinds, this bounds both what is told and what is remembered. Times are
- * milliseconds of one clock.
+ * Limits a storm of events. In each period the first few different events of a kind are reported. The others
+ * are only counted. There are few kinds, so the reports and the memory are bounded. Times are milliseconds of
+ * one clock.
  */
 export class EventLimiter {
-  readonly #length: number;
-  readonly #tell: (suppressed: SuppressedEvents) => void;
+  readonly #periodMs: number;
+  readonly #report: (suppressed: SuppressedEvents) => void;
   readonly #periods = new Map<DataplaneEvent['kind'], Period>();
 
   /**
-   * @param length of a period, ms
-   * @param tell called at the end of a period in which events were counted only
+   * @param periodMs length of a period
+   * @param report called at the end of a period in which events were suppressed
    */
-  constructor(length: number, tell: (suppressed: SuppressedEvents) => void) {
-    this.#length = length;
-    this.#tell = tell;
+  constructor(periodMs: number, report: (suppressed: SuppressedEvents) => void) {
+    this.#periodMs = periodMs;
+    this.#report = report;
   }
 
-  /** When the next period ends; Infinity while there is none. */
+  /** When the next period ends; Infinity if there is none. */
   get deadline(): number {
     let earliest = Number.POSITIVE_INFINITY;
     if (this.#periods.size === 0) return earliest;
@@ -65,12 +66,12 @@ export class EventLimiter {
     return earliest;
   }
 
-  /** @returns whether to tell the event; if not, it has been counted */
+  /** @returns whether to report the event; if not, it has been counted */
   admit(event: DataplaneEvent, now: number): boolean {
     return this.#periodOf(event.kind, now).admit(event);
   }
 
-  /** Counts what another limiter did not tell. */
+  /** Counts the events that another limiter has suppressed. */
   count({ kind, times, endpoints }: SuppressedEvents, now: number): void {
     this.#periodOf(kind, now).count(times, endpoints);
   }
@@ -79,14 +80,14 @@ export class EventLimiter {
     for (const [kind, { end, times, endpoints }] of this.#periods) {
       if (end > now) continue;
       this.#periods.delete(kind);
-      if (times > 0) this.#tell({ kind, times, endpoints: [...endpoints] });
+      if (times > 0) this.#report({ kind, times, endpoints: [...endpoints] });
     }
   }
 
   #periodOf(kind: DataplaneEvent['kind'], now: number): Period {
     let period = this.#periods.get(kind);
     if (period === undefined) {
-      period = new Period(now + this.#length);
+      period = new Period(now + this.#periodMs);
       this.#periods.set(kind, period);
     }
     return period;

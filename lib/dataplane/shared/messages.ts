@@ -2,29 +2,29 @@ import type { Admission } from '../../portal/admission.js';
 import type { Portal } from '../../portal/portal.js';
 import type { Answered, Asked } from './questions.js';
 
-/** A portal as a worker knows it. What the model says of it comes unchanged. */
+/** A portal as a worker gets it. All that the model says about the portal comes unchanged. */
 export interface WorkerPortal
   extends Pick<Portal, 'key' | 'service' | 'protocol' | 'family' | 'policy' | 'endpoints'> {
-  /** The portal's number between the threads: its index in the counters and in the round robin. */
+  /** The number by which the threads name the portal: the index of its counters and its round robin. */
   readonly id: number;
-  /** This worker's own listeners; the worker closes those that a later message leaves out. */
+  /** The listeners of this worker. If a later message leaves one out, the worker closes it. */
   readonly listeners: readonly WorkerListener[];
-  /** As it reads on this node. */
+  /** Who may use the portal. It names other portals by their ids. */
   readonly admission: Admission<number>;
 }
 
 export interface WorkerListener {
   readonly fd: number;
   /**
-   * Proxy port that only redirected connections may use: one that netfilter did not bring here is refused.
-   * Null where direct access is meant (NodePorts, VIPs bound as addresses).
+   * The proxy port, if netfilter must have redirected each connection: a direct one is refused. Null if
+   * clients may connect directly (NodePorts, VIPs bound as addresses).
    */
   readonly redirectedPort: number | null;
 }
 
 export type ToWorker =
   | Asked
-  /** Close all listeners, reset what is still open, and end. The end of the thread is the answer. */
+  /** Close all listeners, reset all connections, and end. The answer is the end of the thread. */
   | { readonly type: 'stop' };
 
 export type FromWorker =
@@ -32,7 +32,7 @@ export type FromWorker =
   | { readonly type: 'event'; readonly event: DataplaneEvent }
   | { readonly type: 'suppressed'; readonly suppressed: SuppressedEvents };
 
-/** What an operator may want to read in the log. Workers limit how often they say the same thing. */
+/** An event for the operator's log. Workers limit how often they report the same event. */
 export type DataplaneEvent =
   | {
       readonly kind: 'endpointFailed';
@@ -40,7 +40,7 @@ export type DataplaneEvent =
       readonly endpoint: string;
       readonly reason: string;
     }
-  /** A connection or flow could not be had, and the endpoint is not to blame. */
+  /** This node could not open a connection or a flow. The endpoint is not to blame. */
   | {
       readonly kind: 'nodeFailed';
       readonly portal: string;
@@ -48,47 +48,47 @@ export type DataplaneEvent =
       /** Name of the error, for example `EADDRNOTAVAIL`. */
       readonly reason: string;
     }
-  /** Local ports towards an endpoint, of which a worker has so many, are nearly used up. */
+  /** A worker has nearly used up its local ports towards an endpoint. `ports`: how many it has. */
   | { readonly kind: 'portsShort'; readonly endpoint: string; readonly ports: number }
-  /** What a client sends has no hop left to an endpoint, see hops.ts. */
+  /** A client's connection or datagram has no hop left to the endpoint, see hops.ts. */
   | { readonly kind: 'hopsUsedUp'; readonly portal: string; readonly client: string }
-  /** New connections or datagrams are left to the kernel for a while. */
+  /** A listener pauses. New connections or datagrams wait in the kernel. */
   | { readonly kind: 'listenerWaits'; readonly portal: string; readonly reason: string }
-  /** A socket was ready again and again and gave nothing but this error: it is asked seldom from now on. */
+  /** A socket was ready many times in a row and gave only this error. From now on it is read seldom. */
   | { readonly kind: 'stuck'; readonly portal: string; readonly reason: string }
   /** Descriptors are short, and this client has more connections than any other. */
   | { readonly kind: 'clientLimited'; readonly client: string }
   | { readonly kind: 'descriptorsOut' };
 
-/** Events that were too many to be told one by one, see {@link EventLimiter}. */
+/** Events of one kind that were only counted because there were too many, see {@link EventLimiter}. */
 export interface SuppressedEvents {
   readonly kind: DataplaneEvent['kind'];
   readonly times: number;
-  /** Whom they concern, where such events name an endpoint; a thousand at most. */
+  /** The endpoints that the events name, at most MAX_NAMES. Empty if such events name none. */
   readonly endpoints: readonly string[];
 }
 
 /** Everything a worker needs at its start. */
 export interface WorkerSetup {
-  /** Its number, from 0 on. */
+  /** The worker's number, from 0 on. */
   readonly index: number;
   /** How many workers there are. */
   readonly workers: number;
-  /** An eventfd of the main thread's, which becomes readable when there are messages. */
+  /** An eventfd of the main thread. It is readable when there are messages. */
   readonly wakeupFd: number;
   /** The counters of all workers, see `workerCells`. */
   readonly counters: SharedArrayBuffer;
-  /** For each portal id 32 bits: the turn of its round robin, which all workers share. */
+  /** 32 bits for each portal id: the turn of its round robin, shared by all workers. */
   readonly roundRobin: SharedArrayBuffer;
   /** See DescriptorBudget. */
   readonly budget: SharedArrayBuffer;
-  /** Most UDP flows of this worker, at least 1. A further one takes the place of an old one. */
+  /** Limit of UDP flows in this worker, at least 1. Beyond it, a new flow takes the place of an old one. */
   readonly maxFlows: number;
   /**
-   * Most ClientIP pins of this worker. A further one takes the place of the one that was not used for
-   * longest.
+   * Limit of ClientIP pins in this worker. Beyond it, a new pin takes the place of the least recently used
+   * one.
    */
   readonly maxPins: number;
-  /** Idle time of every UDP flow, ms; null for conntrack's values, see ProxyOptions.udpTimeoutMs. */
+  /** A UDP flow ends after this idle time. Null: conntrack's values, see ProxyOptions.udpTimeoutMs. */
   readonly udpTimeoutMs: number | null;
 }

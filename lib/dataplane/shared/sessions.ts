@@ -1,41 +1,41 @@
 /**
- * TCP connections and UDP flows, as workers list them. A worker lists them in pages, in the order of numbers
- * that never change while a session is open. So a session that is open from the first page to the last is
- * listed exactly once.
+ * TCP connections and UDP flows, as workers list them. A worker lists its sessions in pages, ordered by
+ * position. The position of a session never changes, so a session that is open from the first page to the
+ * last is listed exactly once.
  */
 
-/** Which sessions are asked for. */
+/** Which sessions to list. */
 export interface SessionFilter {
-  /** Only those of this Service, `namespace/name`; null for all. */
+  /** Only sessions of this Service, `namespace/name`; null for all. */
   readonly service: string | null;
-  /** Only those of clients with this IP address; null for all. */
+  /** Only sessions of clients with this IP address; null for all. */
   readonly client: string | null;
 }
 
 export interface SessionsQuestion extends SessionFilter {
-  /** Where the page begins: {@link FIRST_PAGE}, or what the page before names as its next. */
+  /** Where the page begins: {@link FIRST_PAGE}, or `next` of the page before. */
   readonly from: PageStart;
-  /** How many sessions to list at most. Further ones are counted and not listed. */
+  /** How many sessions to list at most. Further sessions are counted only. */
   readonly maxListed: number;
 }
 
-/** A TCP session by its client's descriptor, or a UDP flow by its index in the flow table. */
 export interface PageStart {
   readonly protocol: 'TCP' | 'UDP';
-  readonly at: number;
+  /** TCP: the descriptor of the client's socket. UDP: the flow's index in the flow table. */
+  readonly position: number;
 }
 
-export const FIRST_PAGE: PageStart = { protocol: 'TCP', at: 0 };
+export const FIRST_PAGE: PageStart = { protocol: 'TCP', position: 0 };
 
 /**
- * How many sessions a worker looks at for one page. It relays nothing meanwhile, so a page must take a few
- * milliseconds at most, on a slow board too.
+ * How many sessions a worker looks at for one page. The worker relays nothing meanwhile, so a page must take
+ * a few milliseconds at most, on a slow board too.
  */
 export const PAGE_SIZE = 250;
 
 export interface SessionsPage {
   readonly sessions: readonly Session[];
-  /** How many sessions of the page, also of those not listed, each endpoint has. */
+  /** How many sessions of the page each endpoint has, listed or not. */
   readonly loads: readonly EndpointLoad[];
   /** Where the next page begins; null after the last one. */
   readonly next: PageStart | null;
@@ -46,14 +46,14 @@ export interface Session {
   readonly portal: string;
   /** `address:port`. */
   readonly client: string;
-  /** `address:port`; null while a TCP connection waits for what the node is short of. */
+  /** `address:port`; null while a TCP connection waits for ports, descriptors or memory of the node. */
   readonly endpoint: string | null;
   /**
    * TCP: `connecting` until an endpoint has answered, then `open`. UDP, as conntrack tells flows apart:
    * `unreplied`; `answered`; `stream` once it has lasted 2 s and had an answer.
    */
   readonly state: 'connecting' | 'open' | 'unreplied' | 'answered' | 'stream';
-  /** For how long it has carried nothing, ms. For TCP it is exact to one second. */
+  /** Time since the session last carried data, ms. For TCP it is exact to one second. */
   readonly idleMs: number;
 }
 

@@ -1,5 +1,5 @@
 /**
- * Bytes of the receive buffer of each UDP socket, and of a send buffer that needs it: Cyclone DDS sends
- * bursts of 64 KiB samples.
+ * Bytes of the receive buffer of each UDP socket, and of the send buffer of a socket that sends bursts.
+ * Cyclone DDS sends bursts of 64 KiB samples.
  */
 export const UDP_BUFFER_SIZE = 4 * 1024 * 1024;

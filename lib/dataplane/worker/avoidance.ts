@@ -1,10 +1,10 @@
 import type { Target } from './target.js';
 import { type TimerEntry, TimerList } from './timers.js';
 
-/** How long new clients avoid an endpoint that failed, ms, while others live. */
+/** New clients avoid an endpoint for this time after it failed, while another endpoint is left. */
 const AVOID_MS = 5000;
 
-/** An endpoint that failed lately. */
+/** The timer of an endpoint that is avoided. */
 class Avoided implements TimerEntry {
   timerPrevious: TimerEntry | null = null;
   timerNext: TimerEntry | null = null;
@@ -15,17 +15,17 @@ class Avoided implements TimerEntry {
 }
 
 /**
- * The endpoints of one portal in two parts: those that failed lately, and the others. Every step takes the
- * same time however many there are, as thousands may fail at once.
+ * The endpoints of one portal in two parts: the avoided ones, which failed lately, and the preferred ones.
+ * Thousands may fail at once, so the time of every step does not depend on their number.
  */
 export class Avoidance {
   readonly #avoided = new Map<Target, Avoided>();
   readonly #timers = new TimerList(AVOID_MS);
-  /** In any order. */
-  readonly #others: Target[] = [];
+  /** In no particular order. */
+  readonly #preferred: Target[] = [];
   readonly #places = new Map<Target, number>();
 
-  /** @param targets all of the portal, with the times of their failures */
+  /** @param targets all targets of the portal. Their failedAt decides who is avoided. */
   constructor(targets: readonly Target[], now: number) {
     for (const target of targets) this.#putBack(target);
     const failed = targets.filter(({ failedAt }) => failedAt + AVOID_MS > now);
@@ -36,40 +36,40 @@ export class Avoidance {
     return this.#avoided.has(target);
   }
 
-  /** Those that new clients may be led to. */
-  get others(): readonly Target[] {
-    return this.#others;
+  /** The endpoints that new clients get. */
+  get preferred(): readonly Target[] {
+    return this.#preferred;
   }
 
-  get isOver(): boolean {
+  get isEmpty(): boolean {
     return this.#avoided.size === 0;
   }
 
-  /** @param target one of the portal's; its failure is the latest of all */
+  /** @param target one of the portal's. No other may have failed later. */
   add(target: Target): void {
     const avoided = this.#avoided.get(target) ?? this.#takeOut(target);
     this.#timers.start(avoided, target.failedAt);
   }
 
-  /** Puts back those whose failure is long enough ago. */
+  /** Prefers endpoints again whose failure is {@link AVOID_MS} ago. */
   readmit(now: number): void {
     this.#timers.expire(now);
   }
 
   #putBack(target: Target): void {
     this.#avoided.delete(target);
-    this.#places.set(target, this.#others.length);
-    this.#others.push(target);
+    this.#places.set(target, this.#preferred.length);
+    this.#preferred.push(target);
   }
 
-  /** The last one takes its place. */
+  /** The last preferred endpoint takes the place of the one that goes. */
   #takeOut(target: Target): Avoided {
     const avoided = new Avoided(() => this.#putBack(target));
     this.#avoided.set(target, avoided);
     const place = this.#places.get(target) as number;
-    const last = this.#others.pop() as Target;
+    const last = this.#preferred.pop() as Target;
     if (last !== target) {
-      this.#others[place] = last;
+      this.#preferred[place] = last;
       this.#places.set(last, place);
     }
     this.#places.delete(target);

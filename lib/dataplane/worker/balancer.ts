@@ -1,7 +1,7 @@
 import type { Affinity } from '../../portal/policy.js';
 import type { Portal } from '../../portal/portal.js';
 import { Avoidance } from './avoidance.js';
-import { type FirstDatagram, type PinKey, pinKey } from './pinkey.js';
+import { type FirstDatagram, type PinKey, pinKey, prefixBytesOf } from './pinkey.js';
 import type { PinTable } from './pins.js';
 import type { ServiceEndpoints } from './serviceendpoints.js';
 import { Target, targetName } from './target.js';
@@ -12,23 +12,25 @@ const NOTHING: ReadonlySet<Target> = new Set();
 export interface BalancerContext {
   readonly pins: PinTable;
   readonly services: ServiceEndpoints;
-  /** One counter per portal, shared by all workers: that makes the round robin exact. */
+  /** One counter per portal, shared by all workers, so that the round robin is exact. */
   readonly roundRobin: Int32Array;
   now(): number;
 }
 
 /**
- * Picks endpoints for one portal: in turn, always the first, or by pins. Pins belong to the Service, over all
- * its ports and protocols. If the pinned pod does not serve this port, the key gets a pin of the port's own.
+ * Picks endpoints for one portal: in turn, always the first, or by pins. A pin belongs to the Service: it
+ * holds for all its ports and protocols. If the pinned pod does not serve this port, the key gets a second
+ * pin for this port.
  */
 export class Balancer {
   #targets: Target[] = [];
-  /** Made for the first pin that is looked up: most Services have none. */
+  /** Made when the first pin is looked up: most Services have no pins. */
   #byId: Map<string, Target> | null = null;
   /** Null while no endpoint is avoided. */
   #avoidance: Avoidance | null = null;
   #affinity: Affinity | null = null;
   #isActiveStandby = false;
+  #prefixBytes = 0;
 
   constructor(
     readonly portalId: number,
@@ -37,10 +39,11 @@ export class Balancer {
     readonly context: BalancerContext,
   ) {}
 
-  /** Takes new endpoints; targets that stay keep what is known about them, the others are marked. */
+  /** Takes new endpoints. A target that stays keeps what it has learned. The others become isRemoved. */
   update({ endpoints, policy }: Pick<Portal, 'endpoints' | 'policy'>): void {
     this.#affinity = policy.affinity;
     this.#isActiveStandby = policy.activeStandby;
+    this.#prefixBytes = prefixBytesOf(policy.affinity);
     const known = new Map(this.#targets.map((target) => [`${target.id} ${target.name}`, target]));
     const { services } = this.context;
     services.remove(this.service, this.#ids());
@@ -60,33 +63,38 @@ export class Balancer {
     return new Set(this.#targets.map((target) => target.id));
   }
 
+  /** See {@link prefixBytesOf}. */
+  get prefixBytes(): number {
+    return this.#prefixBytes;
+  }
+
   /**
-   * The key by which a client is pinned, for all methods that take one; see {@link pinKey}.
-   * @returns null where clients are not pinned
+   * The key by which a client is pinned, see {@link pinKey}. The other methods take it.
+   * @returns null if clients are not pinned
    */
   keyOf(sockaddr: Int32Array, at: number, first: FirstDatagram | null): PinKey | null {
     return this.#affinity && pinKey(this.#affinity, sockaddr, at, first);
   }
 
   /**
-   * A quarter of the affinity's time-out, ms: what goes on without a new pick has to {@link refresh} its pin
-   * that often.
+   * Milliseconds, a quarter of the affinity's time-out. A flow that lasts longer must {@link refresh} its pin
+   * this often, because it does not pick again.
    */
   get refreshPeriod(): number {
     return (this.#affinity?.timeoutMs ?? 0) / 4;
   }
 
-  /** @returns null where there is no endpoint at all */
+  /** @returns null if the portal has no endpoint */
   pick(key: PinKey | null): Target | null {
     if (key === null || this.#affinity === null) return this.#next(NOTHING);
     return this.#pinned(key) ?? this.#pin(key, this.#next(NOTHING), this.#affinity);
   }
 
   /**
-   * Picks again after endpoints failed. If something else with the same key has moved the pin already, this
-   * follows it: connections of one client would else push the pin back and forth.
-   * @param tried what failed already
-   * @returns null where every endpoint has been tried
+   * Picks again after endpoints failed. If another connection with the same key has moved the pin already,
+   * this one follows: otherwise the connections of one client would push the pin back and forth.
+   * @param tried the endpoints that failed
+   * @returns null if every endpoint has been tried
    */
   pickOther(key: PinKey | null, tried: ReadonlySet<Target>): Target | null {
     if (key === null || this.#affinity === null) return this.#next(tried);
@@ -95,13 +103,13 @@ export class Balancer {
     return this.#pin(key, this.#next(tried), this.#affinity);
   }
 
-  /** What is being served without a new pick keeps its pins alive. */
+  /** Starts the time of a key's pins again. */
   refresh(key: PinKey): void {
     this.context.pins.get(this.service, key);
     this.context.pins.get(this.key, key);
   }
 
-  /** New clients stay away from it for a while. */
+  /** New clients avoid this endpoint for a while. */
   avoid(target: Target): void {
     const now = this.context.now();
     target.failedAt = now;
@@ -126,7 +134,7 @@ export class Balancer {
     const byService = pins.get(this.service, key);
     const target = this.#find(byService);
     if (target !== null) return target;
-    // A pin to a pod that serves other ports only leaves room for one of this port's own.
+    // The pinned pod is alive but does not serve this port: this port may have a pin of its own.
     return this.#isAlive(byService) ? this.#find(pins.get(this.key, key)) : null;
   }
 
@@ -150,21 +158,21 @@ export class Balancer {
   }
 
   /**
-   * The first, or the next in turn, that is neither tried nor avoided; an avoided one only where nothing else
-   * is left.
+   * The first endpoint, or the next in turn, that was not tried. An avoided one is taken only if no other is
+   * left.
    */
   #next(tried: ReadonlySet<Target>): Target | null {
     const avoidance = this.#readmit();
     if (this.#isActiveStandby) return firstOf(this.#targets, tried, avoidance);
     const turn = Atomics.add(this.context.roundRobin, this.portalId, 1) >>> 0;
-    const preferred = avoidance === null ? this.#targets : avoidance.others;
+    const preferred = avoidance === null ? this.#targets : avoidance.preferred;
     return nextOf(preferred, turn, tried) ?? nextOf(this.#targets, turn, tried);
   }
 
   /** Endpoints that failed long enough ago are as good as others. @returns the avoidance of the rest */
   #readmit(): Avoidance | null {
     this.#avoidance?.readmit(this.context.now());
-    if (this.#avoidance?.isOver) this.#avoidance = null;
+    if (this.#avoidance?.isEmpty) this.#avoidance = null;
     return this.#avoidance;
   }
 }
@@ -179,7 +187,7 @@ function firstOf(
   return nextOf(targets, 0, tried);
 }
 
-/** Looks at one more than were tried, at most. */
+/** Looks at no more targets than were tried, and one more. */
 function nextOf(targets: readonly Target[], turn: number, tried: ReadonlySet<Target>): Target | null {
   for (let step = 0; step < targets.length; step++) {
     const target = targets[(turn + step) % targets.length];

@@ -21,22 +21,23 @@ import type { DataplaneEvent } from '../shared/messages.js';
 import type { ServedPortal } from './servedportal.js';
 import type { Target } from './target.js';
 
-/** Whose fault it is that a connect or a send failed. */
+/** Who is to blame for an error of connect or send. */
 export enum Blame {
-  /** The endpoint is gone, or no way leads there: another endpoint may do. */
+  /** The endpoint is gone or cannot be reached. Another endpoint may answer. */
   Endpoint,
-  /** This node is short of something, or its packet filter said no. The endpoint has done nothing. */
+  /** This node lacks ports, descriptors or memory, or its packet filter dropped the packet. */
   Node,
-  /** This datagram is too long for the path; shorter ones pass. */
+  /** This datagram is too long for the path. Shorter ones pass. */
   Datagram,
 }
 
 /**
- * The endpoint's own answer, one of a router on the way (what the kernel makes of ICMP: icmp_err_convert in
- * net/ipv4/icmp.c, tab_unreach in net/ipv6/icmp.c), or a route of this node that excludes it: unreachable
- * (EHOSTUNREACH), prohibit (EACCES), blackhole (EINVAL).
+ * Errors that mean that the endpoint does not answer. Sources: the endpoint itself; a router on the path
+ * (ICMP, which the kernel translates in icmp_err_convert, net/ipv4/icmp.c, and tab_unreach,
+ * net/ipv6/icmp.c); a route of this node that excludes the endpoint: unreachable (EHOSTUNREACH), prohibit
+ * (EACCES), blackhole (EINVAL).
  */
-const NO_WAY_THERE: ReadonlySet<number> = new Set([
+const ENDPOINT_ERRORS: ReadonlySet<number> = new Set([
   EACCES,
   ECONNREFUSED,
   ECONNRESET,
@@ -53,23 +54,24 @@ const NO_WAY_THERE: ReadonlySet<number> = new Set([
 ]);
 
 /**
- * Of an error of connect, or one that a socket has pending. EPERM is here a policy of this node about this
- * endpoint (a BPF program of its cgroup): TCP does not hear of packets that netfilter drops.
+ * @param code an error of connect, or a socket's pending error. EPERM means that a policy of this node
+ *   forbids the endpoint (a BPF program of the cgroup). It is never netfilter: TCP does not learn of packets
+ *   that netfilter drops.
  */
 export function blameForConnect(code: number): Blame {
-  return NO_WAY_THERE.has(code) || code === EPERM ? Blame.Endpoint : Blame.Node;
+  return ENDPOINT_ERRORS.has(code) || code === EPERM ? Blame.Endpoint : Blame.Node;
 }
 
 /**
- * Of an error of sending a datagram. EPERM is here netfilter's drop: a rule of this node, or its conntrack
- * table is full.
+ * @param code an error of sending a datagram. EPERM means that netfilter dropped the datagram: by a rule of
+ *   this node, or because its conntrack table is full.
  */
 export function blameForSend(code: number): Blame {
   if (code === EMSGSIZE) return Blame.Datagram;
-  return NO_WAY_THERE.has(code) ? Blame.Endpoint : Blame.Node;
+  return ENDPOINT_ERRORS.has(code) ? Blame.Endpoint : Blame.Node;
 }
 
-/** What to tell the operator of an error that is {@link Blame.Node}. */
+/** The event for the log about an error that is {@link Blame.Node}. */
 export function nodeFailure(portal: ServedPortal, target: Target, code: number): DataplaneEvent {
   if (code === EMFILE) return { kind: 'descriptorsOut' };
   return { kind: 'nodeFailed', portal: portal.key, endpoint: target.name, reason: errnoName(code) };

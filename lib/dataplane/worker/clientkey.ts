@@ -4,7 +4,7 @@ import { addressAt, addressWords, isV6At } from '../../sys/sockaddrwords.js';
 /** A client as a map key: its IPv4 address as a number, its IPv6 address as eight hexadecimal words. */
 export type ClientKey = number | string;
 
-/** The client of a sockaddr that starts at word `at`; the port does not count. */
+/** The client whose sockaddr starts at word `at`. The port is not part of the key. */
 export function clientKey(words: Int32Array, at: number): ClientKey {
   if (!isV6At(words, at)) return words[addressAt(at, false)];
   let key = '';

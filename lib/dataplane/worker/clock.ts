@@ -1,9 +1,9 @@
-/** A step that takes so much longer, ms, than it was meant to is a stall. */
-const STALL = 50;
+/** A step is a stall if it takes this much longer than it was meant to take. */
+const STALL_MS = 50;
 
 /**
- * The clock of a worker's loop, ms. While the thread is held up (stopped, throttled, its machine paused) it
- * moves by a little only, so that nobody is late whom this thread could not hear.
+ * The clock of a worker's loop, ms. A stall (the thread is stopped or throttled, or its machine is paused)
+ * counts as {@link STALL_MS} only. So no time-out ends because this thread could not read in time.
  */
 export class LoopClock {
   readonly #source: () => number;
@@ -23,13 +23,13 @@ export class LoopClock {
   }
 
   /**
-   * Reads it anew.
-   * @param asleep how long, ms, the thread has slept on purpose since the last reading, at most
+   * Reads the source again.
+   * @param asleepMs the longest time that the thread may have slept on purpose since the last reading
    */
-  read(asleep = 0): void {
+  read(asleepMs = 0): void {
     const read = this.#source();
     const elapsed = read - this.#read;
     this.#read = read;
-    this.#now += elapsed > asleep + STALL ? STALL : elapsed;
+    this.#now += elapsed > asleepMs + STALL_MS ? STALL_MS : elapsed;
   }
 }

@@ -4,20 +4,19 @@ import type { ServedPortal } from './servedportal.js';
 import type { Target } from './target.js';
 
 /**
- * Most endpoints that are tried for one client. If half of all endpoints are dead and nobody knows which, one
- * client in 65,536 meets this limit. Tries that the kernel refuses at once take less than a millisecond
- * together.
+ * At most this many endpoints are tried for one client. If half of all endpoints are dead, one client in
+ * 65,536 meets this limit. 16 tries that the kernel refuses at once take less than a millisecond together.
  */
 const MAX_TRIES = 16;
 /**
- * No further try begins this long, ms, after the first one failed. The last one may take two seconds more.
- * Clients that have a time limit seldom wait longer.
+ * No further try begins when this time has passed since the first endpoint failed. The last try may take two
+ * seconds more. Clients that have a time limit seldom wait longer.
  */
 const TIME_LIMIT_MS = 8000;
 
 /**
- * Finds the next endpoint for a client whose endpoint failed. Each endpoint is tried once, and both the tries
- * and their time together have a limit.
+ * Finds the next endpoint for a client whose endpoint failed. Each endpoint is tried once. The number of
+ * tries and their total time are limited.
  */
 export class Failover {
   readonly #portal: ServedPortal;
@@ -43,10 +42,10 @@ export class Failover {
   }
 
   /**
-   * Blames an endpoint that failed, and says so.
+   * Blames an endpoint that failed, and reports it.
    * @param reason for the log
-   * @param isForAll whether it would fail all other clients too
-   * @returns the endpoint to try in its place, or null: it was the last
+   * @param isForAll whether the endpoint fails for all other clients too
+   * @returns the endpoint to try next; null if none is left or a limit is reached
    */
   next(failed: Target, reason: string, now: number, isForAll = true): Target | null {
     const portal = this.#portal;

@@ -1,18 +1,18 @@
-/** What the kernel gives packets by default: nothing that arrives may go further, whatever it came with. */
-const MOST = 64;
+/** The kernel's default hop limit. Relayed packets never get more, whatever the client has set. */
+const MAX_HOPS = 64;
 
 /**
- * How many hops are left from a client to the endpoint. The proxy counts as a router does: an endpoint that
- * leads back here, over whatever other node, NodePort or rule, makes a circle, and ends as it does in the
- * kernel.
+ * How many hops are left from this proxy to the endpoint. The proxy takes one hop, as a router does. If an
+ * endpoint leads back here (over another node, a NodePort or a rule), the traffic goes round in a loop. The
+ * hops end the loop, as they do in the kernel.
  *
- * It takes two system calls a connection (1 us) and one a flow. It is not enough to count for clients that
- * have many connections: in a circle whose client has left, no more than two or three connections are open at
- * any time.
+ * The cost is two system calls for each connection (1 us) and one for each flow. To check only clients that
+ * have many connections would not do: after the client of a loop has left, the loop never has more than two
+ * or three connections open.
  *
  * @param received hops left on arrival
- * @returns 0 where none is left
+ * @returns 0 if no hop is left
  */
 export function hopsOnward(received: number): number {
-  return Math.min(received - 1, MOST);
+  return Math.min(received - 1, MAX_HOPS);
 }

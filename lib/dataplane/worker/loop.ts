@@ -6,52 +6,53 @@ import { DeferredWatches } from './deferredwatches.js';
 
 /** Receives the events of the descriptors it is registered for. */
 export interface Watcher {
-  /** Whose descriptors they are, for the log: a portal's key. */
+  /** The owner of the descriptors, for the log: a portal's key. */
   readonly owner: string;
   /**
-   * @param events EPOLLIN and friends, as epoll reported them
+   * @param events EPOLLIN and others, as epoll reported them
    * @returns 0, or the errno of a descriptor that gave nothing although it was ready
    */
   onReady(fd: number, events: number): number;
 }
 
-/** Work that the loop does between waits: timers and what is left over from a bounded step. */
+/** Work that the loop does between waits: timers, and the rest of work that was done in part. */
 export interface Task {
-  /** When it wants to run next, on the loop's clock; Infinity for never, 0 for at once. */
+  /** When {@link expire} is due, on the loop's clock. Infinity: never. 0: at once. */
   readonly deadline: number;
   expire(now: number): void;
 }
 
 const EVENTS_PER_WAIT = 256;
-/** What epoll_wait's timeout can hold, ms. */
-const MOST_TIMEOUT = 2 ** 31 - 1;
+/** The largest timeout that epoll_wait takes. */
+const MAX_TIMEOUT_MS = 2 ** 31 - 1;
 /**
- * A descriptor that was ready this many times in a row, and gave nothing each time, rests: more tries would
- * only keep the processor busy.
+ * A descriptor that was ready this many times in a row and gave nothing is not watched for a while. More
+ * tries would only keep the processor busy.
  */
-const MOST_FRUITLESS = 100;
+const MAX_FRUITLESS = 100;
 
 /**
- * A worker's event loop: epoll over raw descriptors. One thread, one loop, no promises; whatever a watcher
- * does must be bounded, so that no connection starves the others.
+ * A worker's event loop: epoll over raw descriptors. One thread, one loop, no promises. Each call of a
+ * watcher must end after a bounded amount of work, so that no connection starves the others.
  */
 export class EventLoop {
   readonly #clock = new LoopClock();
   readonly #epoll = new Epoll(EVENTS_PER_WAIT);
   readonly #watchers: (Watcher | undefined)[] = [];
   readonly #tags: number[] = [];
-  /** By descriptor: how many events in a row have led to nothing. */
+  /** By descriptor: how many events in a row gave nothing. */
   readonly #fruitless: number[] = [];
   readonly #tasks: Task[] = [];
   readonly #deferred: DeferredWatches;
   #watched = 0;
   /**
-   * All that was ready by this time has been dispatched. Timers go by it: who was in time must be heard
-   * first.
+   * All events up to this time have been dispatched. Timers use this time: what arrived before a timer's
+   * deadline must be handled before the timer fires.
    */
   #seenUntil = Number.NEGATIVE_INFINITY;
-  /** The next such time, and how many descriptors may have been ready by then that are not dispatched yet. */
+  /** The next value of {@link #seenUntil}. */
   #seenNext = this.now;
+  /** How many descriptors may have been ready by then and are not dispatched yet. */
   #unseen = 0;
   #isRunning = true;
 
@@ -60,18 +61,18 @@ export class EventLoop {
     this.#deferred = new DeferredWatches(this, report);
   }
 
-  /** Milliseconds of a clock that is read once after each wait, and stands still in a stall. */
+  /** Milliseconds. The clock is read once after each wait, see {@link LoopClock}. */
   get now(): number {
     return this.#clock.now;
   }
 
-  /** Reads the clock for work that comes late in a long turn. */
+  /** Reads the clock again, for work late in a long turn. */
   readClock(): number {
     this.#clock.read();
     return this.now;
   }
 
-  /** @returns false with `errno` where the kernel is short of something, see {@link Epoll.add} */
+  /** @returns false with `errno` if the kernel cannot watch one more, see {@link Epoll.add} */
   watch(fd: number, events: number, watcher: Watcher): boolean {
     const tag = ((this.#tags[fd] ?? 0) + 1) | 0;
     if (!this.#epoll.add(fd, events, tag)) return false;
@@ -82,21 +83,21 @@ export class EventLoop {
     return true;
   }
 
-  /** Watches for what comes in, as soon as the kernel has what it takes. */
+  /** Watches for input (EPOLLIN). If the kernel cannot watch one more, this is tried again later. */
   watchInput(fd: number, watcher: Watcher): void {
     this.#deferred.watch(fd, watcher);
   }
 
-  /** Watches a descriptor no longer. It stays open: the caller keeps it, or hands it on. */
+  /** Stops watching a descriptor. The descriptor stays open and belongs to the caller. */
   unwatch(fd: number): void {
     this.#forget(fd);
     this.#epoll.remove(fd);
   }
 
   /**
-   * Closes a descriptor, watched or not, that nobody else has. The kernel takes it out of the epoll set with
-   * its last copy (epoll(7)), which saves a call for every connection; while another process has a copy,
-   * events would go on, and {@link unwatch} must come first.
+   * Closes a descriptor of which no other process has a copy. It may be watched: the kernel removes it from
+   * the epoll set when the last copy is closed (epoll(7)). That saves a system call for each connection. If
+   * another process had a copy, events would go on: then call {@link unwatch} first.
    */
   closeUnshared(fd: number): void {
     this.#forget(fd);
@@ -135,9 +136,9 @@ export class EventLoop {
   }
 
   /**
-   * A wait that is not full has brought all that was ready when it began. Under a load that fills every wait,
-   * all has been brought once there were as many events as descriptors: epoll's list is first in, first out
-   * (ep_send_events in fs/eventpoll.c puts what stays ready at its end).
+   * A wait that returns fewer events than fit has returned all that were ready when it began. If every wait
+   * is full, all have been returned after as many events as there are descriptors: epoll's list is first in,
+   * first out (ep_send_events in fs/eventpoll.c puts a descriptor that stays ready at the end).
    */
   #noteSeen(ready: number): void {
     this.#unseen -= ready;
@@ -148,7 +149,8 @@ export class EventLoop {
   }
 
   /**
-   * A descriptor closed and opened again within one batch must not get the old one's event: its tag differs.
+   * A descriptor may be closed and opened again within one batch. Its tag differs then, and the event of the
+   * old descriptor is dropped.
    */
   #dispatch(index: number): void {
     const fd = this.#epoll.fdAt(index);
@@ -157,16 +159,16 @@ export class EventLoop {
     if (watcher === undefined) return;
     const code = watcher.onReady(fd, this.#epoll.eventsAt(index));
     if (code === 0) this.#fruitless[fd] = 0;
-    else if (++this.#fruitless[fd] >= MOST_FRUITLESS) this.#rest(fd, watcher, code);
+    else if (++this.#fruitless[fd] >= MAX_FRUITLESS) this.#rest(fd, watcher, code);
   }
 
-  /** Whatever error it is that stays, it must not become a busy loop. */
+  /** An error that stays must not make the loop busy. */
   #rest(fd: number, watcher: Watcher, code: number): void {
-    // Closed meanwhile; the number may have another owner already.
+    // The watcher has closed it, and the number may have another owner already.
     if (this.#watchers[fd] !== watcher) return;
     this.unwatch(fd);
-    // From now on it gets one try at a time, until one succeeds.
-    this.#fruitless[fd] = MOST_FRUITLESS - 1;
+    // After the pause it gets one try, and after each failure another pause.
+    this.#fruitless[fd] = MAX_FRUITLESS - 1;
     this.#deferred.rest(fd, watcher, code);
   }
 
@@ -174,6 +176,6 @@ export class EventLoop {
     let earliest = Number.POSITIVE_INFINITY;
     for (const task of this.#tasks) earliest = Math.min(earliest, task.deadline);
     if (earliest === Number.POSITIVE_INFINITY) return -1;
-    return Math.min(Math.max(0, Math.ceil(earliest - this.now)), MOST_TIMEOUT);
+    return Math.min(Math.max(0, Math.ceil(earliest - this.now)), MAX_TIMEOUT_MS);
   }
 }

@@ -1,54 +1,55 @@
 import type { Affinity } from '../../portal/policy.js';
+import { isRtps, SOURCE_PREFIX_AT } from '../../rtps/message.js';
+import { PREFIX_SIZE, prefixText } from '../../rtps/prefix.js';
 import { type ClientKey, clientKey } from './clientkey.js';
 
 /**
- * What a pin is kept by: whatever comes with the same key goes to the same endpoint of a Service. The key of
- * a participant or of its host is in hexadecimal digits. No client's key is like it.
+ * The key of a pin. Connections and flows with the same key go to the same endpoint of a Service. The key of
+ * a participant or of its host consists of hexadecimal digits. No client's key is like it.
  */
 export type PinKey = ClientKey;
 
-/** What begins a UDP flow. */
+/** The first datagram of a UDP flow. */
 export interface FirstDatagram {
   /**
-   * Valid until the next datagrams are received. Each reading makes a new view, so only keys that need it
-   * read it.
+   * Valid until the next datagrams are received. Each read makes a new view, so only keys that need the
+   * payload read it.
    */
   readonly payload: Uint8Array;
 }
 
-type MakeKey = (sockaddr: Int32Array, at: number, first: FirstDatagram | null) => PinKey;
-
-const MAKERS: Readonly<Record<Affinity['by'], MakeKey>> = {
-  'client-ip': clientKey,
-  'rtps-participant': (sockaddr, at, first) => senderKey(first, 12) ?? clientKey(sockaddr, at),
-  'rtps-host': (sockaddr, at, first) => senderKey(first, 4) ?? clientKey(sockaddr, at),
+/** How many bytes of the sender's GUID prefix the key is. 0: the key is the client's address. */
+const PREFIX_BYTES: Readonly<Record<Affinity['by'], number>> = {
+  'client-ip': 0,
+  'rtps-participant': PREFIX_SIZE,
+  'rtps-host': 4,
 };
 
-/** "RTPS", the first bytes of every RTPS message (OMG DDSI-RTPS 2.5, 8.3.3.1). */
-const RTPS = Buffer.from('RTPS');
-/** Where the header has the GUID prefix of the sender, and where it ends. */
-const PREFIX_AT = 8;
-const HEADER_LENGTH = 20;
+/**
+ * How many bytes of the sender's GUID prefix tell clients apart that share a socket. Cyclone DDS has one
+ * socket for all participants of a process.
+ */
+export function prefixBytesOf(affinity: Affinity | null): number {
+  return affinity === null ? 0 : PREFIX_BYTES[affinity.by];
+}
 
 /**
- * The key by which a client is pinned. Nothing else makes such keys.
+ * The key by which a client is pinned. No other function makes pin keys.
  *
- * @param sockaddr the client's, which begins at word `at`
+ * @param sockaddr the client's address; it begins at word `at`
  * @param first null for a TCP connection: its endpoint is chosen before the client has sent anything
  */
 export function pinKey(
-  { by }: Affinity,
+  affinity: Affinity,
   sockaddr: Int32Array,
   at: number,
   first: FirstDatagram | null,
 ): PinKey {
-  return MAKERS[by](sockaddr, at, first);
+  const size = prefixBytesOf(affinity);
+  return (size > 0 && first !== null ? senderKey(first, size) : null) ?? clientKey(sockaddr, at);
 }
 
-/** The first `length` bytes of the sender's GUID prefix. Null for what is no RTPS. */
-function senderKey(first: FirstDatagram | null, length: number): string | null {
-  if (first === null) return null;
-  const { payload } = first;
-  if (payload.length < HEADER_LENGTH || RTPS.some((byte, index) => payload[index] !== byte)) return null;
-  return Buffer.from(payload.subarray(PREFIX_AT, PREFIX_AT + length)).toString('hex');
+/** Null for what is no RTPS. */
+function senderKey({ payload }: FirstDatagram, size: number): string | null {
+  return isRtps(payload) ? prefixText(payload, SOURCE_PREFIX_AT, size) : null;
 }

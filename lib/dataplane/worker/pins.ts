@@ -3,12 +3,13 @@ import type { PinKey } from './pinkey.js';
 
 /**
  * Pins of one worker. The kernel steers a client to the same worker on every port (lib/sys/steering.ts), so
- * workers share nothing. The cap is over all Services; beyond it, the pin that was not used for longest goes.
+ * workers share nothing. The capacity is for all Services together. Beyond it, the least recently used pin is
+ * dropped.
  */
 export class PinTable {
   readonly #capacity: number;
   readonly #now: () => number;
-  /** Null until the first pin. It has all its places from the start, and most nodes have no affinity. */
+  /** Null until the first pin: the cache allocates its full capacity, and most nodes have no affinity. */
   #pins: LRUCache<string, string> | null = null;
 
   /** @param now clock in milliseconds; the loop's, so that a look-up costs no system call */
@@ -21,12 +22,12 @@ export class PinTable {
     return this.#pins?.size ?? 0;
   }
 
-  /** The pinned endpoint id; using a pin starts its time again. */
+  /** The id of the pinned endpoint. Each use of a pin starts its time again. */
   get(scope: string, key: PinKey): string | undefined {
     return this.#pins?.get(`${key} ${scope}`);
   }
 
-  /** @param timeout milliseconds without use after which the pin is gone */
+  /** @param timeout the pin ends after this time without use, ms */
   set(scope: string, key: PinKey, endpointId: string, timeout: number): void {
     this.#pins ??= this.#open();
     this.#pins.set(`${key} ${scope}`, endpointId, { ttl: timeout });
@@ -37,7 +38,7 @@ export class PinTable {
   }
 
   #open(): LRUCache<string, string> {
-    // A resolution of 0 would ask the clock's own cache for a timer, which never fires in a worker.
+    // Above 0, lru-cache keeps a time until a JavaScript timer fires, and none ever fires in a worker.
     return new LRUCache<string, string>({
       max: this.#capacity,
       ttl: 1,

@@ -14,7 +14,7 @@ interface Entry {
   listeners: readonly (TcpListener | UdpListener)[];
 }
 
-/** The portals that a worker serves, by id, with their listeners, which it closes when they are given up. */
+/** The portals that a worker serves, by id, with their listeners. It closes listeners that are given up. */
 export class PortalTable {
   readonly #acceptor: Acceptor;
   readonly #udp: UdpRelay;
@@ -31,8 +31,8 @@ export class PortalTable {
   }
 
   /**
-   * All portals are there before the first is told who may use it: that may name another portal.
-   * @throws SysError where a listener cannot be watched; the change is made in part then
+   * Makes one change. All portals are created first, because an admission may name another portal.
+   * @throws SysError if a listener cannot be watched; the change is then made in part
    */
   apply({ set, remove }: PortalChange): void {
     for (const id of remove) this.#remove(id);
@@ -67,8 +67,8 @@ export class PortalTable {
   }
 
   #setAdmission({ portal, listeners }: Entry, admission: Admission<number>): void {
-    const changed = portal.admit(admission, (id) => this.#entries.get(id)?.portal);
-    if (!changed) return;
+    const hasChanged = portal.admit(admission, (id) => this.#entries.get(id)?.portal);
+    if (!hasChanged) return;
     for (const listener of listeners) {
       if (listener instanceof UdpListener) listener.admissionChanged();
     }

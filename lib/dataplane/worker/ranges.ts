@@ -2,16 +2,16 @@ import { parseCidr } from '../../net/cidr.js';
 import { addressAt, addressWords } from '../../sys/sockaddrwords.js';
 
 /**
- * A set of CIDRs of one family, asked for every new client: addresses are compared as the kernel's own words,
- * so that a look-up makes no garbage.
+ * A set of CIDRs of one family. It is asked for every new client, so it compares the words of the kernel's
+ * sockaddr and makes no garbage.
  */
 export class AddressRanges {
   readonly #isV6: boolean;
-  /** For each range and each word of an address: the mask and what must be left under it. */
+  /** A mask and a value for each range and each word of an address: `word & mask` must equal the value. */
   readonly #masks: Int32Array;
   readonly #values: Int32Array;
 
-  /** @param cidrs a plain address counts as a range of one */
+  /** @param cidrs a plain address is a range of one address */
   constructor(cidrs: readonly string[], isV6: boolean) {
     this.#isV6 = isV6;
     const words = addressWords(isV6);
@@ -28,7 +28,7 @@ export class AddressRanges {
     }
   }
 
-  /** Whether one of the ranges has the address of the sockaddr that starts at word `start`. */
+  /** Whether a range contains the address of the sockaddr that starts at word `start`. */
   has(sockaddr: Int32Array, start: number): boolean {
     const at = addressAt(start, this.#isV6);
     const words = addressWords(this.#isV6);

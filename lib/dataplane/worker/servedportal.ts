@@ -8,9 +8,9 @@ import type { PinKey } from './pinkey.js';
 import { AddressRanges } from './ranges.js';
 import type { Target } from './target.js';
 
-/** A portal inside a worker: its balancer and its counters. Connections keep it alive after its removal. */
+/** A portal in a worker: balancer, counters, admission. Its connections outlive its removal. */
 export class ServedPortal {
-  /** For log lines; a renamed port gets another. */
+  /** For log lines. It changes when the port is renamed. */
   key: string;
   readonly isV6: boolean;
   readonly balancer: Balancer;
@@ -28,20 +28,20 @@ export class ServedPortal {
     this.#firstCell = firstCell(portal.id);
   }
 
-  /** Takes a new version. Who may come is told by {@link admit}, once all portals of a change are there. */
+  /** Takes a new version, without its admission: {@link admit} needs all portals of the change. */
   update(portal: WorkerPortal): void {
     this.key = portal.key;
     this.balancer.update(portal);
   }
 
-  /** Adds to one of the counters, a value of {@link FIELD}. */
+  /** Adds to a counter. @param field a value of {@link FIELD} */
   count(field: number, amount: number): void {
     this.#cells[this.#firstCell + field] += amount;
   }
 
   /**
-   * Counts an endpoint's failure, and drops the pins to it that have this key.
-   * @param isForAll whether it would meet all others too: new clients then avoid the endpoint for a while
+   * Counts an endpoint's failure, and drops the pins of this key to the endpoint.
+   * @param isForAll whether the endpoint fails for all clients: then new clients avoid it for a while
    */
   blame(target: Target, key: PinKey | null, isForAll = true): void {
     this.count(FIELD.connectFailures, 1);
@@ -50,13 +50,13 @@ export class ServedPortal {
   }
 
   /**
-   * Who may come here, and who is sent to another portal.
-   * @param portalIn finds a portal by its id
-   * @returns whether that changed
+   * Sets who may use this portal, and which clients go to another portal.
+   * @param portalOf finds a portal by its id
+   * @returns whether this changes anything
    */
-  admit(admission: Admission<number>, portalIn: (id: number) => ServedPortal | undefined): boolean {
+  admit(admission: Admission<number>, portalOf: (id: number) => ServedPortal | undefined): boolean {
     const { sources, insiders } = admission;
-    const portal = insiders === null ? undefined : portalIn(insiders.portal);
+    const portal = insiders === null ? undefined : portalOf(insiders.portal);
     if (isDeepStrictEqual(admission, this.#admission) && portal === this.#insiders?.portal) return false;
     this.#admission = admission;
     this.#sources = sources === null ? null : new AddressRanges(sources, this.isV6);
@@ -68,16 +68,16 @@ export class ServedPortal {
   }
 
   /**
-   * The portal that serves a client: this one, or the one for clients inside the cluster.
+   * The portal that serves a client: this one, or the portal for clients inside the cluster.
    * @param at the word of `sockaddr` where the client's address begins
-   * @returns null where the client may not come here
+   * @returns null if the client may not use this portal
    */
   forClient(sockaddr: Int32Array, at: number): ServedPortal | null {
     if (this.#sources !== null && !this.#sources.has(sockaddr, at)) return null;
     return this.#insiders?.ranges.has(sockaddr, at) ? this.#insiders.portal : this;
   }
 
-  /** The portal was removed: its id will belong to another, so what still runs counts elsewhere. */
+  /** The portal was removed. Its id goes to another portal, so its open connections get another counter. */
   detach(): void {
     const removed = firstCell(REMOVED_PORTALS);
     const active = FIELD.connectionsActive;

@@ -1,6 +1,6 @@
-/** Which endpoint ids live in a Service, over all its portals: a pin to one that is nowhere is void. */
+/** The endpoint ids of each Service, over all its portals. A pin to an id that is not here is void. */
 export class ServiceEndpoints {
-  /** How many portals have an endpoint, by Service and id: one map, as most Services have one portal. */
+  /** How many portals have an endpoint, by Service and id. One map: most Services have one portal. */
   readonly #counts = new Map<string, number>();
 
   add(service: string, ids: Iterable<string>): void {
@@ -24,7 +24,7 @@ export class ServiceEndpoints {
   }
 }
 
-/** Names of Kubernetes have no spaces in them. */
+/** Kubernetes names contain no spaces. */
 function keyOf(service: string, id: string): string {
   return `${service} ${id}`;
 }

@@ -12,28 +12,30 @@ import { type ClientKey, clientAddress, clientKey } from './clientkey.js';
 import type { ServedPortal } from './servedportal.js';
 import type { Target } from './target.js';
 
-/** A TCP session or a UDP flow, as its relay shows it. */
+const FIRST_UDP_PAGE: PageStart = { protocol: 'UDP', position: 0 };
+
+/** A TCP session or a UDP flow, as its {@link SessionHolder} lists it. */
 export interface OpenSession {
-  /** Its place in the relay's order. */
-  readonly at: number;
+  /** See PageStart. */
+  readonly position: number;
   readonly portal: ServedPortal;
   /** Null until an endpoint has been chosen. */
   readonly target: Target | null;
   readonly state: Session['state'];
-  /** When it last carried something (loop clock, ms). */
+  /** When it last carried data (loop clock, ms). */
   readonly usedAt: number;
   readonly client: ClientKey;
-  /** 0 where it is not known any more. */
+  /** 0 if the kernel no longer knows it. */
   readonly clientPort: number;
 }
 
-/** Who has open sessions. */
+/** A table of open sessions. */
 export interface SessionHolder {
-  /** Its open sessions in their order, from a place on. */
-  sessionsFrom(at: number): Iterable<OpenSession>;
+  /** The open sessions from a position on, in the order of their positions. */
+  sessionsFrom(position: number): Iterable<OpenSession>;
 }
 
-/** Lists a worker's sessions, a page at a time: the worker relays between the pages. */
+/** Lists a worker's sessions page by page. The worker relays between the pages. */
 export class SessionListing {
   readonly #tcp: SessionHolder;
   readonly #udp: SessionHolder;
@@ -52,13 +54,14 @@ export class SessionListing {
     const sessions: Session[] = [];
     const loads = new Loads();
     let lookedAt = 0;
-    for (const session of this.#holder(from).sessionsFrom(from.at)) {
-      if (lookedAt++ === PAGE_SIZE) return { sessions, loads: loads.all, next: { ...from, at: session.at } };
+    for (const session of this.#holder(from).sessionsFrom(from.position)) {
+      const { position } = session;
+      if (lookedAt++ === PAGE_SIZE) return { sessions, loads: loads.all, next: { ...from, position } };
       if (!isWanted(session)) continue;
       loads.count(session);
       if (sessions.length < maxListed) sessions.push(this.#describe(session));
     }
-    return { sessions, loads: loads.all, next: from.protocol === 'TCP' ? { protocol: 'UDP', at: 0 } : null };
+    return { sessions, loads: loads.all, next: from.protocol === 'TCP' ? FIRST_UDP_PAGE : null };
   }
 
   #holder({ protocol }: PageStart): SessionHolder {
@@ -87,7 +90,7 @@ function keyOf(client: string): ClientKey {
   return clientKey(SocketAddress.of(client, 0).memory.words, 0);
 }
 
-/** How many sessions each endpoint has, by portal. */
+/** Counts the sessions of each endpoint of each portal. */
 class Loads {
   readonly #byPortal = new Map<string, Map<string | null, number>>();
 

@@ -2,19 +2,20 @@ import { hostPort } from '../../net/hostport.js';
 import type { Endpoint } from '../../portal/portal.js';
 import { SocketAddress } from '../../sys/sockaddr.js';
 
-/** How long, ms, it is remembered that a client was told that an endpoint is not there. */
-const MEMORY_MS = 5000;
+/** An endpoint's refusal of one client is remembered for this time. */
+const REFUSAL_MEMORY_MS = 5000;
 
-/** An endpoint with what a worker learns about it. */
+/** An endpoint, and what a worker learns about it. */
 export class Target {
-  /** When it last failed (loop clock, ms): new clients avoid it for a while. */
+  /** When it last failed (loop clock, ms). New clients avoid it for a while. */
   failedAt = Number.NEGATIVE_INFINITY;
+  /** Whether the portal no longer has this endpoint. */
   isRemoved = false;
   #name: string | null = null;
   /** When it last answered a UDP client (loop clock, ms). */
-  heardAt = Number.NEGATIVE_INFINITY;
-  /** Who was told last that it is not there, and when. */
-  #refused: unknown = null;
+  answeredAt = Number.NEGATIVE_INFINITY;
+  /** The client that was refused last, and when. */
+  #refusedClient: unknown = null;
   #refusedAt = Number.NEGATIVE_INFINITY;
   #address: SocketAddress | null = null;
 
@@ -24,26 +25,28 @@ export class Target {
     return this.endpoint.id;
   }
 
-  /** For log lines; the same for all targets at one address and port. */
+  /** `address:port`. */
   get name(): string {
     this.#name ??= targetName(this.endpoint);
     return this.#name;
   }
 
   /**
-   * Notes that a client was told that the endpoint is not there.
-   * @param by anything that tells clients apart
-   * @returns whether another client was told so too a while ago, and nobody has heard of the endpoint since
+   * Notes that the endpoint refused a client.
+   * @param client any value that tells clients apart
+   * @returns whether it has refused another client lately, and has answered nobody since
    */
-  isRefusedAgain(by: unknown, now: number): boolean {
+  isRefusedAgain(client: unknown, now: number): boolean {
     const isSecond =
-      this.#refused !== by && now - this.#refusedAt < MEMORY_MS && this.#refusedAt >= this.heardAt;
-    this.#refused = by;
+      this.#refusedClient !== client &&
+      now - this.#refusedAt < REFUSAL_MEMORY_MS &&
+      this.#refusedAt >= this.answeredAt;
+    this.#refusedClient = client;
     this.#refusedAt = now;
     return isSecond;
   }
 
-  /** Made on first use: most endpoints of a big cluster are never used by one node. */
+  /** Made on first use: one node never uses most endpoints of a big cluster. */
   get address(): SocketAddress {
     this.#address ??= SocketAddress.of(this.endpoint.address, this.endpoint.port);
     return this.#address;

@@ -1,4 +1,4 @@
-/** Something that waits in a {@link TimerList}. The links belong to the list. */
+/** An entry of a {@link TimerList}. Only the list sets the four fields. */
 export interface TimerEntry {
   timerPrevious: TimerEntry | null;
   timerNext: TimerEntry | null;
@@ -8,26 +8,26 @@ export interface TimerEntry {
 }
 
 /**
- * Timers of one constant delay: new ones go to the end, so the list is always sorted and every operation is
- * O(1). JavaScript's own timers don't fire in a thread that sleeps in epoll_wait. Times are milliseconds of
- * the loop's clock.
+ * Timers of one constant delay. A new timer goes to the end, so the list is always sorted and every operation
+ * is O(1). JavaScript's own timers do not fire in a thread that sleeps in epoll_wait. Times are milliseconds
+ * of the loop's clock.
  */
 export class TimerList {
   #head: TimerEntry | null = null;
   #tail: TimerEntry | null = null;
 
-  constructor(readonly delay: number) {}
+  constructor(readonly delayMs: number) {}
 
-  /** The earliest deadline; Infinity when nothing waits. */
+  /** The earliest deadline; Infinity if the list is empty. */
   get deadline(): number {
     return this.#head === null ? Number.POSITIVE_INFINITY : this.#head.timerDeadline;
   }
 
-  /** Starts the entry's timer, after stopping the one it may have. */
+  /** Starts the entry's timer. A timer of the entry that runs in any list is stopped first. */
   start(entry: TimerEntry, now: number): void {
     entry.timerList?.stop(entry);
     entry.timerList = this;
-    entry.timerDeadline = now + this.delay;
+    entry.timerDeadline = now + this.delayMs;
     entry.timerPrevious = this.#tail;
     entry.timerNext = null;
     if (this.#tail === null) this.#head = entry;
@@ -46,7 +46,7 @@ export class TimerList {
     entry.timerNext = null;
   }
 
-  /** Fires every entry that is due, each after it left the list. */
+  /** Fires each entry that is due, after it has left the list. */
   expire(now: number): void {
     while (this.#head !== null && this.#head.timerDeadline <= now) {
       const entry = this.#head;

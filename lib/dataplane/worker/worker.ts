@@ -20,10 +20,10 @@ import { UdpRelay } from './udp/relay.js';
 import type { EndpointSocket } from './udp/sockets/endpointsocket.js';
 import { LocalPorts } from './udp/sockets/localports.js';
 
-/** A storm of events is told to the main thread once in this time, ms. */
-const REPORT_PERIOD = 1000;
+/** Period of the {@link EventLimiter}: the main thread learns of suppressed events this often. */
+const REPORT_PERIOD_MS = 1000;
 
-/** A data-plane thread: applies what the control plane sends, relays until it is told to stop. */
+/** A data-plane thread. It relays, answers the control plane's questions, and ends when it is told to. */
 class DataplaneWorker {
   readonly #loop = new EventLoop((event) => this.#report(event));
   readonly #port: MessagePort;
@@ -31,7 +31,7 @@ class DataplaneWorker {
   readonly #tcp: TcpRelay;
   readonly #portals: PortalTable;
   readonly #answerers: Answerers;
-  readonly #limiter = new EventLimiter(REPORT_PERIOD, (suppressed) =>
+  readonly #limiter = new EventLimiter(REPORT_PERIOD_MS, (suppressed) =>
     this.#send({ type: 'suppressed', suppressed }),
   );
 
@@ -75,9 +75,9 @@ class DataplaneWorker {
   }
 
   /**
-   * Reads what the main thread says. A listing ends the turn: many may be asked for at once, and between two
-   * of them the worker relays.
-   * @returns 0, or the errno of an eventfd that cannot be read
+   * Reads the main thread's messages. After a listing it stops until the next turn: many listings may be
+   * asked for at once, and the worker must relay between two of them.
+   * @returns 0, or the errno if the eventfd cannot be read
    */
   #readMessages(): number {
     const code = this.#wakeup.clear();
@@ -105,7 +105,7 @@ class DataplaneWorker {
     }
   }
 
-  /** @throws Error of a change that was made in part: the worker must not go on with it */
+  /** @throws Error if a change fails: it may be made in part, and the worker must not go on */
   #answer<T extends Topic>({ id, topic, question }: Asked<T>): FromWorker {
     try {
       return { type: 'answer', id, answer: this.#answerers[topic](question) };
@@ -132,6 +132,6 @@ function answerersOf(portals: PortalTable, listing: SessionListing): Answerers {
 
 const { setup, port } = workerData as { setup: WorkerSetup; port: MessagePort };
 const worker = new DataplaneWorker(setup, port);
-// The loop blocks this thread for ever, so this is the last moment. If it fails, the heap stays larger.
+// The loop blocks this thread until its end, so do this now. If it fails, the heap stays larger.
 await collectStartupGarbage().catch(() => undefined);
 worker.run();

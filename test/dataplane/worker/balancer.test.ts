@@ -256,6 +256,6 @@ t.test('one client that is refused does not condemn an endpoint, a second one do
   t.notOk(target.isRefusedAgain('one', 1001), 'the same client again');
   t.ok(target.isRefusedAgain('two', 1002), 'another one');
   t.notOk(target.isRefusedAgain('three', 7000), 'long after');
-  target.heardAt = 7001;
+  target.answeredAt = 7001;
   t.notOk(target.isRefusedAgain('four', 7002), 'it has answered meanwhile');
 });

@@ -23,11 +23,11 @@ const DNS = portalOf('kube-system/dns');
 const A = new Target({ id: 'a', address: '10.0.0.1', port: 8080 });
 const B = new Target({ id: 'b', address: 'fd00::2', port: 8080 });
 
-function session(at: number, over: Partial<OpenSession> & { from?: string } = {}): OpenSession {
+function session(position: number, over: Partial<OpenSession> & { from?: string } = {}): OpenSession {
   const { from = '192.0.2.7', ...rest } = over;
   const client = clientKey(SocketAddress.of(from, 0).memory.words, 0);
   return {
-    at,
+    position,
     portal: WEB,
     target: A,
     state: 'open',
@@ -38,16 +38,17 @@ function session(at: number, over: Partial<OpenSession> & { from?: string } = {}
   };
 }
 
-/** Sessions by their places. */
+/** Sessions by their positions. */
 class Holder implements SessionHolder {
   readonly sessions = new Map<number, OpenSession>();
 
   constructor(sessions: readonly OpenSession[] = []) {
-    for (const each of sessions) this.sessions.set(each.at, each);
+    for (const each of sessions) this.sessions.set(each.position, each);
   }
 
-  sessionsFrom(at: number): Iterable<OpenSession> {
-    return [...this.sessions.values()].filter((each) => each.at >= at).sort((a, b) => a.at - b.at);
+  sessionsFrom(position: number): Iterable<OpenSession> {
+    const later = [...this.sessions.values()].filter((each) => each.position >= position);
+    return later.sort((a, b) => a.position - b.position);
   }
 }
 
@@ -100,7 +101,7 @@ t.test('each endpoint has its count, also where nothing is listed', async (t) =>
       { portal: WEB.key, endpoint: '[fd00::2]:8080', sessions: 1 },
       { portal: DNS.key, endpoint: '10.0.0.1:8080', sessions: 1 },
     ],
-    next: { protocol: 'UDP', at: 0 },
+    next: { protocol: 'UDP', position: 0 },
   });
 });
 

@@ -8,7 +8,10 @@ export interface KeyPair {
   readonly key: string;
 }
 
-/** An authority of the test's own. Its files are in one directory: `ca.crt`, `ca.key`, and two for each name. */
+/**
+ * A certificate authority for tests. Its files are in one directory: `ca.crt`, `ca.key`, and a pair for each
+ * name.
+ */
 export class Authority {
   readonly #directory: string;
 

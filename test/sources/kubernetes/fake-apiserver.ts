@@ -37,9 +37,9 @@ export const PATHS = {
   nodes: '/api/v1/nodes',
 } as const;
 
-/** As much of an API server as list and watch need, with the means to misbehave. */
+/** An API server with list and watch only. Tests can make it fail in many ways. */
 export class FakeApiServer {
-  /** What was asked for, in this order. */
+  /** The requests so far, in their order. */
   readonly requests: {
     readonly method: string;
     readonly url: URL;
@@ -48,7 +48,7 @@ export class FakeApiServer {
   }[] = [];
   /** Events (events.k8s.io/v1) that were posted. */
   readonly events: FakeObject[] = [];
-  /** Answers instead of the server where it gives a status other than null. */
+  /** Answers in place of the server, unless it returns null. */
   intercept: (url: URL, request: IncomingMessage) => { status: number; message: string } | null = () => null;
   readonly #server;
   readonly #objects = new Map<string, Map<string, FakeObject>>();
@@ -56,7 +56,7 @@ export class FakeApiServer {
   readonly #scheme: string;
   #history: (WatchEvent & { readonly path: string })[] = [];
   #version = 100;
-  #compacted = 0;
+  #compactedVersion = 0;
 
   constructor({ tls, paths = [PATHS.services, PATHS.slices, PATHS.nodes] }: FakeApiServerOptions) {
     for (const path of paths) this.#objects.set(path, new Map());
@@ -95,7 +95,7 @@ export class FakeApiServer {
     await once(this.#server, 'listening');
   }
 
-  /** Stops to listen and breaks what is open. */
+  /** Stops listening and breaks all connections. */
   async close(): Promise<void> {
     if (!this.#server.listening) return;
     this.#server.closeAllConnections();
@@ -124,7 +124,7 @@ export class FakeApiServer {
     this.#tell(path, { type: 'DELETED', object: { ...object, metadata }, version: this.#version });
   }
 
-  /** Tells every watch how far it is. */
+  /** Sends every watch the present version. */
   bookmark(): void {
     const metadata = { name: '', resourceVersion: String(this.#version) };
     for (const { response } of this.#watches)
@@ -134,10 +134,10 @@ export class FakeApiServer {
   /** Forgets the past, as etcd's compaction does. */
   compact(): void {
     this.#history = [];
-    this.#compacted = this.#version;
+    this.#compactedVersion = this.#version;
   }
 
-  /** Changes something without telling the watches, as if they had been away. */
+  /** Makes a change that the watches do not get, as if they were not connected. */
   silently(change: () => void): void {
     const watches = [...this.#watches];
     this.#watches.clear();
@@ -150,7 +150,7 @@ export class FakeApiServer {
     for (const watch of this.#watches) if (watch.path === path) watch.response.write(text);
   }
 
-  /** Ends the watches as a server does when their time is up. */
+  /** Ends the watches, as a server does after their time limit. */
   endWatches(): void {
     for (const { response } of this.#watches) response.end();
   }
@@ -160,7 +160,7 @@ export class FakeApiServer {
     for (const { response } of this.#watches) response.destroy();
   }
 
-  /** The clients' ports of the connections on which watches run. */
+  /** The client ports of the watches' connections. */
   get watchPorts(): number[] {
     return [...this.#watches].map(({ response }) => (response.socket as Socket).remotePort as number);
   }
@@ -196,12 +196,12 @@ export class FakeApiServer {
       .split('/')
       .filter(Boolean)
       .map(Number);
-    if (version < this.#compacted) {
+    if (version < this.#compactedVersion) {
       answer(response, 410, { message: 'the continue token is too old' });
       return;
     }
     const next = start + limit < objects.length ? `${version}/${start + limit}` : '';
-    // An older client looks for the list's own kind; a test that does not name its objects' kind has none.
+    // Older clients read the kind of the list. Tests need not give their objects a kind.
     const { apiVersion, kind = '' }: Partial<FakeObject> = objects[0] ?? {};
     answer(response, 200, {
       apiVersion,
@@ -215,7 +215,7 @@ export class FakeApiServer {
     const since = Number(url.searchParams.get('resourceVersion'));
     response.writeHead(200, { 'content-type': 'application/json' });
     response.flushHeaders();
-    if (since < this.#compacted) {
+    if (since < this.#compactedVersion) {
       const object = { kind: 'Status', code: 410, message: 'too old resource version' };
       response.end(lineOf({ type: 'ERROR', object }));
       return;

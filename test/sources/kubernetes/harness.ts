@@ -1,9 +1,10 @@
 import { pino } from 'pino';
 import type { Test } from 'tap';
 import type { ObjectSet } from '../../../lib/model/objects.js';
+import type { ClusterUser } from '../../../lib/sources/kubernetes/kubeconfig.js';
 import { type KubernetesOptions, KubernetesSource } from '../../../lib/sources/kubernetes/kubernetes.js';
 import { PATIENCE_MS } from '../../lab/program.js';
-import type { FakeObject } from './fake-apiserver.js';
+import { FakeApiServer, type FakeApiServerOptions, type FakeObject, PATHS } from './fake-apiserver.js';
 
 export function service(name: string, port = 80, more: object = {}): FakeObject {
   return {
@@ -76,7 +77,7 @@ export class Harness {
       .map(({ msg, reason }) => [msg, reason].filter(Boolean).join(': '));
   }
 
-  /** Resolves when something is so; asked again at every state and log line, and now and then. */
+  /** Waits until `isSo()`. It is checked after each state and log line, and from time to time. */
   async until(isSo: () => boolean, what: string): Promise<void> {
     const deadline = Date.now() + PATIENCE_MS;
     while (!isSo()) {
@@ -97,4 +98,43 @@ export class Harness {
   #wake(): void {
     for (const wake of [...this.#waiters]) wake();
   }
+}
+
+/** The user of a fake server that asks for no credentials. */
+function clusterUserOf({ url }: FakeApiServer): ClusterUser {
+  return { cluster: { name: 'test', server: url, skipTLSVerify: false }, user: { name: '' } };
+}
+
+/**
+ * A fake server, and a source for it that is not started.
+ * @param times shorter than the source's defaults, unless given
+ */
+export async function prepare(
+  t: Test,
+  options: FakeApiServerOptions = {},
+  times: KubernetesOptions['times'] = { keepAliveMs: 1000 },
+) {
+  const api = await FakeApiServer.forTest(t, options);
+  const harness = new Harness(t, { clusterUser: clusterUserOf(api), times });
+  return { api, harness };
+}
+
+/** As {@link prepare}, with one Service that is listed and watched. */
+export async function prepareSynced(
+  t: Test,
+  ...options: [FakeApiServerOptions?, KubernetesOptions['times']?]
+) {
+  const { api, harness } = await prepare(t, ...options);
+  api.put(PATHS.services, service('web'));
+  await harness.start();
+  await harness.until(() => api.watches === 3, 'three watches');
+  return { api, harness };
+}
+
+export function listsOf(api: FakeApiServer, path: string) {
+  return api.requests.filter(({ url }) => url.pathname === path && !url.searchParams.has('watch'));
+}
+
+export function watchesOf(api: FakeApiServer, path: string) {
+  return api.requests.filter(({ url }) => url.pathname === path && url.searchParams.has('watch'));
 }

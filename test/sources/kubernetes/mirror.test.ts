@@ -9,7 +9,7 @@ interface Value {
   readonly content: number;
 }
 
-/** An object that comes to these values, by their keys; null is an object that cannot be read. */
+/** The values of an object, by their keys. Null: the object cannot be parsed. */
 type Contents = Readonly<Record<string, number>> | null;
 
 function rawObject(name: string, contents: Contents): unknown {
@@ -37,7 +37,9 @@ const anySteps = fc.array(
   ),
 );
 
-/** The values and problems that objects come to: their last good version counts, and whether the last one was bad. */
+/**
+ * A simple model of the mirror: the last good version of each object, and whether the last version is bad.
+ */
 class Expected {
   readonly #good = new Map<string, Exclude<Contents, null>>();
   readonly #bad = new Set<string>();
@@ -65,7 +67,7 @@ class Expected {
   }
 }
 
-t.test('the values are those of the last good versions, however often one looks', async (t) => {
+t.test('the values are always those of the last good versions', async (t) => {
   fc.assert(
     fc.property(anySteps, (steps) => {
       const mirror = new Mirror<Value>(
@@ -92,7 +94,7 @@ t.test('the values are those of the last good versions, however often one looks'
   t.pass();
 });
 
-t.test('while nothing changes, it is the same map', async (t) => {
+t.test('while nothing changes, the map stays the same', async (t) => {
   let changes = 0;
   const mirror = new Mirror<Value>(
     ({ key }) => key,
@@ -104,7 +106,7 @@ t.test('while nothing changes, it is the same map', async (t) => {
   mirror.put(rawObject('a', null), parse);
   t.equal(mirror.values, before);
   mirror.put(rawObject('a', { x: 1, y: 2 }), parse);
-  t.equal(mirror.values.get('a/x'), before.get('a/x'), 'what stays keeps its identity');
-  t.equal(before.size, 1, 'the earlier map stays as it was');
+  t.equal(mirror.values.get('a/x'), before.get('a/x'), 'an unchanged value stays the same object');
+  t.equal(before.size, 1, 'the earlier map does not change');
   t.equal(changes, 3);
 });

@@ -2,7 +2,7 @@ import t from 'tap';
 import { SLICES } from '../../../lib/sources/kubernetes/resources.js';
 import { rawSlice } from '../../model/fixtures.js';
 
-t.test('of slices only those of a Service are taken, and the others are no problem', async (t) => {
+t.test('slices without a Service are left out, and they are no problem', async (t) => {
   for (const { name, parse } of SLICES.filter((resource) => resource.name.includes('endpointslices'))) {
     const valuesOf = (labels: object) => {
       const parsed = parse(rawSlice([{ addresses: ['10.1.0.1'] }], {}, { labels }));

@@ -54,7 +54,7 @@ export class TcpSession implements ConnectingSession, ClientSession, OpenSession
     this.#connector?.start();
   }
 
-  get at(): number {
+  get position(): number {
     return this.clientFd;
   }
 

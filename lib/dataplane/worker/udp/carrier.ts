@@ -2,42 +2,41 @@ import type { DatagramSender } from '../../../sys/datagramsender.js';
 import type { UdpFlow } from './flow.js';
 
 /**
- * What carries a flow's datagrams to one endpoint, and the answers back to the client. A flow that moves to
+ * Carries a flow's datagrams to one endpoint, and the answers back to the client. A flow that moves to
  * another endpoint gets another carrier.
  */
 export interface Carrier {
-  /** The local port from which the endpoint sees the flow: it tells the flows to one endpoint apart. */
+  /** The local port that the endpoint sees. Each flow to one endpoint has another one. */
   readonly port: number;
-  /** Sends what the client has sent. @returns as {@link DatagramSender.sendConnected} */
+  /** Sends datagrams of the client to the endpoint. @returns as {@link DatagramSender.sendConnected} */
   send(sender: DatagramSender): number;
   /**
-   * Relays what the endpoint has answered until now. The flow gives the endpoint up, and the carrier closes
-   * next.
+   * Relays the answers that have arrived. The endpoint has failed, and the carrier is closed next.
    */
   drain(): void;
-  /** The flow goes on with another carrier. This one stays open for a while, for answers under way. */
+  /** The flow gets another carrier. This one stays open for a while, for answers that are under way. */
   retire(): void;
-  /** Ends it at once, and takes it out of the flow. */
+  /** Closes the carrier at once, and removes it from the flow. */
   close(): void;
 }
 
-/** Opens a carrier to the endpoint that a flow has now. @returns the errno where there is none to be had */
+/** Opens a carrier to the flow's present endpoint. @returns the errno if that fails */
 export type OpenCarrier = (flow: UdpFlow) => Carrier | number;
 
 /**
- * What a carrier tells of a flow that it carries. Afterwards the flow may have another carrier, or be gone.
+ * What a carrier reports about its flow. After a report the flow may have another carrier, or have ended.
  */
 export interface CarrierEvents {
   /** The endpoint has answered. */
   answered(flow: UdpFlow): void;
   /**
-   * Somebody says, without proof, that the endpoint is not there.
-   * @param code the errno that stands for it
+   * An ICMP error says that the endpoint is not there, but does not prove it.
+   * @param code the errno of the ICMP error
    */
   suspected(flow: UdpFlow, code: number): void;
   /**
    * The endpoint is not there.
-   * @param isForAll whether this node itself says so, of every flow to the endpoint
+   * @param isForAll whether this node itself cannot reach it, so that all flows to it fail
    */
   refused(flow: UdpFlow, code: number, isForAll: boolean): void;
 }

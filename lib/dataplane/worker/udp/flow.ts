@@ -8,74 +8,75 @@ import { NO_FLOW } from './flowkeys.js';
 import { NO_SLOT } from './inbox.js';
 
 /**
- * After a path has refused a segmented run, it gets single datagrams only for this time, ms. Then segments
- * are tried again, as the path's MTU may be another one.
+ * A flow whose path has refused a segmented run sends single datagrams for this time. Then it tries segments
+ * again: the path's MTU may have changed.
  */
-const SEGMENTS_PAUSE = 60_000;
+const SEGMENTS_PAUSE_MS = 60_000;
 
-/** The socket that a flow's client sends to. */
+/** The listening socket that a flow's client sends to. */
 export interface ListeningSocket {
   readonly fd: number;
   readonly portal: ServedPortal;
-  /** Those that came through it. The {@link FlowTable} keeps them. */
+  /** The open flows whose clients send to it. The {@link FlowTable} keeps this set. */
   readonly flows: Set<UdpFlow>;
 }
 
-/** One client's conversation with a Service. Times are the loop's, ms. */
+/** One client's conversation with a Service. Times are in ms of the loop's clock. */
 export class UdpFlow {
-  /** Given by the {@link FlowTable}; NO_FLOW outside of it. */
+  /** Set by the {@link FlowTable}; NO_FLOW while the flow is not in the table. */
   index = NO_FLOW;
-  /** Null only while one to another endpoint is opened. */
+  /** Null only until the carrier to a new endpoint is open. */
   carrier: Carrier | null = null;
-  /** The one before, kept open for answers under way. */
+  /** The retired carrier to the endpoint before, see {@link Carrier.retire}. */
   previousCarrier: Carrier | null = null;
-  /** Datagrams received up to the last reply: the later ones were never answered. */
+  /** Number of the last datagram, of any flow, before the last reply. Later ones have no answer yet. */
   answeredUpTo = 0;
-  /** Number of the last datagram. */
+  /** Number of the flow's last datagram, see Inbox.received. */
   lastNumber = 0;
-  /** When the endpoint was chosen or last heard of. */
-  heardAt = 0;
-  /** When somebody said that the endpoint is not there, and could not prove it. */
+  /** When the endpoint was chosen, or last answered. */
+  aliveAt = 0;
+  /** When an ICMP error without proof last said that the endpoint is not there. */
   suspectedAt = Number.NEGATIVE_INFINITY;
-  /** Whether anything was sent to the endpoint since then. */
+  /** Whether a datagram was sent to the endpoint since {@link suspectedAt}. */
   wasAskedAgain = false;
-  /** When the flow was last moved because of that. */
+  /** When the flow last moved because of such errors. */
   movedUnprovenAt = Number.NEGATIVE_INFINITY;
-  /** When an endpoint last refused the flow, and which endpoints were tried since the first one did. */
+  /** When an endpoint last refused the flow. */
   refusedAt = Number.NEGATIVE_INFINITY;
+  /** The endpoints that were tried since the first one refused. */
   failover: Failover | null = null;
-  /** From when on runs may be segmented again: a path may have refused them. */
+  /** From this time on, runs may be segmented. */
   #segmentsFrom = 0;
   #pinRefreshAt: number;
-  /** In the batch in hand: the first and last slot, see Inbox. */
+  /** The first and the last slot that the flow has in the present batch, see Inbox. */
   firstSlot = NO_SLOT;
   lastSlot = NO_SLOT;
 
   constructor(
     readonly listener: ListeningSocket,
-    /** The listener's, or the one that serves this client in its place. */
+    /** The listener's portal, or the portal that serves this client in its place, see admission. */
     readonly portal: ServedPortal,
-    /** Null where clients are not pinned. */
+    /** Null if clients are not pinned. */
     readonly pinKey: PinKey | null,
     public target: Target,
-    /** How many hops its datagrams have onward, see hops.ts; the fewest of the batch in hand. */
+    /** Hops that the flow's datagrams have left, see hops.ts. The minimum of the present batch. */
     public hops: number,
     now: number,
   ) {
     this.#pinRefreshAt = now + portal.balancer.refreshPeriod;
   }
 
-  /** A datagram joins the batch in hand. @param hops that it has onward */
+  /** A datagram joins the flow's batch. @param hops that the datagram has left */
   limitHops(hops: number): void {
     this.hops = this.firstSlot === NO_SLOT ? hops : Math.min(this.hops, hops);
   }
 
-  /** The client has asked for something since the last reply. */
+  /** Whether the client has sent something since the last reply. */
   get isWaiting(): boolean {
     return this.lastNumber > this.answeredUpTo;
   }
 
-  /** A pin lives from pick to pick. A flow picks only once, so a long one refreshes its pin now and then. */
+  /** Refreshes the flow's pin now and then. Picks keep a pin alive too, but a flow picks only once. */
   keepPin(now: number): void {
     if (this.pinKey === null || now < this.#pinRefreshAt) return;
     const { balancer } = this.portal;
@@ -92,13 +93,13 @@ export class UdpFlow {
     return sent;
   }
 
-  /** Whether runs of datagrams may be segmented by the kernel. */
+  /** Whether the kernel may segment runs of this flow's datagrams (UDP_SEGMENT). */
   maySegment(now: number): boolean {
     return now >= this.#segmentsFrom;
   }
 
-  /** A segmented run did not fit the path, or its device. */
+  /** A segmented run did not fit the path's MTU or the device. */
   refuseSegments(now: number): void {
-    this.#segmentsFrom = now + SEGMENTS_PAUSE;
+    this.#segmentsFrom = now + SEGMENTS_PAUSE_MS;
   }
 }

@@ -1,3 +1,4 @@
+import { PREFIX_SIZE } from '../../../rtps/prefix.js';
 import {
   CONTROL_SIZE,
   CONTROL_WORDS,
@@ -20,21 +21,34 @@ import { sipHash } from './siphash.js';
 export type FlowIndex = number;
 export const NO_FLOW = -1;
 
-/** Listener, then family and port, client address and the address that the client used. */
-const MOST_HASHED_WORDS = 10;
+/** Words of a GUID prefix. */
+const PREFIX_WORDS = PREFIX_SIZE / 4;
+/**
+ * One word each for the listener and for family and port; four each for the two IPv6 addresses; then the
+ * prefix.
+ */
+const MAX_HASHED_WORDS = 10 + PREFIX_WORDS;
 
-/** A received datagram's sender and destination: where they start in the receive ring's memory, in words. */
+/** A received datagram's sender and destination. Offsets are in words of the receive ring's memory. */
 export interface DatagramHead {
   readonly names: Int32Array;
   readonly nameAt: number;
   readonly controls: Int32Array;
   readonly controlAt: number;
+  /**
+   * How many words of the sender's GUID prefix are part of the flow's key. 0 for Services whose pin key is
+   * not out of it, and for what is no RTPS.
+   */
+  readonly prefixWords: number;
+  readonly payloads: Int32Array;
+  readonly prefixAt: number;
 }
 
 /**
- * What tells flows apart: (listener, client address and port, address that the client used) → index.
+ * Finds a flow's index by its key: listener, client address and port, and the address that the client used.
+ * If pins are kept by participant, the key also has the participant: several may share a socket.
  *
- * A look-up happens for every datagram and must not make garbage, so this is a chained hash over typed arrays
+ * A look-up happens for every datagram and must not make garbage. So this is a chained hash over typed arrays
  * that compares the kernel's own bytes. The same bytes are the addresses of the replies.
  */
 export class FlowKeys {
@@ -46,12 +60,14 @@ export class FlowKeys {
   readonly #hash: Int32Array;
   readonly #buckets: Int32Array;
   readonly #chain: Int32Array;
-  /** What {@link find} found last: datagrams of one flow often come together. */
+  /** By flow: the prefix in its key, filled up with zeros. Null until the first flow with a prefix. */
+  #prefixes: Int32Array | null = null;
+  /** The flow that {@link find} found last. The next datagram is often of the same flow. */
   #found = NO_FLOW;
   readonly #key = crypto.getRandomValues(new Int32Array(2));
-  readonly #hashed = new Int32Array(MOST_HASHED_WORDS);
+  readonly #hashed = new Int32Array(MAX_HASHED_WORDS);
 
-  /** @param capacity most flows; their indexes are below it */
+  /** @param capacity limit of flows; all indexes are below it */
   constructor(capacity: number) {
     this.names = new Memory(capacity * SOCKADDR_SIZE);
     this.controls = new Memory(capacity * CONTROL_SIZE);
@@ -76,13 +92,14 @@ export class FlowKeys {
     return NO_FLOW;
   }
 
-  /** Keeps the key of a flow that {@link find} did not know. */
+  /** Adds the key of a flow that {@link find} has not found. */
   add(flow: FlowIndex, listener: number, head: DatagramHead, isV6: boolean): void {
     for (let word = 0; word < NAME_WORDS; word++) {
       this.names.words[flow * NAME_WORDS + word] = head.names[head.nameAt + word];
     }
     writeReplyControl(this.controls.words, flow * CONTROL_WORDS, head.controls, head.controlAt, isV6);
     this.#listener[flow] = listener;
+    this.#addPrefix(flow, head);
     this.#enchain(flow, this.#hashOf(listener, head, isV6));
   }
 
@@ -91,32 +108,52 @@ export class FlowKeys {
     this.#unchain(flow);
   }
 
-  /** The word of `names.words` at which a flow's client begins. */
+  /** The word of `names.words` where the sockaddr of a flow's client begins. */
   nameAt(flow: FlowIndex): number {
     return flow * NAME_WORDS;
   }
 
-  #hashOf(listener: number, { names, nameAt, controls, controlAt }: DatagramHead, isV6: boolean): number {
+  #hashOf(listener: number, head: DatagramHead, isV6: boolean): number {
+    const { names, nameAt, controls, controlAt } = head;
     const hashed = this.#hashed;
     const client = addressAt(nameAt, isV6);
     const used = usedAddressAt(controlAt, isV6);
     hashed[0] = listener;
     hashed[1] = familyAndPortAt(names, nameAt);
-    hashed[2] = names[client];
-    hashed[3] = controls[used];
-    if (!isV6) return sipHash(this.#key, hashed, 4);
-    for (let word = 1; word < addressWords(isV6); word++) {
-      hashed[2 + 2 * word] = names[client + word];
-      hashed[3 + 2 * word] = controls[used + word];
+    let count = 2;
+    for (let word = 0; word < addressWords(isV6); word++) {
+      hashed[count++] = names[client + word];
+      hashed[count++] = controls[used + word];
     }
-    return sipHash(this.#key, hashed, MOST_HASHED_WORDS);
+    for (let word = 0; word < head.prefixWords; word++) hashed[count++] = prefixWord(head, word);
+    return sipHash(this.#key, hashed, count);
   }
 
   #matches(flow: FlowIndex, listener: number, head: DatagramHead, isV6: boolean): boolean {
     if (this.#listener[flow] !== listener) return false;
     if (!isSameSocket(this.names.words, this.nameAt(flow), head.names, head.nameAt, isV6)) return false;
     const used = usedAddressAt(flow * CONTROL_WORDS, isV6);
-    return isSameAddress(this.controls.words, used, head.controls, usedAddressAt(head.controlAt, isV6), isV6);
+    return (
+      isSameAddress(this.controls.words, used, head.controls, usedAddressAt(head.controlAt, isV6), isV6) &&
+      this.#hasPrefixOf(flow, head)
+    );
+  }
+
+  #addPrefix(flow: FlowIndex, head: DatagramHead): void {
+    if (head.prefixWords > 0) this.#prefixes ??= new Int32Array(this.#listener.length * PREFIX_WORDS);
+    if (this.#prefixes === null) return;
+    for (let word = 0; word < PREFIX_WORDS; word++) {
+      this.#prefixes[flow * PREFIX_WORDS + word] = prefixWord(head, word);
+    }
+  }
+
+  #hasPrefixOf(flow: FlowIndex, head: DatagramHead): boolean {
+    const prefixes = this.#prefixes;
+    if (prefixes === null) return head.prefixWords === 0;
+    for (let word = 0; word < PREFIX_WORDS; word++) {
+      if (prefixes[flow * PREFIX_WORDS + word] !== prefixWord(head, word)) return false;
+    }
+    return true;
   }
 
   #enchain(flow: FlowIndex, hash: number): void {
@@ -136,4 +173,9 @@ export class FlowKeys {
     while (this.#chain[before] !== flow) before = this.#chain[before];
     this.#chain[before] = this.#chain[flow];
   }
+}
+
+/** A word of the prefix in a datagram's flow key. 0 beyond the end of it. */
+function prefixWord({ prefixWords, payloads, prefixAt }: DatagramHead, word: number): number {
+  return word < prefixWords ? payloads[prefixAt + word] : 0;
 }

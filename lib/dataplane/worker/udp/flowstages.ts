@@ -1,41 +1,41 @@
 import { type FlowIndex, NO_FLOW } from './flowkeys.js';
 
-/** What a flow has come to, as conntrack tells UDP flows apart. The order is that of their value. */
+/** How far a flow has come, as conntrack tells UDP flows apart. */
 export enum Stage {
-  /** Nothing has come back yet. */
+  /** No reply yet. */
   Unreplied,
-  /** It had an answer: most look-ups never come to more. */
+  /** It had a reply. Most look-ups end in this stage. */
   Answered,
-  /** It had an answer, and went on for more than {@link STREAM_AFTER}. */
+  /** It had a reply, and has lasted longer than {@link STREAM_AFTER_MS}. */
   Stream,
 }
 
 export const STAGES: readonly Stage[] = [Stage.Unreplied, Stage.Answered, Stage.Stream];
 
-/** How long, ms, an answered flow must last to be a stream: Linux's own value (nf_conntrack_proto_udp.c). */
-const STREAM_AFTER = 2000;
-/** Flows without a reply may be this share of all; beyond it they push out each other. */
+/** An answered flow that lasts longer is a stream. The value is Linux's (nf_conntrack_proto_udp.c). */
+const STREAM_AFTER_MS = 2000;
+/** Unreplied flows may be this share of all flows. Beyond it, a new flow takes the place of one of them. */
 const UNREPLIED_SHARE = 0.25;
 
 /**
- * The order in which the flows of each stage were used: which is idle for longest, and which is the first to
- * give up.
+ * Keeps the flows of each stage in the order of their last use, and names the flow that should end first if a
+ * new one needs its place.
  */
 export class FlowStages {
-  /** By flow: when it last carried something, ms of the loop's clock. */
+  /** By flow: when it last carried a datagram, ms of the loop's clock. */
   readonly lastUsed: Float64Array;
   readonly #openedAt: Float64Array;
   readonly #stage: Uint8Array;
-  /** By flow: the next more and the next less recently used one of its stage. */
+  /** By flow: its neighbours in the order of its stage. `previous` was used later, `next` earlier. */
   readonly #previous: Int32Array;
   readonly #next: Int32Array;
-  /** Most and least recently used of each stage. */
+  /** By stage: the most and the least recently used flow. */
   readonly #newest = STAGES.map(() => NO_FLOW);
   readonly #oldest = STAGES.map(() => NO_FLOW);
   readonly #counts = STAGES.map(() => 0);
   #size = 0;
 
-  /** @param capacity most flows; their indexes are below it */
+  /** @param capacity limit of flows; all indexes are below it */
   constructor(capacity: number) {
     this.lastUsed = new Float64Array(capacity);
     this.#openedAt = new Float64Array(capacity);
@@ -62,11 +62,11 @@ export class FlowStages {
     this.#size--;
   }
 
-  /** The flow carried something: it is now the last to go. */
+  /** The flow carried a datagram: it is now the most recently used one of its stage. */
   touch(flow: FlowIndex, now: number): void {
     this.lastUsed[flow] = now;
     const stage = this.#stage[flow];
-    if (stage === Stage.Answered && now - this.#openedAt[flow] > STREAM_AFTER)
+    if (stage === Stage.Answered && now - this.#openedAt[flow] > STREAM_AFTER_MS)
       this.#enter(flow, Stage.Stream);
     else if (this.#newest[stage] !== flow) this.#enter(flow, stage);
   }
@@ -86,9 +86,9 @@ export class FlowStages {
   }
 
   /**
-   * The flow to give up first, or NO_FLOW. Those that have their answer go before those that wait for one, of
-   * which a few are always under way, and these before streams; but a flood of spoofed sources pushes out its
-   * own kind.
+   * The flow that should end first, or NO_FLOW: an unreplied one if they are more than their share (a flood
+   * of spoofed sources), else an answered one, else a stream, else an unreplied one. It is the least recently
+   * used flow of its stage.
    */
   victim(): FlowIndex {
     const unreplied = this.#oldest[Stage.Unreplied];
@@ -99,7 +99,7 @@ export class FlowStages {
     return stream === NO_FLOW ? unreplied : stream;
   }
 
-  /** The newest of a stage. */
+  /** Makes the flow the most recently used one of a stage. */
   #enter(flow: FlowIndex, stage: Stage): void {
     this.#unlink(flow);
     this.#stage[flow] = stage;

@@ -5,21 +5,21 @@ import type { ListeningSocket, UdpFlow } from './flow.js';
 import { type DatagramHead, type FlowIndex, FlowKeys, NO_FLOW } from './flowkeys.js';
 import { FlowStages, type Stage } from './flowstages.js';
 
-/** How listings call the stages. */
+/** The names of the stages in listings. */
 const STATES = ['unreplied', 'answered', 'stream'] as const;
 
 /**
- * The flows of one worker, and all that is known about them. What every datagram asks for is in typed arrays,
- * at the flow's index: its key, and its place in the order of use. The rest is in the {@link UdpFlow}.
+ * The flows of one worker. The key of a flow and its place in the order of use are needed for every datagram,
+ * so they are in typed arrays, at the flow's index. The rest is in the {@link UdpFlow}.
  */
 export class FlowTable implements SessionHolder {
   readonly keys: FlowKeys;
   readonly #stages: FlowStages;
   readonly #flows: (UdpFlow | null)[] = [];
-  /** Indexes of flows that went. */
+  /** Indexes of flows that have ended. */
   readonly #free: FlowIndex[] = [];
 
-  /** @param capacity most flows */
+  /** @param capacity limit of flows */
   constructor(readonly capacity: number) {
     this.keys = new FlowKeys(capacity);
     this.#stages = new FlowStages(capacity);
@@ -33,13 +33,13 @@ export class FlowTable implements SessionHolder {
     return this.size === this.capacity;
   }
 
-  /** The flow of a datagram, or null. @param listener which received it */
+  /** The flow of a datagram, or null. @param listener that has received the datagram */
   find(listener: ListeningSocket, head: DatagramHead): UdpFlow | null {
     return this.#at(this.keys.find(listener.fd, head, listener.portal.isV6));
   }
 
   /**
-   * Adds the flow of a datagram that {@link find} did not know. The table must not be full.
+   * Adds the flow of a datagram for which {@link find} returned null. The table must not be full.
    * @param now loop clock, ms
    */
   add(flow: UdpFlow, head: DatagramHead, now: number): void {
@@ -62,7 +62,7 @@ export class FlowTable implements SessionHolder {
     flow.index = NO_FLOW;
   }
 
-  /** The flow carried something: it is now the last to go. */
+  /** The flow carried a datagram: it is now the most recently used one of its stage. */
   touch({ index }: UdpFlow, now: number): void {
     this.#stages.touch(index, now);
   }
@@ -76,7 +76,7 @@ export class FlowTable implements SessionHolder {
     return this.#stages.stageOf(index);
   }
 
-  /** When the flow last carried something, ms of the loop's clock. */
+  /** When the flow last carried a datagram, ms of the loop's clock. */
   lastUsed({ index }: UdpFlow): number {
     return this.#stages.lastUsed[index];
   }
@@ -86,25 +86,25 @@ export class FlowTable implements SessionHolder {
     return this.#at(this.#stages.oldest(stage));
   }
 
-  /** The flow to give up first, or null; see {@link FlowStages.victim}. */
+  /** The flow that should end first, or null, see {@link FlowStages.victim}. */
   victim(): UdpFlow | null {
     return this.#at(this.#stages.victim());
   }
 
-  /** The flows in the order of their indexes. @param index the first one to look at */
+  /** The flows in the order of their indexes, from an index on. */
   *sessionsFrom(index: FlowIndex): Iterable<OpenSession> {
     const { words } = this.keys.names;
-    for (let at = index; at < this.#flows.length; at++) {
-      const flow = this.#flows[at];
+    for (let position = index; position < this.#flows.length; position++) {
+      const flow = this.#flows[position];
       if (flow === null) continue;
       const { portal, target } = flow;
-      const nameAt = this.keys.nameAt(at);
+      const nameAt = this.keys.nameAt(position);
       yield {
-        at,
+        position,
         portal,
         target,
-        state: STATES[this.#stages.stageOf(at)],
-        usedAt: this.#stages.lastUsed[at],
+        state: STATES[this.#stages.stageOf(position)],
+        usedAt: this.#stages.lastUsed[position],
         client: clientKey(words, nameAt),
         clientPort: portAt(words, nameAt),
       };

@@ -1,3 +1,4 @@
+import { isRtps, SOURCE_PREFIX_AT } from '../../../rtps/message.js';
 import { CONTROL_WORDS } from '../../../sys/controlmessages.js';
 import { DatagramRing, NAME_WORDS } from '../../../sys/datagrams.js';
 import type { DatagramSender } from '../../../sys/datagramsender.js';
@@ -5,31 +6,34 @@ import type { FirstDatagram } from '../pinkey.js';
 import type { UdpFlow } from './flow.js';
 import type { DatagramHead } from './flowkeys.js';
 
-/** Where a slot of the ring is named, and there is none. */
+/** Instead of the number of a slot of the ring: no slot. */
 export const NO_SLOT = -1;
-/** Datagrams one system call receives at most. */
+/** One system call receives at most this many datagrams. */
 export const BATCH = 32;
-/** Received datagrams stay readable for this many more: what a refused flow can send again. */
+/** The last datagrams of this number stay in the ring. A flow that was refused can send them again. */
 export const RING_SLOTS = 64;
-/** Older datagrams are not sent again, ms. */
-const RESEND_WINDOW = 200;
+/** Older datagrams are not sent again. */
+const RESEND_WINDOW_MS = 200;
 /**
- * A quote proves something only if it has this many bytes of the datagram, or all of a shorter one. A
- * stranger can often guess fewer: the first bytes of a protocol are known.
+ * The quote in an ICMP error is a proof only if it has this many bytes of the datagram, or all bytes of a
+ * shorter one. A stranger can often guess fewer: the first bytes of a protocol are known.
  */
-const PROOF = 256;
+const PROOF_BYTES = 256;
 
-/** One datagram in the ring. There is one object for all of them, as every datagram is looked at. */
+/** One datagram in the ring. One object serves for all of them, so that datagrams make no garbage. */
 export class ReceivedDatagram implements DatagramHead, FirstDatagram {
   readonly names: Int32Array;
   readonly controls: Int32Array;
+  readonly payloads: Int32Array;
   readonly #ring: DatagramRing;
   slot = 0;
+  prefixWords = 0;
 
   constructor(ring: DatagramRing) {
     this.#ring = ring;
     this.names = ring.nameWords;
     this.controls = ring.controlWords;
+    this.payloads = ring.payloads.words;
   }
 
   get nameAt(): number {
@@ -40,52 +44,68 @@ export class ReceivedDatagram implements DatagramHead, FirstDatagram {
     return this.slot * CONTROL_WORDS;
   }
 
+  get prefixAt(): number {
+    return (this.#ring.startOf(this.slot) + SOURCE_PREFIX_AT) / 4;
+  }
+
   get payload(): Uint8Array {
     return this.#ring.payload(this.slot);
+  }
+
+  /**
+   * Says how many bytes of the sender's GUID prefix its flow's key has, if it is RTPS.
+   * @param bytes a multiple of 4
+   */
+  tellApartBy(bytes: number): void {
+    this.prefixWords = bytes > 0 && this.#isRtps ? bytes / 4 : 0;
+  }
+
+  get #isRtps(): boolean {
+    const start = this.#ring.startOf(this.slot);
+    return isRtps(this.#ring.payloads.bytes, start, start + this.#ring.length(this.slot));
   }
 }
 
 /**
- * What clients sent last, over all flows of a worker: received in batches into a ring, sorted by flow, and
- * kept for as long as the ring has room, so that what an endpoint refuses can go to another one without ever
- * having been copied.
+ * The last datagrams that clients have sent, over all flows of a worker. They are received in batches into a
+ * ring and sorted by flow. The ring keeps the last {@link RING_SLOTS}: if an endpoint refuses datagrams, they
+ * go to another one without having been copied.
  */
 export class Inbox {
-  /** The flows of the batch in hand, each once. */
+  /** The flows that have datagrams in the present batch, each once. */
   readonly flows: UdpFlow[] = [];
   readonly #ring = new DatagramRing(RING_SLOTS, true);
   readonly #head = new ReceivedDatagram(this.#ring);
   /**
-   * Per slot: whose datagram it is, its number, when it came, and the next slot of the same flow in the
-   * batch.
+   * By slot: the datagram's flow, its number, when it came, and the next slot of the same flow in the batch.
    */
   readonly #flow: (UdpFlow | null)[] = new Array(RING_SLOTS).fill(null);
   readonly #number = new Float64Array(RING_SLOTS);
   readonly #time = new Float64Array(RING_SLOTS);
   readonly #next = new Int32Array(RING_SLOTS);
-  /** Per slot: 1 if it went a second time, as the path had refused it. */
-  readonly #again = new Uint8Array(RING_SLOTS);
-  /** Per slot: the number of the run that it went in; 0 if it went alone. */
+  /** By slot: 1 if it was sent again because it was too long for the path. */
+  readonly #sentAgain = new Uint8Array(RING_SLOTS);
+  /** By slot: the number of the run in which it was sent; 0 if it was sent alone. */
   readonly #run = new Float64Array(RING_SLOTS);
   #runs = 0;
   #received = 0;
-  /** How many datagrams the batch in hand has, and could have. */
+  /** How many datagrams the present batch has, and how many it could have. */
   #count = 0;
   #room = 0;
 
-  /** How many datagrams have come so far; each has its place in this order as its number. */
+  /** How many datagrams have come so far. It is the number of the last one. */
   get received(): number {
     return this.#received;
   }
 
-  /** Where the batch in hand begins. */
+  /** The first slot of the present batch. */
   get first(): number {
     return this.#ring.first;
   }
 
   /**
    * Receives one batch.
-   * @returns how many datagrams, from slot {@link first} on; 0 or less where there are none
+   * @returns how many datagrams, from slot {@link first} on; 0 or less if there are none, -1 with `errno`
    */
   receive(fd: number): number {
     this.#room = this.#ring.room(BATCH);
@@ -94,8 +114,8 @@ export class Inbox {
     return this.#count;
   }
 
-  /** Whether the socket had no more than the batch in hand. */
-  get hasAll(): boolean {
+  /** Whether the socket had no more datagrams than the present batch. */
+  get isSocketEmpty(): boolean {
     return this.#count < this.#room;
   }
 
@@ -105,13 +125,13 @@ export class Inbox {
     return this.#head;
   }
 
-  /** Files a slot's datagram under its flow; null is for one that goes no further. */
+  /** Files a slot's datagram under its flow. @param flow null if the datagram is dropped */
   file(slot: number, flow: UdpFlow | null, now: number): void {
     this.#flow[slot] = flow;
     this.#number[slot] = ++this.#received;
     this.#time[slot] = now;
     this.#next[slot] = NO_SLOT;
-    this.#again[slot] = 0;
+    this.#sentAgain[slot] = 0;
     this.#run[slot] = 0;
     if (flow === null) return;
     flow.lastNumber = this.#received;
@@ -124,32 +144,32 @@ export class Inbox {
     flow.lastSlot = slot;
   }
 
-  /** The number of the first datagram that the flow has in the batch in hand. */
+  /** The number of the first datagram that the flow has in the present batch. */
   firstNumberOf(flow: UdpFlow): number {
     return this.#number[flow.firstSlot];
   }
 
-  /** Takes the flow's share of the batch in hand. */
+  /** Adds the flow's datagrams of the present batch to a sender. */
   collectBatch(flow: UdpFlow, sender: DatagramSender): void {
     for (let slot = flow.firstSlot; slot !== NO_SLOT; slot = this.#next[slot]) this.#push(slot, sender);
     flow.firstSlot = NO_SLOT;
   }
 
-  /** Takes what came for the flow lately and was never answered, in the order in which it came. */
+  /** Adds the flow's recent datagrams that have no answer, in the order in which they came. */
   collectUnanswered(flow: UdpFlow, sender: DatagramSender, now: number): void {
     for (let step = 0; step < RING_SLOTS; step++) {
       const slot = (this.#ring.next + step) % RING_SLOTS;
       if (this.#flow[slot] !== flow || this.#number[slot] <= flow.answeredUpTo) continue;
-      if (this.#time[slot] >= now - RESEND_WINDOW) this.#push(slot, sender);
+      if (this.#time[slot] >= now - RESEND_WINDOW_MS) this.#push(slot, sender);
     }
   }
 
-  /** Whether a quote is out of a datagram of this flow, and long enough that nobody can have guessed it. */
-  hasSent(flow: UdpFlow, quote: Uint8Array): boolean {
+  /** Whether a quote is from a datagram of this flow, and too long to be guessed. */
+  isQuoteOf(flow: UdpFlow, quote: Uint8Array): boolean {
     return this.#flow.some((_, slot) => this.#isQuoted(slot, flow, quote));
   }
 
-  /** The flow's share of the batch in hand went as one run, to be cut into segments on the way. */
+  /** The flow's datagrams of the present batch were sent as one run (UDP_SEGMENT). */
   noteRun(flow: UdpFlow): void {
     this.#runs++;
     for (let slot = this.first; slot < this.first + this.#count; slot++) {
@@ -158,24 +178,24 @@ export class Inbox {
   }
 
   /**
-   * Takes the datagram of this flow that a quote is out of, with its run: Linux routers between virtual
-   * devices drop a run as a whole, and quote its first segment. Nothing is taken twice.
+   * Adds the flow's datagram that is quoted, and the other datagrams of its run: Linux routers between
+   * virtual devices drop a run as a whole and quote its first segment. No datagram is added a second time.
    */
   collectQuoted(flow: UdpFlow, quote: Uint8Array, sender: DatagramSender): void {
     const quoted = this.#flow.findIndex(
-      (_, slot) => this.#again[slot] === 0 && this.#isQuoted(slot, flow, quote),
+      (_, slot) => this.#sentAgain[slot] === 0 && this.#isQuoted(slot, flow, quote),
     );
     if (quoted < 0) return;
     for (let step = 0; step < RING_SLOTS; step++) {
       const slot = (this.#ring.next + step) % RING_SLOTS;
       const isOfRun = this.#run[slot] !== 0 && this.#run[slot] === this.#run[quoted];
-      if (this.#again[slot] !== 0 || (slot !== quoted && !isOfRun)) continue;
-      this.#again[slot] = 1;
+      if (this.#sentAgain[slot] !== 0 || (slot !== quoted && !isOfRun)) continue;
+      this.#sentAgain[slot] = 1;
       this.#push(slot, sender);
     }
   }
 
-  /** The flow goes: what it still has here is nobody's. */
+  /** Removes the datagrams of a flow that ends. */
   forget(flow: UdpFlow): void {
     for (let slot = 0; slot < RING_SLOTS; slot++) if (this.#flow[slot] === flow) this.#flow[slot] = null;
   }
@@ -184,7 +204,7 @@ export class Inbox {
     return (
       this.#flow[slot] === flow &&
       quote.length > 0 &&
-      quote.length >= Math.min(this.#ring.length(slot), PROOF) &&
+      quote.length >= Math.min(this.#ring.length(slot), PROOF_BYTES) &&
       Buffer.compare(this.#ring.payload(slot).subarray(0, quote.length), quote) === 0
     );
   }

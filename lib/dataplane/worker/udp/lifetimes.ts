@@ -5,32 +5,31 @@ import { STAGES, Stage } from './flowstages.js';
 import type { FlowTable } from './flowtable.js';
 import { type Inbox, NO_SLOT, type ReceivedDatagram } from './inbox.js';
 
-/** Idle times of nf_conntrack_udp_timeout and nf_conntrack_udp_timeout_stream by stage, ms. */
-const TIMEOUTS = [30_000, 30_000, 120_000];
-/** A flow that is idle for this long, ms, may end when a TCP connection needs its descriptor. */
-const SPARE_AFTER = 1000;
+/** Time-outs by stage: nf_conntrack_udp_timeout twice, nf_conntrack_udp_timeout_stream. */
+const TIMEOUTS_MS = [30_000, 30_000, 120_000];
+/** A flow that was idle for this time may end if a TCP connection needs its descriptor. */
+const SPARE_AFTER_MS = 1000;
 /**
- * A flow of each stage that is idle for this long, ms, may end when a new flow needs its local port. A
- * look-up that has its answer is done. A flow that waits for its first answer gets a second. A stream gets
- * half a minute.
+ * By stage: a flow that was idle for this time may end if a new flow needs its local port. An unreplied flow
+ * has a second to get its answer. An answered flow is a look-up that is done. A stream has half a minute.
  */
-const PORT_SPARE_AFTER = [1000, 1, 30_000];
+const PORT_SPARE_AFTER_MS = [1000, 1, 30_000];
 
 /**
- * How the flows of one worker begin and end. A flow ends when it is idle for too long, when its listener
- * closes, or when another one needs what it holds.
+ * Begins and ends the flows of one worker. A flow ends when it was idle for too long, when its listener
+ * closes, or when another flow or a TCP connection needs its place, port or descriptor.
  */
 export class FlowLifetimes implements Task {
   readonly #timeouts: readonly number[];
 
-  /** @param udpTimeoutMs idle time of every flow, ms; null for conntrack's two values */
+  /** @param udpTimeoutMs a flow ends after this idle time; null: {@link TIMEOUTS_MS} */
   constructor(
     readonly loop: EventLoop,
     readonly table: FlowTable,
     readonly inbox: Inbox,
     udpTimeoutMs: number | null,
   ) {
-    this.#timeouts = udpTimeoutMs === null ? TIMEOUTS : STAGES.map(() => udpTimeoutMs);
+    this.#timeouts = udpTimeoutMs === null ? TIMEOUTS_MS : STAGES.map(() => udpTimeoutMs);
     loop.addTask(this);
   }
 
@@ -52,9 +51,9 @@ export class FlowLifetimes implements Task {
   }
 
   /**
-   * Begins the flow of a datagram, with an endpoint and no carrier yet.
-   * @param hops that it has onward
-   * @returns null where the client may not come here, or there is no endpoint
+   * Begins the flow of a datagram. The flow has an endpoint, and no carrier yet.
+   * @param hops that the datagram has left
+   * @returns null if the client may not use the portal, or the portal has no endpoint
    */
   begin(listener: ListeningSocket, head: ReceivedDatagram, hops: number): UdpFlow | null {
     const portal = listener.portal.forClient(head.names, head.nameAt);
@@ -82,12 +81,12 @@ export class FlowLifetimes implements Task {
     this.table.remove(flow);
   }
 
-  /** Ends the flows that came through a listener. */
+  /** Ends all flows of a listener. */
   endAll(listener: ListeningSocket): void {
     for (const flow of listener.flows) this.end(flow);
   }
 
-  /** Who may use a portal changed: ends the flows of clients that now belong elsewhere. */
+  /** The admission changed. Ends the flows of clients that another portal or none serves now. */
   endForeign(listener: ListeningSocket): void {
     const { names } = this.table.keys;
     for (const flow of listener.flows) {
@@ -96,12 +95,12 @@ export class FlowLifetimes implements Task {
     }
   }
 
-  /** Gives up idle flows for TCP connections that need descriptors. @returns how many went */
+  /** Ends idle flows because TCP connections need descriptors. @returns how many flows ended */
   freeIdle(count: number): number {
     let freed = 0;
     while (freed < count) {
       const flow = this.table.victim();
-      if (flow === null || this.#idleTime(flow) < SPARE_AFTER) break;
+      if (flow === null || this.#idleTime(flow) < SPARE_AFTER_MS) break;
       this.#evict(flow);
       freed++;
     }
@@ -109,8 +108,8 @@ export class FlowLifetimes implements Task {
   }
 
   /**
-   * Frees a descriptor for a flow, from the least recently used other one.
-   * @returns false where there is none
+   * Ends another flow because this one needs a descriptor.
+   * @returns false if there is no other flow that should end first
    */
   evictOther(flow: UdpFlow): boolean {
     const victim = this.table.victim();
@@ -120,15 +119,15 @@ export class FlowLifetimes implements Task {
   }
 
   /**
-   * Ends a flow for one that needs its local port.
-   * @returns false where it is not idle for long enough, and stays
+   * Ends a flow because a new one needs its local port.
+   * @returns false if it was not idle for long enough, and stays
    */
   evictIdle(flow: UdpFlow): boolean {
     const stage = this.table.stageOf(flow);
-    // A look-up that has its answer may be the next one already: another socket of the client's with the same
-    // port.
+    // The client may have opened another socket with the same port for its next look-up. It is in the same
+    // flow, and waits for an answer.
     const isNext = stage === Stage.Answered && flow.isWaiting;
-    if (this.#idleTime(flow) < PORT_SPARE_AFTER[isNext ? Stage.Unreplied : stage]) return false;
+    if (this.#idleTime(flow) < PORT_SPARE_AFTER_MS[isNext ? Stage.Unreplied : stage]) return false;
     this.#evict(flow);
     return true;
   }

@@ -21,7 +21,7 @@ export class UdpListener implements Watcher, ListeningSocket {
     return this.relay.receive(this);
   }
 
-  /** Who may use the portal changed. */
+  /** Tells the listener that the portal's admission changed. */
   admissionChanged(): void {
     this.relay.lifetimes.endForeign(this);
   }

@@ -11,21 +11,21 @@ import { RING_SLOTS } from './inbox.js';
 import type { FlowLifetimes } from './lifetimes.js';
 
 /**
- * Refusals of a flow within this time, ms, belong together: several endpoints refused the same datagrams.
- * After a longer time all endpoints may be tried again.
+ * Refusals of a flow within this time belong together: several endpoints refused the same datagrams. After a
+ * longer time all endpoints may be tried again.
  */
-const REFUSAL_WINDOW = 1000;
+const REFUSAL_WINDOW_MS = 1000;
 /**
- * Two complaints without proof confirm each other if they come within this time, ms, and the endpoint has
- * said nothing between them.
+ * Two ICMP errors without proof confirm each other if they come within this time and the endpoint has not
+ * answered between them.
  */
-const SUSPICION_WINDOW = 5000;
-/** A flow that was moved without proof is moved again in this time, ms, only if there is proof. */
-const UNPROVEN_REST = 30_000;
+const SUSPICION_WINDOW_MS = 5000;
+/** A flow that moved without proof moves again within this time only if there is a proof. */
+const UNPROVEN_PAUSE_MS = 30_000;
 
-/** Moves flows from endpoints that are gone to others, and sends again what was not answered. */
+/** Moves flows from endpoints that are gone to others, and sends datagrams without an answer again. */
 export class FlowMover implements CarrierEvents {
-  /** One set for all calls: a flow that has no other endpoint asks again with every datagram. */
+  /** One set for all calls: a flow without another endpoint comes here with every datagram. */
   readonly #failed = new Set<Target>();
   readonly #sender = new DatagramSender(RING_SLOTS);
 
@@ -40,8 +40,8 @@ export class FlowMover implements CarrierEvents {
   }
 
   /**
-   * Gives a new flow a carrier to its endpoint, or to another that can be had.
-   * @returns false where it had to go
+   * Opens the carrier of a new flow. If that fails, other endpoints are tried.
+   * @returns false if the flow had to end
    */
   openCarrier(flow: UdpFlow): boolean {
     const code = this.#open(flow, flow.target);
@@ -49,12 +49,12 @@ export class FlowMover implements CarrierEvents {
   }
 
   /**
-   * Before datagrams are sent: gives the flow another endpoint where it needs one.
-   * @returns false where it had to go
+   * Moves the flow if its endpoint was removed or failed. To be called before datagrams are sent.
+   * @returns false if the flow had to end
    */
   moveIfNeeded(flow: UdpFlow): boolean {
     if (flow.target.isRemoved) return this.#leaveRemoved(flow);
-    return flow.heardAt >= flow.target.failedAt || this.#leaveFailed(flow);
+    return flow.aliveAt >= flow.target.failedAt || this.#leaveFailed(flow);
   }
 
   answered(flow: UdpFlow): void {
@@ -63,41 +63,41 @@ export class FlowMover implements CarrierEvents {
     table.markReplied(flow);
     table.touch(flow, now);
     flow.answeredUpTo = inbox.received;
-    flow.heardAt = now;
-    flow.target.heardAt = now;
+    flow.aliveAt = now;
+    flow.target.answeredAt = now;
     flow.failover = null;
   }
 
-  /** The endpoint is asked again first. A second complaint about that confirms the first one. */
+  /** Sends the datagrams again. If that brings a second ICMP error, the two confirm each other. */
   suspected(flow: UdpFlow, code: number): void {
     if (this.#isConfirmed(flow)) this.refused(flow, code, false);
     else this.#sendAgain(flow);
   }
 
   /**
-   * Another endpoint gets the flow, and again what the first never answered.
-   * @param isForAll whether the failure counts for everyone; else others stay until a second client was
-   *   refused too
+   * Moves the flow to another endpoint, and sends the datagrams without an answer there.
+   * @param isForAll whether other clients avoid the endpoint at once. If not, they do so after the endpoint
+   *   has refused a second client
    */
   refused(flow: UdpFlow, code: number, isForAll: boolean): void {
     flow.carrier?.drain();
     if (this.#move(flow, this.#afterError(flow, code, isForAll))) this.#sendAgain(flow);
   }
 
-  /** @returns whether the endpoint was asked again since somebody first said that it is gone */
+  /** @returns whether this is the second ICMP error, and datagrams were sent between the two */
   #isConfirmed(flow: UdpFlow): boolean {
     const now = this.#now;
     const isSecond =
-      flow.suspectedAt >= flow.heardAt && now - flow.suspectedAt < SUSPICION_WINDOW && flow.wasAskedAgain;
+      flow.suspectedAt >= flow.aliveAt && now - flow.suspectedAt < SUSPICION_WINDOW_MS && flow.wasAskedAgain;
     flow.suspectedAt = now;
     flow.wasAskedAgain = false;
-    if (!isSecond || now - flow.movedUnprovenAt < UNPROVEN_REST) return false;
+    if (!isSecond || now - flow.movedUnprovenAt < UNPROVEN_PAUSE_MS) return false;
     flow.movedUnprovenAt = now;
     return true;
   }
 
   /**
-   * Blames the flow's endpoint for an error, if it is to blame.
+   * Blames the flow's endpoint for an error, unless this node is to blame.
    * @returns the endpoint to try next, or null
    */
   #afterError(flow: UdpFlow, code: number, isForAll: boolean): Target | null {
@@ -108,16 +108,16 @@ export class FlowMover implements CarrierEvents {
     }
     const now = this.#now;
     const isSecond = target.isRefusedAgain(flow.carrier?.port, now);
-    if (now - flow.refusedAt >= REFUSAL_WINDOW) flow.failover = null;
+    if (now - flow.refusedAt >= REFUSAL_WINDOW_MS) flow.failover = null;
     flow.failover ??= new Failover(portal, pinKey, now, this.report);
     flow.refusedAt = now;
     return flow.failover.next(target, errnoName(code), now, isSecond || isForAll);
   }
 
   /**
-   * The endpoint is no longer one of the Service's: another has the flow from this datagram on. What came
-   * before is still the first one's to answer.
-   * @returns false where the flow had to go
+   * The endpoint was removed from the Service. Another one gets the flow, from the present batch on. The old
+   * one may still answer the datagrams before.
+   * @returns false if the flow had to end
    */
   #leaveRemoved(flow: UdpFlow): boolean {
     flow.answeredUpTo = this.lifetimes.inbox.firstNumberOf(flow) - 1;
@@ -127,9 +127,10 @@ export class FlowMover implements CarrierEvents {
   }
 
   /**
-   * The endpoint has refused another flow since it last answered this one. No other sign may ever come: Linux
-   * refuses six datagrams of one peer, and then one a second. A flow that has no other endpoint stays.
-   * @returns false where the flow had to go
+   * The endpoint has refused another flow since it last answered this one, so this one moves too. It may
+   * never get an ICMP error of its own: Linux sends six of them to one peer, and then one a second. If there
+   * is no other endpoint, the flow stays.
+   * @returns false if the flow had to end
    */
   #leaveFailed(flow: UdpFlow): boolean {
     this.#failed.clear();
@@ -139,9 +140,9 @@ export class FlowMover implements CarrierEvents {
   }
 
   /**
-   * Gives the flow a carrier to another endpoint, or to the next one where that cannot be had.
-   * @param first null where there is no other: the flow ends
-   * @returns false where the flow had to go
+   * Gives the flow a carrier to another endpoint. If that fails, further endpoints are tried.
+   * @param first the endpoint to try first; null if there is none: then the flow ends
+   * @returns false if the flow had to end
    */
   #move(flow: UdpFlow, first: Target | null): boolean {
     let target = first;
@@ -150,7 +151,7 @@ export class FlowMover implements CarrierEvents {
       flow.portal.count(FIELD.flowsMoved, 1);
       const code = this.#open(flow, target);
       if (code === 0) return true;
-      // The kernel itself says so, for want of a route: that goes for all flows.
+      // This node itself has no route to the endpoint, so the error counts for all flows.
       target = this.#afterError(flow, code, true);
     }
     this.lifetimes.end(flow);
@@ -163,7 +164,7 @@ export class FlowMover implements CarrierEvents {
     const carrier = this.open(flow);
     if (typeof carrier === 'number') return carrier;
     flow.carrier = carrier;
-    flow.heardAt = this.#now;
+    flow.aliveAt = this.#now;
     return 0;
   }
 

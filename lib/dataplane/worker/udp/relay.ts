@@ -19,12 +19,12 @@ import type { EndpointSocket } from './sockets/endpointsocket.js';
 import { FlowSockets } from './sockets/flowsockets.js';
 import type { LocalPorts } from './sockets/localports.js';
 
-/** Batches one listener may take before the others get their turn. */
+/** After this many batches of one listener, the others get their turn. */
 const BATCHES_PER_EVENT = 4;
 
 /**
- * The UDP portals of one worker: takes clients' datagrams in batches, and sends each flow's share to its
- * endpoint.
+ * Relays UDP in one worker: receives clients' datagrams in batches, and sends the datagrams of each flow to
+ * its endpoint together.
  */
 export class UdpRelay {
   readonly table: FlowTable;
@@ -33,7 +33,7 @@ export class UdpRelay {
   readonly #sender = new DatagramSender(RING_SLOTS);
   readonly #mover: FlowMover;
 
-  /** @param udpTimeoutMs idle time of every flow, ms; null for conntrack's two values */
+  /** @param udpTimeoutMs see FlowLifetimes */
   constructor(
     readonly loop: EventLoop,
     localPorts: LocalPorts<EndpointSocket>,
@@ -54,15 +54,15 @@ export class UdpRelay {
     return listener;
   }
 
-  /** Closes a listener and the flows that came through it. */
+  /** Closes a listener and ends its flows. */
   close(listener: UdpListener): void {
     this.lifetimes.endAll(listener);
     this.loop.closeUnshared(listener.fd);
   }
 
   /**
-   * Takes what a listener has, sorts it by flow, and sends each flow's share in one go.
-   * @returns 0, or the errno where it has nothing
+   * Receives a listener's datagrams, sorts them by flow, and sends those of each flow together.
+   * @returns 0, or the errno if there was nothing to receive
    */
   receive(listener: UdpListener): number {
     const inbox = this.#inbox;
@@ -71,7 +71,7 @@ export class UdpRelay {
       if (count < 0) return batch === 0 ? errno() : 0;
       for (let slot = inbox.first; slot < inbox.first + count; slot++) this.#file(slot, listener);
       for (const flow of inbox.flows) this.#forward(flow);
-      if (inbox.hasAll) break;
+      if (inbox.isSocketEmpty) break;
     }
     return 0;
   }
@@ -81,11 +81,11 @@ export class UdpRelay {
     const flow = this.#flowOf(listener, this.#inbox.head(slot));
     this.#inbox.file(slot, flow, now);
     if (flow === null) listener.portal.count(FIELD.datagramsDropped, 1);
-    // At once, so that a new flow later in the batch does not take its place.
+    // Now, so that a new flow later in the batch does not take the place of this one.
     else this.table.touch(flow, now);
   }
 
-  /** @returns null for a datagram that goes no further */
+  /** @returns null if the datagram must be dropped */
   #flowOf(listener: UdpListener, head: ReceivedDatagram): UdpFlow | null {
     const { portal } = listener;
     const hops = hopsOnward(receivedHopsOf(head.controls, head.controlAt, portal.isV6));
@@ -97,6 +97,7 @@ export class UdpRelay {
       });
       return null;
     }
+    head.tellApartBy(portal.balancer.prefixBytes);
     const known = this.table.find(listener, head);
     if (known !== null) {
       known.limitHops(hops);
@@ -107,7 +108,7 @@ export class UdpRelay {
   }
 
   #forward(flow: UdpFlow): void {
-    // Removed since it was sorted: flows opened later in the batch needed its descriptor.
+    // A flow without a slot has ended since: a new flow later in the batch needed its descriptor.
     if (flow.firstSlot === NO_SLOT || !this.#mover.moveIfNeeded(flow)) return;
     const { now } = this.loop;
     const sender = this.#sender;
@@ -121,9 +122,9 @@ export class UdpRelay {
     if (sent < sender.count) this.#sendFailed(flow, sender.count - sent);
   }
 
-  #sendFailed(flow: UdpFlow, missing: number): void {
+  #sendFailed(flow: UdpFlow, unsent: number): void {
     const code = errno();
     if (blameForSend(code) === Blame.Endpoint) this.#mover.refused(flow, code, true);
-    else flow.portal.count(FIELD.datagramsDropped, missing);
+    else flow.portal.count(FIELD.datagramsDropped, unsent);
   }
 }

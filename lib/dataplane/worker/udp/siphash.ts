@@ -1,6 +1,7 @@
 /**
- * HalfSipHash-1-3 (Aumasson and Bernstein) over 32-bit words, as Linux hashes what strangers may choose
- * (siphash(9)): without the key nobody can find flows that fall into one bucket.
+ * HalfSipHash-1-3 (Aumasson and Bernstein) over 32-bit words. Linux uses it where strangers choose the hashed
+ * values (Documentation/security/siphash.rst): nobody without the key can find flows that fall into one
+ * bucket.
  *
  * @param key two random words
  * @param words at least `count` of them
@@ -11,8 +12,8 @@ export function sipHash(key: Int32Array, words: Int32Array, count: number): numb
   let v1 = key[1];
   let v2 = key[0] ^ 0x6c796765;
   let v3 = key[1] ^ 0x74656462;
-  // One round a word, one for the length, and three after a mark: a loop of one body, as a round has four
-  // results.
+  // One round for each word, one for the length, three to finish. One loop body for all of them: a function
+  // for a round would have to return four values.
   for (let round = 0; round < count + 4; round++) {
     const word = round < count ? words[round] : round === count ? (count * 4) << 24 : 0;
     if (round === count + 1) v2 ^= 0xff;

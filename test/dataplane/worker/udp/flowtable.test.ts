@@ -19,19 +19,23 @@ interface Who {
   readonly client: number;
   readonly port: number;
   readonly local: number;
+  /** The last word of the sender's GUID prefix. Absent: the prefix is not part of the flow's key. */
+  readonly prefix?: number | undefined;
 }
 
 const V6_PREFIX = 'fd00::';
 
 /** As the kernel would leave it in the receive ring. */
-function headOf({ client, port, local }: Who, isV6: boolean, flowLabel = 0): DatagramHead {
+function headOf({ client, port, local, prefix }: Who, isV6: boolean, flowLabel = 0): DatagramHead {
   const names = new Int32Array(NAME_WORDS);
   const address = isV6 ? `${V6_PREFIX}${client.toString(16)}` : `10.0.0.${client}`;
   names.set(SocketAddress.of(address, port).memory.words.subarray(0, NAME_WORDS));
   if (isV6) names[1] = flowLabel;
   const controls = new Int32Array(CONTROL_WORDS);
   controls[usedAddressAt(0, isV6) + addressWords(isV6) - 1] = local;
-  return { names, nameAt: 0, controls, controlAt: 0 };
+  const payloads = Int32Array.of(0x53505452, 0x10010502, 7, 7, prefix ?? 0);
+  const prefixWords = prefix === undefined ? 0 : 3;
+  return { names, nameAt: 0, controls, controlAt: 0, prefixWords, payloads, prefixAt: 2 };
 }
 
 const who = (over: Partial<Who> = {}): Who => ({ listener: 3, client: 1, port: 1000, local: 1, ...over });
@@ -78,6 +82,12 @@ for (const isV6 of [false, true]) {
         t.equal(listeners.find(table, who(over)), null, JSON.stringify(over));
       }
       t.equal(listeners.find(table, one, 77), flow, 'an IPv6 flow label does not count');
+      t.equal(listeners.find(table, who({ prefix: 1 })), null, 'a participant with the same socket');
+      const participants = [1, 2].map((prefix) => listeners.add(table, who({ prefix }), 0));
+      for (const prefix of [1, 2]) {
+        t.equal(listeners.find(table, who({ prefix })), participants[prefix - 1], 'each has its own flow');
+      }
+      t.equal(listeners.find(table, one), flow, 'and so has what is no RTPS');
     },
   );
 
@@ -85,7 +95,13 @@ for (const isV6 of [false, true]) {
     const small = (max: number) => fc.integer({ min: 1, max });
     const action = fc.record({
       what: fc.constantFrom('add', 'add', 'touch', 'reply', 'remove'),
-      who: fc.record({ listener: small(2), client: small(4), port: small(4), local: small(2) }),
+      who: fc.record({
+        listener: small(2),
+        client: small(4),
+        port: small(4),
+        local: small(2),
+        prefix: fc.constantFrom(undefined, undefined, 1, 2),
+      }),
     });
     fc.assert(
       fc.property(fc.array(action, { maxLength: 200 }), (actions) => {

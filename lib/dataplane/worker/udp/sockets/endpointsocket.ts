@@ -17,30 +17,32 @@ import type { Carrier } from '../carrier.js';
 import type { UdpFlow } from '../flow.js';
 import type { EndpointPorts, LocalPorts } from './localports.js';
 
-/** So many ports are looked at for one that is free or can be had. */
+/** This many local ports are tried, then the socket cannot be opened. */
 const PORT_TRIES = 128;
 
-/** Whose sockets they are. */
+/** The owner of a worker's sockets towards endpoints. */
 export interface SocketOwner {
   readonly loop: EventLoop;
   readonly localPorts: LocalPorts<EndpointSocket>;
   /**
-   * Asked about the holder of a port that is in use; closes it and returns true where the port can be had.
+   * A port is in use. Closes its holder if the holder can be given up.
+   * @returns whether it has closed the holder
    */
   giveUp(holder: EndpointSocket): boolean;
   /**
    * A socket has replies, errors or both.
    * @param events as epoll reported them
-   * @returns 0, or the errno where it has neither
+   * @returns 0, or the errno if the socket had neither
    */
   onSocketReady(socket: EndpointSocket, events: number): number;
-  /** See {@link Carrier}; `closed` comes after. */
+  /** See {@link Carrier}. */
   drain(socket: EndpointSocket): void;
   retire(socket: EndpointSocket): void;
+  /** The socket was closed. */
   closed(socket: EndpointSocket): void;
 }
 
-/** A flow's connected socket towards an endpoint, with the local port that it holds. */
+/** A flow's connected socket towards an endpoint, with its local port. */
 export class EndpointSocket implements Watcher, Carrier {
   readonly #sockets: SocketOwner;
   #isUsed = false;
@@ -60,8 +62,8 @@ export class EndpointSocket implements Watcher, Carrier {
   }
 
   /**
-   * @returns the socket, which is not watched yet, or the errno: EADDRNOTAVAIL where no local port is to be
-   *   had
+   * Opens a socket to the flow's endpoint. The loop does not watch it yet.
+   * @returns the socket or the errno; EADDRNOTAVAIL if no local port is free
    */
   static open(flow: UdpFlow, sockets: SocketOwner): EndpointSocket | number {
     const { target } = flow;
@@ -111,14 +113,14 @@ export class EndpointSocket implements Watcher, Carrier {
     this.#sockets.closed(this);
   }
 
-  /** Gives datagrams as many hops as the flow has now. Nearly always it has as many as before. */
+  /** Sets the hop limit to the flow's hops. Nearly always they are the same as before. */
   #followHops(): void {
     if (this.#hops === this.flow.hops) return;
     this.#hops = this.flow.hops;
     setHops(this.fd, this.target.address.family, this.#hops);
   }
 
-  /** Bursts need room, and look-ups, which are one datagram, are spared the call. */
+  /** Bursts need a big send buffer. A look-up is one datagram, and saves the system call. */
   #makeRoomFor(datagrams: number): void {
     if (this.#hasBigSendBuffer) return;
     this.#hasBigSendBuffer = this.#isUsed || datagrams > 1;

@@ -7,53 +7,54 @@ import { Blame, blameForConnect } from '../../blame.js';
 import { type Inbox, RING_SLOTS } from '../inbox.js';
 import type { EndpointSocket } from './endpointsocket.js';
 
-/** What to make of the errors that came back for what a flow has sent. In ascending order of weight. */
+/** What the errors of a flow's socket say about the endpoint. In ascending order of weight. */
 export enum Verdict {
-  /** Nothing that concerns the endpoint. */
+  /** Nothing about the endpoint. */
   Nothing,
-  /** Somebody says that the endpoint is not there: it is asked again. */
+  /** It may be gone: an ICMP error says so, but does not prove it. */
   Suspected,
-  /** Who is on the way to it says that it is not there. */
+  /** It is gone: an ICMP error from the path to it says so. */
   Refused,
-  /** This node itself has no way there. */
+  /** This node itself cannot reach it. */
   Unreachable,
 }
 
 /**
- * Reads the errors that a flow's socket has kept, and finds out whom to believe. Anybody who can send packets
- * of his own making can make an ICMP error, and Linux passes on each that names the right addresses and
- * ports. So:
+ * Reads the error queue of a flow's socket, and judges which errors to believe. Anybody who can send raw
+ * packets can forge an ICMP error, and Linux passes on each error that names the right addresses and ports.
+ * So:
  *
- * - this node's own word is true: with IPv4 its addresses cannot come in from outside (ip_route_input_slow:
- *   martian source);
- * - who quotes what was sent (Linux and routers quote 500 bytes and more) is on the way to the endpoint;
- * - else it is a suspicion, and nothing at all where a host but the endpoint says that the endpoint's port is
- *   closed.
+ * - An error of this node itself is true. With IPv4, nobody outside can use this node's addresses
+ *   (ip_route_input_slow: martian source).
+ * - If a host other than the endpoint says that the endpoint's port is closed, the error means nothing.
+ * - An error that quotes the datagram comes from the path to the endpoint, so it is a proof. Linux and
+ *   routers quote 500 bytes and more.
+ * - Any other error is a suspicion.
  */
 export class ErrorJudge {
   readonly #errors = new ErrorQueue();
-  /** How many errors the socket had that was heard last. */
+  /** How many errors the last call has read. */
   count = 0;
   /** The errno behind the last verdict, for the log. */
   code = 0;
-  /** What was too long for the path, as the kernel has learned by now: sent again it fits. */
+  /** Datagrams that were too long for the path. The kernel knows the MTU now: sent again, they fit. */
   readonly tooLong = new DatagramSender(RING_SLOTS);
 
   constructor(readonly inbox: Inbox) {}
 
-  /** Reads all that a socket has. @returns the weightiest */
+  /** Reads all errors of a socket. @returns the weightiest verdict */
   judge(socket: EndpointSocket): Verdict {
-    let worst = Verdict.Nothing;
+    let weightiest = Verdict.Nothing;
     this.count = 0;
     this.tooLong.clear();
     while (this.#errors.read(socket.fd)) {
       this.count++;
       const verdict = this.#judgeOne(socket);
-      if (verdict <= worst) continue;
-      worst = verdict;
+      if (verdict <= weightiest) continue;
+      weightiest = verdict;
       this.code = this.#errors.code;
     }
-    return worst;
+    return weightiest;
   }
 
   #judgeOne(socket: EndpointSocket): Verdict {
@@ -63,7 +64,7 @@ export class ErrorJudge {
     if (isLocal || this.#isFromThisNode(socket)) return Verdict.Unreachable;
     const isFromEndpoint = this.#errors.isFrom(socket.target.address.memory);
     if (code === ECONNREFUSED && !isFromEndpoint) return Verdict.Nothing;
-    return this.inbox.hasSent(socket.flow, quote) ? Verdict.Refused : Verdict.Suspected;
+    return this.inbox.isQuoteOf(socket.flow, quote) ? Verdict.Refused : Verdict.Suspected;
   }
 
   #isFromThisNode({ fd, target }: EndpointSocket): boolean {

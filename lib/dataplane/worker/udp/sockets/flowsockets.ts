@@ -12,21 +12,21 @@ import type { LocalPorts } from './localports.js';
 import { Replies } from './replies.js';
 import { RetiredSockets } from './retiredsockets.js';
 
-/** Of the local ports towards an endpoint, this share in use is worth a line in the log. */
-const NEARLY_ALL = 7 / 8;
-/** Batches of late replies that are saved from a socket before it closes. */
-const LATE_BATCHES = 4;
+/** If this share of the local ports towards an endpoint is in use, that is reported. */
+const SHORTAGE_SHARE = 7 / 8;
+/** Before a socket is closed, at most this many batches of replies are relayed. */
+const MAX_DRAINED_BATCHES = 4;
 
 /**
- * Carries flows by sockets, one connected to the endpoint for each: within the descriptor budget, watched by
- * the loop.
+ * The sockets that carry flows: one for each flow, connected to its endpoint. They take descriptors of the
+ * budget, and the loop watches them.
  */
 export class FlowSockets implements Task, SocketOwner {
   readonly #replies: Replies;
   readonly #judge: ErrorJudge;
   readonly #retired = new RetiredSockets<EndpointSocket>();
 
-  /** @param lifetimes asked for descriptors and ports of other flows where there is none left */
+  /** @param lifetimes ends other flows if no descriptor or port is left */
   constructor(
     readonly loop: EventLoop,
     readonly localPorts: LocalPorts<EndpointSocket>,
@@ -40,7 +40,7 @@ export class FlowSockets implements Task, SocketOwner {
     loop.addTask(this);
   }
 
-  /** When the next left socket's time is up. */
+  /** When the next retired socket must close; Infinity if there is none. */
   get deadline(): number {
     return this.#retired.deadline;
   }
@@ -54,8 +54,8 @@ export class FlowSockets implements Task, SocketOwner {
   }
 
   /**
-   * Connects a socket to the endpoint that a flow has now.
-   * @returns the errno where there is none to be had
+   * Connects a socket to the flow's present endpoint.
+   * @returns the socket or the errno
    */
   open(flow: UdpFlow): EndpointSocket | number {
     if (!this.#takeDescriptor(flow)) return EMFILE;
@@ -71,7 +71,7 @@ export class FlowSockets implements Task, SocketOwner {
     }
     const { used, size } = socket.ports;
     const endpoint = flow.target.name;
-    if (used >= size * NEARLY_ALL) this.report({ kind: 'portsShort', endpoint, ports: size });
+    if (used >= size * SHORTAGE_SHARE) this.report({ kind: 'portsShort', endpoint, ports: size });
     return socket;
   }
 
@@ -101,24 +101,24 @@ export class FlowSockets implements Task, SocketOwner {
   }
 
   drain(socket: EndpointSocket): void {
-    for (let batch = 0; batch < LATE_BATCHES; batch++) {
+    for (let batch = 0; batch < MAX_DRAINED_BATCHES; batch++) {
       if (this.#replies.relay(socket, this.loop.now) < 0 && errno() === EAGAIN) return;
     }
   }
 
-  /** What an endpoint said before its errors came is heard before them. */
+  /** Relays replies first: the endpoint has sent them before the errors came. */
   onSocketReady(socket: EndpointSocket, events: number): number {
     const { flow } = socket;
     const count = this.#replies.relay(socket, this.loop.now);
     const code = count < 0 ? errno() : 0;
     if (count > 0 && socket === flow.carrier) this.events.answered(flow);
-    const hasJudged = (events & EPOLLERR) !== 0 && this.#judgeErrors(socket);
-    return hasJudged ? 0 : code;
+    const hadErrors = (events & EPOLLERR) !== 0 && this.#judgeErrors(socket);
+    return hadErrors ? 0 : code;
   }
 
   /**
-   * Hears the errors that a socket has kept, and tells what follows from them.
-   * @returns whether there were any
+   * Reads a socket's errors, and reports what they say about the endpoint.
+   * @returns whether there were errors
    */
   #judgeErrors(socket: EndpointSocket): boolean {
     const { flow } = socket;
@@ -126,7 +126,7 @@ export class FlowSockets implements Task, SocketOwner {
     const { code, count, tooLong } = this.#judge;
     if (tooLong.count > 0) tooLong.sendConnected(socket.fd);
     if (verdict === Verdict.Nothing) return count > 0;
-    // Answers from there are a courtesy.
+    // The flow has another endpoint already, and does not need this one's answers.
     if (socket === flow.previousCarrier) socket.close();
     else if (verdict === Verdict.Suspected) this.events.suspected(flow, code);
     else this.events.refused(flow, code, verdict === Verdict.Unreachable);

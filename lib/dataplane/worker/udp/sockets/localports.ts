@@ -1,18 +1,18 @@
-/** Of the node's local ports this share is left to its other programs. */
+/** This share of the node's local ports is left to other programs. */
 const NODE_SHARE = 0.25;
 
 /**
- * The local ports of one worker's UDP sockets. A port is only used up per endpoint: two sockets may have the
- * same one as long as they are connected to different addresses or ports, so that flows to one endpoint never
- * take ports away from another, and some ports of the range are never touched.
+ * The local ports of one worker's UDP sockets. Two sockets may have the same local port if they are connected
+ * to different addresses or ports. So each endpoint has all ports of the worker, and flows to one endpoint
+ * take no port from another. Some ports of the node are never used.
  *
- * @typeParam Holder who has a port
+ * @typeParam Holder the owner of a port
  */
 export class LocalPorts<Holder> {
   readonly #ports: readonly number[];
   readonly #endpoints = new Map<string, EndpointPorts<Holder>>();
 
-  /** @param ports the node's local ports (lib/sys/portrange.ts); each worker has its own of them */
+  /** @param ports the node's local ports (lib/sys/portrange.ts); each worker has its own part of them */
   constructor(ports: readonly number[], worker: number, workers: number) {
     const usable = ports.slice(0, Math.ceil(ports.length * (1 - NODE_SHARE)));
     const own = usable.filter((_, index) => index % workers === worker);
@@ -26,18 +26,18 @@ export class LocalPorts<Holder> {
 }
 
 /**
- * The local ports towards one endpoint, which are handed out in turn: the next one is that of the oldest
- * socket.
+ * The local ports towards one endpoint. They are handed out in turn, so the next port is free or belongs to
+ * the oldest socket.
  */
 export class EndpointPorts<Holder> {
   readonly #holders = new Map<number, Holder>();
   readonly #endpoint: string;
   readonly #ports: readonly number[];
   readonly #inUse: Map<string, EndpointPorts<Holder>>;
-  /** Begins anywhere: ports that several endpoints use cost the kernel a longer look-up. */
+  /** Starts at random: if several endpoints use the same port, the kernel's look-up takes longer. */
   #turn: number;
 
-  /** @param inUse where it is to be found as long as one of its ports is in use */
+  /** @param inUse has this object while one of its ports is in use */
   constructor(endpoint: string, ports: readonly number[], inUse: Map<string, EndpointPorts<Holder>>) {
     this.#endpoint = endpoint;
     this.#ports = ports;
@@ -45,12 +45,12 @@ export class EndpointPorts<Holder> {
     this.#turn = Math.floor(Math.random() * ports.length);
   }
 
-  /** How many there are. */
+  /** How many ports there are. */
   get size(): number {
     return this.#ports.length;
   }
 
-  /** How many are in use. */
+  /** How many ports are in use. */
   get used(): number {
     return this.#holders.size;
   }
@@ -61,7 +61,7 @@ export class EndpointPorts<Holder> {
     return this.#ports[this.#turn];
   }
 
-  /** Who has a port now. */
+  /** The holder of a port, or undefined if the port is free. */
   holder(port: number): Holder | undefined {
     return this.#holders.get(port);
   }

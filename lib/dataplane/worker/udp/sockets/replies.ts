@@ -7,7 +7,7 @@ import type { FlowKeys } from '../flowkeys.js';
 import { BATCH } from '../inbox.js';
 import type { EndpointSocket } from './endpointsocket.js';
 
-/** Brings what endpoints answer to the clients, from the address that each client used. */
+/** Relays the endpoints' replies to the clients, each from the address that the client used. */
 export class Replies {
   readonly #ring = new DatagramRing(BATCH, false);
   readonly #sender = new DatagramSender(BATCH);
@@ -15,7 +15,7 @@ export class Replies {
   constructor(readonly keys: FlowKeys) {}
 
   /**
-   * Relays one batch of what a flow's socket has.
+   * Relays one batch of replies from a flow's socket.
    * @returns how many replies there were, or -1 with `errno`
    */
   relay({ fd, flow }: EndpointSocket, now: number): number {

@@ -1,35 +1,35 @@
-/** How long, ms, an answer may take: resolvers wait 5 s for one. */
-const STAY = 5000;
+/** A retired socket stays open for this time. Resolvers wait 5 s for an answer. */
+const RETIREMENT_MS = 5000;
 
 /**
- * Sockets that flows have left for another endpoint. They stay open for the answers to what was asked before:
- * an endpoint that leaves its Service ends in its own time.
+ * Sockets whose flows have moved to another endpoint. They stay open for answers that are under way: an
+ * endpoint that was removed from its Service may still answer.
  */
 export class RetiredSockets<Socket> {
-  /** Until when each stays, in this order. */
+  /** When each socket must close, in the order of these times. */
   readonly #sockets = new Map<Socket, number>();
 
-  /** When the next one's time is up. */
+  /** When the next socket must close; Infinity if there is none. */
   get deadline(): number {
     return this.#first()?.[1] ?? Number.POSITIVE_INFINITY;
   }
 
   add(socket: Socket, now: number): void {
-    this.#sockets.set(socket, now + STAY);
+    this.#sockets.set(socket, now + RETIREMENT_MS);
   }
 
   delete(socket: Socket): void {
     this.#sockets.delete(socket);
   }
 
-  /** @returns a socket whose time is up, or null; closing it is the caller's */
+  /** @returns a socket whose time is over, or null. The caller must close it. */
   expired(now: number): Socket | null {
     const first = this.#first();
     return first !== undefined && first[1] <= now ? first[0] : null;
   }
 
   #first(): [Socket, number] | undefined {
-    // Asked at every turn of the loop, and nearly always empty.
+    // Every turn of the loop comes here, and nearly always there are no sockets: make no iterator.
     if (this.#sockets.size === 0) return undefined;
     return this.#sockets.entries().next().value;
   }

@@ -7,8 +7,8 @@ const OTHER_PORTS = [
   { name: 'dns', protocol: 'UDP', port: 53 },
 ] as const;
 
-/** The Service that is measured, and as many others as bring all their ports to a number. */
-export function crowd(ports: number): ServiceOptions[] {
+/** The measured Service and other Services. Together they have `ports` ports. */
+export function manyServices(ports: number): ServiceOptions[] {
   const missing = Math.max(0, ports - SERVICE_PORTS.length);
   const others = Array.from({ length: Math.ceil(missing / OTHER_PORTS.length) }, (_, index) => ({
     name: `other-${index}`,
@@ -18,6 +18,6 @@ export function crowd(ports: number): ServiceOptions[] {
   return [...others, { name: 'bench', clusterIPs: [VIP], ports: SERVICE_PORTS }];
 }
 
-export function crowdObjects(ports: number, backend: Host): KubernetesObject[] {
-  return crowd(ports).flatMap((options) => serviceWithPods(options, [backend]));
+export function manyServiceObjects(ports: number, backend: Host): KubernetesObject[] {
+  return manyServices(ports).flatMap((options) => serviceWithPods(options, [backend]));
 }

@@ -11,35 +11,36 @@ export interface Sample {
   readonly contender: string;
   readonly round: number;
   readonly values: Values;
-  /** Cores that other programs of this machine, or other guests of its host, took in the meantime. */
+  /** Cores that other programs of this machine, or other guests of its host, used meanwhile. */
   readonly disturbance: number;
 }
 
-/** A measurement with more disturbance than this, in cores, is repeated, and does not count beside quiet ones. */
-export const QUIET = 0.1;
+/** Cores. A measurement with more disturbance is repeated. It counts only if no quiet measurement exists. */
+export const MAX_QUIET_DISTURBANCE = 0.1;
 
-export interface Course {
+/** What is measured, and how often. */
+export interface Schedule {
   readonly rows: readonly Row[];
   readonly contenders: readonly Contender[];
   readonly rounds: number;
-  /** Of each measurement. */
+  /** The time of each measurement. */
   readonly span: Span;
-  /** How often a disturbed measurement is tried. */
+  /** How often a measurement is tried while it is disturbed. */
   readonly attempts: number;
 }
 
 export interface Outcome {
   readonly samples: readonly Sample[];
-  /** What could not be measured, and why, a line each. */
+  /** What could not be measured, and why: one line each. */
   readonly failures: readonly string[];
 }
 
 /**
- * Measures every contender once in each round, the order turned by one from round to round, so that what changes on the
- * machine in the meantime meets all of them. A failure costs no more than the one measurement.
+ * Measures every contender once in each round. Each round begins with the next contender, so that a change of
+ * the machine meets all of them. A failure ends only its own measurement.
  */
-export async function runCourse(course: Course, say: (progress: string) => void): Promise<Outcome> {
-  const { contenders, rounds } = course;
+export async function runSchedule(schedule: Schedule, say: (progress: string) => void): Promise<Outcome> {
+  const { contenders, rounds } = schedule;
   const samples: Sample[] = [];
   const failures: string[] = [];
   for (let round = 0; round < rounds; round++) {
@@ -47,24 +48,24 @@ export async function runCourse(course: Course, say: (progress: string) => void)
     for (const contender of [...contenders.slice(first), ...contenders.slice(0, first)]) {
       const fail = (row: Row, reason: string) => failures.push(`${row.id} of ${contender.id}: ${reason}`);
       say(`round ${round + 1} of ${rounds}: ${contender.title}`);
-      samples.push(...(await measureContender(course, contender, round, fail)));
+      samples.push(...(await measureContender(schedule, contender, round, fail)));
     }
   }
   return { samples, failures };
 }
 
 async function measureContender(
-  course: Course,
+  schedule: Schedule,
   contender: Contender,
   round: number,
   fail: (row: Row, reason: string) => void,
 ): Promise<Sample[]> {
-  const turn = new Turn(contender, course.span);
+  const turn = new Turn(contender, schedule.span);
   const samples: Sample[] = [];
-  for (const row of course.rows) {
+  for (const row of schedule.rows) {
     if (!row.suits(contender) || (row.once && round > 0)) continue;
     try {
-      const measured = await measureInPeace(turn, row, course.attempts);
+      const measured = await measureUndisturbed(turn, row, schedule.attempts);
       samples.push({ row: row.id, contender: contender.id, round, ...measured });
     } catch (error) {
       fail(row, firstLineOf(error));
@@ -74,17 +75,17 @@ async function measureContender(
   return samples;
 }
 
-/** What follows in a failed program's message is its log. */
+/** The other lines of a failed program's message are its log. */
 function firstLineOf(error: unknown): string {
   return (error as Error).message.replace(/\n.*/s, '');
 }
 
 type Measured = Pick<Sample, 'values' | 'disturbance'>;
 
-/** Measures until nobody disturbs it, at most so often, or takes the least disturbed of a few attempts. */
-async function measureInPeace(turn: Turn, row: Row, attempts: number): Promise<Measured> {
+/** Measures until no other program disturbs it, or `attempts` times. @returns the least disturbed attempt */
+async function measureUndisturbed(turn: Turn, row: Row, attempts: number): Promise<Measured> {
   let best = await measure(turn, row);
-  for (let attempt = 1; attempt < attempts && best.disturbance > QUIET; attempt++) {
+  for (let attempt = 1; attempt < attempts && best.disturbance > MAX_QUIET_DISTURBANCE; attempt++) {
     const next = await measure(turn, row);
     if (next.disturbance < best.disturbance) best = next;
   }

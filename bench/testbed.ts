@@ -6,13 +6,16 @@ import type { LoadPlan, LoadResult, Target } from './load/plan.js';
 import { congestionControl } from './machine.js';
 import { IPERF_PORT } from './service.js';
 
-/** For a load program beyond its own time. */
+/** A load program may run so much longer than its plan says. */
 const PATIENCE_MS = 120_000;
 
 const program = (name: string) => fileURLToPath(new URL(`load/${name}.js`, import.meta.url));
 
-/** The network of one measurement: client pod → node → backend pod, where the load server and iperf3 listen. */
-export class Stage {
+/**
+ * The network of a measurement: client pod → node → backend pod. The load server and iperf3 run in the
+ * backend.
+ */
+export class Testbed {
   readonly node: Host;
   readonly backend: Host;
   readonly client: Host;
@@ -23,21 +26,21 @@ export class Stage {
     this.client = lab.pod('client');
   }
 
-  static async open(): Promise<Stage> {
+  static async open(): Promise<Testbed> {
     const lab = await Lab.create({ pods: ['client', 'backend'] });
     try {
-      const stage = new Stage(lab);
-      for (const host of [stage.node, stage.backend, stage.client]) {
+      const testbed = new Testbed(lab);
+      for (const host of [testbed.node, testbed.backend, testbed.client]) {
         await host.sysctl({
           'net/ipv4/ip_local_port_range': '10000 65535',
           'net/ipv4/tcp_congestion_control': congestionControl(),
         });
       }
-      const server = stage.backend.spawn(process.execPath, [program('server')]);
-      const iperf = stage.backend.spawn('iperf3', ['-s', '-p', String(IPERF_PORT), '--forceflush']);
+      const server = testbed.backend.spawn(process.execPath, [program('server')]);
+      const iperf = testbed.backend.spawn('iperf3', ['-s', '-p', String(IPERF_PORT), '--forceflush']);
       await server.waitForOutput(/^ready$/m);
       await iperf.waitForOutput(/^Server listening/m);
-      return stage;
+      return testbed;
     } catch (error) {
       await lab.destroy();
       throw error;
@@ -51,7 +54,10 @@ export class Stage {
     return JSON.parse(await this.client.must(process.execPath, args, { timeoutMs })) as LoadResult;
   }
 
-  /** Opens idle connections from the client pod. Resolves once all are open; closing the program's input ends them. */
+  /**
+   * Opens idle connections from the client pod. Resolves once all are open. They end when the input of the
+   * program is closed.
+   */
   async hold({ address, port }: Target, connections: number): Promise<Program> {
     const args = [program('hold'), address, String(port), String(connections)];
     const holder = this.client.spawn(process.execPath, args);

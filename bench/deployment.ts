@@ -1,0 +1,29 @@
+import type { Contender, Running, ServiceSet } from './contenders/contender.js';
+import { Testbed } from './testbed.js';
+
+/** A testbed on which a contender runs. */
+export class Deployment {
+  private constructor(
+    readonly testbed: Testbed,
+    readonly running: Running,
+    /** Seconds from the start of the contender until it served. */
+    readonly startSeconds: number,
+  ) {}
+
+  static async open(contender: Contender, services: ServiceSet): Promise<Deployment> {
+    const testbed = await Testbed.open();
+    try {
+      const start = performance.now();
+      const running = await contender.start(testbed, services);
+      return new Deployment(testbed, running, (performance.now() - start) / 1000);
+    } catch (error) {
+      await testbed.close();
+      throw error;
+    }
+  }
+
+  async close(): Promise<void> {
+    await this.running.stop();
+    await this.testbed.close();
+  }
+}
