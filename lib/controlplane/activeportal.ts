@@ -8,7 +8,7 @@ import type { Redirect, RedirectDriver } from '../redirect/driver.js';
 import { admissionByIds, nodeAdmission, type PortalIdLookup } from './admission.js';
 import type { Capacity } from './capacity.js';
 import { hearOnly, steerClients } from './clientfilters.js';
-import { type OpeningContext, openListener } from './listeneropening.js';
+import { type OpeningContext, openMissing } from './listeneropening.js';
 import type { Placement, Placements } from './placement.js';
 import { areVipsTaken, isWithoutProxyPort, type PortalProblem, vipsServed } from './portalproblem.js';
 import { leftListeners, moveProxyPort, proxyPortOf, takeProxyPort } from './portalproxyport.js';
@@ -118,15 +118,18 @@ export class ActivePortal {
   openListeners(): boolean {
     const before = this.redirect();
     this.#problems = takeProxyPort(this.#portal, this.context);
-    let isChanged = this.closeListeners();
+    const hasClosed = this.closeListeners();
     for (const { group } of this.#sockets.all) this.#note(steerClients(group, this.#portal.policy));
-    for (const wanted of this.#wanted()) {
-      if (!this.#sockets.has(wanted)) isChanged = this.#open(wanted) || isChanged;
-    }
+    const { hasOpened, problems } = openMissing(this.#wanted(), this.#sockets, {
+      portal: this.#portal,
+      onlyWorker: this.#placement,
+      context: this.context,
+    });
+    this.#note(problems);
     if (!leadsAlike(before, this.redirect())) this.redirectProgress.outdate();
-    isChanged = this.#admit() || isChanged;
-    if (this.#isEmpty) this.#hearOnly(this.#admission.insiders?.sources ?? NONE);
-    return isChanged;
+    const hasOtherClients = this.#admit();
+    if (this.#isEmpty) this.#note(hearOnly(this.#sockets.all, this.#admission.insiders?.sources ?? NONE));
+    return hasClosed || hasOpened || hasOtherClients;
   }
 
   /**
@@ -148,7 +151,7 @@ export class ActivePortal {
 
   /** Hears all clients again. Call it once the workers have endpoints: it does nothing without any. */
   hearEveryone(): void {
-    if (!this.#isEmpty) this.#hearOnly(null);
+    if (!this.#isEmpty) this.#note(hearOnly(this.#sockets.all, null));
   }
 
   /** The portal is removed. The workers close the sockets that they own. */
@@ -200,25 +203,6 @@ export class ActivePortal {
 
   #wanted(): WantedListener[] {
     return wantedListeners(this.#portal, this.#proxyPort, this.context);
-  }
-
-  /** @returns whether a socket was opened; if not, the reason is among the problems */
-  #open(wanted: WantedListener): boolean {
-    const { context } = this;
-    const opened = openListener(wanted, { portal: this.#portal, onlyWorker: this.#placement, context });
-    if ('message' in opened) {
-      this.#note([opened]);
-      return false;
-    }
-    this.#note(steerClients(opened, this.#portal.policy));
-    const isRedirectedTo = wanted.kind === 'proxyPort' && context.driver.bringsTraffic;
-    this.#sockets.adopt(opened, isRedirectedTo ? opened.spec.port : null);
-    return true;
-  }
-
-  /** @param heard null for everyone */
-  #hearOnly(heard: readonly string[] | null): void {
-    for (const listener of this.#sockets.all) this.#note(hearOnly(listener, heard));
   }
 
   /** @returns whether other clients than before are let in */

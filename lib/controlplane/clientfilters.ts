@@ -15,10 +15,17 @@ export function steerClients(group: ListenerGroup, { affinity }: ServicePolicy):
 }
 
 /**
- * Asks the kernel to drop packets that come to a listener from all other clients.
+ * Asks the kernel to drop packets that come to the listeners from all other clients.
  * @param heard see {@link setFilter}. Null: all clients are heard.
  */
-export function hearOnly(listener: OpenListener, heard: readonly string[] | null): readonly PortalProblem[] {
+export function hearOnly(
+  listeners: readonly OpenListener[],
+  heard: readonly string[] | null,
+): readonly PortalProblem[] {
+  return listeners.flatMap((listener) => filterClients(listener, heard));
+}
+
+function filterClients(listener: OpenListener, heard: readonly string[] | null): readonly PortalProblem[] {
   const wanted = heard?.join() ?? null;
   if (listener.heard === wanted) return NONE;
   const code = setFilter(listener.group, heard);

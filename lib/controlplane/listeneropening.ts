@@ -1,9 +1,12 @@
 import { type ListenerGroup, openListeners } from '../dataplane/listeners.js';
 import type { Portal } from '../portal/portal.js';
+import type { RedirectDriver } from '../redirect/driver.js';
 import { EADDRINUSE, SysError } from '../sys/errno.js';
+import { steerClients } from './clientfilters.js';
 import { explainOwnServer, explainProxyPort, explainRefusal } from './listenfailure.js';
 import type { Placement } from './placement.js';
 import type { PortalProblem } from './portalproblem.js';
+import type { PortalSockets } from './portalsockets.js';
 import { PortRangeError } from './portpool.js';
 import type { ProxyPorts } from './proxyports.js';
 import { type ListenerContext, neighboursOf, type WantedListener } from './wantedlisteners.js';
@@ -12,6 +15,7 @@ import { type ListenerContext, neighboursOf, type WantedListener } from './wante
 const MAX_PORT_TRIES = 100;
 
 export interface OpeningContext extends ListenerContext {
+  readonly driver: Pick<RedirectDriver, 'captureOf' | 'unsupported' | 'bringsTraffic'>;
   /** Number of workers. */
   readonly workers: number;
   readonly ports: ProxyPorts;
@@ -25,10 +29,37 @@ export interface PlacedPortal {
 }
 
 /**
+ * Opens the wanted listeners that a portal does not have.
+ * @returns whether any was opened, and the problems
+ */
+export function openMissing(
+  wanted: readonly WantedListener[],
+  sockets: PortalSockets,
+  placed: PlacedPortal,
+): { readonly hasOpened: boolean; readonly problems: readonly PortalProblem[] } {
+  const { portal, context } = placed;
+  const problems: PortalProblem[] = [];
+  let hasOpened = false;
+  for (const listener of wanted) {
+    if (sockets.has(listener)) continue;
+    const opened = openListener(listener, placed);
+    if ('message' in opened) {
+      problems.push(opened);
+      continue;
+    }
+    problems.push(...steerClients(opened, portal.policy));
+    const isRedirectedTo = listener.kind === 'proxyPort' && context.driver.bringsTraffic;
+    sockets.adopt(opened, isRedirectedTo ? opened.spec.port : null);
+    hasOpened = true;
+  }
+  return { hasOpened, problems };
+}
+
+/**
  * Opens a listener. If other programs have the portal's proxy port, the portal gets another one.
  * @returns the open sockets, or the reason why there are none
  */
-export function openListener(wanted: WantedListener, placed: PlacedPortal): ListenerGroup | PortalProblem {
+function openListener(wanted: WantedListener, placed: PlacedPortal): ListenerGroup | PortalProblem {
   const { ports } = placed.context;
   const { protocol, family } = placed.portal;
   const isProxyPort = wanted.kind === 'proxyPort';
