@@ -4,8 +4,8 @@ import type { Alias, AskedPort } from './result.js';
 
 /**
  * Finds the names that are of one backend. Ports may know a backend by different names: a web server tells
- * the name of its pod, a DDS participant its GUID prefix. Ports that are asked in the same way, or that have a
- * name in common, use the same names. Names of other ports are matched with those of the first ports by the
+ * the name of its pod, a DDS participant its GUID prefix. Ports that are asked in the same way, or that have
+ * a name in common, use the same names. Names of other ports are matched with those of the first ports by the
  * clients that met both in one round: the pair that was met most often is one backend, and so on. This takes
  * as many names to be equal as it can, so clients that are split all the same are split for certain.
  *

@@ -46,7 +46,7 @@ export function bringUpClients(addresses: readonly string[], target: string): vo
   }
 }
 
-/** The default route is there for answers that do not come from the target: the kernel may check their way. */
+/** The default route is for answers that do not come from the target: the kernel may check their way back. */
 function prepareClients(links: Links, addresses: readonly string[], target: string): void {
   const index = links.indexOf('eth0');
   links.turnOn(LOOPBACK_INDEX);

@@ -82,7 +82,7 @@ export class UdpConversation {
     }
   }
 
-  /** An answer that is late may be taken for the answer to the next question. @throws as {@link askOverTcp} */
+  /** A late answer may be taken for the answer to the next question. @throws as {@link askOverTcp} */
   async ask(patienceMs: number): Promise<string> {
     const asker = { ...this.#asker, question: this.#questions++ };
     try {

@@ -14,7 +14,7 @@ export function whyUnreachable(address: string): string {
       ? ['net.ipv4.conf.all.rp_filter is 1: answers of pods must come by the way that leads to them']
       : []),
     'a firewall may drop what comes from or goes to the client addresses (look at the chain FORWARD)',
-    'pods on other nodes can answer only if the Service proxy masquerades these clients, or if the network knows a route to them',
+    'pods of other nodes need a route to these clients, unless the Service proxy masquerades them',
   ];
   return `Nothing came back to the clients: ${reasons.join('; ')}`;
 }

@@ -11,8 +11,8 @@ export interface IdleWorld {
 }
 
 /**
- * Clients that try the same pause. Over `n` backends, a client without its pin meets the same backend again by
- * a chance of 1/n, so one client that stays proves little, and eight that stay prove it.
+ * Clients that try the same pause. Over `n` backends, a client without its pin meets the same backend again
+ * by a chance of 1/n, so one client that stays proves little, and eight that stay prove it.
  */
 const GROUP = 8;
 /** The measurement ends when the result is as exact as this part of it, or as this many ms. */
@@ -22,9 +22,9 @@ const PRECISION_MS = 200;
 const MOST_PASSES = 8;
 
 /**
- * Measures after which time an idle client loses its backend. All clients ask, and each group asks again after
- * a pause of its own, the shortest first, until clients of one group have moved. The next pass tries pauses
- * between the last two.
+ * Measures after which time an idle client loses its backend. All clients ask. Then each group asks again
+ * after a pause of its own, the shortest first, until clients of one group have moved. The next pass tries
+ * pauses between the last two.
  *
  * @param longestMs the longest pause that is tried
  */

@@ -9,7 +9,7 @@ const LONGEST_BODY = 253;
 /** Header fields by which servers and load balancers tell who answers. */
 const HEADER =
   /^(?:x-(?:served-by|backend(?:-server)?|upstream|host|hostname|pod(?:-name)?|server(?:-name)?|instance)):[ \t]*(\S.*?)[ \t]*$/im;
-/** In a text or in JSON: `Hostname: web-0` (whoami), `Server name: web-0` (nginxdemos/hello), `"pod": "web-0"`. */
+/** In a text or in JSON: `Hostname: web-0` (whoami), `Server name: web-0` (nginxdemos), `"pod": "web-0"`. */
 const NAMED =
   /(?:^|[\s,{"'])(?:host|server|pod|container|node|instance)[ _-]?(?:name|id)?["']?\s*[:=]\s*["']?([\w.-]+)/im;
 
