@@ -1,10 +1,12 @@
 #!/bin/sh
-# Prints the directory of a real kube-apiserver, etcd and kubectl for the tests: KUBEBUILDER_ASSETS where it is set, else
-# a cache, which is filled at the first call. That takes Go, its module proxy, about 3 GB of disk and some minutes.
-# Ends with status 77 where Go or the module proxy cannot be had; the last line on standard error says which.
+# Prints the directory of a real kube-apiserver, etcd and kubectl for the tests: KUBEBUILDER_ASSETS if it is
+# set, else a cache. The first call fills the cache. This needs Go, its module proxy, about 3 GB of disk and
+# some minutes. Ends with status 77 if Go or the module proxy is not available. The last line on standard
+# error says which.
 #
-# The module k8s.io/kubernetes is not meant to be required: it names its own parts (k8s.io/api, …) by a version that only
-# its repository's replace directives make sense of. The same parts are published as v0.x.y for its v1.x.y.
+# The module k8s.io/kubernetes is not made to be required by others: it gives its own parts (k8s.io/api, …)
+# the version v0.0.0, which only the replace directives of its repository explain. The parts of v1.x.y are
+# published as v0.x.y.
 set -eu
 
 version=v1.37.2
@@ -27,7 +29,7 @@ cannot_be_had() {
   exit 77
 }
 
-# Puts a Go into the search path that can build: any from 1.21 on fetches the release that a module asks for.
+# Puts a Go into the search path. A Go from 1.21 on fetches the release that a module requires.
 provide_go() {
   export GOTOOLCHAIN=auto
   case $(go env GOVERSION 2>/dev/null) in
@@ -59,13 +61,13 @@ build() {
     go build -v -ldflags '-s -w' -o building/etcd go.etcd.io/etcd/server/v3
     go build -v -ldflags "-s -w $(stamp)" -o building/ $programs
   } 2>&1 | tell_progress "$packages"
-  # What ends a pipe tells nothing of what began it.
+  # The status of a pipe is that of its last command, so it does not tell whether go build failed.
   [ -x building/etcd ] && [ -x building/kube-apiserver ] && [ -x building/kubectl ] || return 1
   mv building bin
 }
 
-# Passes on the names of the packages that are being compiled. Says now and then how many of them there were, and how
-# long the rest may take. $1: how many there are at most; those that Go has in its cache are not named
+# Copies the names of the compiled packages from its input. Says every 30 s how many there were, and how long
+# the others may take. $1: most packages. Go does not name packages that it has in its cache.
 tell_progress() {
   count=0 began=$(date +%s) said=$began
   while read -r package; do
@@ -78,7 +80,7 @@ tell_progress() {
   done
 }
 
-# The version that the programs report, and by which the API server decides what it serves.
+# The version that the programs report. The API server chooses by it what it serves.
 stamp() {
   minor=${version#v1.}
   for package in k8s.io/component-base/version k8s.io/client-go/pkg/version; do
@@ -95,7 +97,7 @@ flock 9
   rm -f go.mod go.sum
   provide_go
   echo "building kube-apiserver $version, etcd and kubectl in $cache; two cores take about 8 minutes" >&2
-  # Not as part of a condition, where the shell would pass over what fails within.
+  # Not inside a condition: there the shell would ignore failures (set -e).
   set +e
   (set -e; build) >build.log 2>&1
   status=$?

@@ -1,8 +1,10 @@
 #!/bin/sh
-# debian-base.sh FILE: writes a small Debian with Node.js and npm, a base image for `docker import`, as a tar archive.
+# debian-base.sh FILE: writes a small Debian with Node.js and npm as a tar archive, a base image for `docker
+# import`.
 #
-# For machines that cannot pull images. The Debian is of this machine's release and mirror; Node.js, npm, and how npm
-# reaches its registry are this machine's own, because the release's may be too old for us. Needs root, takes a minute.
+# For machines that cannot pull images. The Debian has this machine's release and mirror. Node.js, npm and
+# npm's settings are copied from this machine, because those of the release may be too old. Needs root, takes
+# a minute.
 set -eu
 [ $# = 1 ] || { echo "usage: $0 FILE" >&2; exit 2; }
 . /etc/os-release
@@ -14,7 +16,7 @@ install_debian() {
   mirror=$(apt-get indextargets --format '$(REPO_URI)' \
     'Created-By: Packages' "Codename: $VERSION_CODENAME" 'Component: main' | head -n 1)
   [ -n "$mirror" ] || { echo "error: apt knows no mirror of $VERSION_CODENAME; run: apt-get update" >&2; exit 1; }
-  # In a mount namespace, so that no /proc stays mounted in there whatever happens.
+  # In a mount namespace, so that no /proc stays mounted below the directory, whatever happens.
   unshare --mount debootstrap --variant=minbase "$VERSION_CODENAME" "$root" "$mirror"
   rm -rf "$root"/var/cache/apt/* "$root"/var/lib/apt/lists/*
 }

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Ends with status 77 where Debian packages that tests need are missing; test.sh has named them by then.
+# Ends with status 77 if Debian packages that tests need are missing. test.sh has named them before.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/setup.sh

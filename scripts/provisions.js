@@ -1,8 +1,10 @@
 /**
- * What some tests need and not every machine can have. It is got ready while other tests run: the first time takes minutes.
+ * What some tests need and not every machine can have. It is prepared while other tests run. The first time
+ * takes minutes.
  *
- * The program of a provision tells on standard error how far it is. It ends with status 77, as Automake's tests do, where this
- * machine cannot have it, and the reason is its last line then. After any other failure the tests run, and fail.
+ * The program of a provision prints its progress on standard error. If this machine cannot have the
+ * provision, it ends with status 77, as Automake's tests do, and its last line is the reason. After any other
+ * failure, the tests run and fail.
  */
 import { spawn } from 'node:child_process';
 import { once } from 'node:events';
@@ -14,19 +16,19 @@ import { createInterface } from 'node:readline';
 const CANNOT_BE_HAD = 77;
 
 class Provision {
-  /** Why this machine cannot have it; empty where it can. Known once it is settled. */
+  /** Why this machine cannot have it. Empty: it can, or it is not settled yet. */
   missing = '';
   isSettled = false;
   #settling;
 
-  /** @param isFor tells by its path below test/ whether a test file needs it */
+  /** @param isFor whether a test file needs it, by its path below test/ */
   constructor({ isFor, command, variable }) {
     this.isFor = isFor;
     this.command = command;
     this.variable = variable;
   }
 
-  /** Starts to get it ready, at the first call. Resolves once that has succeeded or failed. */
+  /** Prepares it at the first call. Resolves once this has succeeded or failed. */
   settle() {
     this.#settling ??= this.#run();
     return this.#settling;
@@ -39,13 +41,13 @@ class Provision {
     child.stdout.on('data', (data) => {
       output += data;
     });
-    let said = '';
+    let lastLine = '';
     createInterface(child.stderr).on('line', (line) => {
-      said = line;
+      lastLine = line;
       process.stderr.write(`${line}\n`);
     });
     const [code] = await once(child, 'close');
-    if (code === CANNOT_BE_HAD) this.missing = said;
+    if (code === CANNOT_BE_HAD) this.missing = lastLine;
     if (code === 0 && this.variable !== undefined) process.env[this.variable] = output.trim();
     this.isSettled = true;
   }

@@ -1,10 +1,10 @@
 /**
- * Runs the compiled tests, each file in a process of its own: node scripts/run-tests.js [--quick] [WORD...]
+ * Runs the compiled tests, each file in its own process: node scripts/run-tests.js [--quick] [WORD...]
  *
- * Prints a line per file, the failures in full, and last the counts. All TAP goes to dist/test-results.tap.
+ * Prints a line for each file, then all failures, then the counts. All TAP goes to dist/test-results.tap.
  *
- * tap's own command line is not used: it would compile TypeScript itself, with a compiler interface that
- * TypeScript 7 has no more, and it would load instruments into every program that the tests start.
+ * tap's command line is not used: it would compile TypeScript itself, with a compiler interface that
+ * TypeScript 7 no longer has, and it would load its instruments into every program that the tests start.
  */
 import { spawnSync } from 'node:child_process';
 import { createWriteStream, readdirSync } from 'node:fs';
@@ -14,11 +14,14 @@ import t from 'tap';
 import { stringify } from 'yaml';
 import { packages, provisions } from './provisions.js';
 
-/** More than the cores of a small machine: many tests mostly wait. */
+/** More than a small machine has cores, because many tests mostly wait. */
 const JOBS = 3;
-/** The only limit: it ends what hangs, on however slow a machine. Tests have none of their own. */
+/** Milliseconds. It ends a test that hangs. It is the only limit, so that slow machines pass. */
 const FILE_TIMEOUT_MS = 1_200_000;
-/** What takes over 30 s of a quiet machine. It starts first, the longest before all, and --quick leaves it out. */
+/**
+ * Tests that take over 30 s on a quiet machine, the longest first. They start first, and --quick leaves them
+ * out.
+ */
 const SLOW = [
   'apiserver/outage',
   'e2e/hanging-programs',
@@ -56,7 +59,7 @@ const { pass, fail: failed, skip } = t.counts;
 process.stdout.write(`${pass} passed, ${failed} failed, ${skip} skipped\n`);
 process.exitCode = t.passing() ? 0 : 1;
 
-/** Paths below test/. Only tests that still have a source: dist may hold outputs of files that are gone. */
+/** Paths below test/. Read from the sources, because dist may have outputs of removed files. */
 function testFiles(words, isQuick) {
   const all = readdirSync('test', { recursive: true })
     .filter((path) => path.endsWith('.test.ts'))
@@ -75,8 +78,8 @@ function neededBy(file) {
 }
 
 /**
- * What a test's command begins with. Who may make no network namespace, as ordinary users, gets one that is also a user
- * namespace, for each file.
+ * The beginning of a test's command. A user who may not make network namespaces gets a user namespace for
+ * each file, and in it a network namespace.
  */
 function ownNamespace() {
   const works = (...command) => spawnSync(command[0], command.slice(1)).status === 0;
@@ -85,7 +88,7 @@ function ownNamespace() {
   if (!works('unshare', '--user', '--map-root-user', ...probe)) {
     fail('this kernel gives ordinary users no network namespace; run as root: sudo npm test');
   }
-  // Without iproute2 it fails. What is left of the tests then does without a namespace.
+  // Without iproute2 it fails. Then only tests run that need no namespace.
   const prefix = ['scripts/own-namespace.sh'];
   return works(...prefix, ...probe) ? prefix : [];
 }
@@ -114,8 +117,8 @@ async function runOrSkip(file) {
 }
 
 async function run(program) {
-  // env -u: tap's spawn puts its process instruments into NODE_OPTIONS, and the tests' own child processes,
-  // whose memory and descriptors are measured, would inherit them. TAP_TIMEOUT: no limit.
+  // env -u: tap's spawn puts its instruments into NODE_OPTIONS. The child processes of the tests would inherit
+  // them, and some tests measure their memory and descriptors. TAP_TIMEOUT: no limit.
   const command = [
     'env',
     '-u',

@@ -1,16 +1,16 @@
-# Shell functions that bring a machine to where the project can be built and run. Sourced by the other scripts.
+# Shell functions that prepare a machine to build and run the project. Other scripts source this file.
 
-# Installs the packages of scripts/debian-packages.txt that carry the given word and are missing.
-# Says their names first. Without root, or elsewhere than on Debian, it only says what is missing.
+# Installs the missing packages of scripts/debian-packages.txt that have the given word. Prints their names
+# before. Without root, or on another system than Debian, it only prints what is missing.
 install_debian_packages() {
   command -v dpkg-query >/dev/null || {
-    echo "Not a Debian machine; these programs should be there: $(packages_for "$1" | tr '\n' ' ')"
+    echo "This is not Debian. Make sure that these programs are installed: $(packages_for "$1" | tr '\n' ' ')"
     return 0
   }
   missing=$(missing_packages "$1")
   [ -n "$missing" ] || return 0
   if [ "$(id -u)" != 0 ]; then
-    echo "Debian packages that are missing and that only root can install (going on without): $missing"
+    echo "These Debian packages are missing, and only root can install them (going on without): $missing"
     return 0
   fi
   echo "Installing Debian packages: $missing"
@@ -20,7 +20,7 @@ install_debian_packages() {
   apt-get install -qq -y --no-install-recommends $missing >/dev/null
 }
 
-# The packages with this word that are not installed, in one line; none where that cannot be told.
+# The packages with this word that are not installed, in one line. Empty on systems without dpkg-query.
 missing_packages() {
   command -v dpkg-query >/dev/null || return 0
   packages_for "$1" | while read -r package; do is_installed "$package" || printf '%s ' "$package"; done
@@ -34,7 +34,7 @@ is_installed() {
   [ "$(dpkg-query --show --showformat='${db:Status-Status}' "$1" 2>/dev/null)" = installed ]
 }
 
-# Installs the npm packages of package-lock.json, unless that was done since the lock file changed.
+# Installs the npm packages of package-lock.json, if the lock file is newer than the installed packages.
 install_npm_packages() {
   installed=node_modules/.package-lock.json
   if [ -e "$installed" ] && ! [ package-lock.json -nt "$installed" ]; then return 0; fi

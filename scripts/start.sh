@@ -1,6 +1,6 @@
 #!/bin/sh
-# `npm start`: from a fresh checkout to sample Services that answer. Without root they live in a user and network
-# namespace of their own, which goes when this program does.
+# `npm start`: prepares a fresh checkout and serves sample Services. Without root, they exist in a user and
+# network namespace only, which ends with this program.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/setup.sh

@@ -1,6 +1,6 @@
 #!/bin/sh
-# `npm test [-- [--quick] [WORD...]]`: installs what the tests need, builds, lints and runs the tests whose path has one of the
-# words; --quick leaves out what takes long, and what needs a real API server.
+# `npm test [-- [--quick] [WORD...]]`: installs what the tests need, builds, lints, and runs the tests whose
+# path has one of the words. --quick leaves out tests that take long or need a real API server.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/setup.sh
