@@ -1,10 +1,10 @@
-/** A word may be another one if at most this share of its letters must be changed. */
-const MOST_CHANGED = 0.5;
+/** Two words are alike if at most this share of the letters differs. */
+const MAX_CHANGED_SHARE = 0.5;
 
-/** The word that a misspelt one was meant to be. Null if none is like it. */
+/** The word that is most like the misspelt one. Null if none is alike. */
 export function nearest(misspelt: string, words: readonly string[]): string | null {
   let best: string | null = null;
-  let least = MOST_CHANGED * misspelt.length;
+  let least = MAX_CHANGED_SHARE * misspelt.length;
   for (const word of words) {
     // Longer texts need not be compared letter by letter, however long they are.
     if (Math.abs(word.length - misspelt.length) > least) continue;
@@ -16,7 +16,7 @@ export function nearest(misspelt: string, words: readonly string[]): string | nu
   return best;
 }
 
-/** How many letters have to be inserted, removed or replaced (Levenshtein's distance). */
+/** The number of letters to insert, remove or replace (Levenshtein distance). */
 function changesBetween(from: string, to: string): number {
   let row = Array.from({ length: to.length + 1 }, (_, column) => column);
   for (const [index, letter] of [...from].entries()) {

@@ -1,7 +1,7 @@
 import { isDeepStrictEqual } from 'node:util';
 import type { ObjectMeta } from './objects.js';
 
-/** What the choice of endpoints needs to know of this node. */
+/** The facts about this node that decide which endpoints its clients get. */
 export interface Node {
   /** Endpoints with this nodeName are local. */
   readonly name: string;

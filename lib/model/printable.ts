@@ -1,4 +1,4 @@
-/** Bytes. The kernel's own limit for a path; honest text in a log line is shorter. */
+/** Bytes. The kernel's own limit for a path. Ordinary text in a log line is shorter. */
 const MAX_LINE_BYTES = 4096;
 
 /**

@@ -15,8 +15,8 @@ export type Replacements<T> = ReadonlyMap<string, T | undefined>;
  * among many thousand entries does not copy them all, and the difference of two versions is found without
  * comparing them all.
  *
- * The shards depend on the entries only, so two maps with equal entries are equal, in whatever way each was
- * made.
+ * The shards depend on the entries only, so two maps with equal entries are equal, even if their entries came
+ * in another order.
  */
 export class SharedMap<T> implements ReadonlyMap<string, T> {
   readonly size: number;

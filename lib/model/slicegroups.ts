@@ -27,10 +27,7 @@ function without(
   return group.length === 1 ? undefined : group.toSpliced(group.indexOf(slice), 1);
 }
 
-/**
- * Made with toSpliced, because an array from a spread keeps spare room, and there is one array for each
- * Service.
- */
+/** With toSpliced: an array from a spread keeps spare memory, and each Service has such an array. */
 function including(group: readonly EndpointSlice[], slice: EndpointSlice): readonly EndpointSlice[] {
   const next = group.findIndex(({ name }) => name > slice.name);
   return group.toSpliced(next < 0 ? group.length : next, 0, slice);

@@ -112,7 +112,7 @@ export class Commands {
   }
 }
 
-/** Runs programs for a process that need not hurry at its end. */
+/** Runs programs for a process that ends without a time limit. */
 export const runCommand: RunCommand = new Commands().run;
 
 function endWithin(running: Program, ms: number): void {

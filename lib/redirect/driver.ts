@@ -38,7 +38,7 @@ export interface PreparedChange {
    */
   commit(): Promise<void>;
   /**
-   * Ends the change without a word to the kernel, as the portals do not listen. The change stays in the
+   * Ends the change without changing the kernel, because the portals do not listen. The change stays in the
    * wanted state: a later change takes it back, or the next `commit` or `audit` makes it.
    */
   abandon(): void;
@@ -58,7 +58,7 @@ export interface RedirectDriver {
   readonly unsupported: ReadonlyMap<Family, string>;
   /** Sentences about what the kernel lacks for all redirects, each with the consequence and what to do. */
   readonly problems?: readonly string[];
-  /** A sentence for each family that iptables was tried for and that addresses serve, with the reason. */
+  /** A sentence for each family that addresses serve because iptables does not work, with the reason. */
   readonly fallbacks?: readonly string[];
   /**
    * Present if VIPs are addresses of this node. The caller tells it where portals listen; it refuses clients

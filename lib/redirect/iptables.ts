@@ -38,7 +38,7 @@ export class IptablesDriver implements RedirectDriver {
   /** Null: the back end does not announce changes. */
   readonly #watch: DisturbanceWatch | null;
 
-  /** The families that iptables does not work for on this node, each with why. */
+  /** The families that iptables does not work for on this node, each with the reason. */
   readonly missing: ReadonlyMap<Family, string>;
   readonly problems: readonly string[];
 

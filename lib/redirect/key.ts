@@ -16,7 +16,7 @@ const PROTOCOL_DIGIT = { TCP: '0', UDP: '1' } as const;
 const PROTOCOL_OF_DIGIT = ['tcp', 'udp'] as const;
 
 /** Characters: the kernel's limit (XT_EXTENSION_MAXNAMELEN less the terminating zero). */
-const LONGEST_CHAIN_NAME = 28;
+const MAX_CHAIN_NAME_LENGTH = 28;
 
 /** @throws TypeError if `address` is not an IP address */
 export function keyOf(address: string, protocol: Protocol, port: number): string {
@@ -104,7 +104,7 @@ function vipChainName(family: Family, prefix: string): string {
   if (prefix.length <= ADDRESS_DIGITS[family]) {
     const address = prefixAddress(family, prefix).replaceAll(':', '.');
     const name = `KUBE-PORTAL-${address}-${prefix.length * DIGIT_BITS}`;
-    if (name.length <= LONGEST_CHAIN_NAME) return name;
+    if (name.length <= MAX_CHAIN_NAME_LENGTH) return name;
   }
   return `KUBE-PORTAL-${createHash('sha256').update(prefix).digest('hex').slice(0, 16).toUpperCase()}`;
 }

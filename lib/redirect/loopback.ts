@@ -16,8 +16,8 @@ export function openRoutes(): RouteSocket {
 }
 
 /**
- * The addresses of the loopback device that kube-portal added. Where the kernel cannot tell who added an
- * address (IPv6 before Linux 5.18), the record decides.
+ * The addresses of the loopback device that kube-portal added. If the kernel cannot tell who added an address
+ * (IPv6 before Linux 5.18), the record decides.
  */
 export function oursAmong(all: readonly DeviceAddress[], recorded: ReadonlySet<string>): string[] {
   return all
@@ -39,7 +39,7 @@ export async function removeFromLoopback(routes: RouteSocket, addresses: readonl
 }
 
 /**
- * The families whose addresses this node's loopback device cannot have, each with why and what to do.
+ * The families whose addresses this node's loopback device cannot have, each with the reason and what to do.
  * A kernel without IPv6 has no such file. If IPv6 is disabled on the device, the kernel adds no address.
  */
 export async function unsupportedByAddress(): Promise<Map<Family, string>> {
@@ -50,7 +50,7 @@ export async function unsupportedByAddress(): Promise<Map<Family, string>> {
   ]);
 }
 
-/** What to do where the kernel refuses to add an address. */
+/** What to do if the kernel refuses to add an address. */
 export function adviceFor(address: string): string {
   return familyOf(address) === 'IPv6' ? `run as root; ${IPV6_ADVICE}` : 'run as root';
 }

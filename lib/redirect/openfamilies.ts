@@ -18,7 +18,7 @@ export interface FamilyOptions {
 export interface OpenFamilies {
   /** The rules of each family that the back end works for. */
   readonly rules: ReadonlyMap<Family, FamilyRules>;
-  /** The families that it does not work for, each with why. */
+  /** The families that it does not work for, each with the reason. */
   readonly missing: ReadonlyMap<Family, string>;
   /** Sentences about what the kernel lacks, each with the consequence and what to do. */
   readonly problems: readonly string[];
@@ -61,7 +61,7 @@ export async function openFamilies(backend: Backend, options: FamilyOptions): Pr
 
 function describeMissingGuard(family: Family, { first, last }: PortRange): string {
   return (
-    `the kernel has no filter table or no conntrack match (xt_conntrack) for ${family}: redirected traffic is not let through ` +
-    `a host firewall, and UDP proxy ports answer who comes to them directly; open ports ${first}-${last} in the firewall`
+    `the kernel has no filter table or no conntrack match (xt_conntrack) for ${family}: a host firewall may drop redirected ` +
+    `traffic, and clients can use UDP proxy ports directly; open ports ${first}-${last} in the firewall`
   );
 }

@@ -5,11 +5,11 @@ import { VipGate, type VipPort } from '../sys/vipgate.js';
 import { wildcardPorts } from './wildcards.js';
 
 const NEEDS =
-  'that takes Linux 5.9 with CONFIG_BPF_SYSCALL, and the capabilities BPF and NET_ADMIN (before Linux 5.11 SYS_RESOURCE too)';
+  'this needs Linux 5.9 with CONFIG_BPF_SYSCALL, and the capabilities BPF and NET_ADMIN (before Linux 5.11 also SYS_RESOURCE)';
 
 /**
  * Refuses packets to the VIPs on the loopback device at ports where no portal listens. If the kernel cannot
- * do this, or fails to later, all ports of the VIPs stay open: the portals must be served.
+ * do this, or fails later, all ports of the VIPs are open, because the portals must stay reachable.
  */
 export class PortGate {
   /** The ports of other programs that clients of VIPs reach, for example `TCP 22; UDP 111`. */
@@ -42,7 +42,7 @@ export class PortGate {
   get problems(): string[] {
     if (this.#exposed === '') return [];
     return [
-      `clients of VIPs also reach what listens on all addresses of this node (${this.#exposed}), as this kernel does not refuse them (${this.#reason}): ${NEEDS}`,
+      `clients of VIPs also reach the programs that listen on all addresses of this node (${this.#exposed}): the kernel cannot refuse them (${this.#reason}); ${NEEDS}`,
     ];
   }
 

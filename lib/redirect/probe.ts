@@ -9,17 +9,17 @@ import { type Features, GUARD_TOP, guardRule, PROBE_CHAIN, targetRule } from './
 import { LockHeld, type Xtables } from './xtables.js';
 
 const LOOPBACK = { IPv4: '127.0.0.1', IPv6: '::1' } as const;
-/** The probe datagram is sent to the discard port (RFC 863): no program misses it for some milliseconds. */
+/** The discard port (RFC 863). For some milliseconds, no other program needs it. */
 const PROBE_PORT = 9;
 const RESEND_MS = 50;
-/** A count, not a time: on a busy machine each datagram still gets its chance to arrive. */
-const MOST_SENDS = 20;
+/** A count, not a time: on a busy machine, a datagram may need long to arrive. */
+const MAX_SENDS = 20;
 /** Milliseconds. The probe gives up if another program holds the lock of legacy iptables for longer. */
 const LOCK_PATIENCE_MS = 30_000;
 
 /**
  * Finds out what this back end can do for a family. It installs a redirect and sends a datagram through it:
- * only this shows missing modules, policies and incomplete tables. All is removed again.
+ * only this shows missing modules, policies and incomplete tables. Then it removes the redirect.
  * @param bindAddress where the proxy ports will listen
  * @throws RedirectError if redirecting does not work
  */
@@ -122,7 +122,7 @@ async function expectDatagram(family: Family, receiver: Socket): Promise<void> {
     });
   });
   let failure: Error | null = null;
-  for (let sends = 0; sends < MOST_SENDS && !hasArrived; sends++) {
+  for (let sends = 0; sends < MAX_SENDS && !hasArrived; sends++) {
     failure = await sendToProbePort(family, token);
     await Promise.race([arrival, setTimeout(RESEND_MS)]);
   }

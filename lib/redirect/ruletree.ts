@@ -1,10 +1,10 @@
 import { NONE } from '../model/compact.js';
 
 /**
- * A path-compressed trie of rules with four ways at a node. A packet then meets the fewest checks where a
- * node is a list that the kernel reads from the top. The shape of the trie depends on the set of entries
- * only, not on the order in which they came. Nodes never change: a new version of the trie shares with the
- * old one everything beside the new path.
+ * A path-compressed trie of rules. The kernel reads the rules of a chain one after the other, and with four
+ * children at each node a packet meets the fewest rules. The shape of the trie depends on the set of entries
+ * only, not on their order. Nodes never change: a new version of the trie shares all nodes with the old one
+ * except those on the new path.
  */
 
 /** One rule with its place in the tree. */
@@ -18,9 +18,11 @@ export interface Entry {
 }
 
 /** Rules. A longer chain is split into one child for each value of the next two bits. */
-const LONGEST_CHAIN = 16;
-/** Rules. A child with at most so many is written into its parent's chain: four children of four fill it. */
-const MOST_INLINE = 4;
+const MAX_CHAIN = 16;
+/**
+ * Rules. A child with so many or fewer is part of its parent's chain. Four children of four rules fill it.
+ */
+const MAX_INLINE = 4;
 const DIGITS = ['0', '1', '2', '3'];
 
 interface Leaf {
@@ -42,7 +44,7 @@ export type RuleNode = Leaf | Branch;
 export function buildTree(entries: readonly Entry[]): RuleNode {
   const first = entries.at(0)?.key ?? '';
   const prefix = commonPrefix(first, entries.at(-1)?.key ?? '');
-  if (entries.length <= LONGEST_CHAIN || prefix.length === first.length) return { prefix, entries };
+  if (entries.length <= MAX_CHAIN || prefix.length === first.length) return { prefix, entries };
   const groups = new Map<string, Entry[]>();
   for (const entry of entries) {
     const digit = entry.key.charAt(prefix.length);
@@ -81,7 +83,7 @@ export function removeEntry(node: RuleNode, entry: Entry): RuleNode | null {
   if (only !== undefined && others.length === 0) return only;
   const size = children.reduce((sum, other) => sum + sizeOf(other), 0);
   const branch = { prefix: node.prefix, size, children };
-  return size <= LONGEST_CHAIN ? buildTree(entriesOf(branch)) : branch;
+  return size <= MAX_CHAIN ? buildTree(entriesOf(branch)) : branch;
 }
 
 /** The entry with this key that a packet meets first. */
@@ -98,7 +100,7 @@ export function entriesOf(node: RuleNode): readonly Entry[] {
 
 /** Whether a node has no chain of its own: its rules are in the chain of its parent. */
 export function isInline(node: RuleNode): boolean {
-  return sizeOf(node) <= MOST_INLINE;
+  return sizeOf(node) <= MAX_INLINE;
 }
 
 /** The child below which an entry with this key is, if there is one. */

@@ -8,7 +8,7 @@ const SOCKETS = [
   { protocol: 'UDP', IPv4: '/proc/net/udp', IPv6: '/proc/net/udp6', state: '07' },
 ] as const;
 /** Ports. A message would be too long with more. */
-const MOST_SHOWN = 20;
+const MAX_SHOWN = 20;
 
 /**
  * The ports at which other programs of this node listen on all addresses, for example `TCP 22, 111; UDP 111`.
@@ -21,8 +21,8 @@ export async function wildcardPorts(families: readonly Family[]): Promise<string
       const files = families.includes('IPv4') ? [IPv4, IPv6] : [IPv6];
       const texts = await Promise.all(files.map((file) => readFile(file, 'utf8').catch(() => '')));
       const ports = [...new Set(texts.flatMap((text) => portsIn(text, state)))].sort((a, b) => a - b);
-      const more = ports.length > MOST_SHOWN ? ` and ${ports.length - MOST_SHOWN} more` : '';
-      return ports.length === 0 ? [] : `${protocol} ${ports.slice(0, MOST_SHOWN).join(', ')}${more}`;
+      const more = ports.length > MAX_SHOWN ? ` and ${ports.length - MAX_SHOWN} more` : '';
+      return ports.length === 0 ? [] : `${protocol} ${ports.slice(0, MAX_SHOWN).join(', ')}${more}`;
     }),
   );
   return lists.flat().join('; ');

@@ -118,7 +118,7 @@ t.test('a kernel that cannot refuse: the conflict is named', async (t) => {
   await kubePortal.ready();
   await areAnswered(t, lab.pod('client'), VIPS, 80, { a: 2 });
   const message =
-    /^clients of VIPs also reach what listens on all addresses of this node \(TCP 22\b.*; UDP 22\), .*\(bpf \w+: EPERM\).* Linux 5\.9 .* BPF and NET_ADMIN/;
+    /^clients of VIPs also reach the programs that listen on all addresses of this node \(TCP 22\b.*; UDP 22\): .*\(bpf \w+: EPERM\).* Linux 5\.9 .* BPF and NET_ADMIN/;
   t.match((await kubePortal.status()).problems, [message]);
   t.equal(
     kubePortal.log.filter(({ msg, level }) => level === 40 && message.test(msg)).length,

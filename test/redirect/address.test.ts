@@ -230,7 +230,7 @@ t.test(
     ] as const) {
       await t.test(what, async (t) => {
         const { log, troubles } = listening();
-        await StateDir.open(state, log);
+        (await StateDir.open(state, log)).release();
         prevent();
         const driver = await AddressDriver.open({ log, stateDir: state });
         await apply(driver, { set: [redirect('a', '10.96.0.60', 'fd00:96::60')], remove: [] });
