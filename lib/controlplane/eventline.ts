@@ -1,4 +1,5 @@
 import type { DataplaneEvent } from '../dataplane/shared/messages.js';
+import { natWarning } from '../dataplane/shared/participants.js';
 
 /** What an endpoint's error means, if its name does not tell. */
 const ENDPOINT_CAUSES: Readonly<Record<string, string>> = {
@@ -57,6 +58,8 @@ export function lineOf(event: DataplaneEvent, limit: number): EventLine {
       return { values, message: PORTS_SHORT };
     case 'hopsUsedUp':
       return { values, message: HOPS_USED_UP };
+    case 'clientBehindNat':
+      return { values, message: `a DDS client ${natWarning(event.client, event.announced)}` };
     case 'clientLimited':
       return { values: { ...values, limit }, message: CLIENT_LIMITED };
     case 'descriptorsOut':

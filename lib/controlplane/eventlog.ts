@@ -12,6 +12,7 @@ const TITLES: Readonly<Record<DataplaneEvent['kind'], string>> = {
   nodeFailed: 'clients were not served',
   portsShort: 'local ports were short',
   hopsUsedUp: 'clients had no hops left',
+  clientBehindNat: 'DDS clients were behind NAT',
   clientLimited: 'clients had more connections than others near the limit',
   listenerWaits: 'listeners had to wait',
   stuck: 'sockets gave nothing but errors',

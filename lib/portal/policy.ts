@@ -53,7 +53,16 @@ export const DEFAULT_POLICY: ServicePolicy = { affinity: null, rtpsRouting: null
  * Whether the portals of a Service must live in one worker only. The kernel steers all packets from one
  * address to one worker. It knows nothing of other pin keys, and nothing of which endpoint has a participant.
  */
-export function needsOneWorker({ affinity, rtpsRouting }: ServicePolicy): boolean {
-  const hasOtherKey = affinity !== null && affinity.by !== 'client-ip';
-  return hasOtherKey || rtpsRouting === 'follow' || rtpsRouting === 'fan-out';
+export function needsOneWorker(policy: ServicePolicy): boolean {
+  const { rtpsRouting } = policy;
+  return hasRtpsKey(policy) || rtpsRouting === 'follow' || rtpsRouting === 'fan-out';
+}
+
+/** Whether a Service says that its datagrams are RTPS. Nobody looks into those of other Services. */
+export function speaksRtps(policy: ServicePolicy): boolean {
+  return policy.rtpsRouting !== null || hasRtpsKey(policy);
+}
+
+function hasRtpsKey({ affinity }: ServicePolicy): boolean {
+  return affinity !== null && affinity.by !== 'client-ip';
 }

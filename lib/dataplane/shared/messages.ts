@@ -52,6 +52,13 @@ export type DataplaneEvent =
   | { readonly kind: 'portsShort'; readonly endpoint: string; readonly ports: number }
   /** A client's connection or datagram has no hop left to the endpoint, see hops.ts. */
   | { readonly kind: 'hopsUsedUp'; readonly portal: string; readonly client: string }
+  /** A DDS client announces only addresses where it cannot be reached. */
+  | {
+      readonly kind: 'clientBehindNat';
+      readonly portal: string;
+      readonly client: string;
+      readonly announced: readonly string[];
+    }
   /** A listener pauses. New connections or datagrams wait in the kernel. */
   | { readonly kind: 'listenerWaits'; readonly portal: string; readonly reason: string }
   /** A socket was ready many times in a row and gave only this error. From now on it is read seldom. */

@@ -1,4 +1,5 @@
 import type { WorkerPortal } from './messages.js';
+import type { ParticipantsPage, ParticipantsQuestion } from './participants.js';
 import type { SessionsPage, SessionsQuestion } from './sessions.js';
 
 /** What the main thread may ask a worker, by topic, and what the worker answers. */
@@ -7,6 +8,8 @@ export interface Questions {
   apply: { readonly question: PortalChange; readonly answer: null };
   /** One page of the worker's TCP connections and UDP flows. */
   sessions: { readonly question: SessionsQuestion; readonly answer: SessionsPage };
+  /** One page of the DDS participants that the worker has heard of. */
+  participants: { readonly question: ParticipantsQuestion; readonly answer: ParticipantsPage };
 }
 
 export type Topic = keyof Questions;

@@ -59,6 +59,11 @@ export class Balancer {
     if (this.#avoidance !== null) this.#avoidance = new Avoidance(this.#targets, this.context.now());
   }
 
+  /** Whether one of the endpoints has this address. */
+  hasAddress(address: string): boolean {
+    return this.#targets.some(({ endpoint }) => endpoint.address === address);
+  }
+
   #ids(): Set<string> {
     return new Set(this.#targets.map((target) => target.id));
   }

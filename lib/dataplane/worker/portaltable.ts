@@ -41,6 +41,9 @@ export class PortalTable {
       this.#setListeners(entry, set[index].listeners);
       this.#setAdmission(entry, set[index].admission);
     }
+    for (const { portal, listeners } of changed) {
+      if (portal.isRtps) for (const listener of listeners) endpointsChanged(listener);
+    }
   }
 
   closeListeners(): void {
@@ -93,4 +96,8 @@ export class PortalTable {
     entry.listeners = entry.listeners.filter(isWanted);
     for (const listener of unwanted) listener.close();
   }
+}
+
+function endpointsChanged(listener: TcpListener | UdpListener): void {
+  if (listener instanceof UdpListener) listener.endpointsChanged();
 }

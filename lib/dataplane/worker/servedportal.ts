@@ -1,6 +1,6 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Admission, EVERYONE } from '../../portal/admission.js';
-import { DEFAULT_POLICY } from '../../portal/policy.js';
+import { DEFAULT_POLICY, speaksRtps } from '../../portal/policy.js';
 import { FIELD, firstCell, REMOVED_PORTALS } from '../shared/counters.js';
 import type { WorkerPortal } from '../shared/messages.js';
 import { Balancer, type BalancerContext } from './balancer.js';
@@ -14,6 +14,8 @@ export class ServedPortal {
   key: string;
   readonly isV6: boolean;
   readonly balancer: Balancer;
+  /** Whether the datagrams of its clients are looked into, see {@link speaksRtps}. */
+  isRtps = false;
   #admission: Admission<number> = EVERYONE;
   #sources: AddressRanges | null = null;
   #insiders: { readonly ranges: AddressRanges; readonly portal: ServedPortal } | null = null;
@@ -31,6 +33,7 @@ export class ServedPortal {
   /** Takes a new version, without its admission: {@link admit} needs all portals of the change. */
   update(portal: WorkerPortal): void {
     this.key = portal.key;
+    this.isRtps = speaksRtps(portal.policy);
     this.balancer.update(portal);
   }
 

@@ -17,6 +17,7 @@ import { SessionListing } from './sessionlisting.js';
 import { TcpRelay } from './tcp/relay.js';
 import { portsToReuse } from './tcp/reusedports.js';
 import { UdpRelay } from './udp/relay.js';
+import type { Participants } from './udp/rtps/participants.js';
 import type { EndpointSocket } from './udp/sockets/endpointsocket.js';
 import { LocalPorts } from './udp/sockets/localports.js';
 
@@ -57,7 +58,11 @@ class DataplaneWorker {
       now,
     };
     this.#portals = new PortalTable(this.#tcp.acceptor, udp, context, workerCells(setup.counters, index));
-    this.#answerers = answerersOf(this.#portals, new SessionListing(this.#tcp, udp.table, now));
+    this.#answerers = answerersOf(
+      this.#portals,
+      new SessionListing(this.#tcp, udp.table, now),
+      udp.participants,
+    );
     this.#loop.addTask(this.#limiter);
     this.#wakeup = Wakeup.from(setup.wakeupFd);
     const messages = { owner: 'control plane', onReady: () => this.#readMessages() };
@@ -86,7 +91,7 @@ class DataplaneWorker {
       if (received === undefined) return code;
       const message = received.message as ToWorker;
       this.#handle(message);
-      if (message.type !== 'ask' || message.topic !== 'sessions') continue;
+      if (message.type !== 'ask' || message.topic === 'apply') continue;
       this.#wakeup.signal();
       return 0;
     }
@@ -120,13 +125,14 @@ class DataplaneWorker {
   }
 }
 
-function answerersOf(portals: PortalTable, listing: SessionListing): Answerers {
+function answerersOf(portals: PortalTable, listing: SessionListing, participants: Participants): Answerers {
   return {
     apply: (change) => {
       portals.apply(change);
       return null;
     },
     sessions: (question) => listing.page(question),
+    participants: (question) => participants.page(question),
   };
 }
 

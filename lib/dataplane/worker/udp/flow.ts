@@ -6,6 +6,7 @@ import type { Target } from '../target.js';
 import type { Carrier } from './carrier.js';
 import { NO_FLOW } from './flowkeys.js';
 import { NO_SLOT } from './inbox.js';
+import type { Participant } from './rtps/participant.js';
 
 /**
  * A flow whose path has refused a segmented run sends single datagrams for this time. Then it tries segments
@@ -45,6 +46,8 @@ export class UdpFlow {
   refusedAt = Number.NEGATIVE_INFINITY;
   /** The endpoints that were tried since the first one refused. */
   failover: Failover | null = null;
+  /** Who announced itself and sent the last datagram, where the portal speaks RTPS. */
+  participant: Participant | null = null;
   /** From this time on, runs may be segmented. */
   #segmentsFrom = 0;
   #pinRefreshAt: number;

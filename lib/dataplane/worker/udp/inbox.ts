@@ -144,9 +144,27 @@ export class Inbox {
     flow.lastSlot = slot;
   }
 
-  /** The number of the first datagram that the flow has in the present batch. */
-  firstNumberOf(flow: UdpFlow): number {
-    return this.#number[flow.firstSlot];
+  /** The slot of the flow's next datagram in the present batch, or NO_SLOT. */
+  nextOf(slot: number): number {
+    return this.#next[slot];
+  }
+
+  /** The memory of all slots. A slot's datagram is in it from {@link startOf} to {@link endOf}. */
+  get payloads(): Uint8Array {
+    return this.#ring.payloads.bytes;
+  }
+
+  startOf(slot: number): number {
+    return this.#ring.startOf(slot);
+  }
+
+  endOf(slot: number): number {
+    return this.#ring.startOf(slot) + this.#ring.length(slot);
+  }
+
+  /** The number of the first datagram that the flow has in the present batch, or of the next to come. */
+  firstNumberOf({ firstSlot }: UdpFlow): number {
+    return firstSlot === NO_SLOT ? this.#received + 1 : this.#number[firstSlot];
   }
 
   /** Adds the flow's datagrams of the present batch to a sender. */

@@ -26,6 +26,11 @@ export class UdpListener implements Watcher, ListeningSocket {
     this.relay.lifetimes.endForeign(this);
   }
 
+  /** The portal speaks RTPS, and its endpoints changed. */
+  endpointsChanged(): void {
+    this.relay.leaveRemoved(this);
+  }
+
   close(): void {
     this.relay.close(this);
   }

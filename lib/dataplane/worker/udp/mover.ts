@@ -7,6 +7,7 @@ import { Failover } from '../failover.js';
 import type { Target } from '../target.js';
 import type { CarrierEvents, OpenCarrier } from './carrier.js';
 import type { UdpFlow } from './flow.js';
+import { NO_FLOW } from './flowkeys.js';
 import { RING_SLOTS } from './inbox.js';
 import type { FlowLifetimes } from './lifetimes.js';
 
@@ -32,6 +33,8 @@ export class FlowMover implements CarrierEvents {
   constructor(
     readonly lifetimes: FlowLifetimes,
     readonly open: OpenCarrier,
+    /** Told of every flow that has another endpoint now. */
+    readonly moved: (flow: UdpFlow) => void,
     readonly report: (event: DataplaneEvent) => void,
   ) {}
 
@@ -55,6 +58,16 @@ export class FlowMover implements CarrierEvents {
   moveIfNeeded(flow: UdpFlow): boolean {
     if (flow.target.isRemoved) return this.#leaveRemoved(flow);
     return flow.aliveAt >= flow.target.failedAt || this.#leaveFailed(flow);
+  }
+
+  /**
+   * Gives a flow the endpoint that its client is pinned to, where another flow of the client has moved there.
+   * The caller is the one that hears of moves, and is not told of this one.
+   * @returns whether it is another endpoint than before
+   */
+  followPin(flow: UdpFlow): boolean {
+    const pinned = flow.portal.balancer.pick(flow.pinKey);
+    return pinned !== null && pinned !== flow.target && this.#openOther(flow, pinned);
   }
 
   answered(flow: UdpFlow): void {
@@ -145,6 +158,14 @@ export class FlowMover implements CarrierEvents {
    * @returns false if the flow had to end
    */
   #move(flow: UdpFlow, first: Target | null): boolean {
+    if (!this.#openOther(flow, first)) return false;
+    this.moved(flow);
+    // What follows it may have needed its descriptor.
+    return flow.index !== NO_FLOW;
+  }
+
+  /** As {@link #move}, and tells nobody. */
+  #openOther(flow: UdpFlow, first: Target | null): boolean {
     let target = first;
     while (target !== null) {
       flow.carrier?.close();

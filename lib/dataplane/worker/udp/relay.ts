@@ -15,6 +15,8 @@ import { Inbox, NO_SLOT, type ReceivedDatagram, RING_SLOTS } from './inbox.js';
 import { FlowLifetimes } from './lifetimes.js';
 import { UdpListener } from './listener.js';
 import { FlowMover } from './mover.js';
+import { Participants } from './rtps/participants.js';
+import { Reannouncer } from './rtps/reannouncer.js';
 import type { EndpointSocket } from './sockets/endpointsocket.js';
 import { FlowSockets } from './sockets/flowsockets.js';
 import type { LocalPorts } from './sockets/localports.js';
@@ -29,6 +31,7 @@ const BATCHES_PER_EVENT = 4;
 export class UdpRelay {
   readonly table: FlowTable;
   readonly lifetimes: FlowLifetimes;
+  readonly participants: Participants;
   readonly #inbox = new Inbox();
   readonly #sender = new DatagramSender(RING_SLOTS);
   readonly #mover: FlowMover;
@@ -44,7 +47,16 @@ export class UdpRelay {
   ) {
     this.table = new FlowTable(maxFlows);
     this.lifetimes = new FlowLifetimes(loop, this.table, this.#inbox, udpTimeoutMs);
-    this.#mover = new FlowMover(this.lifetimes, (flow) => sockets.open(flow), report);
+    this.participants = new Participants(this.table.keys, () => loop.now, report);
+    this.#mover = new FlowMover(
+      this.lifetimes,
+      (flow) => sockets.open(flow),
+      (flow) => {
+        if (flow.portal.isRtps) reannouncer.moved(flow, loop.now);
+      },
+      report,
+    );
+    const reannouncer = new Reannouncer(this.participants, this.#mover);
     const sockets = new FlowSockets(loop, localPorts, budget, this.lifetimes, this.#mover, report);
   }
 
@@ -58,6 +70,14 @@ export class UdpRelay {
   close(listener: UdpListener): void {
     this.lifetimes.endAll(listener);
     this.loop.closeUnshared(listener.fd);
+  }
+
+  /**
+   * Endpoints of a portal that speaks RTPS may be gone: the flows to them move at once. Others move with
+   * their next datagram, but a DDS client may be silent for seconds and wait for the replica to speak.
+   */
+  leaveRemoved(listener: UdpListener): void {
+    for (const flow of listener.flows) if (flow.target.isRemoved) this.#mover.moveIfNeeded(flow);
   }
 
   /**
@@ -110,6 +130,7 @@ export class UdpRelay {
   #forward(flow: UdpFlow): void {
     // A flow without a slot has ended since: a new flow later in the batch needed its descriptor.
     if (flow.firstSlot === NO_SLOT || !this.#mover.moveIfNeeded(flow)) return;
+    if (flow.portal.isRtps) this.participants.hear(flow, this.#inbox);
     const { now } = this.loop;
     const sender = this.#sender;
     sender.clear();

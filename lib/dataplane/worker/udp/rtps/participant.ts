@@ -1,0 +1,74 @@
+import { hostPort } from '../../../../net/hostport.js';
+import type { Announcement } from '../../../../rtps/announcement.js';
+import { locatorText } from '../../../../rtps/locator.js';
+import { prefixBytes } from '../../../../rtps/prefix.js';
+import { runningPlaceOf } from '../../../../rtps/runningplace.js';
+import { vendorName } from '../../../../rtps/vendor.js';
+import type * as shared from '../../../shared/participants.js';
+import type { UdpFlow } from '../flow.js';
+import { unreachableAddresses } from './nat.js';
+
+/** What came with an announcement. */
+export interface Announced {
+  readonly announcement: Announcement;
+  /** The datagram, to be sent again; null for one that is too long to be kept. */
+  readonly datagram: Uint8Array | null;
+  /** The flow by which it came. It may have ended. */
+  readonly flow: UdpFlow;
+  /** The client's address and port. */
+  readonly address: string;
+  readonly port: number;
+}
+
+/** A participant of a Service that has announced itself. Times are the loop's, ms. */
+export class Participant {
+  datagrams = 0;
+  bytes = 0;
+  heardAt: number;
+  readonly prefix: Uint8Array;
+
+  /**
+   * @param key by which the table has it
+   * @param number its place in the order in which participants came
+   * @param announced by its last announcement
+   */
+  constructor(
+    readonly key: string,
+    readonly number: number,
+    public announced: Announced,
+    readonly firstHeardAt: number,
+  ) {
+    this.prefix = prefixBytes(announced.announcement.prefix);
+    this.heardAt = firstHeardAt;
+  }
+
+  /** See {@link unreachableAddresses}. A replica may announce the VIP in place of its own address. */
+  get unreachableAt(): readonly string[] {
+    const { announcement, address, flow } = this.announced;
+    return flow.portal.balancer.hasAddress(address) ? [] : unreachableAddresses(announcement, address);
+  }
+
+  /** As it is listed. */
+  describe(now: number): shared.Participant {
+    const { announcement, address, port, flow } = this.announced;
+    const { prefix, vendor, domainId, entityName, leaseMs, metatraffic, data } = announcement;
+    return {
+      service: flow.portal.balancer.service,
+      prefix,
+      vendor: vendorName(vendor),
+      domainId,
+      name: entityName,
+      ...runningPlaceOf(announcement),
+      leaseMs: Number.isFinite(leaseMs) ? leaseMs : null,
+      metatraffic: metatraffic.map(locatorText),
+      data: data.map(locatorText),
+      source: hostPort(address, port),
+      endpoint: flow.target.name,
+      datagrams: this.datagrams,
+      bytes: this.bytes,
+      firstHeardMs: Math.max(0, Math.round(now - this.firstHeardAt)),
+      lastHeardMs: Math.max(0, Math.round(now - this.heardAt)),
+      unreachableAt: this.unreachableAt,
+    };
+  }
+}

@@ -1,0 +1,165 @@
+import { LRUCache } from 'lru-cache';
+import { type Announcement, announcementAt, readAnnouncement } from '../../../../rtps/announcement.js';
+import { isRtps, SOURCE_PREFIX_AT } from '../../../../rtps/message.js';
+import { isSamePrefix, prefixText } from '../../../../rtps/prefix.js';
+import { ABSENT } from '../../../../rtps/submessages.js';
+import { portAt } from '../../../../sys/sockaddrwords.js';
+import type { DataplaneEvent } from '../../../shared/messages.js';
+import type { ParticipantsPage, ParticipantsQuestion } from '../../../shared/participants.js';
+import { clientAddress, clientKey } from '../../clientkey.js';
+import type { UdpFlow } from '../flow.js';
+import type { FlowKeys } from '../flowkeys.js';
+import { type Inbox, NO_SLOT } from '../inbox.js';
+import { type Announced, Participant } from './participant.js';
+
+/** Bytes of a datagram that is kept to be sent again. Announcements have a few hundred. */
+export const LONGEST_KEPT = 4096;
+/** Bytes of all participants of a worker together. Beyond it the one that was silent for longest goes. */
+const MOST_BYTES = 4 * 1024 * 1024;
+/** Bytes of a participant besides its datagram, about. */
+const OVERHEAD = 1024;
+/** Whoever announces a longer lease is forgotten after this time, ms. */
+const LONGEST_LEASE = 3_600_000;
+/** So many participants are described in one page, as with sessions. */
+const PAGE_SIZE = 250;
+/** Clients that are remembered as warned about. When there are more, some are warned about once more. */
+const MOST_WARNED = 1000;
+
+type Batch = Pick<Inbox, 'nextOf' | 'payloads' | 'startOf' | 'endOf'>;
+
+/**
+ * The participants that a worker has heard of: those that sent an announcement of their own to a Service that
+ * speaks RTPS. What anybody can send must not make it grow, so it has a limit in bytes.
+ */
+export class Participants {
+  /** Null until the first one comes: most nodes have none. */
+  #known: LRUCache<string, Participant> | null = null;
+  #heard = 0;
+  readonly #keys: FlowKeys;
+  readonly #now: () => number;
+  readonly #report: (event: DataplaneEvent) => void;
+  readonly #warned = new Set<string>();
+
+  /**
+   * @param keys the addresses of flows
+   * @param now the loop's clock
+   * @param report takes events for the log
+   */
+  constructor(keys: FlowKeys, now: () => number, report: (event: DataplaneEvent) => void) {
+    this.#keys = keys;
+    this.#now = now;
+    this.#report = report;
+  }
+
+  /** Hears what a flow has in the present batch. */
+  hear(flow: UdpFlow, batch: Batch): void {
+    for (let slot = flow.firstSlot; slot !== NO_SLOT; slot = batch.nextOf(slot)) {
+      this.#hearOne(flow, batch.payloads, batch.startOf(slot), batch.endOf(slot));
+    }
+  }
+
+  /** All whose lease is not over. */
+  all(): Iterable<Participant> {
+    return this.#known?.values() ?? [];
+  }
+
+  /** One page of the list. */
+  page({ service, from }: ParticipantsQuestion): ParticipantsPage {
+    this.#known?.purgeStale();
+    const wanted = [...this.all()]
+      .filter((participant) => participant.number >= from)
+      .filter(
+        (participant) => service === null || participant.announced.flow.portal.balancer.service === service,
+      )
+      .sort((one, other) => one.number - other.number);
+    return {
+      participants: wanted.slice(0, PAGE_SIZE).map((participant) => participant.describe(this.#now())),
+      next: wanted[PAGE_SIZE]?.number ?? null,
+    };
+  }
+
+  #hearOne(flow: UdpFlow, bytes: Uint8Array, start: number, end: number): void {
+    if (!isRtps(bytes, start, end)) return;
+    if (announcementAt(bytes, start, end) !== ABSENT) this.#hearAnnouncement(flow, bytes, start, end);
+    const participant = this.#senderOf(flow, bytes, start);
+    if (participant === null) return;
+    participant.datagrams++;
+    participant.bytes += end - start;
+    participant.heardAt = this.#now();
+  }
+
+  /** The participant that sent a message by this flow. Nearly always it is the one that sent the last. */
+  #senderOf(flow: UdpFlow, bytes: Uint8Array, start: number): Participant | null {
+    const known = this.#known;
+    if (known === null) return null;
+    const last = flow.participant;
+    if (last !== null && isSamePrefix(last.prefix, 0, bytes, start + SOURCE_PREFIX_AT)) {
+      // Being asked for, it lives for another lease.
+      if (known.get(last.key) === last) return last;
+    }
+    const key = keyOf(flow, prefixText(bytes, start + SOURCE_PREFIX_AT));
+    flow.participant = known.get(key) ?? null;
+    return flow.participant;
+  }
+
+  #hearAnnouncement(flow: UdpFlow, bytes: Uint8Array, start: number, end: number): void {
+    const announcement = readAnnouncement(bytes, start, end);
+    if (announcement === null || !announcement.isOwn) return;
+    const key = keyOf(flow, announcement.prefix);
+    if (announcement.isFarewell) {
+      this.#known?.delete(key);
+      return;
+    }
+    const datagram = end - start > LONGEST_KEPT ? null : bytes.slice(start, end);
+    const participant = this.#announce(key, this.#announced(flow, announcement, datagram));
+    this.#warnOf(participant);
+  }
+
+  #announced(flow: UdpFlow, announcement: Announcement, datagram: Uint8Array | null): Announced {
+    const { words } = this.#keys.names;
+    const at = this.#keys.nameAt(flow.index);
+    const address = clientAddress(clientKey(words, at));
+    return { announcement, datagram, flow, address, port: portAt(words, at) };
+  }
+
+  #announce(key: string, announced: Announced): Participant {
+    this.#known ??= this.#open();
+    let participant = this.#known.get(key);
+    if (participant === undefined) participant = new Participant(key, this.#heard++, announced, this.#now());
+    else participant.announced = announced;
+    this.#known.set(key, participant, {
+      ttl: Math.min(announced.announcement.leaseMs, LONGEST_LEASE),
+      size: OVERHEAD + (announced.datagram?.length ?? LONGEST_KEPT),
+    });
+    return participant;
+  }
+
+  #warnOf({ announced, unreachableAt }: Participant): void {
+    const { flow, address } = announced;
+    const who = `${flow.portal.balancer.service} ${address}`;
+    if (unreachableAt.length === 0 || this.#warned.has(who)) return;
+    if (this.#warned.size === MOST_WARNED) this.#warned.clear();
+    this.#warned.add(who);
+    this.#report({
+      kind: 'clientBehindNat',
+      portal: flow.portal.key,
+      client: address,
+      announced: unreachableAt,
+    });
+  }
+
+  #open(): LRUCache<string, Participant> {
+    return new LRUCache<string, Participant>({
+      maxSize: MOST_BYTES,
+      ttl: 1,
+      // With another resolution the cache would ask for a timer, which never fires in a worker.
+      ttlResolution: 0,
+      updateAgeOnGet: true,
+      perf: { now: this.#now },
+    });
+  }
+}
+
+function keyOf(flow: UdpFlow, prefix: string): string {
+  return `${prefix} ${flow.portal.balancer.service}`;
+}
