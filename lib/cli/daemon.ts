@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { Registry } from 'prom-client';
 import { AdminChannel } from '../admin/channel.js';
+import { participantsRoute } from '../admin/participants.js';
 import { HTTP_CONNECTIONS } from '../controlplane/capacity.js';
 import { describeProblem } from '../model/problem.js';
 import type { ProxyStatus } from '../portal/status.js';
@@ -139,7 +140,7 @@ export class Daemon {
   }
 
   #adminRoutes(): Routes {
-    return {};
+    return { '/v1/participants': participantsRoute(this.#parts.proxy) };
   }
 
   #metricsRoutes(): Routes {

@@ -1,6 +1,7 @@
 import { Command, CommanderError } from 'commander';
 import { printable } from '../model/printable.js';
 import { LAST_LINES_MS, LineOutput } from './line-output.js';
+import { participantsCommand } from './participants.js';
 import { quickstartCommand } from './quickstart.js';
 import { runCommand } from './run.js';
 import { sessionsCommand } from './sessions.js';
@@ -31,7 +32,13 @@ function program(): Command {
     .version(packageVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
     .showHelpAfterError('(kube-portal --help and kube-portal COMMAND --help list what is accepted)');
-  for (const command of [runCommand(), statusCommand(), sessionsCommand(), quickstartCommand()]) {
+  for (const command of [
+    runCommand(),
+    statusCommand(),
+    sessionsCommand(),
+    participantsCommand(),
+    quickstartCommand(),
+  ]) {
     root.addCommand(command.copyInheritedSettings(root));
   }
   for (const command of [root, ...root.commands]) command.exitOverride();

@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import type { PortalCounters } from '../dataplane/shared/counters.js';
+import type { Participant } from '../dataplane/shared/participants.js';
 import type { SessionFilter, SessionsPage } from '../dataplane/shared/sessions.js';
 import { NONE } from '../model/compact.js';
 import type { Problem } from '../model/problem.js';
@@ -150,6 +151,11 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   /** The open TCP connections and UDP flows, see {@link Dataplane.sessions}. */
   sessions(filter: SessionFilter, maxListed: number): AsyncIterable<SessionsPage> {
     return this.#parts.dataplane.sessions(filter, maxListed);
+  }
+
+  /** The DDS participants that send to Services, see {@link Dataplane.participants}. */
+  participants(service: string | null): AsyncIterable<readonly Participant[]> {
+    return this.#parts.dataplane.participants(service);
   }
 
   /** TCP connections that are open although their Service port was removed. */

@@ -5,6 +5,7 @@ import { PortalIds } from './portalids.js';
 import { DescriptorBudget } from './shared/budget.js';
 import type { CounterValues } from './shared/counters.js';
 import type { WorkerPortal } from './shared/messages.js';
+import type { Participant, ParticipantsPage } from './shared/participants.js';
 import { FIRST_PAGE, type PageStart, type SessionFilter, type SessionsPage } from './shared/sessions.js';
 import { WorkerThread, type WorkerThreadEvents } from './workerthread.js';
 
@@ -130,6 +131,21 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
         const page: SessionsPage = await thread.ask('sessions', { ...filter, from, maxListed: left });
         yield page;
         left -= page.sessions.length;
+        from = page.next;
+      }
+    }
+  }
+
+  /**
+   * The DDS participants that the workers have heard of, page by page, as {@link sessions}.
+   * @param service only those of this Service, `namespace/name`; null for all
+   * @throws Error if a worker has ended
+   */
+  async *participants(service: string | null): AsyncGenerator<readonly Participant[]> {
+    for (const thread of this.#threads.keys()) {
+      for (let from: number | null = 0; from !== null; ) {
+        const page: ParticipantsPage = await thread.ask('participants', { service, from });
+        yield page.participants;
         from = page.next;
       }
     }

@@ -12,6 +12,13 @@ export interface QueryField<Value> {
   parse(text: string): Value | undefined;
 }
 
+/** The field of all listings that may be of one Service only; null for all. */
+export const service: QueryField<string | null> = {
+  allowed: 'the namespace/name of a Service',
+  absent: null,
+  parse: (text) => (/^[^/]+\/[^/]+$/.test(text) ? text : undefined),
+};
+
 /**
  * Reads the query of a request. Each field may be given once.
  * @throws BadQuery for a field that is unknown, is given twice, or has a value that is not allowed

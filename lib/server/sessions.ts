@@ -1,7 +1,7 @@
 import { isIP } from 'node:net';
 import type { EndpointLoad, Session, SessionFilter, SessionsPage } from '../dataplane/shared/sessions.js';
 import { jsonText } from './answer.js';
-import { type QueryField, readQuery } from './query.js';
+import { type QueryField, readQuery, service } from './query.js';
 import type { Route } from './route.js';
 
 /** The open sessions, see Dataplane.sessions. */
@@ -23,12 +23,6 @@ interface SessionsQuery extends SessionFilter {
 }
 
 const MAX_LISTED = 100_000;
-
-const service: QueryField<string | null> = {
-  allowed: 'the namespace/name of a Service',
-  absent: null,
-  parse: (text) => (/^[^/]+\/[^/]+$/.test(text) ? text : undefined),
-};
 
 const client: QueryField<string | null> = {
   allowed: 'an IP address',
