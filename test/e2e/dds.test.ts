@@ -1,5 +1,5 @@
 import t from 'tap';
-import { DDS_PORTS, startDdsClient, startDdsServer } from '../lab/ddsperf.js';
+import { DDS_PORTS, startDdsClient, startDdsServer, waitForPings } from '../lab/ddsperf.js';
 import type { Host } from '../lab/host.js';
 import { item } from '../lab/items.js';
 import { KubePortal } from '../lab/kubeportal.js';
@@ -45,16 +45,6 @@ async function metBy(pod: Host): Promise<Met> {
   const list = await pod.must('iptables', ['-L', 'INPUT', '-v', '-n', '-x']);
   const countOf = (port: number) => Number(new RegExp(`^\\s*(\\d+) .*dpt:${port}$`, 'm').exec(list)?.[1]);
   return { discovery: countOf(DDS_PORTS.discovery), data: countOf(DDS_PORTS.data) };
-}
-
-/** Waits for so many more lines about round trips. */
-async function waitForPings(ping: Program, lines = 2): Promise<void> {
-  const count = () => ping.stdout.match(/mean.*cnt \d+/g)?.length ?? 0;
-  const before = count();
-  await ping.waitFor(
-    () => (count() >= before + lines ? true : null),
-    `${lines} more lines about round trips`,
-  );
 }
 
 /** The participants that it has found and lost, itself left out. */
