@@ -10,7 +10,7 @@ import { LISTENER, tcpPortal } from './fixtures.js';
 /** No process has so many descriptors open, so that a worker that is told to listen on it breaks. */
 const NOT_OPEN = 1_000_000;
 
-t.test('a worker that breaks leaves nobody waiting', async (t) => {
+t.test('no change and no drain waits for a worker that has failed', async (t) => {
   const dataplane = await Dataplane.start({ workers: 2, descriptors: 100, maxFlows: 2, udpTimeoutMs: null });
   const failed = once(dataplane, 'failed');
   const portal = tcpPortal(dataplane.takeId(), { spec: LISTENER, fds: [NOT_OPEN, null] }, []);
@@ -22,7 +22,7 @@ t.test('a worker that breaks leaves nobody waiting', async (t) => {
   t.pass('it can be stopped');
 });
 
-t.test('a connection that outlives its portal is counted apart, until it ends', async (t) => {
+t.test('an open connection of a removed portal is counted separately until it ends', async (t) => {
   const server = createServer().listen(0, '127.0.0.1');
   t.teardown(() => server.close());
   await once(server, 'listening');

@@ -58,13 +58,13 @@ for (const owning of [true, false]) {
       const single = { protocol, family, address: one };
 
       for (const workers of [1, 2]) {
-        t.test(`a listener of its own number, ${title}, ${workers} workers`, { skip }, async (t) => {
+        t.test(`a port number with no other listener, ${title}, ${workers} workers`, { skip }, async (t) => {
           const { openListeners } = await withOwning(t, owning);
           const foreign = openForeign(wildcard);
           t.throws(
             () => openListeners(specOf(wildcard, 'none'), workers),
             /EADDRINUSE/,
-            'a foreign one is seen',
+            'a listener of another program is seen',
           );
           closeSocket(foreign);
           const group = openListeners(specOf(wildcard, 'none'), workers);
@@ -75,23 +75,27 @@ for (const owning of [true, false]) {
         });
       }
 
-      t.test(`listeners of all addresses and of one, ${title}`, { skip }, async (t) => {
-        const { openListeners } = await withOwning(t, owning);
-        for (const [first, second] of [
-          [specOf(wildcard, 'own'), specOf(single, 'any')],
-          [specOf(single, 'any'), specOf(wildcard, 'own')],
-        ] as const) {
-          const groups = [openListeners(first, 2), openListeners(second, 2)];
-          t.equal(groups.length, 2, 'both ours');
-          groups.forEach(close);
-        }
-        const foreign = openForeign(wildcard);
-        const vip = openListeners(specOf(single, 'any'), 2);
-        closeSocket(foreign);
-        closeSocket(openForeign(wildcard));
-        t.pass('the other one of another program, first or later');
-        close(vip);
-      });
+      t.test(
+        `a listener of all addresses and one of a single address on one port, ${title}`,
+        { skip },
+        async (t) => {
+          const { openListeners } = await withOwning(t, owning);
+          for (const [first, second] of [
+            [specOf(wildcard, 'own'), specOf(single, 'any')],
+            [specOf(single, 'any'), specOf(wildcard, 'own')],
+          ] as const) {
+            const groups = [openListeners(first, 2), openListeners(second, 2)];
+            t.equal(groups.length, 2, 'both are ours');
+            groups.forEach(close);
+          }
+          const foreign = openForeign(wildcard);
+          const vip = openListeners(specOf(single, 'any'), 2);
+          closeSocket(foreign);
+          closeSocket(openForeign(wildcard));
+          t.pass('the listener of all addresses is another program’s, opened before ours or after');
+          close(vip);
+        },
+      );
     }
   }
 }

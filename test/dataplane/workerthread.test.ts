@@ -41,7 +41,7 @@ t.test('many questions at once get their own answers, in the order of the questi
   t.same(answered, ['change', 'first page', 'no answer', 'last page']);
 });
 
-t.test('none is lost among hundreds of listings, between which the worker relays', async (t) => {
+t.test('a worker answers all of hundreds of listings, and relays between them', async (t) => {
   const thread = startThread(t);
   const listings = Array.from({ length: 300 }, () => thread.ask('sessions', ALL));
   const change = thread.ask('apply', { set: [], remove: [] });
@@ -49,7 +49,7 @@ t.test('none is lost among hundreds of listings, between which the worker relays
   t.equal(await change, null, 'what waits behind them has its turn');
 });
 
-t.test('a question without an answer is told why, and the worker goes on', async (t) => {
+t.test('a question that fails is rejected with the reason, and the worker goes on', async (t) => {
   const thread = startThread(t);
   thread.on('failed', (error) => t.fail(error.message));
   await t.rejects(thread.ask('sessions', { ...ALL, client: 'nobody' }), {
@@ -62,7 +62,7 @@ t.test('a question without an answer is told why, and the worker goes on', async
   });
 });
 
-t.test('a worker that is gone has no answer for anybody', async (t) => {
+t.test('all questions to a worker that has failed are rejected', async (t) => {
   const thread = startThread(t);
   const failed = once(thread, 'failed');
   const change = thread.ask('apply', {
@@ -88,7 +88,7 @@ t.test('a worker that is gone has no answer for anybody', async (t) => {
   await t.rejects(thread.ask('sessions', ALL), /EBADF/, 'a later one');
 });
 
-t.test('a worker that was stopped has no answer either, and that is no failure', async (t) => {
+t.test('questions to a stopped worker are rejected, and that is not reported as a failure', async (t) => {
   const thread = startThread(t);
   thread.on('failed', (error) => t.fail(error.message));
   await thread.ask('apply', { set: [], remove: [] });

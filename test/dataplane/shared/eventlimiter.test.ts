@@ -22,7 +22,7 @@ class Stage {
   }
 }
 
-t.test('the same event again is counted, and told again in the next period', async (t) => {
+t.test('a repeated event is counted only, and reported again in the next period', async (t) => {
   const { limiter, suppressed } = new Stage();
   t.ok(limiter.admit(failed('a'), 0));
   t.notOk(limiter.admit(failed('a'), 500));
@@ -35,10 +35,10 @@ t.test('the same event again is counted, and told again in the next period', asy
   t.equal(limiter.deadline, Number.POSITIVE_INFINITY);
   t.ok(limiter.admit(failed('a'), PERIOD));
   limiter.expire(2 * PERIOD);
-  t.equal(suppressed.length, 1, 'nothing is said where nothing was left out');
+  t.equal(suppressed.length, 1, 'a period without suppressed events is not reported');
 });
 
-t.test('a storm of different events is told in part, and counted whole', async (t) => {
+t.test('of many different events, the first are reported and the others are counted', async (t) => {
   const stage = new Stage();
   const storm = Array.from({ length: 30_000 }, (_, i) => failed(i % 3000));
   t.equal(stage.told(storm, 0), 5);
@@ -50,7 +50,7 @@ t.test('a storm of different events is told in part, and counted whole', async (
   t.equal(stage.told(storm, PERIOD), 5, 'the next period is as short');
 });
 
-t.test('a portal does not silence the others, and all together are bounded', async (t) => {
+t.test('one portal does not use up the reports of others, and the total is limited', async (t) => {
   const stage = new Stage();
   const storm = (portal: number) => Array.from({ length: 100 }, (_, i) => failed(i, `default/${portal}`));
   t.equal(stage.told(storm(1), 0), 5);
@@ -59,7 +59,7 @@ t.test('a portal does not silence the others, and all together are bounded', asy
   t.equal(stage.told(many, 0), 10, 'twenty in all');
 });
 
-t.test('what several limiters counted is one number', async (t) => {
+t.test('a limiter adds up what other limiters have suppressed', async (t) => {
   const main = new Stage();
   for (const endpoints of [
     ['a', 'b'],

@@ -10,7 +10,7 @@ import {
 } from '../../../lib/dataplane/shared/counters.js';
 import { item } from '../../lab/items.js';
 
-t.test('a budget gives what it has, to all who share its memory', async (t) => {
+t.test('all who share the memory of a budget take from one limit', async (t) => {
   const main = new DescriptorBudget();
   main.limit = 5;
   const workers = [new DescriptorBudget(main.memory), new DescriptorBudget(main.memory)];

@@ -35,7 +35,7 @@ const idOf = (target: Target | null) => target?.id ?? null;
 const picks = (balancer: Balancer, times: number, client: number | null = null) =>
   Array.from({ length: times }, () => idOf(balancer.pick(client))).join('');
 
-t.test('round robin', async (t) => {
+t.test('without pins, endpoints are picked in turn', async (t) => {
   const roundRobin = new Int32Array(8);
   const [one, other] = [
     new Stage(roundRobin).balancer(pods('abc')),
@@ -48,24 +48,21 @@ t.test('round robin', async (t) => {
   t.equal(new Stage().balancer([]).pick(null), null, 'nobody there');
 });
 
-t.test(
-  'an endpoint that failed is avoided for a while, by new clients, while there are others',
-  async (t) => {
-    const stage = new Stage();
-    const balancer = stage.balancer(pods('abc'));
-    const a = balancer.pick(null) as Target;
-    balancer.avoid(a);
-    t.notMatch(picks(balancer, 6), 'a');
-    const [b, c] = [balancer.pick(null), balancer.pick(null)] as [Target, Target];
-    balancer.avoid(b);
-    balancer.avoid(c);
-    t.equal(picks(balancer, 3).length, 3, 'a failed one is better than none');
-    stage.now += 5000;
-    t.equal(new Set(picks(balancer, 3)).size, 3, 'all are back');
-  },
-);
+t.test('new clients avoid an endpoint for a while after it failed, if there are others', async (t) => {
+  const stage = new Stage();
+  const balancer = stage.balancer(pods('abc'));
+  const a = balancer.pick(null) as Target;
+  balancer.avoid(a);
+  t.notMatch(picks(balancer, 6), 'a');
+  const [b, c] = [balancer.pick(null), balancer.pick(null)] as [Target, Target];
+  balancer.avoid(b);
+  balancer.avoid(c);
+  t.equal(picks(balancer, 3).length, 3, 'a failed one is better than none');
+  stage.now += 5000;
+  t.equal(new Set(picks(balancer, 3)).size, 3, 'all are back');
+});
 
-t.test('a second pick leaves out what was tried', async (t) => {
+t.test('a second pick leaves out the endpoints that were tried', async (t) => {
   const balancer = new Stage().balancer(pods('ab'));
   const a = balancer.pick(null) as Target;
   const b = balancer.pickOther(null, new Set([a])) as Target;
@@ -83,7 +80,7 @@ class CountingSet<T> extends Set<T> {
   }
 }
 
-t.test('a pick among thousands that failed looks at no more than were tried', async (t) => {
+t.test('a pick among thousands of failed endpoints looks at few of them', async (t) => {
   const endpoints = Array.from({ length: 10_000 }, (_, i) => ({
     id: `${i}`,
     address: '10.0.0.1',
@@ -104,7 +101,7 @@ t.test('a pick among thousands that failed looks at no more than were tried', as
   t.ok(tried.questions <= 18, `${tried.questions} steps`);
 });
 
-t.test('all others share what an avoided endpoint would have got', async (t) => {
+t.test('all other endpoints share the clients that an avoided one would get', async (t) => {
   const stage = new Stage();
   const balancer = stage.balancer(pods('abc'));
   balancer.avoid(balancer.pick(null) as Target);
@@ -151,7 +148,7 @@ t.test('active-standby with affinity: who is pinned stays when the first endpoin
   t.equal(picks(balancer, 2, 1), 'aa', 'once its endpoint goes, it follows');
 });
 
-t.test('targets that stay are kept over an update', async (t) => {
+t.test('an update keeps the targets that stay', async (t) => {
   const balancer = new Stage().balancer(pods('ab'));
   const [a, b] = [balancer.pick(null), balancer.pick(null)] as [Target, Target];
   const elsewhere = { id: 'b', address: '10.0.0.9', port: 80 };
@@ -170,7 +167,7 @@ t.test('a client keeps its pod on every port of the Service', async (t) => {
   t.equal(picks(tcp, 2, 9), 'bb', 'another client is the next in turn');
 });
 
-t.test('a removed pod loses its clients and nobody else does', async (t) => {
+t.test('only the clients of a removed pod get another pod', async (t) => {
   const stage = new Stage();
   const tcp = stage.balancer(pods('abc'), { affinity: true });
   const udp = stage.balancer(pods('abc', 53), { portalId: 2, affinity: true });
@@ -200,7 +197,7 @@ t.test('a port that the pinned pod does not serve has a pin of its own', async (
   t.equal(picks(admin, 1, 8) + picks(web, 1, 8) + picks(admin, 1, 8), 'yby', 'in either order');
 });
 
-t.test('a failed endpoint moves the pin once, however many connections notice', async (t) => {
+t.test('a failed endpoint moves the pin only once, even if many connections fail', async (t) => {
   const stage = new Stage();
   const tcp = stage.balancer(pods('abc'), { affinity: true });
   const udp = stage.balancer(pods('abc', 53), { portalId: 2, affinity: true });
@@ -227,7 +224,7 @@ t.test('a pin lives as long as it is used', async (t) => {
   t.equal(picks(balancer, 1, 7), 'b', 'the time-out frees it');
 });
 
-t.test('the pin table has a cap; the pin not used for longest goes', async (t) => {
+t.test('beyond its capacity, the pin table drops the least recently used pin', async (t) => {
   const stage = new Stage(new Int32Array(8), 100);
   const { pins } = stage.context;
   const balancer = stage.balancer(pods('abc'), { affinity: true });
@@ -241,7 +238,7 @@ t.test('the pin table has a cap; the pin not used for longest goes', async (t) =
   t.ok(pins.get('default/web', 4999));
 });
 
-t.test('a Service knows its pods over all ports', async (t) => {
+t.test('a pod is known while any port of its Service has it', async (t) => {
   const services = new ServiceEndpoints();
   services.add('s', ['a', 'b']);
   services.add('s', ['b']);
@@ -249,7 +246,7 @@ t.test('a Service knows its pods over all ports', async (t) => {
   t.same([services.has('s', 'a'), services.has('s', 'b'), services.has('other', 'b')], [false, true, false]);
 });
 
-t.test('one client that is refused does not condemn an endpoint, a second one does', async (t) => {
+t.test('new clients avoid an endpoint after it has refused two clients, not one', async (t) => {
   const balancer = new Stage().balancer(pods('abc'));
   const target = balancer.pick(null) as Target;
   t.notOk(target.isRefusedAgain('one', 1000));

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { LoopClock } from '../../../lib/dataplane/worker/clock.js';
 
-t.test('the clock follows time, and hardly moves in a stall', async (t) => {
+t.test('the clock follows time, and moves only a little in a stall', async (t) => {
   let time = 1000;
   const clock = new LoopClock(() => time);
   const after = (elapsed: number, asleep?: number) => {

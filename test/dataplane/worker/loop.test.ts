@@ -13,7 +13,7 @@ const MANY = 700;
 
 for (const isLasting of [false, true]) {
   t.test(
-    `timers fire after all that was ready in time, ${isLasting ? 'under' : 'without'} a load that lasts`,
+    `timers fire after all events before their deadline, ${isLasting ? 'under' : 'without'} a constant load`,
     async (t) => {
       const loop = new EventLoop();
       const heard = new Set<number>();
@@ -41,7 +41,7 @@ for (const isLasting of [false, true]) {
   );
 }
 
-t.test('what happened while the thread was held up comes before the timer that is due since', async (t) => {
+t.test('events during a stall of the thread come before a timer that became due in it', async (t) => {
   const loop = new EventLoop();
   const wakeup = Wakeup.open();
   const order: string[] = [];
@@ -74,7 +74,7 @@ t.test('what happened while the thread was held up comes before the timer that i
   wakeup.close();
 });
 
-t.test('descriptors that are forgotten do not keep timers waiting', async (t) => {
+t.test('descriptors that are no longer watched do not delay timers', async (t) => {
   const loop = new EventLoop();
   const [staying, leaving] = [Wakeup.open(), Wakeup.open()];
   loop.watch(staying.fd, EPOLLIN, { owner: '', onReady: () => staying.clear() });
@@ -88,7 +88,7 @@ t.test('descriptors that are forgotten do not keep timers waiting', async (t) =>
   for (const wakeup of [staying, leaving]) wakeup.close();
 });
 
-t.test('a descriptor that goes on in another process does not keep the loop busy', async (t) => {
+t.test('a descriptor that is open in another process does not keep the loop busy', async (t) => {
   const loop = new EventLoop();
   const pipe = Pipe.open(4096) as Pipe;
   const ended = { owner: '', onReady: () => 0 };
@@ -113,7 +113,7 @@ t.test('a descriptor that goes on in another process does not keep the loop busy
   t.ok(waits <= 10, `asked ${waits} times`);
 });
 
-t.test('whatever error a ready descriptor gives for ever, the loop is not busy with it', async (t) => {
+t.test('a descriptor that is always ready and always fails does not keep the loop busy', async (t) => {
   const events: DataplaneEvent[] = [];
   const loop = new EventLoop((event) => events.push(event));
   const wakeup = Wakeup.open();
@@ -141,7 +141,7 @@ t.test('whatever error a ready descriptor gives for ever, the loop is not busy w
   wakeup.close();
 });
 
-t.test('a descriptor that gives something now and then is left as it is', async (t) => {
+t.test('a descriptor that gives something now and then stays watched', async (t) => {
   const events: DataplaneEvent[] = [];
   const loop = new EventLoop((event) => events.push(event));
   const wakeup = Wakeup.open();
@@ -159,7 +159,7 @@ t.test('a descriptor that gives something now and then is left as it is', async 
   wakeup.close();
 });
 
-t.test('a time to come that epoll cannot hold is not one that has come', async (t) => {
+t.test('a deadline too far away for epoll does not fire now', async (t) => {
   const loop = new EventLoop();
   const pipe = Pipe.open(4096) as Pipe;
   // Its end is the event that the loop waits for.

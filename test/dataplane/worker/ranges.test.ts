@@ -8,7 +8,7 @@ function has(cidrs: readonly string[], address: string): boolean {
   return new AddressRanges(cidrs, address.includes(':')).has(SocketAddress.of(address, 80).memory.words, 0);
 }
 
-t.test('the edges of ranges', async (t) => {
+t.test('a range contains its first and its last address, and none beside them', async (t) => {
   t.ok(has(['10.0.0.0/8'], '10.255.255.255'));
   t.notOk(has(['10.0.0.0/8'], '11.0.0.0'));
   t.ok(has(['0.0.0.0/0'], '255.1.2.3'));
@@ -21,7 +21,7 @@ t.test('the edges of ranges', async (t) => {
   t.notOk(has([], '10.0.0.1'));
 });
 
-t.test('ranges agree with those of the runtime', async (t) => {
+t.test('ranges contain the same addresses as a BlockList of Node', async (t) => {
   const family = fc.constantFrom('ipv4' as const, 'ipv6' as const);
   fc.assert(
     fc.property(

@@ -68,7 +68,7 @@ function pagesOf(listing: SessionListing, over: object = {}, between = () => {})
 
 const listed = (pages: readonly SessionsPage[]): Session[] => pages.flatMap(({ sessions }) => sessions);
 
-t.test('a session is told with its client, its endpoint and how it is', async (t) => {
+t.test('a session is listed with its client, its endpoint and its state', async (t) => {
   const tcp = new Holder([
     session(7),
     session(9, { from: 'fd00::7', target: null, state: 'connecting', usedAt: NOW }),
@@ -81,7 +81,7 @@ t.test('a session is told with its client, its endpoint and how it is', async (t
   ]);
 });
 
-t.test('only those of a Service or of a client, however its address is written', async (t) => {
+t.test('a listing may be of one Service or one client, however its address is written', async (t) => {
   const tcp = new Holder([session(1), session(2, { from: 'fd00::7' }), session(3, { portal: DNS })]);
   const clients = (over: object) => listed(pagesOf(listing(tcp), over)).map(({ client }) => client);
   t.same(clients({ service: 'kube-system/dns' }), ['192.0.2.7:40000']);
@@ -91,7 +91,7 @@ t.test('only those of a Service or of a client, however its address is written',
   t.throws(() => listing(tcp).page({ ...EVERYTHING, client: 'fd00::x' }), /not an IP address: fd00::x/);
 });
 
-t.test('each endpoint has its count, also where nothing is listed', async (t) => {
+t.test('the sessions of each endpoint are counted even if none is listed', async (t) => {
   const tcp = new Holder([session(1), session(2), session(3, { target: B }), session(4, { portal: DNS })]);
   const [page] = pagesOf(listing(tcp), { maxListed: 0 });
   t.same(page, {
@@ -128,7 +128,7 @@ t.test('no page looks at more sessions than it may, whether it lists them or not
   t.ok(looks.every((count) => count <= PAGE_SIZE + 1));
 });
 
-t.test('a session that is open all the time is listed once, whatever comes and goes meanwhile', async (t) => {
+t.test('a session that stays open is listed exactly once while others begin and end', async (t) => {
   const stay = Array.from({ length: 2500 }, (_, index) => session(2 * index));
   const holder = new Holder(stay);
   let turn = 0;

@@ -71,7 +71,7 @@ export class Acceptor {
     return isSomethingWaiting ? this.#retryAt : Number.POSITIVE_INFINITY;
   }
 
-  /** Lets waiting connections in and listeners go on, as far as descriptors have come free. */
+  /** Serves waiting connections and resumes paused listeners, as far as descriptors are free. */
   retry(now: number): void {
     if (now < this.#retryAt) return;
     this.#retryAt = this.#context.loop.now + RETRY_MS;

@@ -19,7 +19,7 @@ function namesOf(client: Client): string {
   return names;
 }
 
-t.test('the longest unused session comes first, to a second', async (t) => {
+t.test('the longest idle session comes first, exact to one second', async (t) => {
   const client = new Client(1);
   const [a, b, c] = [new Session('a'), new Session('b'), new Session('c')];
   for (const [at, session] of [a, b, c].entries()) client.add(session, at);
@@ -37,7 +37,7 @@ t.test('the longest unused session comes first, to a second', async (t) => {
   t.equal(namesOf(client), '');
 });
 
-t.test('a client is forgotten with its last session', async (t) => {
+t.test('a client is forgotten when its last session ends', async (t) => {
   const table = new ClientTable();
   const session = new Session();
   const client = table.enter('fd00::1', session, 0);
@@ -47,7 +47,7 @@ t.test('a client is forgotten with its last session', async (t) => {
   t.same([table.size, table.sessionsOf('fd00::1'), table.greediest], [0, 0, null]);
 });
 
-t.test('the greediest is the one with the most sessions, however they come and go', async (t) => {
+t.test('the greediest client always has the most sessions', async (t) => {
   const table = new ClientTable();
   const open: { client: Client; session: Session }[] = [];
   let wrong = 0;

@@ -58,13 +58,13 @@ class Stage {
   }
 }
 
-t.test('while there is room nobody is asked', async (t) => {
+t.test('all connections are served while descriptors are left', async (t) => {
   const stage = new Stage();
   for (let i = 0; i < 61; i++) t.equal(stage.arrive('a'), Decision.Serve);
   t.same(stage.limited, []);
 });
 
-t.test('the last sixteenth is for those who have less than another', async (t) => {
+t.test('the last sixteenth is for clients with fewer connections than another', async (t) => {
   const stage = new Stage();
   t.equal(stage.fill('a'), 61);
   t.same(stage.limited, ['a']);
@@ -73,7 +73,7 @@ t.test('the last sixteenth is for those who have less than another', async (t) =
   t.same(stage.evicted, [], 'nobody is idle');
 });
 
-t.test('they take the place of the longest idle connection of the greediest', async (t) => {
+t.test('their connections replace the longest idle ones of the greediest client', async (t) => {
   const stage = new Stage();
   stage.fill('a');
   stage.now = 5 * SECOND;
@@ -86,7 +86,7 @@ t.test('they take the place of the longest idle connection of the greediest', as
   t.ok(Math.abs(a - c) <= 1, `until shares are equal: ${a} and ${c}`);
 });
 
-t.test('one that waits comes in when there is room, or others have more', async (t) => {
+t.test('a waiting connection is served when there is room, or another client has more', async (t) => {
   const stage = new Stage();
   stage.fill('a');
   const waiting: string[] = [];
@@ -101,7 +101,7 @@ t.test('one that waits comes in when there is room, or others have more', async 
   t.ok(stage.door.isEmpty);
 });
 
-t.test('a client alone waits in the kernel, for a while', async (t) => {
+t.test('the connections of a single client wait in the kernel for a while', async (t) => {
   const stage = new Stage();
   stage.fill('a');
   while (stage.door.mayOpen()) t.equal(stage.arrive('a'), Decision.Wait);
@@ -117,7 +117,7 @@ t.test('a client alone waits in the kernel, for a while', async (t) => {
 });
 
 t.test(
-  'where others come and go, one with more than any of them is refused rather than in their way',
+  'while other clients come, the client with the most is refused, so that they need not wait',
   async (t) => {
     const stage = new Stage();
     stage.fill('a');

@@ -16,31 +16,34 @@ function takeAll(ports: ReusedPorts, now: number): number[] {
   return taken;
 }
 
-t.test('workers have ports of their own, and leave every second one to the kernel', async (t) => {
+t.test('each worker has its own ports, and every second port is left to the kernel', async (t) => {
   const local = [100, 101, 102, 103, 104, 107, 108, 109, 110, 111, 112];
   t.same([...portsToReuse(local, 0, 2)], [101, 109]);
   t.same([...portsToReuse(local, 1, 2)], [103, 107, 111]);
 });
 
-t.test('a port that rested for a second goes before a new one, the longest unused first', async (t) => {
-  const ports = new ReusedPorts(odd(100, 199));
-  const [first, second] = [ports.take(0), ports.take(0)];
-  ports.giveBack(second, 10);
-  ports.giveBack(first, 20);
-  t.equal(ports.take(900), 105, 'none has rested');
-  t.equal(ports.take(1015), second);
-  t.equal(ports.take(1015), 107);
-  t.equal(ports.take(1020), first);
-});
+t.test(
+  'a port that has rested for a second is taken before a new one, the longest rested first',
+  async (t) => {
+    const ports = new ReusedPorts(odd(100, 199));
+    const [first, second] = [ports.take(0), ports.take(0)];
+    ports.giveBack(second, 10);
+    ports.giveBack(first, 20);
+    t.equal(ports.take(900), 105, 'none has rested');
+    t.equal(ports.take(1015), second);
+    t.equal(ports.take(1015), 107);
+    t.equal(ports.take(1020), first);
+  },
+);
 
-t.test('without new ports, one is used again without a rest', async (t) => {
+t.test('a port that has not rested is taken if no new one is left', async (t) => {
   const ports = new ReusedPorts(odd(100, 103));
   t.same(takeAll(ports, 0), [101, 103]);
   ports.giveBack(103, 5);
   t.equal(ports.take(5), 103);
 });
 
-t.test('where a rest is not enough, ports wait for the end of TIME_WAIT', async (t) => {
+t.test('after three refusals, ports are taken again only after TIME_WAIT', async (t) => {
   const ports = new ReusedPorts(odd(100, 119));
   const used = [ports.take(0), ports.take(0), ports.take(0), ports.take(0)];
   ports.setCrowded(0);
@@ -62,7 +65,7 @@ t.test('many closes within a minute or two make an endpoint crowded', async (t) 
   t.notOk(ports.isCrowded(2 * MINUTE + SECOND));
 });
 
-t.test('an endpoint is forgotten once it is quiet and has given all ports back', async (t) => {
+t.test('an endpoint is forgotten when it is quiet and all its ports are given back', async (t) => {
   const ports = new ReusedPorts(odd(1, 100));
   ports.noteClose(0);
   const port = ports.take(0);

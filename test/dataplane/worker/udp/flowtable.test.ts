@@ -71,7 +71,7 @@ class Listeners {
 
 for (const isV6 of [false, true]) {
   t.test(
-    `a flow is listener, client address and port, and the address used, ${isV6 ? 'IPv6' : 'IPv4'}`,
+    `the key of a flow is listener, client address and port, and the address used, ${isV6 ? 'IPv6' : 'IPv4'}`,
     async (t) => {
       const table = new FlowTable(16);
       const listeners = new Listeners(isV6);
@@ -91,53 +91,56 @@ for (const isV6 of [false, true]) {
     },
   );
 
-  t.test(`whatever happens, the table knows what a map would, ${isV6 ? 'IPv6' : 'IPv4'}`, async (t) => {
-    const small = (max: number) => fc.integer({ min: 1, max });
-    const action = fc.record({
-      what: fc.constantFrom('add', 'add', 'touch', 'reply', 'remove'),
-      who: fc.record({
-        listener: small(2),
-        client: small(4),
-        port: small(4),
-        local: small(2),
-        prefix: fc.constantFrom(undefined, undefined, 1, 2),
-      }),
-    });
-    fc.assert(
-      fc.property(fc.array(action, { maxLength: 200 }), (actions) => {
-        const table = new FlowTable(24);
-        const listeners = new Listeners(isV6);
-        const model = new Model(listeners);
-        const forget = (flow: UdpFlow) => {
-          model.remove(flow);
-          table.remove(flow);
-        };
-        for (const [turn, { what, who }] of actions.entries()) {
-          const now = turn * 100;
-          const key = JSON.stringify(who);
-          const flow = listeners.find(table, who);
-          const known = model.flowOf(key);
-          if (flow !== known) throw new Error(`${key}: ${flow?.index}, not ${known?.index}`);
-          if (flow === null) {
-            if (what !== 'add') continue;
-            if (table.isFull) forget(table.victim() as UdpFlow);
-            model.add(key, listeners.add(table, who, now), now);
-          } else if (what === 'remove') {
-            forget(flow);
-          } else if (what === 'reply') {
-            table.markReplied(flow);
-            model.reply(key);
-          } else {
-            table.touch(flow, now);
-            model.touch(key, now);
+  t.test(
+    `after any changes, the table finds the same flows as a map, ${isV6 ? 'IPv6' : 'IPv4'}`,
+    async (t) => {
+      const small = (max: number) => fc.integer({ min: 1, max });
+      const action = fc.record({
+        what: fc.constantFrom('add', 'add', 'touch', 'reply', 'remove'),
+        who: fc.record({
+          listener: small(2),
+          client: small(4),
+          port: small(4),
+          local: small(2),
+          prefix: fc.constantFrom(undefined, undefined, 1, 2),
+        }),
+      });
+      fc.assert(
+        fc.property(fc.array(action, { maxLength: 200 }), (actions) => {
+          const table = new FlowTable(24);
+          const listeners = new Listeners(isV6);
+          const model = new Model(listeners);
+          const forget = (flow: UdpFlow) => {
+            model.remove(flow);
+            table.remove(flow);
+          };
+          for (const [turn, { what, who }] of actions.entries()) {
+            const now = turn * 100;
+            const key = JSON.stringify(who);
+            const flow = listeners.find(table, who);
+            const known = model.flowOf(key);
+            if (flow !== known) throw new Error(`${key}: ${flow?.index}, not ${known?.index}`);
+            if (flow === null) {
+              if (what !== 'add') continue;
+              if (table.isFull) forget(table.victim() as UdpFlow);
+              model.add(key, listeners.add(table, who, now), now);
+            } else if (what === 'remove') {
+              forget(flow);
+            } else if (what === 'reply') {
+              table.markReplied(flow);
+              model.reply(key);
+            } else {
+              table.touch(flow, now);
+              model.touch(key, now);
+            }
+            model.check(table);
           }
-          model.check(table);
-        }
-      }),
-      { numRuns: 200 },
-    );
-    t.pass();
-  });
+        }),
+        { numRuns: 200 },
+      );
+      t.pass();
+    },
+  );
 }
 
 /** How long, of the actions' time, an answered flow must last to be a stream. */
@@ -199,7 +202,7 @@ class Model {
   }
 }
 
-t.test('flows without a reply push out each other once they are more than a quarter', async (t) => {
+t.test('beyond a quarter of all flows, unreplied flows take the place of each other', async (t) => {
   const table = new FlowTable(8);
   const listeners = new Listeners(false);
   const add = (port: number) => listeners.add(table, who({ port }), port);
@@ -219,7 +222,7 @@ t.test('flows without a reply push out each other once they are more than a quar
   t.equal(table.victim(), first);
 });
 
-t.test('look-ups that have their answer go before streams', async (t) => {
+t.test('answered look-ups end before streams if a new flow needs a place', async (t) => {
   const table = new FlowTable(8);
   const listeners = new Listeners(false);
   const flows = [1, 2, 3].map((port) => listeners.add(table, who({ port }), 0));
@@ -237,7 +240,7 @@ t.test('look-ups that have their answer go before streams', async (t) => {
   t.equal(table.victim(), flows[0], 'the last one');
 });
 
-t.test('the flows of one listener can all be removed on the way', async (t) => {
+t.test('the flows of a listener can be removed while they are visited', async (t) => {
   const table = new FlowTable(8);
   const listeners = new Listeners(false);
   for (const port of [1, 2, 3, 4]) listeners.add(table, who({ listener: port % 2, port }), 0);

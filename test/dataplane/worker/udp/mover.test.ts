@@ -3,7 +3,7 @@ import { DEFAULT_POLICY } from '../../../../lib/portal/policy.js';
 import { ECONNREFUSED, EHOSTUNREACH, EMFILE } from '../../../../lib/sys/errno.js';
 import { ENDPOINTS, OneClient } from './oneclient.js';
 
-t.test('a new flow gets a carrier to the first endpoint that can be had', async (t) => {
+t.test('a new flow gets a carrier to the first endpoint that works', async (t) => {
   const client = new OneClient(t);
   client.errors.set('a', EHOSTUNREACH);
   const flow = await client.ask();
@@ -12,7 +12,7 @@ t.test('a new flow gets a carrier to the first endpoint that can be had', async 
   t.match(client.events, [{ kind: 'endpointFailed', endpoint: '10.0.1.1:1', reason: 'EHOSTUNREACH' }]);
 });
 
-t.test('a flow ends when no endpoint can be had', async (t) => {
+t.test('a flow ends if no endpoint works', async (t) => {
   const client = new OneClient(t);
   for (const { id } of ENDPOINTS) client.errors.set(id, EHOSTUNREACH);
   t.equal(client.mover.openCarrier(await client.ask()), false);
@@ -20,7 +20,7 @@ t.test('a flow ends when no endpoint can be had', async (t) => {
   t.equal(client.table.size, 0);
 });
 
-t.test('a flow ends when this node is short of something, and no endpoint is blamed', async (t) => {
+t.test('a flow ends if this node lacks something, and no endpoint is blamed', async (t) => {
   const client = new OneClient(t);
   client.errors.set('a', EMFILE);
   t.equal(client.mover.openCarrier(await client.ask()), false);
@@ -28,7 +28,7 @@ t.test('a flow ends when this node is short of something, and no endpoint is bla
   t.equal(client.table.size, 0);
 });
 
-t.test('another endpoint gets what the one that refuses has not answered', async (t) => {
+t.test('datagrams that a refusing endpoint has not answered go to another one', async (t) => {
   const client = new OneClient(t);
   const flow = await client.ask();
   client.mover.openCarrier(flow);
@@ -40,7 +40,7 @@ t.test('another endpoint gets what the one that refuses has not answered', async
   t.same(client.log, ['drain a', 'close a', 'open b', 'send 1 to b']);
 });
 
-t.test('a complaint without proof moves a flow only once the endpoint was asked again', async (t) => {
+t.test('an ICMP error without proof moves a flow only if it comes again after a datagram', async (t) => {
   const client = new OneClient(t);
   const flow = await client.ask();
   client.mover.openCarrier(flow);
@@ -52,7 +52,7 @@ t.test('a complaint without proof moves a flow only once the endpoint was asked 
 });
 
 t.test(
-  'a flow leaves an endpoint that is no longer one of the Service’s, and ends with its last carrier',
+  'a flow leaves an endpoint that was removed from the Service, and ends with its last carrier',
   async (t) => {
     const client = new OneClient(t);
     const flow = await client.ask();

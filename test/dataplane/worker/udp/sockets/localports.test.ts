@@ -4,7 +4,7 @@ import { LocalPorts } from '../../../../../lib/dataplane/worker/udp/sockets/loca
 
 const range = (count: number) => Array.from({ length: count }, (_, index) => 40_000 + index);
 
-t.test('a quarter of the ports is nobody’s, and workers have none in common', async (t) => {
+t.test('a quarter of the ports is not used, and no two workers have a port in common', async (t) => {
   const ports = range(1000);
   const of = (worker: number) => {
     const own = new LocalPorts<string>(ports, worker, 3).towards('10.0.0.1:53');
@@ -16,12 +16,12 @@ t.test('a quarter of the ports is nobody’s, and workers have none in common', 
   t.ok(all.every((port) => ports.includes(port)));
 });
 
-t.test('a range too small to share is shared all the same', async (t) => {
+t.test('all workers use all ports of a range that is too small to divide', async (t) => {
   const own = new LocalPorts<string>(range(1), 3, 4).towards('10.0.0.1:53');
   t.equal(own.next(), 40_000);
 });
 
-t.test('a port is in use towards one endpoint only', async (t) => {
+t.test('a port that is in use towards one endpoint is free towards others', async (t) => {
   const ports = new LocalPorts<string>(range(4), 0, 1);
   const one = ports.towards('10.0.0.1:53');
   const port = one.next();
@@ -33,7 +33,7 @@ t.test('a port is in use towards one endpoint only', async (t) => {
   t.equal(ports.towards('10.0.0.1:53').holder(port), undefined);
 });
 
-t.test('whoever takes and gives ports in whatever order, one endpoint has one account', async (t) => {
+t.test('all sockets to one endpoint see the same ports in use, in any order of use', async (t) => {
   const action = fc.record({ endpoint: fc.constantFrom('a' as const, 'b' as const), gives: fc.boolean() });
   fc.assert(
     fc.property(fc.array(action, { maxLength: 60 }), (actions) => {
