@@ -1,7 +1,7 @@
 import t from 'tap';
 import { type Attempt, searchRate } from '../../bench/load/rate-search.js';
 
-/** A path that carries so much; what is above is lost, or arrives late. */
+/** A path with a capacity. Datagrams above it are lost or arrive late. */
 function path(capacity: number, above: 'lost' | 'late') {
   const rates: number[] = [];
   const attempt = (rate: number): Attempt => {

@@ -11,7 +11,7 @@ import { item } from '../lab/items.js';
 
 const all = contenders('/bin/false');
 
-/** Something for every figure of every row; the kernel has no CPU time. */
+/** A value for every figure of every row. The kernel has no CPU time. */
 const summaries: Summary[] = summarize(
   ROWS.flatMap((row) =>
     all
@@ -33,7 +33,7 @@ function valuesFor(figures: readonly Figure[], role: Role, round: number): Value
   return Object.fromEntries(known.map(({ id }, index) => [id, 1000 * (index + 1) + round]));
 }
 
-/** Names of elements that are opened and not closed, or closed and not opened. */
+/** Names of elements without an end, or without a beginning. */
 function unbalanced(markup: string): string[] {
   const open: string[] = [];
   const wrong: string[] = [];

@@ -10,7 +10,7 @@ import { addRunFlags, runFlagsOf } from '../../lib/cli/run-flags.js';
 
 const HEAD = 'apiVersion: kubeproxy.config.k8s.io/v1alpha1\nkind: KubeProxyConfiguration\n';
 
-/** As kubeadm writes it: every field, most of them empty. */
+/** The file that kubeadm writes: it has every field, and most are empty. */
 const KUBEADM = (
   parse(readFileSync('test/deploy/kubeadm-configmap.yaml', 'utf8')) as { data: Record<string, string> }
 ).data['config.conf']!;

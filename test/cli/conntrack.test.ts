@@ -21,7 +21,7 @@ const KERNEL: Readonly<Record<string, number>> = {
   [`${SYSCTLS}udp_timeout_stream`]: 120,
 };
 
-/** A machine with the files of a kernel, in a directory. */
+/** A directory with the kernel's files for connection tracking. */
 function machine(t: Test, files = KERNEL) {
   const root = t.testdir();
   for (const [file, value] of Object.entries(files)) {
@@ -34,7 +34,7 @@ function machine(t: Test, files = KERNEL) {
     root,
     log,
     apply: (flags: ConntrackFlags) => applyConntrack(flags, logger, root),
-    /** What is other than before. */
+    /** The files that have changed. */
     changes: () =>
       Object.fromEntries(
         Object.entries(files)
@@ -88,9 +88,9 @@ t.test('the limit of entries and the table grow with the cores and never shrink'
   };
   const perCore = { conntrackMaxPerCore: 8000, conntrackMin: 0 };
   t.same(limitAfter(perCore), { [MAX]: 8000 * cores, [HASHSIZE]: 2000 * cores });
-  t.same(limitAfter(perCore, { [MAX]: 8_000_000, [HASHSIZE]: 100_000 }), {}, 'larger ones stay');
+  t.same(limitAfter(perCore, { [MAX]: 8_000_000, [HASHSIZE]: 100_000 }), {}, 'larger limits stay');
   t.same(limitAfter({ ...perCore, conntrackMin: 4_000_000 })[MAX], 4_000_000, 'the minimum');
-  t.equal(limitAfter({ conntrackMaxPerCore: 1_048_577 })[MAX], 1_048_576, 'no more by cores');
+  t.equal(limitAfter({ conntrackMaxPerCore: 1_048_577 })[MAX], 1_048_576, 'the limit by cores has a maximum');
   t.equal(limitAfter({ conntrackMaxPerCore: 1 })[MAX], 131_072, "kube-proxy's minimum");
   t.equal(limitAfter({ conntrackMin: 1 })[MAX], Math.min(32_768 * cores, 1_048_576), "kube-proxy's number");
 });

@@ -1,7 +1,7 @@
 import t from 'tap';
 import { LineOutput } from '../../lib/cli/line-output.js';
 
-/** A reader that takes so many bytes and then no more until it is given room again. */
+/** A reader that takes `room` bytes, and no more until it gets more room. */
 class Reader {
   text = '';
   room = 0;
@@ -44,7 +44,7 @@ t.test(
     const output = new LineOutput(reader.take);
     output.onDropped((count) => output.write(`${count} dropped\n`));
     for (let index = 0; index < 10_000; index++) output.write(`${index}: ${'x'.repeat(90)}\n`);
-    t.ok(output.dropped > 9000, 'what waits is bounded');
+    t.ok(output.dropped > 9000, 'the waiting lines are limited');
     reader.room = Number.POSITIVE_INFINITY;
     output.write('later\n');
     const lines = reader.text.trimEnd().split('\n');
@@ -52,7 +52,7 @@ t.test(
     t.same(lines.slice(-2), [`${output.dropped} dropped`, 'later'], 'at the place of the gap');
     t.equal(lines.length + output.dropped, 10_000 + 2, 'none is missing');
     output.write('and on\n');
-    t.match(reader.text, /dropped\nlater\nand on\n$/, 'told once');
+    t.match(reader.text, /dropped\nlater\nand on\n$/, 'reported once');
     t.end();
   },
 );

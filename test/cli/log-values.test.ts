@@ -2,7 +2,7 @@ import { pino } from 'pino';
 import t from 'tap';
 import { LOG_VALUES } from '../../lib/cli/log-values.js';
 
-/** What the log says when `write` has logged one line. */
+/** The values of the one line that `write` logs. */
 function lineOf(write: (log: pino.Logger) => void): Record<string, unknown> {
   let text = '';
   write(pino({ ...LOG_VALUES, base: null, timestamp: false }, { write: (line: string) => (text += line) }));

@@ -12,7 +12,7 @@ import {
   parsePortRange,
 } from '../../lib/cli/parse.js';
 
-/** What each parser makes of a text; null where it must refuse. */
+/** Texts and the value that each parser reads from them. Null: the parser must refuse the text. */
 const cases: readonly [name: string, parse: (text: string) => unknown, text: string, value: unknown][] = [
   ['duration', parseDuration, '30s', 30_000],
   ['duration', parseDuration, '1m30s', 90_000],

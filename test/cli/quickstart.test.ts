@@ -5,7 +5,7 @@ import t from 'tap';
 const UNSHARE = ['--user', '--map-root-user', '--net'];
 const skip = spawnSync('unshare', [...UNSHARE, 'true']).status === 0 ? false : 'no user namespaces here';
 
-/** The command that `npm start` ends in without root. */
+/** The command that `npm start` runs without root. */
 function startQuickstart() {
   const script = 'ip link set lo up && exec node bin/kube-portal quickstart --namespaced';
   return spawn('unshare', [...UNSHARE, 'sh', '-c', script], { stdio: ['ignore', 'pipe', 'inherit'] });

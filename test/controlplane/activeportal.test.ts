@@ -15,7 +15,7 @@ import { listenStream, startListening } from '../../lib/sys/listening.js';
 import { closeSocket, localAddress } from '../../lib/sys/socket.js';
 import { exactly, item } from '../lab/items.js';
 
-/** A listener of somebody else's on a free port of the loopback address. */
+/** Opens another program's listener on a free port of the loopback address. @returns the port */
 function occupy(t: Test): number {
   const fd = listenStream({ address: '127.0.0.1', port: 0, sharing: 'nobody', freeBind: false });
   startListening(fd);
@@ -37,7 +37,7 @@ const PORTAL: Portal = {
   unserved: 'refuse',
 };
 
-/** A portal on the loopback address, where descriptors are too few to listen in both workers. */
+/** A portal on the loopback address. Descriptors are too few to listen in both workers. */
 function activePortal(t: Test, range: { first: number; last: number }): ActivePortal {
   const capacity = new Capacity(100_000);
   capacity.listenersOpened(50_000);
@@ -72,7 +72,7 @@ function messages({ problems }: ActivePortal): string[] {
   return problems.map(({ message }) => message);
 }
 
-/** Tells of a portal's problems. What it returns are the messages that were told. */
+/** Reports a portal's problems. The result is a function that reports and returns the new messages. */
 function teller(): (active: ActivePortal) => string[] {
   const told: string[] = [];
   const reports = new ProblemReports(pino({ level: 'silent' }), { unsupported: new Map() }, ({ message }) =>
@@ -127,7 +127,7 @@ t.test('without endpoints, a portal does not listen and keeps its port', async (
   active.update({ ...PORTAL, endpoints: [] });
   t.notOk(active.openListeners());
   t.same(active.forDataplane().listeners, []);
-  t.ok(active.canRedirect, 'clients are brought to the closed port and refused');
+  t.ok(active.canRedirect, 'clients are redirected to the closed port and refused');
   t.ok(active.redirect().proxyPort > 0);
   active.update(PORTAL);
   t.ok(active.openListeners());
@@ -137,7 +137,7 @@ t.test('without endpoints, a portal does not listen and keeps its port', async (
 const ROOMY = 100_000;
 const RANGE = { first: 20_000, last: 30_000 };
 
-/** Something else, that is no socket, takes the place of a descriptor. */
+/** Puts a file that is no socket in the place of a descriptor. */
 function replace(t: Test, descriptor: number): void {
   closeSocket(descriptor);
   for (let fd = -1; fd !== descriptor; ) {

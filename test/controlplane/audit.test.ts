@@ -19,12 +19,12 @@ import { item } from '../lab/items.js';
 import { buildHere, objectSet, service, slice } from '../model/fixtures.js';
 import '../redirect/namespace.js';
 
-/** How often audits are made, ms. */
+/** Milliseconds between audits. */
 const PERIOD = 20;
-/** What has not happened after so long, ms, was not meant to happen. */
+/** Milliseconds. If a wrong call does not happen within this time, it does not happen. */
 const PATIENCE = 2 * PERIOD;
 
-/** Its audits end when the test lets them, from the time on when it wants them slow, and its changes fail when it says so. */
+/** A driver whose audits and changes the test can hold back, and whose changes the test can let fail. */
 class SlowDriver implements RedirectDriver {
   readonly name = 'iptables';
   readonly bringsTraffic = true;
@@ -34,7 +34,7 @@ class SlowDriver implements RedirectDriver {
   isBroken = false;
   isCleared = false;
   endAudit: (() => void) | null = null;
-  /** Changes end when this does. */
+  /** Changes end once this resolves. */
   pause: Promise<void> | null = null;
 
   captureOf(): Capture {
@@ -65,7 +65,7 @@ class SlowDriver implements RedirectDriver {
     this.isCleared = true;
   }
 
-  /** Lets all audits end at once from now on. */
+  /** From now on, audits end at once. */
   stopAuditing(): void {
     this.audit = async () => 0;
     this.endAudit?.();

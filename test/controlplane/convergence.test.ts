@@ -21,7 +21,7 @@ import { sh } from '../redirect/namespace.js';
 
 const PROXY_PORTS = { first: 20_000, last: 20_999 };
 
-/** Remembers what a real driver would tell the kernel. */
+/** A driver that records what a real driver would put into the kernel. */
 class FakeDriver implements RedirectDriver {
   readonly name = 'iptables';
   readonly unsupported = new Map();
@@ -53,7 +53,10 @@ class FakeDriver implements RedirectDriver {
   }
 }
 
-/** All that can be seen from outside once these states came one after the other. Which proxy port a portal has may differ. */
+/**
+ * What can be seen from outside after these states, one after the other. The numbers of proxy ports may
+ * differ.
+ */
 async function outcomeOf(states: readonly ObjectSet[], capture: 'port' | 'address'): Promise<string[]> {
   const directory = mkdtempSync(join(tmpdir(), 'kube-portal-test-'));
   const driver = new FakeDriver(capture);
@@ -85,7 +88,7 @@ function portalsOf(proxy: ServiceProxy): string[] {
   return proxy.status().portals.map((portal) => JSON.stringify({ ...portal, proxyPort: null }));
 }
 
-/** A redirect must lead to the port that its portal has. */
+/** Each redirect must lead to the proxy port of its portal. */
 function redirectsOf({ redirects }: FakeDriver, proxy: ServiceProxy): string[] {
   const ports = new Map(proxy.status().portals.map(({ key, proxyPort }) => [key, proxyPort ?? 0]));
   return [...redirects.values()].map((redirect) =>
@@ -98,7 +101,7 @@ function listeners(): string[] {
   return places.map((place) => place.replace(/:20\d{3}$/, ':proxy'));
 }
 
-/** A NodePort Service with one endpoint on the node, and changes of it that move its addresses from portal to portal. */
+/** A NodePort Service with one endpoint on the node, and changes that move its addresses between portals. */
 function nodePortService(spec: object, name = 'http'): ObjectSet {
   const ports = [{ name, port: 80, nodePort: 30080 }];
   const one = service({ type: 'NodePort', externalIPs: ['192.0.2.1'], ports, ...spec });

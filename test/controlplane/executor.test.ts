@@ -14,17 +14,17 @@ import { OneChange } from '../../lib/redirect/onechange.js';
 import { buildHere, objectSet, service, slice } from '../model/fixtures.js';
 import { sh } from '../redirect/namespace.js';
 
-/** Lets one call fail, once. */
+/** Lets one call fail once. */
 class Fault {
   #left = Number.POSITIVE_INFINITY;
   #where: string | null = null;
 
-  /** The call with this number, from 1, is the one that fails. */
+  /** The call with this number fails. The first call has number 1. */
   arm(call: number): void {
     this.#left = call;
   }
 
-  /** The next call of this kind is the one that fails. */
+  /** The next call of this kind fails. */
   armAt(where: string): void {
     this.#where = where;
     this.#left = 1;
@@ -44,10 +44,10 @@ class FaultyDriver implements RedirectDriver {
   readonly name = 'iptables';
   readonly bringsTraffic = true;
   readonly unsupported = new Map();
-  /** What was committed: +key or -key. */
+  /** The committed changes: +key or -key. */
   readonly committed: string[] = [];
   readonly redirected = new Set<string>();
-  /** As the real drivers: it refuses a change while the one before it is open. */
+  /** Like the real drivers, it refuses a change while another change is prepared. */
   readonly #change = new OneChange();
 
   constructor(readonly fault: Fault) {}
@@ -96,7 +96,7 @@ const BEFORE = snapshotOf(
   { name: 'hands-on', clusterIP: '10.96.0.2', nodePort: 30002 },
   { name: 'changes', clusterIP: '10.96.0.3', nodePort: 30003 },
 );
-/** One goes, one hands its VIP on, one takes the NodePort of the one that goes, and one comes. */
+/** One Service is removed, one gives its VIP away, one gets the removed NodePort, and one is added. */
 const AFTER = snapshotOf(
   { name: 'takes', clusterIP: '10.96.0.2', nodePort: 30002 },
   { name: 'changes', clusterIP: '10.96.0.3', nodePort: 30001 },
@@ -152,12 +152,12 @@ function nodePorts(): string[] {
 interface FailedChange {
   readonly proxy: ServiceProxy;
   readonly driver: FaultyDriver;
-  /** What the call that failed was for, and its number. */
+  /** The kind and the number of the call that failed. */
   readonly name: string;
   stop(): Promise<void>;
 }
 
-/** A change from BEFORE to AFTER of which one call fails; null where it has no call with this number. */
+/** A change from BEFORE to AFTER of which one call fails. Null: it has no call with this number. */
 async function failAtCall(t: Test, call: number): Promise<FailedChange | null> {
   const { proxy, driver, fault, stop } = await startProxy(t);
   await proxy.apply(BEFORE);

@@ -6,7 +6,7 @@ import { WILDCARD } from '../../lib/net/address.js';
 const LOCALHOST = { IPv4: ['127.0.0.1'], IPv6: ['::1'] };
 const EVERYWHERE = { IPv4: ['0.0.0.0'], IPv6: ['::'] };
 
-/** Loopback's addresses stand for the node's own: every machine has them. */
+/** The test uses loopback addresses as the node's addresses, because every machine has them. */
 function found(wanted: readonly string[], primary: readonly string[] = []) {
   const addresses = new NodeAddresses(wanted, () => primary);
   return { IPv4: addresses.of('IPv4'), IPv6: addresses.of('IPv6') };

@@ -5,21 +5,21 @@ import type { Portal, Snapshot } from '../../lib/portal/portal.js';
 interface ModelPortal {
   readonly id: number;
   portal: Portal;
-  /** Places that it listens on, with those that it has given up and the workers have not closed. */
+  /** Places where it listens. A place that it has given up counts until the workers have closed it. */
   places: readonly string[];
-  /** What the workers were told. */
+  /** The version that the workers have. Null: none. */
   told: Portal | null;
 }
 
-/** A node on which each VIP and NodePort is listened on itself. It throws where a step breaks a rule. */
+/** A node whose portals listen on their VIPs and NodePorts. It throws if a step breaks a rule. */
 export class NodeModel {
   #snapshot: Snapshot = new Map();
   readonly #portals = new Map<string, ModelPortal>();
   readonly #unfinished = new Set<string>();
-  /** By id: the places of portals that are gone. */
+  /** The places of removed portals, by id. */
   readonly #closing = new Map<number, readonly string[]>();
   readonly #stale = new Set<string>();
-  /** What the driver has: by key, the VIPs that lead there. */
+  /** The driver's redirects: the VIPs that lead to each portal, by key. */
   readonly #redirects = new Map<string, readonly string[]>();
   #nextId = 0;
 
@@ -36,7 +36,7 @@ export class NodeModel {
     for (const step of steps) this.#do(step);
   }
 
-  /** All is there that is desired, and nothing else. */
+  /** Fails unless the node has all that is desired, and nothing else. */
   check(desired: Snapshot): void {
     assert.deepEqual([...this.#portals.keys()].sort(), [...desired.keys()].sort());
     assert.deepEqual([...this.#redirects.keys()].sort(), [...desired.keys()].sort());
@@ -146,7 +146,7 @@ function vipsOf({ vips }: Portal): string[] {
   return vips.map(({ address, port }) => `${address}:${port}`);
 }
 
-/** Without endpoints nothing listens. */
+/** A portal without endpoints does not listen. */
 function placesOf(portal: Portal): string[] {
   if (portal.endpoints.length === 0) return [];
   return [...vipsOf(portal), ...(portal.nodePort === null ? [] : [`node:${portal.nodePort}`])];

@@ -10,7 +10,7 @@ const BY_PARTICIPANT: ServicePolicy = {
 };
 
 const roomy = () => new Capacity(100_000);
-/** A tenth of it is used up by listeners. */
+/** Listeners may use a tenth of the descriptors. */
 const narrow = () => {
   const capacity = new Capacity(1000);
   capacity.listenersOpened(100);

@@ -36,7 +36,7 @@ function at(portals: Snapshot, rest: Partial<ActualState> = {}): ActualState {
   return { portals, unfinished: new Set(), closing: new Set(), stale: new Set(), ...rest };
 }
 
-/** A step in one line, as it is read in the table. */
+/** A step in one line, as the table has it. */
 function inWords(step: Step): string {
   if (step.do === 'take over') return step.do;
   const stale = step.do === 'redirect' && step.stale.length > 0 ? `, not ${step.stale.join(' ')}` : '';
@@ -165,7 +165,7 @@ const anyPortal = fc
     }),
   );
 
-/** As the model makes it: each place is one portal's. */
+/** Portals as the model makes them: each place belongs to one portal. */
 const anySnapshot = fc.array(anyPortal, { maxLength: 4 }).map((portals) => {
   const places = new Set<string>();
   const alone = portals.filter(({ vips, nodePort }) => {

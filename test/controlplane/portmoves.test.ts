@@ -21,7 +21,7 @@ import { sh } from '../redirect/namespace.js';
 const LAST = 20_009;
 const WEB = 'default/web:/TCP/IPv4';
 
-/** TCP ports that are listened on in the proxy ports' range. */
+/** TCP ports of the proxy port range that have listeners. */
 function listening(): number[] {
   const ports = sh("ss -Hlnt | awk '{ print $4 }'").matchAll(/:(\d+)$/gm);
   return [...ports]
@@ -31,12 +31,12 @@ function listening(): number[] {
 }
 
 interface Step {
-  /** Where redirects lead to from now on, by portal. */
+  /** The ports to which redirects lead from now on, by portal. */
   readonly to: Readonly<Record<string, number>>;
   readonly listening: readonly number[];
 }
 
-/** Writes down what was listened on when it was told of a change. */
+/** A driver that records which ports had listeners when it got a change. */
 class WatchingDriver implements RedirectDriver {
   readonly name = 'iptables';
   readonly bringsTraffic = true;
@@ -93,7 +93,7 @@ async function startProxy(t: Test) {
   return { driver, proxy, problemsOf };
 }
 
-/** Service web, and beside it Service other with a NodePort, if any. */
+/** The Service web and, if a NodePort is given, a second Service with this NodePort. */
 function snapshotWith(nodePort: number | null): Snapshot {
   const services = [service()];
   const slices = [slice([{ addresses: ['10.1.0.1'] }])];

@@ -23,7 +23,7 @@ function portal(name: string, protocol: Protocol = 'TCP', vipPort = 80): Portal 
   };
 }
 
-/** Ports where NodePorts have these numbers. */
+/** The proxy ports of a node with these NodePorts. */
 function portsOf(saved: unknown, nodePorts: readonly number[] = []): ProxyPorts {
   return new ProxyPorts(RANGE, saved, { isPublicOnNode: (_, port) => nodePorts.includes(port) });
 }

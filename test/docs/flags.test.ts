@@ -9,7 +9,7 @@ const OPTIONS = addRunFlags(new Command('run')).options;
 const SHOWN = OPTIONS.filter((option) => !option.hidden);
 const HIDDEN = OPTIONS.filter((option) => option.hidden);
 
-/** The default as the help prints it: commander's own, or the one that the description ends with. */
+/** The default as the help prints it: commander's default, or the one at the end of the description. */
 function defaultOf({ defaultValue, defaultValueDescription, description }: Option): string {
   if (defaultValue !== undefined) return defaultValueDescription ?? String(defaultValue);
   return /\(default: (.*)\)$/.exec(description)?.[1] ?? '';
@@ -21,7 +21,7 @@ function readPage(): string[] {
   return Array.from(lines, ([, heading, flag, fallback = '']) => heading ?? `${flag} | ${fallback}`);
 }
 
-/** The same from the program. */
+/** The same headings and columns, from the program. */
 function readProgram(): string[] {
   const groups = new Set(SHOWN.map((option) => option.helpGroupHeading ?? ''));
   return [...groups].flatMap((group) => [

@@ -5,7 +5,7 @@ import { run } from '../lab/program.js';
 
 const UNAVAILABLE = 77;
 
-/** Runs the script with an empty cache, where programs (shell scripts by name) stand before those of the machine. */
+/** Runs the script with an empty cache. `programs` (shell scripts by name) replace those of the machine. */
 function bringApiServer(t: Test, programs: Readonly<Record<string, string>>) {
   const directory = t.testdir({ bin: {} });
   for (const [name, script] of Object.entries({ 'dpkg-query': 'echo installed', ...programs })) {

@@ -4,13 +4,16 @@ import t, { type Test } from 'tap';
 import { type Result, run } from '../lab/program.js';
 
 const SCRIPTS = ['run-tests.js', 'provisions.js', 'own-namespace.sh'];
-/** Begins a command that may make no namespaces. It keeps CAP_SETFCAP, which the kernel wants of root who maps root. */
+/**
+ * The beginning of a command that may not make namespaces. It keeps CAP_SETFCAP: the kernel requires it to
+ * map root.
+ */
 const POWERLESS = ['setpriv', '--bounding-set=-sys_admin', '--inh-caps=-sys_admin'];
 const PASSES = "import t from 'tap'; t.pass('fine');";
 
 /**
- * A project with the test runner, some tests (JavaScript by path below test/), a script that brings an API server and one that looks
- * for Debian packages.
+ * A project with the test runner, tests (JavaScript by path below test/), a script that provides an API
+ * server, and one that looks for Debian packages.
  */
 function project(t: Test, tests: Readonly<Record<string, string>>, apiServer: string, packages = 'exit 0') {
   const directory = t.testdir({ 'package.json': '{ "type": "module" }', scripts: {} });

@@ -5,19 +5,19 @@ import type { PortalStatus } from '../../lib/portal/status.js';
 import type { Answer } from '../../lib/server/answer.js';
 import type { RouteRequest, Routes } from '../../lib/server/route.js';
 
-/** A request whose client stays. @param url path and query */
+/** A request whose client does not go. @param url path and query */
 export function requestFor(url: string): RouteRequest {
   const { pathname, searchParams } = new URL(url, 'http://localhost');
   return { method: 'GET', path: pathname, query: searchParams, signal: new AbortController().signal };
 }
 
-/** What a path answers. */
+/** The answer of a path. */
 export async function answerOf(routes: Routes, url: string): Promise<Answer> {
   const request = requestFor(url);
   return await routes[request.path]!(request);
 }
 
-/** The body of what a path answers, whole. */
+/** The whole body of a path's answer. */
 export async function bodyOf(routes: Routes, url: string): Promise<string> {
   const { body } = await answerOf(routes, url);
   if (typeof body === 'string') return body;
@@ -26,7 +26,7 @@ export async function bodyOf(routes: Routes, url: string): Promise<string> {
   return whole;
 }
 
-/** A portal in service; `over` says what is different. */
+/** The status of a serving portal. `over` has the members that differ. */
 export function portalStatus(over: Partial<PortalStatus> = {}): PortalStatus {
   return {
     key: 'default/web:http/TCP/IPv4',
@@ -47,7 +47,7 @@ export function portalStatus(over: Partial<PortalStatus> = {}): PortalStatus {
   };
 }
 
-/** Counters that are all zero; `over` says which are not. */
+/** Counters of 0. `over` has the members that differ. */
 export function portalCounters(over: Partial<PortalCounters> = {}): PortalCounters {
   const { key, service, portName, protocol, family } = portalStatus();
   const zeros = Object.fromEntries(COUNTER_FIELDS.map((field) => [field, 0])) as CounterValues;
@@ -70,7 +70,7 @@ export class EndlessAnswer {
     }
   }
 
-  /** The same, piece by piece with promises. */
+  /** The same pieces as an AsyncIterable. */
   async *stream(): AsyncGenerator<string> {
     yield* this.pieces();
   }

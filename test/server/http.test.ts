@@ -8,7 +8,7 @@ import { type ConnectionLimits, Connections } from '../../lib/server/connections
 import { HttpServer } from '../../lib/server/http.js';
 import { OwnNames } from '../../lib/server/own-names.js';
 
-/** Longer than any test takes, ms. */
+/** Milliseconds. Longer than any test takes. */
 const NEVER = 3_600_000;
 
 async function listen(port = 0, limits: Partial<ConnectionLimits> = {}): Promise<HttpServer> {
@@ -102,15 +102,15 @@ t.test('at the limit of connections, the client with the most loses one', async 
   const first = await hold(server.port);
   first.write('GET /never HTTP/1.1\r\nHost: localhost\r\n\r\n');
   const [second, third] = [await hold(server.port), await hold(server.port)];
-  // Whatever is asked then is asked over a fifth connection.
+  // Later requests use a fifth connection.
   const ask = async () => (await fetch(`http://127.0.0.1:${server.port}/text`)).status;
   t.equal(await ask(), 200);
   await until(() => second.closed);
-  t.notOk(other.closed || first.closed || third.closed, 'the oldest idle one of it goes');
+  t.notOk(other.closed || first.closed || third.closed, 'its oldest idle connection is closed');
   for (let count = 0; count < 100; count++) await hold(server.port);
-  t.equal(await ask(), 200, 'and anybody is answered while others hold what they can');
-  t.notOk(other.closed, 'who has few keeps them');
-  t.notOk(first.closed, 'who waits for an answer stays, too');
+  t.equal(await ask(), 200, 'and other clients are answered meanwhile');
+  t.notOk(other.closed, 'a client with few connections keeps them');
+  t.notOk(first.closed, 'a client that waits for an answer keeps its connection');
   for (const socket of [other, first]) socket.destroy();
 });
 

@@ -9,10 +9,10 @@ import { metricsRoutes } from '../../lib/server/metrics.js';
 import type { Routes } from '../../lib/server/route.js';
 import { EndlessAnswer, portalCounters, portalStatus } from './fixtures.js';
 
-/** Longer than any test takes, ms. */
+/** Milliseconds. Longer than any test takes. */
 const NEVER = 3_600_000;
 const PORTALS = 5000;
-/** The most pieces that may be made without a pause. */
+/** Most pieces that may be made without a pause. */
 const BATCH = 500;
 
 async function serve(t: Test, routes: Routes, idleMs = NEVER): Promise<HttpServer> {
@@ -25,7 +25,7 @@ async function serve(t: Test, routes: Routes, idleMs = NEVER): Promise<HttpServe
 const get = async (server: HttpServer, path: string) =>
   (await fetch(`http://127.0.0.1:${server.port}${path}`)).text();
 
-/** Asks and does not read. */
+/** A client that asks and does not read. */
 async function ask(server: HttpServer, path: string): Promise<Socket> {
   const socket = connect(server.port, '127.0.0.1');
   socket.on('error', () => {});
@@ -38,7 +38,7 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await sleep(1);
 }
 
-/** Counts the turns that others have. */
+/** Counts the turns of other work. */
 class OtherWork {
   turns = 0;
   #ended = false;
@@ -103,7 +103,7 @@ t.test('pieces wait for their client, and none is made after the client has gone
   await until(() => endless.hasEnded);
 });
 
-/** Answers that are longer than the kernel keeps for a client which does not read, and how many are under way. */
+/** Answers that are longer than the kernel's buffers. It counts the answers that are under way. */
 class CountedAnswers {
   underWay = 0;
   most = 0;

@@ -72,7 +72,7 @@ t.test('a portal without traffic has no series, and a portal that had traffic ha
   t.equal(series(body).get(`kubeportal_connections_active{${WEB}}`), 0);
 });
 
-/** Says how often it was gone through. */
+/** Counters that count how often they are read. */
 class Counted<T> {
   times = 0;
 

@@ -11,7 +11,7 @@ import type { RouteRequest, Routes } from '../../lib/server/route.js';
 import { sendStream } from '../../lib/server/sending.js';
 import { EndlessAnswer } from './fixtures.js';
 
-/** Longer than any test takes, ms. */
+/** Milliseconds. Longer than any test takes. */
 const NEVER = 3_600_000;
 
 async function serve(t: Test, routes: Routes): Promise<HttpServer> {
@@ -24,7 +24,7 @@ async function serve(t: Test, routes: Routes): Promise<HttpServer> {
 const ask = (server: { readonly port: number }, path: string, init?: RequestInit) =>
   fetch(`http://127.0.0.1:${server.port}${path}`, init);
 
-/** Asks and does not read. */
+/** A client that asks and does not read. */
 async function askOnly(server: { readonly port: number }, path: string): Promise<Socket> {
   const socket = connect(server.port, '127.0.0.1');
   socket.on('error', () => {});
@@ -91,7 +91,7 @@ t.test('pieces of a stream wait for their client, and other clients are answered
   const endless = new EndlessAnswer();
   const server = await serve(t, { '/endless': () => text(endless.stream()), '/short': () => text('hello') });
   const clients: Socket[] = [];
-  // More than long answers may be under way at once.
+  // More streams than long answers may be under way at the same time.
   for (let count = 0; count < 6; count++) clients.push(await askOnly(server, '/endless'));
   await until(() => endless.made > 0);
   t.equal(await (await ask(server, '/short')).text(), 'hello');
@@ -144,7 +144,7 @@ t.test(
       while (isQuiet) await sleep(1);
       yield 'second';
     }
-    // Without the limits for requests, which a slow machine could miss.
+    // The limits for requests are not used here: a slow machine could exceed them.
     const server = createServer(({ url }, response) => {
       const gone = new AbortController();
       response.once('close', () => gone.abort());

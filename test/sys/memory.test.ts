@@ -15,7 +15,10 @@ function lend(give: (block: Memory) => void): WeakRef<Memory> {
   return new WeakRef(block);
 }
 
-/** Whether it was collected. A weak reference holds its target until the turn in which it was made or read has ended. */
+/**
+ * Whether the target was collected. A weak reference keeps it until the end of the turn that made or read the
+ * reference.
+ */
 async function isGone(block: WeakRef<Memory>): Promise<boolean> {
   await turn();
   collectGarbage();

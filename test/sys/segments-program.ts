@@ -1,4 +1,4 @@
-/** Sends four datagrams of 1,200 bytes to each address in its arguments, and prints what became of the run. */
+/** Sends four datagrams of 1,200 bytes to each address in its arguments, and prints the result of the run. */
 import { DatagramSender } from '../../lib/sys/datagramsender.js';
 import { checked } from '../../lib/sys/errno.js';
 import { Memory } from '../../lib/sys/memory.js';

@@ -3,10 +3,10 @@ import { parentPort } from 'node:worker_threads';
 import { collectStartupGarbage } from '../../lib/sys/startup-garbage.js';
 
 const BLOCKS = 300_000;
-/** One block of so many stays in use: nearly every page of the heap has one of them. */
+/** One of so many blocks stays in use. So nearly every page of the heap has one. */
 const SPARSENESS = 50;
 
-/** What this thread's heap takes from the kernel in bytes: full of garbage, and after its collection. */
+/** Bytes that this thread's heap takes from the kernel, before and after the collection of the garbage. */
 export interface Sizes {
   readonly full: number;
   readonly collected: number;

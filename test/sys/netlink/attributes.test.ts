@@ -17,7 +17,7 @@ function isMalformed(error: unknown): boolean {
   return error instanceof SysError && error.code === EBADMSG;
 }
 
-/** Runs what must give a result or say that the message is malformed. */
+/** Runs a decoder that must give a result or the error for a malformed message. */
 function survives(read: () => unknown): boolean {
   try {
     read();

@@ -26,7 +26,10 @@ function at(address: string, port: number): AddressPort {
   return { address: Uint8Array.from(addressBytes(address)), port };
 }
 
-/** A client's flow to a VIP that the kernel shall carry to an endpoint, with the node's address as its source or the client's. */
+/**
+ * A client's flow to a VIP. The kernel shall carry it to an endpoint, with the source address of the node or
+ * the client.
+ */
 function flowTo(family: 'IPv4' | 'IPv6', protocol: 'TCP' | 'UDP', port: number, masquerades: boolean): Flow {
   const { client, vip, node, endpoint } = ADDRESSES[family];
   const source = at(client, port);
