@@ -17,7 +17,7 @@ export interface KubernetesOptions {
   /** Name of the Node object of this machine. */
   readonly nodeName: string;
   readonly log: Logger;
-  /** For tests. */
+  /** Other times than the defaults, for tests. */
   readonly times?: Partial<ClientTimes>;
 }
 

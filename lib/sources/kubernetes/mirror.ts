@@ -62,7 +62,7 @@ export class Mirror<T> {
     return key;
   }
 
-  /** Removes an object. */
+  /** Removes the object, if the mirror has it. */
   remove(raw: unknown): void {
     this.#drop(identityOf(raw).key);
   }
@@ -72,7 +72,7 @@ export class Mirror<T> {
     for (const key of this.#entries.keys()) if (!keys.has(key)) this.#drop(key);
   }
 
-  /** Takes equal values from `known` instead. If all are equal, the result is `known` itself. */
+  /** Replaces values by equal ones of `known`. If all are equal, the result is `known` itself. */
   #reuse(values: readonly T[], known: readonly T[]): readonly T[] {
     if (isDeepStrictEqual(values, known)) return known;
     const byKey = new Map(known.map((value) => [this.#keyOf(value), value]));
