@@ -57,6 +57,7 @@ function proxyOptions(flags: RunFlags, nodeAddresses: NodeAddresses, log: Logger
     nodeAddresses,
     proxyPortRange: flags.proxyPortRange,
     udpTimeoutMs: flags.udpTimeout ?? null,
+    rtpsCopies: flags.rtpsCopies,
     syncPeriodMs: flags.iptablesSyncPeriod,
     stateDir: flags.stateDir,
     log,

@@ -22,6 +22,7 @@ export interface RunFlags extends SourceFlags, RedirectFlags, ConntrackFlags {
   readonly oomScoreAdj?: number;
   readonly workers: number;
   readonly udpTimeout?: number;
+  readonly rtpsCopies: number;
   readonly healthzBindAddress: BindTarget;
   readonly metricsBindAddress: BindTarget;
   readonly v: number;
@@ -73,6 +74,13 @@ function relayFlags(): Option[] {
       '--udp-timeout <duration>',
       'idle time after which a UDP flow ends (default: 30s; 120s if the flow has lasted 2s and had an answer)',
     ).argParser(parseDuration),
+    new Option(
+      '--rtps-copies <number>',
+      'copies of datagrams a second that a port of a Service with the annotation ' +
+        'kube-portal.dev/rtps-routing may send to several endpoints. Datagrams beyond that are dropped',
+    )
+      .argParser(integerBetween(1, 10_000_000))
+      .default(20_000),
   ];
 }
 

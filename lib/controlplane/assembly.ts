@@ -45,6 +45,7 @@ export async function assemble(
       descriptors: capacity.forTraffic,
       maxFlows: capacity.maxFlows,
       udpTimeoutMs: options.udpTimeoutMs,
+      rtpsCopies: options.rtpsCopies,
     });
     const portals = new ActivePortals();
     const context = await portalContext(options, portMemory, capacity, driver, portals);

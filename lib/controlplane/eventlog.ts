@@ -13,6 +13,7 @@ const TITLES: Readonly<Record<DataplaneEvent['kind'], string>> = {
   portsShort: 'local ports were short',
   hopsUsedUp: 'clients had no hops left',
   clientBehindNat: 'DDS clients were behind NAT',
+  copiesLimited: 'Services with rtps-routing needed too many copies',
   clientLimited: 'clients had more connections than others near the limit',
   listenerWaits: 'listeners had to wait',
   stuck: 'sockets gave nothing but errors',

@@ -21,6 +21,11 @@ export interface ProxyOptions {
    */
   readonly udpTimeoutMs: number | null;
   /**
+   * Copies of datagrams a second that a Service port with `rtps-routing` may make: what goes to one endpoint
+   * only is not counted. Datagrams beyond it are dropped. `--rtps-copies`: 20,000.
+   */
+  readonly rtpsCopies: number;
+  /**
    * Milliseconds between two checks and repairs of all redirects. A listener that could not be opened is
    * tried again after this time, or after 5000 if that is less. `--iptables-sync-period`: 30,000.
    */

@@ -50,6 +50,8 @@ export interface DataplaneOptions {
   readonly maxFlows: number;
   /** A UDP flow ends after this idle time. Null: conntrack's values, see ProxyOptions.udpTimeoutMs. */
   readonly udpTimeoutMs: number | null;
+  /** See ProxyOptions.rtpsCopies. */
+  readonly rtpsCopies: number;
 }
 
 /** The worker threads, seen from the main thread. */
@@ -61,7 +63,7 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
   readonly #threads: ReadonlyMap<WorkerThread, Set<number>>;
   #hasFailed = false;
 
-  private constructor({ workers, descriptors, maxFlows, udpTimeoutMs }: DataplaneOptions) {
+  private constructor({ workers, descriptors, maxFlows, udpTimeoutMs, rtpsCopies }: DataplaneOptions) {
     super();
     this.budget.limit = descriptors;
     this.#ids = new PortalIds(workers);
@@ -75,6 +77,7 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
         maxFlows: Math.max(1, Math.floor(maxFlows / workers)),
         maxPins: Math.floor(MAX_PINS / workers),
         udpTimeoutMs,
+        rtpsCopies,
       }),
     );
     this.#threads = new Map(threads.map((thread) => [thread, new Set()]));

@@ -117,6 +117,20 @@ const PORTAL_METRICS: readonly PortalMetric[] = [
     kind: 'counter',
     field: 'pinsMoved',
   },
+  {
+    name: 'kubeportal_rtps_copies_total',
+    help: 'UDP datagrams sent to endpoints by rtps-routing follow or fan-out: each counts once for each endpoint.',
+    kind: 'counter',
+    field: 'copiesSent',
+    protocol: 'UDP',
+  },
+  {
+    name: 'kubeportal_rtps_copies_refused_total',
+    help: 'Such copies that were not sent because of --rtps-copies.',
+    kind: 'counter',
+    field: 'copiesRefused',
+    protocol: 'UDP',
+  },
 ];
 
 /**

@@ -67,6 +67,19 @@ export class DatagramSender {
     this.push(ring.payloads, ring.startOf(slot), ring.length(slot));
   }
 
+  /** The block that has a collected datagram, from byte {@link startOf} on. */
+  payloadOf(index: number): Memory {
+    return this.#headers.payloadOf(index);
+  }
+
+  startOf(index: number): number {
+    return this.#headers.startOf(index);
+  }
+
+  lengthOf(index: number): number {
+    return this.#headers.lengthOf(index);
+  }
+
   /** Collects `length` bytes from byte `at` on. */
   push(payload: Memory, at: number, length: number): void {
     this.#headers.setPayload(this.count, payload, at, length);

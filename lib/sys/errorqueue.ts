@@ -33,6 +33,8 @@ export function keepErrors(fd: number, family: number): void {
 export class ErrorQueue {
   /** How many bytes of the undelivered datagram the error contains. 0: none. */
   quoted = 0;
+  /** The sockaddr to which the undelivered datagram was sent. */
+  readonly destination = new Memory(SOCKADDR_SIZE);
   readonly #quote = new Memory(QUOTE_SIZE);
   readonly #control = new Memory(ERROR_CONTROL_SIZE);
   readonly #vector = new Memory(layout.iovec.size);
@@ -42,6 +44,7 @@ export class ErrorQueue {
     this.#vector.setPointer(0, this.#quote);
     this.#vector.words[layout.iovec.length / 4] = QUOTE_SIZE;
     const { words } = this.#header;
+    this.#header.setPointer(layout.msghdr.name / 4, this.destination);
     this.#header.setPointer(layout.msghdr.iov / 4, this.#vector);
     words[layout.msghdr.iovLength / 4] = 1;
     this.#header.setPointer(layout.msghdr.control / 4, this.#control);
@@ -53,6 +56,7 @@ export class ErrorQueue {
    */
   read(fd: number): boolean {
     this.#control.bytes.fill(0);
+    this.#header.words[layout.msghdr.nameLength / 4] = SOCKADDR_SIZE;
     this.#header.words[layout.msghdr.controlLength / 4] = ERROR_CONTROL_SIZE;
     const length = libc.recvmsg(fd, this.#header.address, MSG_ERRQUEUE | MSG_DONTWAIT);
     this.quoted = Math.min(Math.max(length, 0), QUOTE_SIZE);

@@ -10,6 +10,7 @@ import { ENOSYS, errno } from './errno.js';
 import { layout, storePointer } from './layout.js';
 import * as libc from './libc.js';
 import { Memory } from './memory.js';
+import type { SocketAddress } from './sockaddr.js';
 
 const FLAGS = MSG_DONTWAIT | MSG_NOSIGNAL;
 
@@ -24,6 +25,7 @@ export class SendHeaders {
   readonly #headers: Memory;
   readonly #run = new Memory(layout.msghdr.size);
   readonly #payloads: Memory[] = [];
+  readonly #peers: SocketAddress[] = [];
   #names: Memory | null = null;
   #nameAt = 0;
   #nameLength = 0;
@@ -51,6 +53,29 @@ export class SendHeaders {
     this.#vectors.words[vector + IOVEC_LENGTH_WORD] = length;
   }
 
+  /** The block that has the datagram with this index. */
+  payloadOf(index: number): Memory {
+    return this.#payloads[index];
+  }
+
+  /** Byte of {@link payloadOf} where the datagram begins. */
+  startOf(index: number): number {
+    return this.#addressOf(index) - this.#payloads[index].address;
+  }
+
+  lengthOf(index: number): number {
+    return this.#vectors.words[index * IOVEC_WORDS + IOVEC_LENGTH_WORD];
+  }
+
+  /** Sets the destination of one datagram, for {@link sendSome}. It has no control messages. */
+  setPeer(index: number, peer: SocketAddress): void {
+    this.#peers[index] = peer;
+    const { words } = this.#headers;
+    const header = index * HEADER_WORDS;
+    storePointer(words, header + layout.msghdr.name / 4, peer.memory.address);
+    words[header + NAME_LENGTH_WORD] = peer.length;
+  }
+
   /**
    * Sets the destination of all datagrams: the sockaddr at byte `nameAt` of a block, and the control messages
    * at byte `controlAt` of another block. Null: no sockaddr, or no control messages.
@@ -76,10 +101,7 @@ export class SendHeaders {
    * @returns bytes, or -1 with `errno`
    */
   sendFirst(fd: number): number {
-    const { words } = this.#vectors;
-    const low = words[0] >>> 0;
-    const address = layout.pointer === 8 ? low + words[1] * 2 ** 32 : low;
-    return libc.send(fd, address, words[IOVEC_LENGTH_WORD], FLAGS);
+    return libc.send(fd, this.#addressOf(0), this.#vectors.words[IOVEC_LENGTH_WORD], FLAGS);
   }
 
   /**
@@ -99,7 +121,7 @@ export class SendHeaders {
     return libc.sendmsg(fd, this.#headers.address + index * layout.mmsghdr.size, FLAGS);
   }
 
-  /** Writes the destination into the first `count` headers. Must be called before {@link sendSome}. */
+  /** Writes the destination of all into the first `count` headers. Must be called before {@link sendSome}. */
   addressEach(count: number): void {
     const { words } = this.#headers;
     for (let index = 0; index < count; index++) this.#address(words, index * HEADER_WORDS);
@@ -115,6 +137,14 @@ export class SendHeaders {
     if (taken >= 0 || errno() !== ENOSYS) return taken;
     // A kernel without sendmmsg, or a seccomp filter that does not know it.
     return libc.sendmsg(fd, address, FLAGS) < 0 ? -1 : 1;
+  }
+
+  /** Where the datagram with this index begins. */
+  #addressOf(index: number): number {
+    const { words } = this.#vectors;
+    const vector = index * IOVEC_WORDS;
+    const low = words[vector] >>> 0;
+    return layout.pointer === 8 ? low + words[vector + 1] * 2 ** 32 : low;
   }
 
   #address(words: Int32Array, header: number): void {

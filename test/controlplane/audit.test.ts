@@ -84,6 +84,7 @@ async function startProxy(t: Test, driver: SlowDriver): Promise<ServiceProxy> {
     nodeAddresses: new NodeAddresses([]),
     proxyPortRange: { first: 20_000, last: 20_999 },
     udpTimeoutMs: null,
+    rtpsCopies: 20_000,
     syncPeriodMs: PERIOD,
     stateDir: directory,
     log: pino({ level: 'silent' }),

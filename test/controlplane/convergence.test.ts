@@ -66,6 +66,7 @@ async function outcomeOf(states: readonly ObjectSet[], capture: 'port' | 'addres
     nodeAddresses: new NodeAddresses([]),
     proxyPortRange: PROXY_PORTS,
     udpTimeoutMs: null,
+    rtpsCopies: 20_000,
     syncPeriodMs: 3_600_000,
     stateDir: directory,
     log: pino({ level: 'silent' }),

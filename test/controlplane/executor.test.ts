@@ -131,6 +131,7 @@ async function startProxy(t: Test, syncPeriodMs = 3_600_000) {
     nodeAddresses: new NodeAddresses([]),
     proxyPortRange: { first: 20_000, last: 20_009 },
     udpTimeoutMs: null,
+    rtpsCopies: 20_000,
     syncPeriodMs,
     stateDir: directory,
     log: pino({ level: 'silent' }),

@@ -79,6 +79,7 @@ async function startProxy(t: Test) {
     nodeAddresses: new NodeAddresses([]),
     proxyPortRange: { first: 20_000, last: LAST },
     udpTimeoutMs: null,
+    rtpsCopies: 20_000,
     syncPeriodMs: 20,
     stateDir: directory,
     log: pino({ level: 'silent' }),

@@ -11,7 +11,13 @@ import { LISTENER, tcpPortal } from './fixtures.js';
 const NOT_OPEN = 1_000_000;
 
 t.test('no change and no drain waits for a worker that has failed', async (t) => {
-  const dataplane = await Dataplane.start({ workers: 2, descriptors: 100, maxFlows: 2, udpTimeoutMs: null });
+  const dataplane = await Dataplane.start({
+    workers: 2,
+    descriptors: 100,
+    maxFlows: 2,
+    udpTimeoutMs: null,
+    rtpsCopies: 1000,
+  });
   const failed = once(dataplane, 'failed');
   const portal = tcpPortal(dataplane.takeId(), { spec: LISTENER, fds: [NOT_OPEN, null] }, []);
   await t.rejects(dataplane.apply([portal], []), /EBADF/, 'the change under way');
@@ -26,7 +32,13 @@ t.test('an open connection of a removed portal is counted separately until it en
   const server = createServer().listen(0, '127.0.0.1');
   t.teardown(() => server.close());
   await once(server, 'listening');
-  const dataplane = await Dataplane.start({ workers: 2, descriptors: 100, maxFlows: 2, udpTimeoutMs: null });
+  const dataplane = await Dataplane.start({
+    workers: 2,
+    descriptors: 100,
+    maxFlows: 2,
+    udpTimeoutMs: null,
+    rtpsCopies: 1000,
+  });
   t.teardown(() => dataplane.stop());
   const group = openListeners(LISTENER, 2);
   const id = dataplane.takeId();

@@ -22,6 +22,7 @@ function startThread(t: Test): WorkerThread {
     maxFlows: 10,
     maxPins: 10,
     udpTimeoutMs: null,
+    rtpsCopies: 1000,
   });
   t.teardown(() => thread.stop());
   return thread;

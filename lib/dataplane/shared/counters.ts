@@ -48,6 +48,13 @@ export const FIELD = {
   bytesOut: 14,
   /** Pins that were dropped before their time-out because their endpoint failed. */
   pinsMoved: 15,
+  /**
+   * Datagrams sent to the endpoints of a Service with rtps-routing `follow` or `fan-out`, also where the
+   * sending failed: each counts once for each endpoint.
+   */
+  copiesSent: 16,
+  /** Such datagrams that were not sent, as there were too many in a second, see CopyLimit. */
+  copiesRefused: 17,
 } as const;
 
 export type CounterField = keyof typeof FIELD;

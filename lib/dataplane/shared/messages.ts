@@ -59,6 +59,8 @@ export type DataplaneEvent =
       readonly client: string;
       readonly announced: readonly string[];
     }
+  /** A Service with rtps-routing needs more copies a second than it may have, see CopyLimit. */
+  | { readonly kind: 'copiesLimited'; readonly portal: string; readonly perSecond: number }
   /** A listener pauses. New connections or datagrams wait in the kernel. */
   | { readonly kind: 'listenerWaits'; readonly portal: string; readonly reason: string }
   /** A socket was ready many times in a row and gave only this error. From now on it is read seldom. */
@@ -98,4 +100,6 @@ export interface WorkerSetup {
   readonly maxPins: number;
   /** A UDP flow ends after this idle time. Null: conntrack's values, see ProxyOptions.udpTimeoutMs. */
   readonly udpTimeoutMs: number | null;
+  /** See ProxyOptions.rtpsCopies. */
+  readonly rtpsCopies: number;
 }

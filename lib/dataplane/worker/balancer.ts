@@ -39,6 +39,15 @@ export class Balancer {
     readonly context: BalancerContext,
   ) {}
 
+  get targets(): readonly Target[] {
+    return this.#targets;
+  }
+
+  /** Those that have not failed lately. Empty where all have. */
+  get preferred(): readonly Target[] {
+    return this.#readmit()?.preferred ?? this.#targets;
+  }
+
   /** Takes new endpoints. A target that stays keeps what it has learned. The others become isRemoved. */
   update({ endpoints, policy }: Pick<Portal, 'endpoints' | 'policy'>): void {
     this.#affinity = policy.affinity;
@@ -137,17 +146,17 @@ export class Balancer {
   #pinned(key: PinKey): Target | null {
     const { pins } = this.context;
     const byService = pins.get(this.service, key);
-    const target = this.#find(byService);
+    const target = this.find(byService);
     if (target !== null) return target;
     // The pinned pod is alive but does not serve this port: this port may have a pin of its own.
-    return this.#isAlive(byService) ? this.#find(pins.get(this.key, key)) : null;
+    return this.#isAlive(byService) ? this.find(pins.get(this.key, key)) : null;
   }
 
   #pin(key: PinKey, target: Target | null, { timeoutMs }: Affinity): Target | null {
     if (target === null) return null;
     const { pins } = this.context;
     const byService = pins.get(this.service, key);
-    const scope = this.#isAlive(byService) && this.#find(byService) === null ? this.key : this.service;
+    const scope = this.#isAlive(byService) && this.find(byService) === null ? this.key : this.service;
     pins.set(scope, key, target.id, timeoutMs);
     return target;
   }
@@ -156,7 +165,8 @@ export class Balancer {
     return id !== undefined && this.context.services.has(this.service, id);
   }
 
-  #find(id: string | undefined): Target | null {
+  /** The endpoint with an id, or null. */
+  find(id: string | undefined): Target | null {
     if (id === undefined) return null;
     this.#byId ??= new Map(this.#targets.map((target) => [target.id, target]));
     return this.#byId.get(id) ?? null;
@@ -167,11 +177,9 @@ export class Balancer {
    * left.
    */
   #next(tried: ReadonlySet<Target>): Target | null {
-    const avoidance = this.#readmit();
-    if (this.#isActiveStandby) return firstOf(this.#targets, tried, avoidance);
+    if (this.#isActiveStandby) return firstOf(this.#targets, tried, this.#readmit());
     const turn = Atomics.add(this.context.roundRobin, this.portalId, 1) >>> 0;
-    const preferred = avoidance === null ? this.#targets : avoidance.preferred;
-    return nextOf(preferred, turn, tried) ?? nextOf(this.#targets, turn, tried);
+    return nextOf(this.preferred, turn, tried) ?? nextOf(this.#targets, turn, tried);
   }
 
   /** Endpoints that failed long enough ago are as good as others. @returns the avoidance of the rest */

@@ -1,8 +1,7 @@
 import type { Admission } from '../../portal/admission.js';
 import type { WorkerListener, WorkerPortal } from '../shared/messages.js';
 import type { PortalChange } from '../shared/questions.js';
-import type { BalancerContext } from './balancer.js';
-import { ServedPortal } from './servedportal.js';
+import { type PortalContext, ServedPortal } from './servedportal.js';
 import type { Acceptor } from './tcp/acceptor.js';
 import type { TcpListener } from './tcp/listener.js';
 import { UdpListener } from './udp/listener.js';
@@ -18,12 +17,12 @@ interface Entry {
 export class PortalTable {
   readonly #acceptor: Acceptor;
   readonly #udp: UdpRelay;
-  readonly #context: BalancerContext;
+  readonly #context: PortalContext;
   readonly #cells: Float64Array;
   readonly #entries = new Map<number, Entry>();
 
   /** @param cells this worker's counters */
-  constructor(acceptor: Acceptor, udp: UdpRelay, context: BalancerContext, cells: Float64Array) {
+  constructor(acceptor: Acceptor, udp: UdpRelay, context: PortalContext, cells: Float64Array) {
     this.#acceptor = acceptor;
     this.#udp = udp;
     this.#context = context;

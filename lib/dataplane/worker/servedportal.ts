@@ -1,12 +1,18 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Admission, EVERYONE } from '../../portal/admission.js';
-import { DEFAULT_POLICY, speaksRtps } from '../../portal/policy.js';
+import { DEFAULT_POLICY, type ServicePolicy, speaksRtps } from '../../portal/policy.js';
 import { FIELD, firstCell, REMOVED_PORTALS } from '../shared/counters.js';
 import type { WorkerPortal } from '../shared/messages.js';
 import { Balancer, type BalancerContext } from './balancer.js';
 import type { PinKey } from './pinkey.js';
 import { AddressRanges } from './ranges.js';
 import type { Target } from './target.js';
+import { type RoutingContext, RtpsRouter, type Spreading } from './udp/rtps/router.js';
+
+/** What the portals of one worker share. */
+export interface PortalContext extends BalancerContext {
+  readonly routing: RoutingContext;
+}
 
 /** A portal in a worker: balancer, counters, admission. Its connections outlive its removal. */
 export class ServedPortal {
@@ -16,16 +22,21 @@ export class ServedPortal {
   readonly balancer: Balancer;
   /** Whether the datagrams of its clients are looked into, see {@link speaksRtps}. */
   isRtps = false;
+  readonly #protocol: WorkerPortal['protocol'];
+  readonly #routing: RoutingContext;
+  #router: RtpsRouter | null = null;
   #admission: Admission<number> = EVERYONE;
   #sources: AddressRanges | null = null;
   #insiders: { readonly ranges: AddressRanges; readonly portal: ServedPortal } | null = null;
   readonly #cells: Float64Array;
   #firstCell: number;
 
-  constructor(portal: WorkerPortal, context: BalancerContext, cells: Float64Array) {
+  constructor(portal: WorkerPortal, context: PortalContext, cells: Float64Array) {
     this.key = portal.key;
     this.isV6 = portal.family === 'IPv6';
     this.balancer = new Balancer(portal.id, portal.key, portal.service, context);
+    this.#protocol = portal.protocol;
+    this.#routing = context.routing;
     this.#cells = cells;
     this.#firstCell = firstCell(portal.id);
   }
@@ -34,7 +45,18 @@ export class ServedPortal {
   update(portal: WorkerPortal): void {
     this.key = portal.key;
     this.isRtps = speaksRtps(portal.policy);
+    this.#setSpreading(spreadingOf(portal.policy));
     this.balancer.update(portal);
+  }
+
+  /** Says where each datagram goes; null where those of a client all go to one endpoint: nearly always. */
+  get router(): RtpsRouter | null {
+    return this.#router;
+  }
+
+  /** The endpoint for a new client; see {@link Balancer.pick}. */
+  pick(key: PinKey | null): Target | null {
+    return this.#router?.everyone ?? this.balancer.pick(key);
   }
 
   /** Adds to a counter. @param field a value of {@link FIELD} */
@@ -86,6 +108,27 @@ export class ServedPortal {
     const active = FIELD.connectionsActive;
     this.#cells[removed + active] += this.#cells[this.#firstCell + active];
     this.#firstCell = removed;
+    this.#setSpreading(null);
+    this.#removeTargets();
+  }
+
+  /** The flows of a portal that begins or ceases to spread have to go on with another target. */
+  #setSpreading(spreading: Spreading | null): void {
+    if (this.#protocol !== 'UDP' || spreading === (this.#router?.spreading ?? null)) return;
+    if (this.#router !== null && spreading !== null) {
+      this.#router.spreading = spreading;
+      return;
+    }
+    this.#removeTargets();
+    this.#router?.close();
+    this.#router = spreading && new RtpsRouter(this.balancer, this.isV6, this.#routing, spreading);
+  }
+
+  #removeTargets(): void {
     this.balancer.update({ endpoints: [], policy: DEFAULT_POLICY });
   }
+}
+
+function spreadingOf({ rtpsRouting }: ServicePolicy): Spreading | null {
+  return rtpsRouting === 'pin' ? null : rtpsRouting;
 }

@@ -11,7 +11,7 @@ export class Target {
   failedAt = Number.NEGATIVE_INFINITY;
   /** Whether the portal no longer has this endpoint. */
   isRemoved = false;
-  #name: string | null = null;
+  #name: string | null;
   /** When it last answered a UDP client (loop clock, ms). */
   answeredAt = Number.NEGATIVE_INFINITY;
   /** The client that was refused last, and when. */
@@ -19,13 +19,19 @@ export class Target {
   #refusedAt = Number.NEGATIVE_INFINITY;
   #address: SocketAddress | null = null;
 
-  constructor(readonly endpoint: Endpoint) {}
+  /** @param name null for `address:port` */
+  constructor(
+    readonly endpoint: Endpoint,
+    name: string | null = null,
+  ) {
+    this.#name = name;
+  }
 
   get id(): string {
     return this.endpoint.id;
   }
 
-  /** `address:port`. */
+  /** For log lines and listings: `address:port`, unless it has another. */
   get name(): string {
     this.#name ??= targetName(this.endpoint);
     return this.#name;

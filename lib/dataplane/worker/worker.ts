@@ -17,6 +17,7 @@ import { SessionListing } from './sessionlisting.js';
 import { TcpRelay } from './tcp/relay.js';
 import { portsToReuse } from './tcp/reusedports.js';
 import { UdpRelay } from './udp/relay.js';
+import { OwnersOfServices } from './udp/rtps/ownersofservices.js';
 import type { Participants } from './udp/rtps/participants.js';
 import type { EndpointSocket } from './udp/sockets/endpointsocket.js';
 import { LocalPorts } from './udp/sockets/localports.js';
@@ -37,7 +38,7 @@ class DataplaneWorker {
   );
 
   constructor(setup: WorkerSetup, port: MessagePort) {
-    const { index, workers, maxFlows, maxPins, udpTimeoutMs } = setup;
+    const { index, workers, maxFlows, maxPins, udpTimeoutMs, rtpsCopies } = setup;
     const now = () => this.#loop.now;
     const report = (event: DataplaneEvent) => this.#report(event);
     const budget = new DescriptorBudget(setup.budget);
@@ -55,6 +56,7 @@ class DataplaneWorker {
       pins: new PinTable(maxPins, now),
       services: new ServiceEndpoints(),
       roundRobin: new Int32Array(setup.roundRobin),
+      routing: { owners: new OwnersOfServices(), copiesPerSecond: rtpsCopies },
       now,
     };
     this.#portals = new PortalTable(this.#tcp.acceptor, udp, context, workerCells(setup.counters, index));

@@ -3,6 +3,7 @@ import type { WorkerPortal } from '../../../lib/dataplane/shared/messages.js';
 import { PinTable } from '../../../lib/dataplane/worker/pins.js';
 import { ServedPortal } from '../../../lib/dataplane/worker/servedportal.js';
 import { ServiceEndpoints } from '../../../lib/dataplane/worker/serviceendpoints.js';
+import { OwnersOfServices } from '../../../lib/dataplane/worker/udp/rtps/ownersofservices.js';
 import { EVERYONE } from '../../../lib/portal/admission.js';
 import { DEFAULT_POLICY } from '../../../lib/portal/policy.js';
 
@@ -13,6 +14,7 @@ export function servedPortal(over: Partial<WorkerPortal> = {}): ServedPortal {
     pins: new PinTable(10, now),
     services: new ServiceEndpoints(),
     roundRobin: new Int32Array(2),
+    routing: { owners: new OwnersOfServices(), copiesPerSecond: 1000 },
     now,
   };
   const record: WorkerPortal = {

@@ -22,7 +22,13 @@ function write(fd: number, message: string, flags = 0): void {
 }
 
 t.test('bytes around urgent ones arrive, and so does the end', async (t) => {
-  const dataplane = await Dataplane.start({ workers: 1, descriptors: 100, maxFlows: 1, udpTimeoutMs: null });
+  const dataplane = await Dataplane.start({
+    workers: 1,
+    descriptors: 100,
+    maxFlows: 1,
+    udpTimeoutMs: null,
+    rtpsCopies: 1000,
+  });
   t.teardown(() => dataplane.stop());
   const server = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1');
   t.teardown(() => server.close());

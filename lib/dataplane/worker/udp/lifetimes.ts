@@ -60,7 +60,7 @@ export class FlowLifetimes implements Task {
     if (portal === null) return null;
     const { balancer } = portal;
     const pinKey = balancer.keyOf(head.names, head.nameAt, head);
-    const target = balancer.pick(pinKey);
+    const target = portal.pick(pinKey);
     if (target === null) return null;
     const victim = this.table.isFull ? this.table.victim() : null;
     if (victim !== null) this.#evict(victim);

@@ -134,7 +134,7 @@ export class FlowMover implements CarrierEvents {
    */
   #leaveRemoved(flow: UdpFlow): boolean {
     flow.answeredUpTo = this.lifetimes.inbox.firstNumberOf(flow) - 1;
-    const other = flow.portal.balancer.pick(flow.pinKey);
+    const other = flow.portal.pick(flow.pinKey);
     if (other !== null) flow.carrier?.retire();
     return this.#move(flow, other);
   }

@@ -9,6 +9,7 @@ import { clientAddress, clientKey } from '../clientkey.js';
 import { hopsOnward } from '../hops.js';
 import type { EventLoop } from '../loop.js';
 import type { ServedPortal } from '../servedportal.js';
+import type { Carrier } from './carrier.js';
 import type { UdpFlow } from './flow.js';
 import { FlowTable } from './flowtable.js';
 import { Inbox, NO_SLOT, type ReceivedDatagram, RING_SLOTS } from './inbox.js';
@@ -17,7 +18,9 @@ import { UdpListener } from './listener.js';
 import { FlowMover } from './mover.js';
 import { Participants } from './rtps/participants.js';
 import { Reannouncer } from './rtps/reannouncer.js';
+import { SpreadSockets } from './rtps/spreadsockets.js';
 import type { EndpointSocket } from './sockets/endpointsocket.js';
+import { FlowDescriptors } from './sockets/flowdescriptors.js';
 import { FlowSockets } from './sockets/flowsockets.js';
 import type { LocalPorts } from './sockets/localports.js';
 
@@ -35,6 +38,10 @@ export class UdpRelay {
   readonly #inbox = new Inbox();
   readonly #sender = new DatagramSender(RING_SLOTS);
   readonly #mover: FlowMover;
+  readonly #descriptors: FlowDescriptors;
+  readonly #sockets: FlowSockets;
+  /** Made for the first flow that needs it: it has a ring of its own, and most nodes have no such Service. */
+  #spreadSockets: SpreadSockets | null = null;
 
   /** @param udpTimeoutMs see FlowLifetimes */
   constructor(
@@ -50,14 +57,15 @@ export class UdpRelay {
     this.participants = new Participants(this.table.keys, () => loop.now, report);
     this.#mover = new FlowMover(
       this.lifetimes,
-      (flow) => sockets.open(flow),
+      (flow) => this.#openCarrier(flow),
       (flow) => {
         if (flow.portal.isRtps) reannouncer.moved(flow, loop.now);
       },
       report,
     );
     const reannouncer = new Reannouncer(this.participants, this.#mover);
-    const sockets = new FlowSockets(loop, localPorts, budget, this.lifetimes, this.#mover, report);
+    this.#descriptors = new FlowDescriptors(budget, this.lifetimes, report);
+    this.#sockets = new FlowSockets(loop, localPorts, this.#descriptors, this.lifetimes, this.#mover, report);
   }
 
   listen(fd: number, portal: ServedPortal): UdpListener {
@@ -141,6 +149,19 @@ export class UdpRelay {
     const sent = flow.send(sender, now);
     if (sender.segments === 'sent') this.#inbox.noteRun(flow);
     if (sent < sender.count) this.#sendFailed(flow, sender.count - sent);
+  }
+
+  #openCarrier(flow: UdpFlow): Carrier | number {
+    const { router } = flow.portal;
+    if (router === null) return this.#sockets.open(flow);
+    this.#spreadSockets ??= new SpreadSockets(
+      this.loop,
+      this.#descriptors,
+      this.lifetimes,
+      this.#mover,
+      this.report,
+    );
+    return this.#spreadSockets.open(flow, router);
   }
 
   #sendFailed(flow: UdpFlow, unsent: number): void {

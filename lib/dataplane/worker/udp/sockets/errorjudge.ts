@@ -2,8 +2,11 @@ import { AF_INET } from '../../../../sys/constants.js';
 import { DatagramSender } from '../../../../sys/datagramsender.js';
 import { ECONNREFUSED, EMSGSIZE } from '../../../../sys/errno.js';
 import { ErrorQueue } from '../../../../sys/errorqueue.js';
+import type { Memory } from '../../../../sys/memory.js';
 import { localAddress } from '../../../../sys/socket.js';
 import { Blame, blameForConnect } from '../../blame.js';
+import type { Target } from '../../target.js';
+import type { UdpFlow } from '../flow.js';
 import { type Inbox, RING_SLOTS } from '../inbox.js';
 import type { EndpointSocket } from './endpointsocket.js';
 
@@ -49,7 +52,7 @@ export class ErrorJudge {
     this.tooLong.clear();
     while (this.#errors.read(socket.fd)) {
       this.count++;
-      const verdict = this.#judgeOne(socket);
+      const verdict = this.#judgeOne(socket.fd, socket.flow, socket.target);
       if (verdict <= weightiest) continue;
       weightiest = verdict;
       this.code = this.#errors.code;
@@ -57,17 +60,40 @@ export class ErrorJudge {
     return weightiest;
   }
 
-  #judgeOne(socket: EndpointSocket): Verdict {
-    const { code, isLocal, quote } = this.#errors;
-    if (code === EMSGSIZE && !isLocal) this.inbox.collectQuoted(socket.flow, quote, this.tooLong);
-    if (blameForConnect(code) !== Blame.Endpoint) return Verdict.Nothing;
-    if (isLocal || this.#isFromThisNode(socket)) return Verdict.Unreachable;
-    const isFromEndpoint = this.#errors.isFrom(socket.target.address.memory);
-    if (code === ECONNREFUSED && !isFromEndpoint) return Verdict.Nothing;
-    return this.inbox.isQuoteOf(socket.flow, quote) ? Verdict.Refused : Verdict.Suspected;
+  /**
+   * Reads all that the socket of a flow with many endpoints has.
+   * @param targetAt finds the endpoint at a sockaddr
+   * @param judged gets each verdict; {@link tooLong} is then of this endpoint
+   * @returns how many errors there were
+   */
+  judgeEach(
+    fd: number,
+    flow: UdpFlow,
+    targetAt: (sockaddr: Memory) => Target | null,
+    judged: (target: Target, verdict: Verdict) => void,
+  ): number {
+    this.count = 0;
+    while (this.#errors.read(fd)) {
+      this.count++;
+      const target = targetAt(this.#errors.destination);
+      if (target === null) continue;
+      this.tooLong.clear();
+      this.code = this.#errors.code;
+      judged(target, this.#judgeOne(fd, flow, target));
+    }
+    return this.count;
   }
 
-  #isFromThisNode({ fd, target }: EndpointSocket): boolean {
-    return target.address.family === AF_INET && this.#errors.isFrom(localAddress(fd).memory);
+  #judgeOne(fd: number, flow: UdpFlow, { address }: Target): Verdict {
+    const { code, isLocal, quote } = this.#errors;
+    if (code === EMSGSIZE && !isLocal) this.inbox.collectQuoted(flow, quote, this.tooLong);
+    if (blameForConnect(code) !== Blame.Endpoint) return Verdict.Nothing;
+    if (isLocal || this.#isFromThisNode(fd, address.family)) return Verdict.Unreachable;
+    if (code === ECONNREFUSED && !this.#errors.isFrom(address.memory)) return Verdict.Nothing;
+    return this.inbox.isQuoteOf(flow, quote) ? Verdict.Refused : Verdict.Suspected;
+  }
+
+  #isFromThisNode(fd: number, family: number): boolean {
+    return family === AF_INET && this.#errors.isFrom(localAddress(fd).memory);
   }
 }

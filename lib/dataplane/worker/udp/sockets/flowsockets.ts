@@ -1,6 +1,5 @@
 import { EPOLLERR, EPOLLIN } from '../../../../sys/constants.js';
 import { EAGAIN, EMFILE, errno } from '../../../../sys/errno.js';
-import type { DescriptorBudget } from '../../../shared/budget.js';
 import type { DataplaneEvent } from '../../../shared/messages.js';
 import type { EventLoop, Task } from '../../loop.js';
 import type { CarrierEvents } from '../carrier.js';
@@ -8,6 +7,7 @@ import type { UdpFlow } from '../flow.js';
 import type { FlowLifetimes } from '../lifetimes.js';
 import { EndpointSocket, type SocketOwner } from './endpointsocket.js';
 import { ErrorJudge, Verdict } from './errorjudge.js';
+import type { FlowDescriptors } from './flowdescriptors.js';
 import type { LocalPorts } from './localports.js';
 import { Replies } from './replies.js';
 import { RetiredSockets } from './retiredsockets.js';
@@ -26,11 +26,11 @@ export class FlowSockets implements Task, SocketOwner {
   readonly #judge: ErrorJudge;
   readonly #retired = new RetiredSockets<EndpointSocket>();
 
-  /** @param lifetimes ends other flows if no descriptor or port is left */
+  /** @param lifetimes ends other flows if no port is left */
   constructor(
     readonly loop: EventLoop,
     readonly localPorts: LocalPorts<EndpointSocket>,
-    readonly budget: DescriptorBudget,
+    readonly descriptors: FlowDescriptors,
     readonly lifetimes: FlowLifetimes,
     readonly events: CarrierEvents,
     readonly report: (event: DataplaneEvent) => void,
@@ -58,10 +58,10 @@ export class FlowSockets implements Task, SocketOwner {
    * @returns the socket or the errno
    */
   open(flow: UdpFlow): EndpointSocket | number {
-    if (!this.#takeDescriptor(flow)) return EMFILE;
+    if (!this.descriptors.takeFor(flow)) return EMFILE;
     const socket = EndpointSocket.open(flow, this);
     if (typeof socket === 'number') {
-      this.budget.give(1);
+      this.descriptors.give();
       return socket;
     }
     if (!this.loop.watch(socket.fd, EPOLLIN, socket)) {
@@ -85,7 +85,7 @@ export class FlowSockets implements Task, SocketOwner {
 
   closed(socket: EndpointSocket): void {
     const { flow } = socket;
-    this.budget.give(1);
+    this.descriptors.give();
     if (socket === flow.previousCarrier) {
       this.#retired.delete(socket);
       flow.previousCarrier = null;
@@ -131,13 +131,5 @@ export class FlowSockets implements Task, SocketOwner {
     else if (verdict === Verdict.Suspected) this.events.suspected(flow, code);
     else this.events.refused(flow, code, verdict === Verdict.Unreachable);
     return true;
-  }
-
-  #takeDescriptor(flow: UdpFlow): boolean {
-    if (this.budget.take(1)) return true;
-    this.report({ kind: 'descriptorsOut' });
-    if (flow.previousCarrier !== null) flow.previousCarrier.close();
-    else if (!this.lifetimes.evictOther(flow)) return false;
-    return this.budget.take(1);
   }
 }

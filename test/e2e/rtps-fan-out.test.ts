@@ -1,0 +1,72 @@
+import t from 'tap';
+import { DDS_PORTS, startDdsClient } from '../lab/ddsperf.js';
+import type { Host } from '../lab/host.js';
+import { item } from '../lab/items.js';
+import { KubePortal } from '../lab/kubeportal.js';
+import { Lab } from '../lab/lab.js';
+import { serviceWithPods } from '../lab/manifest.js';
+import type { Program } from '../lab/program.js';
+
+const VIP = '10.96.0.40';
+const ROBOTS = ['one', 'two', 'three', 'four'] as const;
+const FLEET = {
+  name: 'fleet',
+  clusterIPs: [VIP],
+  ports: [{ name: 'discovery', protocol: 'UDP', port: DDS_PORTS.discovery }],
+  annotations: { 'rtps-routing': 'fan-out' },
+} as const;
+const RATE = 10;
+
+/** A participant that publishes ten samples a second, subscribes to those of the others, and knows only the VIP. */
+function startRobot(pod: Host): Program {
+  return startDdsClient(pod, ['-1', 'pub', `${RATE}Hz`, 'sub'], VIP);
+}
+
+interface Second {
+  readonly heard: number;
+  readonly lost: number;
+}
+
+/** What a participant heard in each second so far. */
+function secondsOf(robot: Program): Second[] {
+  const lines = robot.stdout.matchAll(/total \d+ lost \d+ delta (\d+) lost (\d+)/g);
+  return [...lines].map(([, heard, lost]) => ({ heard: Number(heard), lost: Number(lost) }));
+}
+
+/** Waits until a participant has had so many seconds, from now on, in which it heard more than two others can say. */
+async function hearsThree(robot: Program, seconds = 4): Promise<number> {
+  const from = secondsOf(robot).length;
+  const newOnes = () => secondsOf(robot).slice(from);
+  const isFull = ({ heard }: Second) => heard > 2.5 * RATE;
+  await robot.waitFor(() => (newOnes().filter(isFull).length >= seconds ? true : null), 'three others');
+  // From the first full second on: until then the participants found each other.
+  const counted = newOnes().slice(newOnes().findIndex(isFull));
+  const sum = (field: keyof Second) => counted.reduce((total, second) => total + second[field], 0);
+  return sum('heard') / (sum('heard') + sum('lost'));
+}
+
+t.setTimeout(0);
+
+t.test('participants that know only the VIP find each other without multicast', async (t) => {
+  const lab = await Lab.forTest(t, { pods: [...ROBOTS, 'spare'] });
+  const pods = ROBOTS.map((name) => lab.pod(name));
+  const kubePortal = await KubePortal.forTest(t, lab.node, {
+    objects: serviceWithPods(FLEET, pods),
+    flags: ['--workers', '2'],
+  });
+  const robots = pods.map(startRobot);
+  for (const share of await Promise.all(robots.map((robot) => hearsThree(robot)))) {
+    t.ok(share >= 0.95, `${share * 100} % of the samples of the three others`);
+  }
+
+  await item(robots, 3).stop('SIGKILL');
+  const replaced = [...pods.slice(0, 3), lab.pod('spare')];
+  kubePortal.setManifest(serviceWithPods(FLEET, replaced));
+  const after = [...robots.slice(0, 3), startRobot(lab.pod('spare'))];
+  for (const share of await Promise.all(after.map((robot) => hearsThree(robot)))) {
+    t.ok(share >= 0.95, `${share * 100} % after one was replaced`);
+  }
+  const { sessions } = await kubePortal.sessions();
+  t.ok(sessions.length >= 4);
+  t.same(new Set(sessions.map(({ endpoint }) => endpoint)), new Set(['all']));
+});
