@@ -8,7 +8,8 @@ import { readFileSync, watch } from 'node:fs';
 import { basename, dirname } from 'node:path';
 import { isDeepStrictEqual } from 'node:util';
 import { exactly } from '../../test/lab/items.js';
-import { FakeApiServer, type FakeObject } from '../../test/sources/kubernetes/fake-apiserver.js';
+import { FakeApiServer } from '../../test/sources/kubernetes/fake-apiserver.js';
+import type { FakeObject } from '../../test/sources/kubernetes/fake-collections.js';
 
 type Collections = Record<string, FakeObject[]>;
 

@@ -2,21 +2,7 @@ import { once } from 'node:events';
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http';
 import { createServer as createTlsServer } from 'node:https';
 import type { AddressInfo, Socket } from 'node:net';
-
-export interface FakeObject {
-  readonly metadata: {
-    readonly namespace?: string;
-    readonly name: string;
-    readonly [field: string]: unknown;
-  };
-  readonly [field: string]: unknown;
-}
-
-interface WatchEvent {
-  readonly type: string;
-  readonly object: FakeObject;
-  readonly version: number;
-}
+import { FakeCollections, type FakeEvent, type FakeObject } from './fake-collections.js';
 
 interface Watch {
   readonly path: string;
@@ -51,15 +37,12 @@ export class FakeApiServer {
   /** Answers in place of the server, unless it returns null. */
   intercept: (url: URL, request: IncomingMessage) => { status: number; message: string } | null = () => null;
   readonly #server;
-  readonly #objects = new Map<string, Map<string, FakeObject>>();
+  readonly #collections: FakeCollections;
   readonly #watches = new Set<Watch>();
   readonly #scheme: string;
-  #history: (WatchEvent & { readonly path: string })[] = [];
-  #version = 100;
-  #compactedVersion = 0;
 
   constructor({ tls, paths = [PATHS.services, PATHS.slices, PATHS.nodes] }: FakeApiServerOptions) {
-    for (const path of paths) this.#objects.set(path, new Map());
+    this.#collections = new FakeCollections(paths);
     const handle = (request: IncomingMessage, response: ServerResponse) =>
       void this.#handle(request, response);
     this.#scheme = tls ? 'https' : 'http';
@@ -105,36 +88,23 @@ export class FakeApiServer {
 
   /** Creates or replaces an object. */
   put(path: string, object: FakeObject): void {
-    const collection = this.#objects.get(path)!;
-    const key = `${object.metadata.namespace}/${object.metadata.name}`;
-    const stored = {
-      ...object,
-      metadata: { uid: `uid-of-${key}`, ...object.metadata, resourceVersion: String(++this.#version) },
-    };
-    const type = collection.has(key) ? 'MODIFIED' : 'ADDED';
-    collection.set(key, stored);
-    this.#tell(path, { type, object: stored, version: this.#version });
+    this.#tell(path, this.#collections.put(path, object));
   }
 
   delete(path: string, key: string): void {
-    const collection = this.#objects.get(path)!;
-    const object = collection.get(key)!;
-    collection.delete(key);
-    const metadata = { ...object.metadata, resourceVersion: String(++this.#version) };
-    this.#tell(path, { type: 'DELETED', object: { ...object, metadata }, version: this.#version });
+    this.#tell(path, this.#collections.delete(path, key));
   }
 
   /** Sends every watch the present version. */
   bookmark(): void {
-    const metadata = { name: '', resourceVersion: String(this.#version) };
+    const metadata = { name: '', resourceVersion: String(this.#collections.version) };
     for (const { response } of this.#watches)
       response.write(lineOf({ type: 'BOOKMARK', object: { metadata } }));
   }
 
-  /** Forgets the past, as etcd's compaction does. */
+  /** Forgets the history, as etcd's compaction does. */
   compact(): void {
-    this.#history = [];
-    this.#compactedVersion = this.#version;
+    this.#collections.compact();
   }
 
   /** Makes a change that the watches do not get, as if they were not connected. */
@@ -165,8 +135,7 @@ export class FakeApiServer {
     return [...this.#watches].map(({ response }) => (response.socket as Socket).remotePort as number);
   }
 
-  #tell(path: string, event: WatchEvent): void {
-    this.#history.push({ path, ...event });
+  #tell(path: string, event: FakeEvent): void {
     this.send(path, lineOf(event));
   }
 
@@ -184,46 +153,41 @@ export class FakeApiServer {
       answer(response, 201, {});
       return;
     }
-    const collection = this.#objects.get(url.pathname);
-    if (collection === undefined) answer(response, 404, { message: 'the server could not find it' });
-    else if (url.searchParams.has('watch')) this.#watch(url, response);
-    else this.#list(url, [...collection.values()], response);
+    if (!this.#collections.has(url.pathname)) {
+      answer(response, 404, { message: 'the server could not find it' });
+    } else if (url.searchParams.has('watch')) this.#watch(url, response);
+    else this.#list(url, response);
   }
 
-  #list(url: URL, objects: readonly FakeObject[], response: ServerResponse): void {
-    const limit = Number(url.searchParams.get('limit') ?? Number.POSITIVE_INFINITY);
-    const [version = this.#version, start = 0] = (url.searchParams.get('continue') ?? '')
-      .split('/')
-      .filter(Boolean)
-      .map(Number);
-    if (version < this.#compactedVersion) {
+  #list({ pathname, searchParams }: URL, response: ServerResponse): void {
+    const limit = Number(searchParams.get('limit') ?? Number.POSITIVE_INFINITY);
+    const page = this.#collections.page(pathname, searchParams.get('continue') ?? '', limit);
+    if (page === null) {
       answer(response, 410, { message: 'the continue token is too old' });
       return;
     }
-    const next = start + limit < objects.length ? `${version}/${start + limit}` : '';
+    const { objects, version, next } = page;
     // Older clients read the kind of the list. Tests need not give their objects a kind.
     const { apiVersion, kind = '' }: Partial<FakeObject> = objects[0] ?? {};
     answer(response, 200, {
       apiVersion,
       kind: `${kind}List`,
       metadata: { resourceVersion: String(version), ...(next && { continue: next }) },
-      items: objects.slice(start, start + limit),
+      items: objects,
     });
   }
 
-  #watch(url: URL, response: ServerResponse): void {
-    const since = Number(url.searchParams.get('resourceVersion'));
+  #watch({ pathname: path, searchParams }: URL, response: ServerResponse): void {
     response.writeHead(200, { 'content-type': 'application/json' });
     response.flushHeaders();
-    if (since < this.#compactedVersion) {
+    const missed = this.#collections.changesAfter(path, Number(searchParams.get('resourceVersion')));
+    if (missed === null) {
       const object = { kind: 'Status', code: 410, message: 'too old resource version' };
       response.end(lineOf({ type: 'ERROR', object }));
       return;
     }
-    for (const event of this.#history) {
-      if (event.path === url.pathname && event.version > since) response.write(lineOf(event));
-    }
-    const watch = { path: url.pathname, response };
+    for (const event of missed) response.write(lineOf(event));
+    const watch = { path, response };
     this.#watches.add(watch);
     response.on('close', () => this.#watches.delete(watch));
   }

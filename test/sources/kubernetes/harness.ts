@@ -4,7 +4,8 @@ import type { ObjectSet } from '../../../lib/model/objects.js';
 import type { ClusterUser } from '../../../lib/sources/kubernetes/kubeconfig.js';
 import { type KubernetesOptions, KubernetesSource } from '../../../lib/sources/kubernetes/kubernetes.js';
 import { PATIENCE_MS } from '../../lab/program.js';
-import { FakeApiServer, type FakeApiServerOptions, type FakeObject, PATHS } from './fake-apiserver.js';
+import { FakeApiServer, type FakeApiServerOptions, PATHS } from './fake-apiserver.js';
+import type { FakeObject } from './fake-collections.js';
 
 export function service(name: string, port = 80, more: object = {}): FakeObject {
   return {
