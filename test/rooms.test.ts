@@ -4,7 +4,7 @@ import t from 'tap';
 
 const ROOT = join(import.meta.dirname, '../..');
 
-/** The rooms of CONTRIBUTING.md's table, without `lib/`, and the rooms that each may use; null where it may use all. */
+/** The rooms of CONTRIBUTING.md's table, without `lib/`, and the rooms that each may use. Null: all rooms. */
 function readTable(): ReadonlyMap<string, ReadonlySet<string> | null> {
   const page = readFileSync(join(ROOT, 'CONTRIBUTING.md'), 'utf8');
   const rows = page.split('\n').filter((line) => line.startsWith('| `lib/'));
@@ -19,12 +19,16 @@ function readTable(): ReadonlyMap<string, ReadonlySet<string> | null> {
 }
 
 const ROOMS = readTable();
-/** Paths below lib/ and what is in them. */
-const FILES = new Map(
-  readdirSync(join(ROOT, 'lib'), { recursive: true, encoding: 'utf8' })
-    .filter((path) => path.endsWith('.ts'))
-    .map((path) => [path, readFileSync(join(ROOT, 'lib', path), 'utf8')]),
-);
+const FILES = filesOf('lib');
+
+/** The texts of a folder's files by their paths in the folder. */
+function filesOf(folder: string): Map<string, string> {
+  return new Map(
+    readdirSync(join(ROOT, folder), { recursive: true, encoding: 'utf8' })
+      .filter((path) => path.endsWith('.ts'))
+      .map((path) => [path, readFileSync(join(ROOT, folder, path), 'utf8')]),
+  );
+}
 
 /** The room of a file: the nearest folder above it that has a row. */
 function roomOf(path: string): string | undefined {
@@ -96,5 +100,9 @@ t.test('members are private by the language; where they cannot be, a comment say
 
 t.test('comments fit into 110 columns', async (t) => {
   const isTooLong = (line: string) => line.length > 110 && /^ *(?:\/?\*|\/\/)|\*\/$/.test(line);
-  for (const [path, text] of FILES) t.same(text.split('\n').filter(isTooLong), [], `lib/${path}`);
+  for (const folder of ['lib', 'bench', 'test']) {
+    for (const [path, text] of filesOf(folder)) {
+      t.same(text.split('\n').filter(isTooLong), [], `${folder}/${path}`);
+    }
+  }
 });

@@ -1,6 +1,6 @@
 /**
- * Writes the crowd's objects into an API server over connections that it keeps. Arguments: path of a kubeconfig, then
- * `create`, or `storm` with slices a second and seconds. Prints a CrowdReport as JSON.
+ * Writes the objects of the crowd into an API server. Arguments: path of a kubeconfig, then `create`, or
+ * `storm` with slices per second and seconds. Prints a CrowdReport as JSON.
  */
 
 import { setTimeout as sleep } from 'node:timers/promises';
@@ -11,7 +11,7 @@ import { item } from '../lab/items.js';
 import type { KubernetesObject } from '../lab/manifest.js';
 import { crowdService, crowdSlice, SERVICES } from './crowd.js';
 
-/** Answers that may be awaited at once. Far fewer than there are slices, so that none is written twice at a time. */
+/** Requests under way. There are far more slices, so no slice is written twice at the same time. */
 const UNDER_WAY = 32;
 const PERIOD_MS = 10;
 const SERVICES_PATH = '/api/v1/namespaces/default/services';
@@ -48,7 +48,10 @@ async function create(): Promise<number> {
   return 2 * SERVICES;
 }
 
-/** One slice after the other gets its next version, as fast as asked for or as the server can. @returns how many did */
+/**
+ * Writes the next version of each slice in turn, at the given rate or as fast as the server can.
+ * @returns number of written slices
+ */
 async function storm(perSecond: number, seconds: number): Promise<number> {
   const started = performance.now();
   const underWay = new Set<Promise<void>>();

@@ -1,4 +1,4 @@
-/** A great many Services whose every endpoint is an address of one of five pods, so that each can really be asked. */
+/** Many Services. All their endpoints are addresses of five pods, so clients can use each endpoint. */
 import type { Pod } from '../lab/lab.js';
 import { type KubernetesObject, service } from '../lab/manifest.js';
 

@@ -1,4 +1,6 @@
-/** Clients that ask without a pause for as long as a test wants, and then say what became of every question. */
+/**
+ * Clients that ask without a pause until the test stops them. Then they report the result of each question.
+ */
 
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
@@ -11,7 +13,9 @@ import { count, type Tally } from '../lab/tally.js';
 /** What a client rests between two look-ups, ms. */
 const REST_MS = 10;
 
-/** Look-ups one after the other with dig in its batch mode: each from a socket of its own, and never tried twice. */
+/**
+ * Look-ups with dig in its batch mode, one after the other. Each has its own socket and is never repeated.
+ */
 export class LookupLoad {
   readonly #programs: readonly Program[];
   readonly #finished: Promise<unknown>;
@@ -29,7 +33,7 @@ export class LookupLoad {
     this.#finished = Promise.all(this.#programs.map((program) => this.#ask(program, `${question}\n`)));
   }
 
-  /** Resolves to how often there was which answer, or which complaint of dig. @throws Error where there was neither */
+  /** Resolves to the count of each answer and of each error of dig. @throws Error if there is neither */
   async stop(): Promise<Tally> {
     this.#running = false;
     await this.#finished;
@@ -57,7 +61,7 @@ export interface WebLoadReport {
 
 const WEB_LOAD = fileURLToPath(new URL('web-load-program.js', import.meta.url));
 
-/** HTTP requests over connections that are kept alive. Whatever goes wrong with one of them, it is never tried twice. */
+/** HTTP requests over connections that are kept open. A failed request is never repeated. */
 export class WebLoad {
   private constructor(readonly program: Program) {}
 

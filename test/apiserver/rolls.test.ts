@@ -12,9 +12,9 @@ import { startDnsmasq, startNginx } from '../lab/servers.js';
 import { ApiServer, NODE } from './apiserver.js';
 import { LookupLoad, WebLoad } from './load.js';
 
-/** Longer than any look-up takes, as CoreDNS goes on for a while after it was told to end (`health { lameduck }`). */
+/** Longer than any look-up takes. CoreDNS also goes on after it was told to end (`health { lameduck }`). */
 const GRACE_MS = 2_000;
-/** What the name server behind the name servers takes for an answer: so there are always look-ups under way. */
+/** Time in which the upstream name server answers. So there are always look-ups under way. */
 const UPSTREAM_MS = 500;
 const ROLLS = 3;
 const FLAGS = ['--hostname-override=robot', '--v=4'];
@@ -49,7 +49,7 @@ class Rollout {
     await this.#publish(pods, []);
   }
 
-  /** As a Deployment does it: new pods come, then the old ones are told to end, and go when their work is done. */
+  /** As in a Deployment, new pods start, then old pods are told to end. They end when their work is done. */
   async roll(old: readonly Pod[], young: readonly Pod[]): Promise<void> {
     const ending = this.#servers;
     this.#servers = await this.#start(young);

@@ -1,6 +1,7 @@
 /**
- * The program behind `WebLoad`: fetches a URL again and again over some connections that it keeps alive, until its input
- * ends. Prints a line once all have had an answer, and a WebLoadReport as JSON at the end. Arguments: URL, connections.
+ * The program of `WebLoad`: fetches a URL again and again over open connections, until its input ends. Prints
+ * a line once each connection has had an answer, and a WebLoadReport as JSON at the end. Arguments: URL,
+ * connections.
  */
 
 import { once } from 'node:events';

@@ -13,7 +13,7 @@ t.setTimeout(0);
 const WEB = { name: 'web', clusterIPs: ['10.96.0.10'], ports: [{ port: 80, targetPort: 8080 }] };
 const TARGET = { protocol: 'TCP', address: '10.96.0.10', port: 80, times: 3 } as const;
 
-/** A configuration file as a ConfigMap's volume has it: behind links, one of which is swapped for a change. */
+/** A configuration file in the volume of a ConfigMap: behind links. A change replaces one of the links. */
 class ConfigMap {
   readonly #directory = mkdtempSync(join(tmpdir(), 'kube-portal-config-'));
   #version = 0;

@@ -27,7 +27,7 @@ for (const mtu of [1500, 1280]) {
 
       for (const size of [0, 1, 2, 1472, 1473, 9000, 14_700, 32_768, 65_506, 65_507, LARGEST[address]])
         await arrive([size]);
-      // Runs of one size travel in one segmented send where they can: with a short end, an empty end, too large to fit.
+      // Runs of one size, with a shorter or empty last datagram. Some are too large for one segmented send.
       for (const size of [1, 64, 1000, 1390, 1401, 4000])
         for (const last of [size, 1, 0]) await arrive([...new Array(14).fill(size), last]);
       await arrive(new Array(20).fill(0));

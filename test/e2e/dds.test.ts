@@ -29,7 +29,7 @@ function startPing(client: Host): Program {
   return startDdsClient(client, ['ping', '100Hz'], VIP);
 }
 
-/** Counts in a pod what arrives for discovery and for data; connection tracking and reassembly change nothing here. */
+/** Counts the datagrams for discovery and for data that arrive in a pod. */
 async function countDatagrams(pod: Host): Promise<void> {
   for (const port of [DDS_PORTS.discovery, DDS_PORTS.data]) {
     await pod.must('iptables', ['-A', 'INPUT', '-p', 'udp', '--dport', `${port}`, '-j', 'ACCEPT']);

@@ -33,7 +33,10 @@ const DAMAGE = 'iptables -t nat -F && ip addr del fd00:96::10/128 dev lo';
 const directory = mkdtempSync(join(tmpdir(), 'kube-portal-families-'));
 t.teardown(() => rmSync(directory, { recursive: true }));
 
-/** Programs of IPv6 as on a kernel without ip6table_nat: no rule can be added to the nat table, and old ones can go. */
+/**
+ * iptables programs for IPv6, as on a kernel without ip6table_nat: rules of the nat table cannot be added,
+ * only removed.
+ */
 for (const backend of ['nft', 'legacy']) {
   const program = `ip6tables-${backend}-restore`;
   const lines = [

@@ -96,7 +96,9 @@ async function totalsOf(kubePortals: readonly KubePortal[]): Promise<Totals> {
   };
 }
 
-/** Clients that leave as soon as they are there: a circle could run on with the few connections between its head and its end. */
+/**
+ * Clients that close at once. The few connections between a circle's head and its end could go on for ever.
+ */
 async function comeAndGo(client: Host, address: string): Promise<void> {
   const once = `exec 3<>/dev/tcp/${address}/${PORT}; exec 3>&-`;
   await client.must('bash', ['-ec', `for n in {1..${CLIENTS}}; do ${once}; done`]);

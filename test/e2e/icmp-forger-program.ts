@@ -1,6 +1,7 @@
 /**
- * The program behind `forge`: as anybody with CAP_NET_RAW can, it sends the node "port unreachable" for datagrams that the node
- * may have sent to an endpoint, one for each local port of a range. Its argument is a Forgery as JSON.
+ * The program of `forge`: sends the node "port unreachable" for datagrams that the node may have sent to an
+ * endpoint, one for each local port of a range. Any program with CAP_NET_RAW can do this. Its argument is a
+ * Forgery as JSON.
  */
 
 import { isIPv6 } from 'node:net';

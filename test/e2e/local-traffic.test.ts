@@ -8,7 +8,10 @@ import { Lab, NODE_UPLINK } from '../lab/lab.js';
 import { type KubernetesObject, serviceAcrossNodes } from '../lab/manifest.js';
 import { count, nameIn } from '../lab/tally.js';
 
-/** Load balancers with externalTrafficPolicy Local: their health checks, and affinity on their two ways in. */
+/**
+ * Load balancers with externalTrafficPolicy Local: health checks, and affinity for clients from inside and
+ * outside.
+ */
 t.setTimeout(0);
 
 const HEALTH_PORT = 32_000;

@@ -7,7 +7,10 @@ import { listOf, service } from '../lab/manifest.js';
 
 t.setTimeout(0);
 
-/** A kube-portal that bash starts with `command`, in which `"$@"` is kube-portal's and `$0` is a manifest's path. */
+/**
+ * A kube-portal that bash starts by `command`. In it, `"$@"` starts kube-portal, and `$0` is the manifest's
+ * path.
+ */
 async function launch(t: Test, command: string): Promise<KubePortal> {
   const lab = await Lab.forTest(t);
   const manifest = join(t.testdir(), 'piped.json');

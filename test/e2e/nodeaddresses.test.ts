@@ -26,7 +26,7 @@ const SERVICE = {
   ingressIPs: INGRESS_IPS,
   ports: PORTS,
 };
-/** Two questions, both answered; UDP clients of the lab take answers only from the address that they asked. */
+/** Two questions and two answers. UDP clients accept an answer only from the address that they asked. */
 const SERVED: Tally = { a: 1, b: 1 };
 const REFUSED: Tally = { ECONNREFUSED: 2 };
 

@@ -7,7 +7,10 @@ import { Lab, NODE_UPLINK } from '../lab/lab.js';
 import { serviceAcrossNodes } from '../lab/manifest.js';
 import { nameIn } from '../lab/tally.js';
 
-/** externalTrafficPolicy Local where --cluster-cidr has the pods of all nodes, and they come here with their own addresses. */
+/**
+ * externalTrafficPolicy Local, if --cluster-cidr has the pods of all nodes and pods come with their own
+ * addresses.
+ */
 t.setTimeout(0);
 
 const PORTS = [

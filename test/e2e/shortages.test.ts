@@ -24,7 +24,7 @@ function timesOfFailures({ stderr }: Program, count: number): readonly number[] 
   return times.length < count ? null : times;
 }
 
-/** Lets system calls of the workers fail. The main thread is left out: its own event loop would end the process. */
+/** Lets system calls of the workers fail, but not those of the main thread: Node would end the process. */
 async function failCalls(
   relay: Relay,
   call: string,

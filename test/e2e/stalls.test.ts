@@ -16,7 +16,10 @@ const RUNNING_MS = 100;
 
 t.setTimeout(0);
 
-/** A connection to each of thousands of portals, made while kube-portal does not run: all come at once when it does. */
+/**
+ * Makes a connection to each of thousands of portals while kube-portal is stopped. All arrive when it goes
+ * on.
+ */
 async function crowdAtTheDoor(t: Parameters<typeof Lab.forTest>[0]) {
   const lab = await Lab.forTest(t, { pods: ['client', 'server'] });
   const [client, server] = [lab.pod('client'), lab.pod('server')];

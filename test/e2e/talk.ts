@@ -1,6 +1,7 @@
 /**
- * A conversation whose both directions are checked: the client says what it will send and what it wants to hear, both send
- * at once in pieces of random sizes with random pauses, and the server's last word is the digest of what it heard.
+ * A conversation of which both directions are checked. The client says how much it sends and how much it
+ * wants to get. Both send at the same time, in pieces of random sizes with random pauses. At the end, the
+ * server sends the digest of what it got.
  */
 import { once } from 'node:events';
 import type { Socket } from 'node:net';

@@ -49,7 +49,9 @@ export type ClientMode =
   | 'answerAfterEnd'
   /** Sends a megabyte now and then until it cannot, reading all the while. */
   | 'pour'
-  /** Sends a word and, after the first answer, more than the server takes before it closes; reads until the connection ends. */
+  /**
+   * Sends a word and, after the first answer, more than the server reads before it closes. Reads to the end.
+   */
   | 'say'
   /** See talk.ts. */
   | 'talk';

@@ -1,6 +1,6 @@
 /**
- * TCP servers for what a well-behaved backend never does. Its argument is the port of each mode as JSON; it prints a line
- * of JSON (TcpWitness) for each connection that ended.
+ * TCP servers that do what a good backend never does. The argument is the port of each mode as JSON. For each
+ * connection that ended, the program prints a line of JSON (TcpWitness).
  */
 
 import { once } from 'node:events';

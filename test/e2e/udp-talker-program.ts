@@ -1,6 +1,7 @@
 /**
- * The program behind `UdpTalker`: one UDP socket. Its argument is a UdpTalkerOptions as JSON; each line of input is a list
- * of payload sizes, or a word, to be sent at once; for each it prints, as one line of JSON, what came back.
+ * The program of `UdpTalker`: one UDP socket. Its argument is a UdpTalkerOptions as JSON. Each line of input
+ * is a list of payload sizes, or a word, to send at once. For each line, the program prints the answers as
+ * one line of JSON.
  */
 
 import { createSocket } from 'node:dgram';

@@ -29,7 +29,10 @@ export class Container {
     return this.#docker.run(['exec', this.#id, ...command]);
   }
 
-  /** Resolves when something is so. @throws Error with the container's output when it has ended, or after {@link PATIENCE_MS} */
+  /**
+   * Resolves when `isSo` is true.
+   * @throws Error with the container's output if the container has ended, or after {@link PATIENCE_MS}
+   */
   async until(isSo: () => Promise<boolean>, what: string): Promise<void> {
     const deadline = Date.now() + PATIENCE_MS;
     while (!(await isSo())) {

@@ -20,8 +20,9 @@ export class NoDockerError extends Error {
 }
 
 /**
- * A Docker daemon of the test's own, without networks: containers share the network of the place where it runs. They and the
- * daemon have a process and a mount namespace of their own, so that nothing of them is left, whatever ends the test.
+ * A Docker daemon of the test, without networks: containers share the network of the place where the daemon
+ * runs. The daemon and the containers have their own process and mount namespaces, so nothing is left after
+ * the test.
  */
 export class Docker {
   readonly #directory = mkdtempSync(join(tmpdir(), 'kube-portal-docker-'));
@@ -44,7 +45,10 @@ export class Docker {
     ]);
   }
 
-  /** Resolves once it answers. Only one runs at a time on a machine; the next one waits. @throws NoDockerError if it ends */
+  /**
+   * Resolves once the daemon answers. Only one runs on a machine at the same time. The next one waits.
+   * @throws NoDockerError if it ends
+   */
   static async start(place: Place): Promise<Docker> {
     const docker = new Docker(place);
     const deadline = Date.now() + TIMEOUT_MS;

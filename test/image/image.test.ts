@@ -131,7 +131,7 @@ async function isLean(t: Test, docker: Docker, { base, build, final }: Images): 
 
 type PackageJson = Readonly<Record<'dependencies' | 'devDependencies', Readonly<Record<string, string>>>>;
 
-/** What the kernel says of the process, see proc(5). The capabilities are CHOWN (0), NET_ADMIN (12) and NET_RAW (13). */
+/** Checks proc(5) of the process. The capabilities are CHOWN (0), NET_ADMIN (12) and NET_RAW (13). */
 async function isConfined(t: Test, container: Container): Promise<void> {
   const { stdout } = await container.exec('cat', '/proc/1/status');
   const fields = Object.fromEntries(stdout.split('\n').map((line) => line.split(/:\s+/)));

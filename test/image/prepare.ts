@@ -1,4 +1,4 @@
-/** Fills the cache of images, so that the test need not: see scripts/provisions.js, also for the exit status. */
+/** Fills the cache of images for the test. scripts/provisions.js says what the exit status means. */
 import { NoDockerError } from './docker.js';
 import { buildImages } from './image.js';
 

@@ -1,4 +1,6 @@
-/** The program behind `startBackend`: TCP and UDP servers that say who they are. Its argument is BackendOptions as JSON. */
+/**
+ * The program of `startBackend`: TCP and UDP servers that say their name. Argument: BackendOptions as JSON.
+ */
 
 import { createSocket, type RemoteInfo } from 'node:dgram';
 import { once } from 'node:events';

@@ -10,7 +10,7 @@ export interface Target {
   readonly port: number;
 }
 
-/** How a conversation ended: well, or with the code of the error (`ECONNRESET`, `ECONNREFUSED`, …), or without an answer. */
+/** How a conversation ended: an answer, an end, no answer, or an error (`ECONNRESET`, `ECONNREFUSED`, …). */
 export type Outcome = 'end' | 'answer' | 'silence' | string;
 
 export interface TcpRequest extends Target {
@@ -56,7 +56,9 @@ export interface UdpRequest extends Target {
 
 export interface UdpReply {
   readonly source: string;
-  /** Answers as text; for `bytes` requests `bytes:sha256`. Where there was none: `silence` or the error's code. */
+  /**
+   * Answers as text. For `bytes` requests: `bytes:sha256`. Without an answer: `silence` or the error's code.
+   */
   readonly answers: readonly string[];
 }
 
@@ -154,7 +156,7 @@ async function ask<Reply>(host: Host, request: Request): Promise<Reply> {
   return JSON.parse(await host.must(process.execPath, args, { timeoutMs: TIMEOUT_MS })) as Reply;
 }
 
-/** Many connections, or UDP flows, to a `name` or `echo` port, open at the same time for as long as the test wants. */
+/** Many connections or UDP flows to a `name` or `echo` port. They are open until the test closes them. */
 export class HeldConnections {
   #rounds = 0;
 

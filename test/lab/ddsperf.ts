@@ -1,4 +1,4 @@
-/** ddsperf with Cyclone DDS set up for unicast: two participants that find each other through a service only. */
+/** ddsperf with Cyclone DDS for unicast: two participants that can find each other only through a Service. */
 import type { Host } from './host.js';
 import type { Program } from './program.js';
 

@@ -28,7 +28,7 @@ export class Host implements Place {
     return run(this.#inside(command, args), options);
   }
 
-  /** Runs a program in here that must succeed. Resolves to its standard output. @throws Error with its messages */
+  /** Runs a program that must succeed. Resolves to its standard output. @throws Error with its messages */
   must(command: string, args: readonly string[] = [], options: RunOptions = {}): Promise<string> {
     return runOrThrow(this.#inside(command, args), options);
   }

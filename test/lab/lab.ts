@@ -56,9 +56,9 @@ const OUTSIDE = { address4: '192.0.2.2', address6: 'fd00:2::2' };
  *
  *     outside 192.0.2.2 ── node 192.0.2.1 │ bridge 10.244.0.1/16 ── pods 10.244.0.2, .3, …
  *
- * and the same with IPv6. Pods know no neighbour but the node (their addresses are /32 and /128), so all their
- * traffic is routed by the node and its netfilter sees both directions. The node's default route leads outside, so that its
- * own programs can send to a VIP before anything redirects it.
+ * and the same with IPv6. Pods have addresses with /32 and /128, so the node is their only neighbour. The
+ * node routes all their traffic, and its netfilter sees both directions. The node's default route leads
+ * outside, so that programs of the node can send to a VIP before it is redirected.
  */
 export class Lab {
   static #count = 0;

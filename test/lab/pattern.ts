@@ -8,7 +8,10 @@ for (let i = 0, state = 1; i < PERIOD; i++) {
 }
 block.copy(block, PERIOD - 1, 0, PERIOD);
 
-/** Bytes of an endless pattern, the same in every program; the result must not be changed. @param length at most 1 MiB */
+/**
+ * Bytes of an endless pattern, which is the same in every program. The caller must not change them.
+ * @param length at most 1 MiB
+ */
 export function patternAt(offset: number, length: number): Buffer {
   const start = offset % (PERIOD - 1);
   return block.subarray(start, start + Math.min(length, PERIOD));

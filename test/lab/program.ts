@@ -18,7 +18,7 @@ export interface Result {
   readonly stderr: string;
 }
 
-/** After this time a test gives up waiting for what should come at once, ms. No machine is so slow or so busy. */
+/** Milliseconds. A test waits no longer for something that comes at once. No machine is so slow or busy. */
 export const PATIENCE_MS = 120_000;
 
 /**
@@ -87,7 +87,7 @@ export class Program {
     return (await this.finish()).code;
   }
 
-  /** Resolves to the match once standard output or standard error has it. @throws Error after the time or the program's end */
+  /** Resolves to the match in standard output or standard error. @throws Error at the time-out or the end */
   waitForOutput(pattern: RegExp, timeoutMs = PATIENCE_MS): Promise<RegExpExecArray> {
     return this.waitFor(
       () => pattern.exec(this.stdout) ?? pattern.exec(this.stderr),

@@ -5,7 +5,10 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Host } from './host.js';
 import type { Program } from './program.js';
 
-/** nginx on port 80 serves the files of a directory of the pod's name. @param settings more of its `server` block */
+/**
+ * nginx on port 80. It serves the files of a directory with the pod's name.
+ * @param settings more lines for the `server` block
+ */
 export async function startNginx(pod: Host, directory: string, settings = ''): Promise<Program> {
   const root = join(directory, pod.name);
   mkdirSync(root, { recursive: true });

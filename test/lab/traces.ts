@@ -1,6 +1,8 @@
 import type { Host } from './host.js';
 
-/** What a kube-portal has made in a host's kernel: lines of iptables rules, and addresses of the loopback device. */
+/**
+ * What kube-portal left in a host's kernel: lines of iptables rules, and addresses of the loopback device.
+ */
 export async function tracesIn(host: Host): Promise<string[]> {
   const rules: string[] = [];
   for (const program of ['iptables', 'ip6tables']) {

@@ -21,7 +21,7 @@ function redirect(name: string, proxyPort: number, ...hosts: number[]): Redirect
   return { id: name, label: name, protocol: 'UDP', family: 'IPv4', vips, proxyPort };
 }
 
-/** Rules whose `iptables-restore` works as long as `answer` says so, and what they look for among the flows. */
+/** Rules whose `iptables-restore` answers `answer`, and the flows that they look for. */
 function familyRules() {
   const answer = { code: 0 };
   const run = async () => ({ ...answer, stdout: '', stderr: '' });

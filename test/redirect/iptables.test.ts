@@ -22,7 +22,7 @@ const proxyPortRange = { first: 1024, last: 65535 };
 type Kind = 'nft' | 'legacy';
 const OTHER = { nft: 'legacy', legacy: 'nft' } as const;
 
-/** Flags of strace: netfilter's netlink answers each question as it does where nobody has registered for nf_tables. */
+/** Flags of strace. With them, netfilter's netlink answers as on a kernel without nf_tables. */
 const NO_NF_TABLES = ['--output=/dev/null', '--trace=recvmsg', '--inject=recvmsg:error=EINVAL'];
 
 /** A node that has one back end only. */

@@ -22,8 +22,8 @@ export function sh(command: string, input = ''): string {
 }
 
 /**
- * A client pod: a namespace behind a veth pair, with this namespace as its router. It is the default route of this
- * one too, as the node's own traffic to a VIP must have a route before netfilter sees it.
+ * A client pod: a namespace behind a veth pair. This namespace is its router. The default route of this
+ * namespace leads to the pod, because the node's own traffic to a VIP needs a route before netfilter sees it.
  */
 export class Pod {
   static readonly address = { IPv4: '10.244.0.2', IPv6: 'fd00:244::2' } as const;

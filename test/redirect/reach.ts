@@ -21,7 +21,9 @@ export class NameServer {
     readonly close: () => void,
   ) {}
 
-  /** @param addresses where datagrams are answered: a socket for each, as an answer must come from the same one */
+  /**
+   * @param addresses each has its own UDP socket, because an answer must come from the address that was asked
+   */
   static async start(name: string, addresses: readonly string[]): Promise<NameServer> {
     const server = createServer((socket) => socket.on('error', () => {}).end(name));
     server.listen(0, '::');

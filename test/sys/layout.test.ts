@@ -75,9 +75,10 @@ t.test('this machine: the layout is that of its C compiler', async (t) => {
 });
 
 /*
- * What the C compilers of Debian 12 for these machines (gcc 12.2, glibc 2.36, Linux 6.1 headers) print for the
- * expressions above, in that order: the cross compilers' assembly output, as nothing here runs their programs.
- * loong64 has no compiler there; its kernel and C library take the generic 64-bit structures, as arm64 does.
+ * The values of the expressions above, in that order, from Debian 12's C compilers for these machines (gcc
+ * 12.2, glibc 2.36, Linux 6.1 headers). They are from the assembly output of the cross compilers, because the
+ * programs do not run here. Debian has no compiler for loong64. Its kernel and C library use the generic
+ * 64-bit structures, as those of arm64 do.
  */
 const GENERIC_64 = [8, 16, 8, 16, 8, 56, 0, 8, 16, 24, 32, 40, 48, 64, 56, 8, 12, 16];
 const TABLES: Record<string, readonly number[]> = {
