@@ -58,6 +58,7 @@ function proxyOptions(flags: RunFlags, nodeAddresses: NodeAddresses, log: Logger
     proxyPortRange: flags.proxyPortRange,
     udpTimeoutMs: flags.udpTimeout ?? null,
     rtpsCopies: flags.rtpsCopies,
+    maxPins: flags.maxPins,
     syncPeriodMs: flags.iptablesSyncPeriod,
     stateDir: flags.stateDir,
     log,

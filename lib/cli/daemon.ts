@@ -2,6 +2,7 @@ import { hostname } from 'node:os';
 import { Registry } from 'prom-client';
 import { AdminChannel } from '../admin/channel.js';
 import { participantsRoute } from '../admin/participants.js';
+import { pinsRoutes } from '../admin/pins.js';
 import { HTTP_CONNECTIONS } from '../controlplane/capacity.js';
 import { describeProblem } from '../model/problem.js';
 import type { ProxyStatus } from '../portal/status.js';
@@ -140,7 +141,8 @@ export class Daemon {
   }
 
   #adminRoutes(): Routes {
-    return { '/v1/participants': participantsRoute(this.#parts.proxy) };
+    const { proxy } = this.#parts;
+    return { '/v1/participants': participantsRoute(proxy), ...pinsRoutes(proxy.pins) };
   }
 
   #metricsRoutes(): Routes {
@@ -152,6 +154,8 @@ export class Daemon {
       counters: () => proxy.counters(),
       droppedLogLines: () => log.output.dropped,
       connectionsOfRemoved: () => proxy.connectionsOfRemoved,
+      pins: proxy.pins.cells,
+      maxPins: flags.maxPins,
       configuration: () => proxyConfiguration(flags),
     };
     return { ...metricsRoutes(source, this.#registry), '/sessions': sessionsRoute(proxy) };

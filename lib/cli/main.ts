@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { printable } from '../model/printable.js';
 import { LAST_LINES_MS, LineOutput } from './line-output.js';
 import { participantsCommand } from './participants.js';
+import { pinsCommand } from './pins.js';
 import { quickstartCommand } from './quickstart.js';
 import { runCommand } from './run.js';
 import { sessionsCommand } from './sessions.js';
@@ -31,17 +32,19 @@ function program(): Command {
     .description('Userspace Service proxy (TCP and UDP) for Kubernetes nodes with minimal kernels.')
     .version(packageVersion(), '-V, --version', 'print the version')
     .helpOption('-h, --help', 'print this help')
+    .exitOverride()
     .showHelpAfterError('(kube-portal --help and kube-portal COMMAND --help list what is accepted)');
   for (const command of [
     runCommand(),
     statusCommand(),
     sessionsCommand(),
     participantsCommand(),
+    pinsCommand(),
     quickstartCommand(),
   ]) {
     root.addCommand(command.copyInheritedSettings(root));
+    for (const part of command.commands) part.copyInheritedSettings(command);
   }
-  for (const command of [root, ...root.commands]) command.exitOverride();
   return root;
 }
 

@@ -1,6 +1,7 @@
 import { Command } from 'commander';
 import type { ParticipantReport, ParticipantsReport } from '../admin/participants.js';
 import { printable } from '../model/printable.js';
+import { print } from './ask.js';
 import { type AdminFlags, adminOptions, askRunning } from './ask-admin.js';
 import { table } from './table.js';
 
@@ -15,8 +16,7 @@ export function participantsCommand(): Command {
     .action(async (service: string | undefined, flags: AdminFlags) => {
       const query = service === undefined ? '' : `?${new URLSearchParams({ service })}`;
       const report = await askRunning<ParticipantsReport>(flags, `/v1/participants${query}`);
-      const isJson = flags.output === 'json';
-      process.stdout.write(isJson ? `${JSON.stringify(report, null, 2)}\n` : participantsText(report));
+      print(flags.output, report, participantsText);
     });
   for (const option of adminOptions()) command.addOption(option);
   return command;

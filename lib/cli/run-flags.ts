@@ -23,6 +23,7 @@ export interface RunFlags extends SourceFlags, RedirectFlags, ConntrackFlags {
   readonly workers: number;
   readonly udpTimeout?: number;
   readonly rtpsCopies: number;
+  readonly maxPins: number;
   readonly healthzBindAddress: BindTarget;
   readonly metricsBindAddress: BindTarget;
   readonly v: number;
@@ -81,6 +82,13 @@ function relayFlags(): Option[] {
     )
       .argParser(integerBetween(1, 10_000_000))
       .default(20_000),
+    new Option(
+      '--max-pins <number>',
+      'how many clients can be pinned by session affinity, over all Services. Beyond it, the client that did ' +
+        'not come for longest is forgotten. Each takes about 0.4 kB',
+    )
+      .argParser(integerBetween(64, 1_000_000))
+      .default(65_536),
   ];
 }
 

@@ -44,6 +44,7 @@ export async function assemble(
       workers: options.workers,
       descriptors: capacity.forTraffic,
       maxFlows: capacity.maxFlows,
+      maxPins: options.maxPins,
       udpTimeoutMs: options.udpTimeoutMs,
       rtpsCopies: options.rtpsCopies,
     });

@@ -26,6 +26,11 @@ export interface ProxyOptions {
    */
   readonly rtpsCopies: number;
   /**
+   * Pins of clients to endpoints, of all Services together. Beyond it, a new pin takes the place of the one
+   * that was not used for longest. `--max-pins`: 65,536.
+   */
+  readonly maxPins: number;
+  /**
    * Milliseconds between two checks and repairs of all redirects. A listener that could not be opened is
    * tried again after this time, or after 5000 if that is less. `--iptables-sync-period`: 30,000.
    */

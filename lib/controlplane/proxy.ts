@@ -1,4 +1,5 @@
 import { EventEmitter } from 'node:events';
+import type { DataplanePins } from '../dataplane/dataplanepins.js';
 import type { PortalCounters } from '../dataplane/shared/counters.js';
 import type { Participant } from '../dataplane/shared/participants.js';
 import type { SessionFilter, SessionsPage } from '../dataplane/shared/sessions.js';
@@ -156,6 +157,11 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   /** The DDS participants that send to Services, see {@link Dataplane.participants}. */
   participants(service: string | null): AsyncIterable<readonly Participant[]> {
     return this.#parts.dataplane.participants(service);
+  }
+
+  /** Which clients are pinned to which endpoints. */
+  get pins(): DataplanePins {
+    return this.#parts.dataplane.pins;
   }
 
   /** TCP connections that are open although their Service port was removed. */

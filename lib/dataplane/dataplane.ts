@@ -1,5 +1,6 @@
 import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { DataplanePins } from './dataplanepins.js';
 import type { ListenerGroup } from './listeners.js';
 import { PortalIds } from './portalids.js';
 import { DescriptorBudget } from './shared/budget.js';
@@ -9,17 +10,11 @@ import type { Participant, ParticipantsPage } from './shared/participants.js';
 import { FIRST_PAGE, type PageStart, type SessionFilter, type SessionsPage } from './shared/sessions.js';
 import { WorkerThread, type WorkerThreadEvents } from './workerthread.js';
 
-/**
- * Limit of ClientIP pins of all workers together. Each worker has an equal share. Beyond it, the least
- * recently used pin is dropped. kube-proxy has no such limit in any mode.
- */
-const MAX_PINS = 65536;
-
 /** While the proxy drains, it counts the open connections this often. */
 const DRAIN_POLL_MS = 50;
 
 /** A portal as the control plane gives it to the data plane: with the listeners of all workers. */
-export interface DataplanePortal extends Omit<WorkerPortal, 'listeners'> {
+export interface DataplanePortal extends Omit<WorkerPortal, 'listeners' | 'pinCells'> {
   readonly listeners: readonly PortalListener[];
   /** The index of the only worker that serves it, or null if all workers do. */
   readonly onlyWorker: number | null;
@@ -48,6 +43,11 @@ export interface DataplaneOptions {
    * see FlowTable.victim.
    */
   readonly maxFlows: number;
+  /**
+   * Limit of pins of all workers together. Each worker has an equal share, at least 1. Beyond it, the least
+   * recently used pin is dropped. kube-proxy has no such limit in any mode. `--max-pins`: 65,536.
+   */
+  readonly maxPins: number;
   /** A UDP flow ends after this idle time. Null: conntrack's values, see ProxyOptions.udpTimeoutMs. */
   readonly udpTimeoutMs: number | null;
   /** See ProxyOptions.rtpsCopies. */
@@ -58,12 +58,20 @@ export interface DataplaneOptions {
 export class Dataplane extends EventEmitter<WorkerThreadEvents> {
   /** The use and the limit of {@link DataplaneOptions.descriptors}. The limit may change at any time. */
   readonly budget = new DescriptorBudget();
+  readonly pins = new DataplanePins(() => this.#threads.keys());
   readonly #ids: PortalIds;
   /** The workers in their order, each with the ids of the portals that it was told of. */
   readonly #threads: ReadonlyMap<WorkerThread, Set<number>>;
   #hasFailed = false;
 
-  private constructor({ workers, descriptors, maxFlows, udpTimeoutMs, rtpsCopies }: DataplaneOptions) {
+  private constructor({
+    workers,
+    descriptors,
+    maxFlows,
+    maxPins,
+    udpTimeoutMs,
+    rtpsCopies,
+  }: DataplaneOptions) {
     super();
     this.budget.limit = descriptors;
     this.#ids = new PortalIds(workers);
@@ -75,7 +83,8 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
         roundRobin: this.#ids.roundRobinMemory,
         budget: this.budget.memory,
         maxFlows: Math.max(1, Math.floor(maxFlows / workers)),
-        maxPins: Math.floor(MAX_PINS / workers),
+        maxPins: Math.max(1, Math.floor(maxPins / workers)),
+        pinCells: this.pins.cells.memory,
         udpTimeoutMs,
         rtpsCopies,
       }),
@@ -93,6 +102,7 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
   #startThread(setup: ConstructorParameters<typeof WorkerThread>[0]): WorkerThread {
     const thread = new WorkerThread(setup);
     thread.on('event', (event) => this.emit('event', event));
+    thread.on('pins', (changes) => this.emit('pins', changes));
     thread.on('suppressed', (suppressed) => this.emit('suppressed', suppressed));
     thread.on('failed', (error) => {
       this.#hasFailed = true;
@@ -112,14 +122,21 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
    * @throws Error if a worker has ended
    */
   async apply(set: readonly DataplanePortal[], remove: readonly number[]): Promise<void> {
+    const pinCells = this.pins.cells.change(set, remove);
+    const restoredPins = this.pins.saved.take(set, this.#threads.size);
     const answers = Array.from(this.#threads, ([thread, told], worker) => {
       const own = set.filter((portal) => concerns(portal, told, worker));
       for (const id of remove) told.delete(id);
       for (const { id } of own) told.add(id);
-      return thread.ask('apply', { set: own.map((portal) => forWorker(portal, worker)), remove });
+      return thread.ask('apply', {
+        set: own.map((portal) => forWorker(portal, worker, pinCells.cells.get(portal.id))),
+        remove,
+        restoredPins: restoredPins[worker] ?? [],
+      });
     });
     await Promise.all(answers);
     this.#ids.giveBack(remove);
+    pinCells.settle();
   }
 
   /**
@@ -188,10 +205,15 @@ function concerns({ onlyWorker, id }: DataplanePortal, told: ReadonlySet<number>
   return onlyWorker === null || onlyWorker === worker || told.has(id);
 }
 
-function forWorker(portal: DataplanePortal, worker: number): WorkerPortal {
+function forWorker(
+  portal: DataplanePortal,
+  worker: number,
+  pinCells: readonly (number | null)[] | undefined,
+): WorkerPortal {
   const { listeners, onlyWorker: _, ...rest } = portal;
   return {
     ...rest,
+    ...(pinCells && { pinCells }),
     listeners: listeners.flatMap(({ group, redirectedPort }) => {
       const fd = group.fds[worker] ?? null;
       return fd === null ? [] : [{ fd, redirectedPort }];

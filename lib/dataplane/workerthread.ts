@@ -1,5 +1,5 @@
 import { EventEmitter } from 'node:events';
-import { MessageChannel, type MessagePort, Worker } from 'node:worker_threads';
+import { MessageChannel, type MessagePort, receiveMessageOnPort, Worker } from 'node:worker_threads';
 import { Wakeup } from '../sys/wakeup.js';
 import type {
   DataplaneEvent,
@@ -8,6 +8,7 @@ import type {
   ToWorker,
   WorkerSetup,
 } from './shared/messages.js';
+import type { PinChange } from './shared/pins.js';
 import type { Answer, Asked, Question, Topic } from './shared/questions.js';
 
 /** A question that has no answer yet: the functions that settle its promise. */
@@ -19,6 +20,7 @@ interface PendingAnswer {
 export interface WorkerThreadEvents {
   event: [DataplaneEvent];
   suppressed: [SuppressedEvents];
+  pins: [readonly PinChange[]];
   /** The thread ended although nobody stopped it. Emitted once. */
   failed: [Error];
 }
@@ -80,6 +82,12 @@ export class WorkerThread extends EventEmitter<WorkerThreadEvents> {
   async #stop(): Promise<void> {
     this.#send({ type: 'stop' });
     await this.#exited;
+    // What the thread has said at its end. Without this, close() would drop it.
+    for (;;) {
+      const last = receiveMessageOnPort(this.#port);
+      if (last === undefined) break;
+      this.#receive(last.message as FromWorker);
+    }
     this.#port.close();
     this.#wakeup.close();
   }
@@ -102,6 +110,9 @@ export class WorkerThread extends EventEmitter<WorkerThreadEvents> {
         break;
       case 'suppressed':
         this.emit('suppressed', message.suppressed);
+        break;
+      case 'pins':
+        this.emit('pins', message.changes);
         break;
     }
   }

@@ -1,7 +1,9 @@
 import { Gauge, Registry } from 'prom-client';
 import type { PortalCounters } from '../dataplane/shared/counters.js';
+import type { PinCounts } from '../dataplane/shared/pins.js';
 import type { PortalStatus, ProxyStatus } from '../portal/status.js';
 import { type Answer, json, jsonText, text } from './answer.js';
+import { pinMetricsText } from './pin-metrics.js';
 import { portalMetricsText } from './portal-metrics.js';
 import { type ProcessSource, processMetrics } from './process-metrics.js';
 import type { Routes } from './route.js';
@@ -15,6 +17,9 @@ export interface MetricsSource extends ProcessSource {
   states(): readonly Pick<PortalStatus, 'state'>[];
   /** Reads counters lazily, as {@link portals} does. */
   counters(): Iterable<PortalCounters>;
+  readonly pins: PinCounts;
+  /** See `--max-pins`. */
+  readonly maxPins: number;
   /** The configuration in force, as kube-proxy's KubeProxyConfiguration. */
   configuration(): object;
 }
@@ -41,6 +46,7 @@ export function metricsRoutes(source: MetricsSource, registry = new Registry()):
 
 function* metricsText(source: MetricsSource, others: string): Iterable<string> {
   yield* portalMetricsText(source.counters());
+  yield* pinMetricsText(source.pins, source.maxPins);
   yield others;
 }
 

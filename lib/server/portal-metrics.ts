@@ -1,4 +1,5 @@
 import { COUNTER_FIELDS, type CounterField, type PortalCounters } from '../dataplane/shared/counters.js';
+import { labelsText } from './labels.js';
 
 interface PortalMetric {
   readonly name: string;
@@ -165,12 +166,5 @@ function hasTraffic(counters: PortalCounters): boolean {
 
 function labelsOf({ service: key, portName, protocol, family }: PortalCounters): string {
   const [namespace = '', service = ''] = key.split('/', 2);
-  const labels = { namespace, service, port: portName, protocol, family };
-  return `{${Object.entries(labels)
-    .map(([label, value]) => `${label}="${escaped(value)}"`)
-    .join(',')}}`;
-}
-
-function escaped(value: string): string {
-  return value.replace(/[\\"\n]/g, (character) => (character === '\n' ? '\\n' : `\\${character}`));
+  return labelsText({ namespace, service, port: portName, protocol, family });
 }

@@ -1,3 +1,4 @@
+import { addressBytes } from '../net/address.js';
 import { attachProgram, BPF_LD_W_ABS, BPF_MOD_K, BPF_RET_A, NET_HEADER } from './bpf.js';
 import { AF_INET6, SO_ATTACH_REUSEPORT_CBPF } from './constants.js';
 
@@ -18,4 +19,10 @@ export function steerByClientAddress(fd: number, family: number, sockets: number
     { code: BPF_MOD_K, k: sockets },
     { code: BPF_RET_A, k: 0 },
   ]);
+}
+
+/** The position of the socket that {@link steerByClientAddress} chooses for a client. */
+export function socketOfClient(address: string, sockets: number): number {
+  const low = Uint8Array.from(addressBytes(address).slice(-4));
+  return new DataView(low.buffer).getUint32(0) % sockets;
 }

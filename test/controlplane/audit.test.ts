@@ -85,6 +85,7 @@ async function startProxy(t: Test, driver: SlowDriver): Promise<ServiceProxy> {
     proxyPortRange: { first: 20_000, last: 20_999 },
     udpTimeoutMs: null,
     rtpsCopies: 20_000,
+    maxPins: 100,
     syncPeriodMs: PERIOD,
     stateDir: directory,
     log: pino({ level: 'silent' }),

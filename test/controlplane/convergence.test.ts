@@ -67,6 +67,7 @@ async function outcomeOf(states: readonly ObjectSet[], capture: 'port' | 'addres
     proxyPortRange: PROXY_PORTS,
     udpTimeoutMs: null,
     rtpsCopies: 20_000,
+    maxPins: 100,
     syncPeriodMs: 3_600_000,
     stateDir: directory,
     log: pino({ level: 'silent' }),

@@ -132,6 +132,7 @@ async function startProxy(t: Test, syncPeriodMs = 3_600_000) {
     proxyPortRange: { first: 20_000, last: 20_009 },
     udpTimeoutMs: null,
     rtpsCopies: 20_000,
+    maxPins: 100,
     syncPeriodMs,
     stateDir: directory,
     log: pino({ level: 'silent' }),

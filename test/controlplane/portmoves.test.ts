@@ -80,6 +80,7 @@ async function startProxy(t: Test) {
     proxyPortRange: { first: 20_000, last: LAST },
     udpTimeoutMs: null,
     rtpsCopies: 20_000,
+    maxPins: 100,
     syncPeriodMs: 20,
     stateDir: directory,
     log: pino({ level: 'silent' }),

@@ -15,6 +15,7 @@ t.test('no change and no drain waits for a worker that has failed', async (t) =>
     workers: 2,
     descriptors: 100,
     maxFlows: 2,
+    maxPins: 2,
     udpTimeoutMs: null,
     rtpsCopies: 1000,
   });
@@ -36,6 +37,7 @@ t.test('an open connection of a removed portal is counted separately until it en
     workers: 2,
     descriptors: 100,
     maxFlows: 2,
+    maxPins: 2,
     udpTimeoutMs: null,
     rtpsCopies: 1000,
   });

@@ -2,6 +2,7 @@ import { once } from 'node:events';
 import t, { type Test } from 'tap';
 import { PortalIds } from '../../lib/dataplane/portalids.js';
 import { DescriptorBudget } from '../../lib/dataplane/shared/budget.js';
+import { createPinCellMemory } from '../../lib/dataplane/shared/pincells.js';
 import { FIRST_PAGE, type SessionsQuestion } from '../../lib/dataplane/shared/sessions.js';
 import { WorkerThread } from '../../lib/dataplane/workerthread.js';
 import { EVERYONE } from '../../lib/portal/admission.js';
@@ -18,6 +19,7 @@ function startThread(t: Test): WorkerThread {
     workers: 1,
     counters: ids.counterMemory,
     roundRobin: ids.roundRobinMemory,
+    pinCells: createPinCellMemory(),
     budget: new DescriptorBudget().memory,
     maxFlows: 10,
     maxPins: 10,

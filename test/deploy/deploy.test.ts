@@ -10,7 +10,7 @@ import { metricsRoutes } from '../../lib/server/metrics.js';
 import { SyncMetrics } from '../../lib/server/sync-metrics.js';
 import { loadClusterUser } from '../../lib/sources/kubernetes/cluster-user.js';
 import { nodeResource, SERVICES, SLICES } from '../../lib/sources/kubernetes/resources.js';
-import { bodyOf } from '../server/fixtures.js';
+import { bodyOf, NO_PINS } from '../server/fixtures.js';
 
 interface Manifest {
   readonly kind: string;
@@ -119,6 +119,8 @@ t.test('the dashboard asks for metrics that exist', async (t) => {
       counters: () => [],
       droppedLogLines: () => 0,
       connectionsOfRemoved: () => 0,
+      pins: NO_PINS,
+      maxPins: 100,
       configuration: () => ({}),
     },
     registry,

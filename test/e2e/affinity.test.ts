@@ -1,5 +1,4 @@
 import t, { type Test } from 'tap';
-import type { Family } from '../../lib/net/address.js';
 import { startBackend } from '../lab/backend.js';
 import { askTcp, askUdp, HeldConnections } from '../lab/client.js';
 import { item } from '../lab/items.js';
@@ -8,21 +7,12 @@ import { Lab, type LabOptions, type Pod } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
 import type { Program } from '../lab/program.js';
 import { count, nameIn, tally } from '../lab/tally.js';
+import { DATA, homes, moved, SERVICE, settle, TCP, UDP, VIPS } from './homes.js';
 
 t.setTimeout(0);
 
 const NAMES = ['a', 'b', 'c'];
 const CLIENTS = 50;
-const VIPS: Record<Family, string> = { IPv4: '10.96.0.10', IPv6: 'fd00:96::10' };
-const TCP = { name: 'tcp', protocol: 'TCP', port: 80, targetPort: 8080 } as const;
-const UDP = { name: 'udp', protocol: 'UDP', port: 53, targetPort: 5353 } as const;
-const DATA = { name: 'data', protocol: 'UDP', port: 54, targetPort: 5354 } as const;
-const SERVICE = {
-  name: 'echo',
-  clusterIPs: Object.values(VIPS),
-  ports: [TCP, UDP, DATA],
-  affinity: true,
-};
 
 interface Stage {
   readonly lab: Lab;
@@ -42,51 +32,8 @@ async function stageFor(t: Test, options: LabOptions = {}): Promise<Stage> {
   return { lab, client: lab.pod('client'), pods, programs };
 }
 
-/** Client address → the pods that it met, over some connections and flows to every port of the Service. */
-async function meetings(client: Pod, sources: readonly string[]): Promise<Map<string, Set<string>>> {
-  const address = VIPS[item(sources, 0).includes(':') ? 'IPv6' : 'IPv4'];
-  const met = new Map(sources.map((source) => [source, new Set<string>()]));
-  for (const { port } of [UDP, DATA]) {
-    for (const { source, answers } of await askUdp(client, { address, port, sources, sockets: 3 })) {
-      for (const answer of answers) met.get(source)?.add(nameIn(answer));
-    }
-  }
-  for (const { source, text } of await askTcp(client, {
-    address,
-    port: TCP.port,
-    sources,
-    send: '?',
-    times: 3,
-  })) {
-    met.get(source)?.add(nameIn(text));
-  }
-  return met;
-}
-
-/** Client address → its one pod. Fails where a client met several. */
-async function homes(t: Test, client: Pod, sources: readonly string[], when: string) {
-  const met = await meetings(client, sources);
-  const scattered = [...met]
-    .filter(([, pods]) => pods.size !== 1)
-    .map(([source, pods]) => [source, [...pods]]);
-  t.same(scattered, [], `each client meets one pod on all ports ${when}`);
-  return new Map([...met].map(([source, [pod = '']]) => [source, pod]));
-}
-
-/** Which clients have another home than before. */
-function moved(before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>): string[] {
-  return [...after].filter(([source, pod]) => before.get(source) !== pod).map(([source]) => source);
-}
-
 const clientsOf = (found: ReadonlyMap<string, string>, pod: string): string[] =>
   [...found].filter(([, home]) => home === pod).map(([source]) => source);
-
-async function settle(kubePortal: KubePortal, endpoints: number): Promise<void> {
-  await kubePortal.until(
-    async () => (await kubePortal.status()).portals.every((portal) => portal.endpoints.length === endpoints),
-    'the change',
-  );
-}
 
 for (const { redirect, family, options } of [
   { redirect: 'iptables', family: 'IPv4', options: { iptables: 'nft' } },

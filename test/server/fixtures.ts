@@ -1,9 +1,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PortalCounters } from '../../lib/dataplane/shared/counters.js';
 import { COUNTER_FIELDS, type CounterValues } from '../../lib/dataplane/shared/counters.js';
+import type { PinCounts } from '../../lib/dataplane/shared/pins.js';
 import type { PortalStatus } from '../../lib/portal/status.js';
 import type { Answer } from '../../lib/server/answer.js';
 import type { RouteRequest, Routes } from '../../lib/server/route.js';
+
+/** The counts of a node on which nobody is pinned. */
+export const NO_PINS: PinCounts = { counts: () => [], total: 0, evicted: 0 };
 
 /** A request whose client does not go. @param url path and query */
 export function requestFor(url: string): RouteRequest {

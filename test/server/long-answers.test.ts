@@ -7,7 +7,7 @@ import { Connections } from '../../lib/server/connections.js';
 import { HttpServer } from '../../lib/server/http.js';
 import { metricsRoutes } from '../../lib/server/metrics.js';
 import type { Routes } from '../../lib/server/route.js';
-import { EndlessAnswer, portalCounters, portalStatus } from './fixtures.js';
+import { EndlessAnswer, NO_PINS, portalCounters, portalStatus } from './fixtures.js';
 
 /** Milliseconds. Longer than any test takes. */
 const NEVER = 3_600_000;
@@ -78,6 +78,8 @@ for (const path of ['/metrics', '/status']) {
       counters,
       droppedLogLines: () => 0,
       connectionsOfRemoved: () => 0,
+      pins: NO_PINS,
+      maxPins: 100,
       configuration: () => ({}),
     });
     const server = await serve(t, routes);

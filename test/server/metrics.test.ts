@@ -1,10 +1,15 @@
 import t from 'tap';
 import type { PortalCounters } from '../../lib/dataplane/shared/counters.js';
+import type { PinCounts } from '../../lib/dataplane/shared/pins.js';
 import type { PortalStatus } from '../../lib/portal/status.js';
 import { metricsRoutes, type StatusReport } from '../../lib/server/metrics.js';
-import { answerOf, bodyOf, portalCounters, portalStatus } from './fixtures.js';
+import { answerOf, bodyOf, NO_PINS, portalCounters, portalStatus } from './fixtures.js';
 
-function routesOf(portals: Iterable<PortalStatus>, counters: Iterable<PortalCounters>) {
+function routesOf(
+  portals: Iterable<PortalStatus>,
+  counters: Iterable<PortalCounters>,
+  pins: PinCounts = NO_PINS,
+) {
   return metricsRoutes({
     summary: () => ({ driver: 'address', workers: 2, fallbacks: [], problems: [] }),
     portals: () => portals,
@@ -12,6 +17,8 @@ function routesOf(portals: Iterable<PortalStatus>, counters: Iterable<PortalCoun
     counters: () => counters,
     droppedLogLines: () => 3,
     connectionsOfRemoved: () => 2,
+    pins,
+    maxPins: 100,
     configuration: () => ({ mode: 'userspace' }),
   });
 }
@@ -128,4 +135,18 @@ t.test('the paths of kube-proxy answer on this port', async (t) => {
   t.same(JSON.parse(await bodyOf(routesOf([], []), '/configz')), {
     'kubeproxy.config.k8s.io': { mode: 'userspace' },
   });
+});
+
+t.test('/metrics has the pins of each endpoint, and what happens at the cap', async (t) => {
+  const counts = () => [
+    { service: 'default/web', endpoint: 'default/web-1', pins: 20 },
+    { service: 'robots/link', endpoint: '10.0.0.7', pins: 1 },
+  ];
+  const found = series(await bodyOf(routesOf([], [], { counts, total: 23, evicted: 4 }), '/metrics'));
+  const label = 'namespace="default",service="web",endpoint="default/web-1"';
+  t.equal(found.get(`kubeportal_affinity_pins{${label}}`), 20);
+  t.equal(found.get('kubeportal_affinity_pins{namespace="robots",service="link",endpoint="10.0.0.7"}'), 1);
+  t.equal(found.get('kubeportal_affinity_pins_held'), 23);
+  t.equal(found.get('kubeportal_affinity_pins_max'), 100);
+  t.equal(found.get('kubeportal_affinity_pins_evicted_total'), 4);
 });

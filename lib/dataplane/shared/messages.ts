@@ -1,5 +1,6 @@
 import type { Admission } from '../../portal/admission.js';
 import type { Portal } from '../../portal/portal.js';
+import type { PinChange } from './pins.js';
 import type { Answered, Asked } from './questions.js';
 
 /** A portal as a worker gets it. All that the model says about the portal comes unchanged. */
@@ -11,6 +12,11 @@ export interface WorkerPortal
   readonly listeners: readonly WorkerListener[];
   /** Who may use the portal. It names other portals by their ids. */
   readonly admission: Admission<number>;
+  /**
+   * Where the pins of each endpoint are counted, in the order of the endpoints, see pincells.ts. Null if no
+   * cell is left. Absent without affinity.
+   */
+  readonly pinCells?: readonly (number | null)[];
 }
 
 export interface WorkerListener {
@@ -30,6 +36,7 @@ export type ToWorker =
 export type FromWorker =
   | Answered
   | { readonly type: 'event'; readonly event: DataplaneEvent }
+  | { readonly type: 'pins'; readonly changes: readonly PinChange[] }
   | { readonly type: 'suppressed'; readonly suppressed: SuppressedEvents };
 
 /** An event for the operator's log. Workers limit how often they report the same event. */
@@ -89,12 +96,14 @@ export interface WorkerSetup {
   readonly counters: SharedArrayBuffer;
   /** 32 bits for each portal id: the turn of its round robin, shared by all workers. */
   readonly roundRobin: SharedArrayBuffer;
+  /** See pincells.ts. */
+  readonly pinCells: SharedArrayBuffer;
   /** See DescriptorBudget. */
   readonly budget: SharedArrayBuffer;
   /** Limit of UDP flows in this worker, at least 1. Beyond it, a new flow takes the place of an old one. */
   readonly maxFlows: number;
   /**
-   * Limit of ClientIP pins in this worker. Beyond it, a new pin takes the place of the least recently used
+   * Limit of pins in this worker, at least 1. Beyond it, a new pin takes the place of the least recently used
    * one.
    */
   readonly maxPins: number;

@@ -1,5 +1,6 @@
 import type { WorkerPortal } from './messages.js';
 import type { ParticipantsPage, ParticipantsQuestion } from './participants.js';
+import type { PinName, PinRecord, PinsPage, PinsQuestion } from './pins.js';
 import type { SessionsPage, SessionsQuestion } from './sessions.js';
 
 /** What the main thread may ask a worker, by topic, and what the worker answers. */
@@ -10,6 +11,10 @@ export interface Questions {
   sessions: { readonly question: SessionsQuestion; readonly answer: SessionsPage };
   /** One page of the DDS participants that the worker has heard of. */
   participants: { readonly question: ParticipantsQuestion; readonly answer: ParticipantsPage };
+  /** One page of the worker's pins. */
+  pins: { readonly question: PinsQuestion; readonly answer: PinsPage };
+  /** Give up a client's pins. The answer is how many there were. */
+  releasePins: { readonly question: Pick<PinName, 'service' | 'client'>; readonly answer: number };
 }
 
 export type Topic = keyof Questions;
@@ -42,4 +47,6 @@ export interface PortalChange {
   readonly set: readonly WorkerPortal[];
   /** Ids of the portals to remove. */
   readonly remove: readonly number[];
+  /** Pins of an earlier run, of Services that appear with this change. */
+  readonly restoredPins?: readonly PinRecord[];
 }

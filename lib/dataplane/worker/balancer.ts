@@ -1,9 +1,11 @@
 import type { Affinity } from '../../portal/policy.js';
-import type { Portal } from '../../portal/portal.js';
+import type { WorkerPortal } from '../shared/messages.js';
 import { Avoidance } from './avoidance.js';
+import { takeFewestPins } from './fewestpins.js';
+import type { Pin } from './pin.js';
 import { type FirstDatagram, type PinKey, pinKey, prefixBytesOf } from './pinkey.js';
 import type { PinTable } from './pins.js';
-import type { ServiceEndpoints } from './serviceendpoints.js';
+import type { ServiceEndpoint, ServiceEndpoints } from './serviceendpoints.js';
 import { Target, targetName } from './target.js';
 
 const NOTHING: ReadonlySet<Target> = new Set();
@@ -49,20 +51,22 @@ export class Balancer {
   }
 
   /** Takes new endpoints. A target that stays keeps what it has learned. The others become isRemoved. */
-  update({ endpoints, policy }: Pick<Portal, 'endpoints' | 'policy'>): void {
+  update({ endpoints, policy, pinCells }: Pick<WorkerPortal, 'endpoints' | 'policy' | 'pinCells'>): void {
     this.#affinity = policy.affinity;
     this.#isActiveStandby = policy.activeStandby;
     this.#prefixBytes = prefixBytesOf(policy.affinity);
     const known = new Map(this.#targets.map((target) => [`${target.id} ${target.name}`, target]));
-    const { services } = this.context;
-    services.remove(this.service, this.#ids());
-    this.#targets = endpoints.map((endpoint) => {
+    const homes = this.#targets.flatMap(({ home }) => home ?? []);
+    this.#targets = endpoints.map((endpoint, index) => {
       const key = `${endpoint.id} ${targetName(endpoint)}`;
       const target = known.get(key) ?? new Target(endpoint);
       known.delete(key);
+      const cell = pinCells?.[index] ?? null;
+      target.home = policy.affinity && this.context.services.add(this.service, target.id, cell);
       return target;
     });
-    services.add(this.service, this.#ids());
+    // After the additions: what stays is counted all the time.
+    for (const home of homes) this.context.services.remove(home);
     for (const target of known.values()) target.isRemoved = true;
     this.#byId = null;
     if (this.#avoidance !== null) this.#avoidance = new Avoidance(this.#targets, this.context.now());
@@ -71,10 +75,6 @@ export class Balancer {
   /** Whether one of the endpoints has this address. */
   hasAddress(address: string): boolean {
     return this.#targets.some(({ endpoint }) => endpoint.address === address);
-  }
-
-  #ids(): Set<string> {
-    return new Set(this.#targets.map((target) => target.id));
   }
 
   /** See {@link prefixBytesOf}. */
@@ -101,7 +101,7 @@ export class Balancer {
   /** @returns null if the portal has no endpoint */
   pick(key: PinKey | null): Target | null {
     if (key === null || this.#affinity === null) return this.#next(NOTHING);
-    return this.#pinned(key) ?? this.#pin(key, this.#next(NOTHING), this.#affinity);
+    return this.#pinned(key, this.#affinity) ?? this.#pin(key, NOTHING, this.#affinity);
   }
 
   /**
@@ -112,15 +112,16 @@ export class Balancer {
    */
   pickOther(key: PinKey | null, tried: ReadonlySet<Target>): Target | null {
     if (key === null || this.#affinity === null) return this.#next(tried);
-    const pinned = this.#pinned(key);
+    const pinned = this.#pinned(key, this.#affinity);
     if (pinned !== null && !tried.has(pinned)) return pinned;
-    return this.#pin(key, this.#next(tried), this.#affinity);
+    return this.#pin(key, tried, this.#affinity);
   }
 
   /** Starts the time of a key's pins again. */
   refresh(key: PinKey): void {
-    this.context.pins.get(this.service, key);
-    this.context.pins.get(this.key, key);
+    if (this.#affinity === null) return;
+    this.#find(null, key, this.#affinity);
+    this.#find(this.key, key, this.#affinity);
   }
 
   /** New clients avoid this endpoint for a while. */
@@ -132,42 +133,54 @@ export class Balancer {
     else this.#avoidance.add(target);
   }
 
-  /** Drops the pins of a key to a failed endpoint. @returns whether there was one */
+  /** Takes the pins of a key away from a failed endpoint. @returns whether there was one */
   unpin(key: PinKey, target: Target): boolean {
-    let found = false;
-    for (const scope of [this.service, this.key]) {
-      if (this.context.pins.get(scope, key) !== target.id) continue;
-      this.context.pins.delete(scope, key);
-      found = true;
+    let isFound = false;
+    for (const portal of [null, this.key]) {
+      const pin = this.context.pins.find(this.service, portal, key);
+      if (pin === undefined || pin.isHomeless || pin.endpoint.id !== target.id) continue;
+      this.context.pins.makeHomeless(pin);
+      isFound = true;
     }
-    return found;
+    return isFound;
   }
 
-  #pinned(key: PinKey): Target | null {
-    const { pins } = this.context;
-    const byService = pins.get(this.service, key);
-    const target = this.find(byService);
+  #pinned(key: PinKey, affinity: Affinity): Target | null {
+    const byService = this.#find(null, key, affinity);
+    const target = this.#targetOf(byService);
     if (target !== null) return target;
     // The pinned pod is alive but does not serve this port: this port may have a pin of its own.
-    return this.#isAlive(byService) ? this.find(pins.get(this.key, key)) : null;
+    return hasHome(byService) ? this.#targetOf(this.#find(this.key, key, affinity)) : null;
   }
 
-  #pin(key: PinKey, target: Target | null, { timeoutMs }: Affinity): Target | null {
-    if (target === null) return null;
+  /** Pins a new client to the next endpoint in turn, and moves a pin to where the fewest are. */
+  #pin(key: PinKey, tried: ReadonlySet<Target>, affinity: Affinity): Target | null {
     const { pins } = this.context;
-    const byService = pins.get(this.service, key);
-    const scope = this.#isAlive(byService) && this.find(byService) === null ? this.key : this.service;
-    pins.set(scope, key, target.id, timeoutMs);
+    const byService = pins.find(this.service, null, key);
+    const portal = hasHome(byService) && this.#targetOf(byService) === null ? this.key : null;
+    const pin = portal === null ? byService : pins.find(this.service, portal, key);
+    const target = pin === undefined ? this.#next(tried) : this.#nextForMove(tried);
+    if (target === null) return null;
+    const home = target.home as ServiceEndpoint;
+    if (pin === undefined) pins.add(this.service, portal, key, home, affinity.timeoutMs);
+    else pins.move(pin, home, affinity.timeoutMs);
     return target;
   }
 
-  #isAlive(id: string | undefined): boolean {
-    return id !== undefined && this.context.services.has(this.service, id);
+  /** To look for a pin is to use it. */
+  #find(portal: string | null, key: PinKey, { timeoutMs }: Affinity): Pin | undefined {
+    const pin = this.context.pins.find(this.service, portal, key);
+    if (pin !== undefined) this.context.pins.use(pin, timeoutMs);
+    return pin;
+  }
+
+  #targetOf(pin: Pin | undefined): Target | null {
+    if (pin === undefined || pin.isHomeless) return null;
+    return this.find(pin.endpoint.id);
   }
 
   /** The endpoint with an id, or null. */
-  find(id: string | undefined): Target | null {
-    if (id === undefined) return null;
+  find(id: string): Target | null {
     this.#byId ??= new Map(this.#targets.map((target) => [target.id, target]));
     return this.#byId.get(id) ?? null;
   }
@@ -180,6 +193,24 @@ export class Balancer {
     if (this.#isActiveStandby) return firstOf(this.#targets, tried, this.#readmit());
     const turn = Atomics.add(this.context.roundRobin, this.portalId, 1) >>> 0;
     return nextOf(this.preferred, turn, tried) ?? nextOf(this.#targets, turn, tried);
+  }
+
+  /**
+   * As {@link #next}, for a client that was pinned, and counts its pin. It takes no turn, so that new clients
+   * are shared out evenly.
+   */
+  #nextForMove(tried: ReadonlySet<Target>): Target | null {
+    const { roundRobin, services } = this.context;
+    if (this.#isActiveStandby) {
+      const target = this.#next(tried);
+      if (target !== null) services.addPin(target.home as ServiceEndpoint);
+      return target;
+    }
+    const turn = Atomics.load(roundRobin, this.portalId) >>> 0;
+    const preferred = this.#readmit()?.preferred ?? this.#targets;
+    return (
+      takeFewestPins(preferred, turn, tried, services) ?? takeFewestPins(this.#targets, turn, tried, services)
+    );
   }
 
   /** Endpoints that failed long enough ago are as good as others. @returns the avoidance of the rest */
@@ -198,6 +229,11 @@ function firstOf(
 ): Target | null {
   for (const target of targets) if (!tried.has(target) && !avoidance?.has(target)) return target;
   return nextOf(targets, 0, tried);
+}
+
+/** Whether the pin has an endpoint that lives, on whatever port. */
+function hasHome(pin: Pin | undefined): boolean {
+  return pin !== undefined && !pin.isHomeless && pin.endpoint.portals > 0;
 }
 
 /** Looks at no more targets than were tried, and one more. */

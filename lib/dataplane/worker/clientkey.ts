@@ -1,4 +1,4 @@
-import { addressText } from '../../net/address.js';
+import { addressBytes, addressText } from '../../net/address.js';
 import { addressAt, addressWords, isV6At } from '../../sys/sockaddrwords.js';
 
 /** A client as a map key: its IPv4 address as a number, its IPv6 address as eight hexadecimal words. */
@@ -17,4 +17,10 @@ export function clientKey(words: Int32Array, at: number): ClientKey {
 export function clientAddress(key: ClientKey): string {
   const words = typeof key === 'number' ? [key] : key.split(':', 4).map((word) => Number.parseInt(word, 16));
   return addressText(new Uint8Array(Int32Array.from(words).buffer));
+}
+
+/** The key of the client with this address. @throws TypeError if it is no IP address */
+export function clientKeyOf(address: string): ClientKey {
+  const words = new Int32Array(Uint8Array.from(addressBytes(address)).buffer);
+  return words.length === 1 ? words[0] : Array.from(words, (word) => `${word.toString(16)}:`).join('');
 }

@@ -1,7 +1,8 @@
+import { isIP } from 'node:net';
 import type { Affinity } from '../../portal/policy.js';
 import { isRtps, SOURCE_PREFIX_AT } from '../../rtps/message.js';
 import { PREFIX_SIZE, prefixText } from '../../rtps/prefix.js';
-import { type ClientKey, clientKey } from './clientkey.js';
+import { type ClientKey, clientAddress, clientKey, clientKeyOf } from './clientkey.js';
 
 /**
  * The key of a pin. Connections and flows with the same key go to the same endpoint of a Service. The key of
@@ -52,4 +53,14 @@ export function pinKey(
 /** Null for what is no RTPS. */
 function senderKey({ payload }: FirstDatagram, size: number): string | null {
   return isRtps(payload) ? prefixText(payload, SOURCE_PREFIX_AT, size) : null;
+}
+
+/** The key as people read it, and as it is saved: an IP address, or hexadecimal digits. */
+export function pinKeyText(key: PinKey): string {
+  return typeof key === 'number' || key.includes(':') ? clientAddress(key) : key;
+}
+
+/** The key with this text. */
+export function parsePinKey(text: string): PinKey {
+  return isIP(text) === 0 ? text : clientKeyOf(text);
 }

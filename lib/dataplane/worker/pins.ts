@@ -1,50 +1,210 @@
-import { LRUCache } from 'lru-cache';
-import type { PinKey } from './pinkey.js';
+import { EVICTED_CELL, TOTAL_CELL } from '../shared/pincells.js';
+import { PINS_PAGE_SIZE, type PinRecord, type PinsPage, type PinsQuestion } from '../shared/pins.js';
+import type { Task } from './loop.js';
+import { Pin, type PinOwner, recordOf } from './pin.js';
+import { type PinKey, parsePinKey } from './pinkey.js';
+import type { PinOutbox } from './pinoutbox.js';
+import type { ServiceEndpoint, ServiceEndpoints } from './serviceendpoints.js';
+import { TimerList } from './timers.js';
+
+/**
+ * The main thread is told of a use when this share of the pin's time has passed since the last use that it
+ * knows of. After a restart, a pin ends earlier by this share at most.
+ */
+const TOLD_SHARE = 1 / 8;
+
+export interface PinTableOptions {
+  /** Most pins of this worker, over all Services. Beyond it, the pin that was not used for longest goes. */
+  readonly capacity: number;
+  /** See pincells.ts. */
+  readonly cells: Int32Array;
+  readonly endpoints: ServiceEndpoints;
+  readonly outbox: PinOutbox;
+  /** Clock in milliseconds; the loop's, so that a look-up costs no system call. */
+  now(): number;
+}
 
 /**
  * Pins of one worker. The kernel steers a client to the same worker on every port (lib/sys/steering.ts), so
- * workers share nothing. The capacity is for all Services together. Beyond it, the least recently used pin is
- * dropped.
+ * workers share nothing but the counts.
  */
-export class PinTable {
-  readonly #capacity: number;
-  readonly #now: () => number;
-  /** Null until the first pin: the cache allocates its full capacity, and most nodes have no affinity. */
-  #pins: LRUCache<string, string> | null = null;
+export class PinTable implements Task, PinOwner {
+  readonly #options: PinTableOptions;
+  readonly #pins = new Map<string, Pin>();
+  /** One for each time-out of a Service, and some with a delay of 0 for restored pins. */
+  readonly #timers: TimerList[] = [];
+  #lastNumber = 0;
 
-  /** @param now clock in milliseconds; the loop's, so that a look-up costs no system call */
-  constructor(capacity: number, now: () => number) {
-    this.#capacity = capacity;
-    this.#now = now;
+  constructor(options: PinTableOptions) {
+    this.#options = options;
   }
 
   get size(): number {
-    return this.#pins?.size ?? 0;
+    return this.#pins.size;
   }
 
-  /** The id of the pinned endpoint. Each use of a pin starts its time again. */
-  get(scope: string, key: PinKey): string | undefined {
-    return this.#pins?.get(`${key} ${scope}`);
+  get deadline(): number {
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const { deadline } of this.#timers) earliest = Math.min(earliest, deadline);
+    return earliest;
   }
 
-  /** @param timeout the pin ends after this time without use, ms */
-  set(scope: string, key: PinKey, endpointId: string, timeout: number): void {
-    this.#pins ??= this.#open();
-    this.#pins.set(`${key} ${scope}`, endpointId, { ttl: timeout });
+  /** Ends the pins whose time is over. */
+  expire(now: number): void {
+    for (let i = this.#timers.length - 1; i >= 0; i--) {
+      const list = this.#timers[i];
+      list.expire(now);
+      if (list.first === null) this.#timers.splice(i, 1);
+    }
   }
 
-  delete(scope: string, key: PinKey): void {
-    this.#pins?.delete(`${key} ${scope}`);
+  onExpired(pin: Pin): void {
+    this.#remove(pin);
   }
 
-  #open(): LRUCache<string, string> {
-    // Above 0, lru-cache keeps a time until a JavaScript timer fires, and none ever fires in a worker.
-    return new LRUCache<string, string>({
-      max: this.#capacity,
-      ttl: 1,
-      ttlResolution: 0,
-      updateAgeOnGet: true,
-      perf: { now: this.#now },
-    });
+  /** Does not count as use. @param portal see PinName.portal */
+  find(service: string, portal: string | null, key: PinKey): Pin | undefined {
+    return this.#pins.get(mapKey(service, portal, key));
   }
+
+  /** Starts the time of the pin again. @param timeoutMs time without use after which the pin ends */
+  use(pin: Pin, timeoutMs: number): void {
+    const now = this.#options.now();
+    pin.timeoutMs = timeoutMs;
+    this.#listFor(timeoutMs).start(pin, now);
+    if (now - pin.toldUseAt >= timeoutMs * TOLD_SHARE) this.#options.outbox.add(pin);
+  }
+
+  /** Pins a client. The caller has looked: it has no such pin. */
+  add(
+    service: string,
+    portal: string | null,
+    key: PinKey,
+    endpoint: ServiceEndpoint,
+    timeoutMs: number,
+  ): void {
+    const pin = this.#insert(service, portal, key, endpoint, Date.now());
+    this.use(pin, timeoutMs);
+    this.#options.endpoints.addPin(endpoint);
+    this.#evict();
+  }
+
+  /** The endpoint failed the client. It moves with its next pick. */
+  makeHomeless(pin: Pin): void {
+    if (pin.isHomeless) return;
+    pin.isHomeless = true;
+    this.#options.endpoints.removePin(pin.endpoint);
+  }
+
+  /** Moves a pin. The new endpoint counts it already, see {@link ServiceEndpoints.tryAddPin}. */
+  move(pin: Pin, endpoint: ServiceEndpoint, timeoutMs: number): void {
+    this.makeHomeless(pin);
+    if (pin.endpoint !== endpoint) pin.moves++;
+    pin.endpoint = endpoint;
+    pin.isHomeless = false;
+    this.use(pin, timeoutMs);
+    this.#options.outbox.add(pin);
+  }
+
+  /**
+   * Gives up all pins of a client of a Service.
+   * @param client as in PinName
+   * @returns how many there were
+   */
+  release(service: string, client: string): number {
+    const key = parsePinKey(client);
+    const released = [...this.#pins.values()].filter((pin) => pin.service === service && pin.key === key);
+    for (const pin of released) this.#giveUp(pin);
+    return released.length;
+  }
+
+  /** Takes pins of an earlier run. A client that has a pin by now keeps that one. */
+  restore(records: readonly PinRecord[]): void {
+    const now = this.#options.now();
+    const time = Date.now();
+    const list = new TimerList(0);
+    this.#timers.push(list);
+    for (const record of records.toSorted((a, b) => deadlineOf(a) - deadlineOf(b))) {
+      const { service, portal, timeoutMs, pinnedAt } = record;
+      const key = parsePinKey(record.client);
+      if (this.find(service, portal, key) !== undefined) continue;
+      const endpoint = this.#options.endpoints.of(service, record.endpoint);
+      const pin = this.#insert(service, portal, key, endpoint, pinnedAt);
+      pin.moves = record.moves;
+      pin.timeoutMs = timeoutMs;
+      list.start(pin, now + deadlineOf(record) - time);
+      pin.toldUseAt = pin.usedAt;
+      this.#options.endpoints.addPin(endpoint);
+      this.#evict();
+    }
+  }
+
+  page({ service, client, from }: PinsQuestion): PinsPage {
+    const key = client === null ? null : parsePinKey(client);
+    const now = this.#options.now();
+    const time = Date.now();
+    const pins: PinRecord[] = [];
+    let lookedAt = 0;
+    for (const pin of this.#pins.values()) {
+      if (pin.number < from) continue;
+      if (lookedAt++ === PINS_PAGE_SIZE) return { pins, next: pin.number };
+      const isWanted = (service === null || pin.service === service) && (key === null || pin.key === key);
+      if (isWanted) pins.push(recordOf(pin, now, time));
+    }
+    return { pins, next: null };
+  }
+
+  #insert(
+    service: string,
+    portal: string | null,
+    key: PinKey,
+    endpoint: ServiceEndpoint,
+    pinnedAt: number,
+  ): Pin {
+    const pin = new Pin(this, ++this.#lastNumber, service, portal, key, pinnedAt, endpoint);
+    this.#pins.set(mapKey(service, portal, key), pin);
+    Atomics.add(this.#options.cells, TOTAL_CELL, 1);
+    return pin;
+  }
+
+  #evict(): void {
+    if (this.#pins.size <= this.#options.capacity) return;
+    let oldest: Pin | null = null;
+    for (const { first } of this.#timers) {
+      const pin = first as Pin | null;
+      if (pin !== null && (oldest === null || pin.usedAt < oldest.usedAt)) oldest = pin;
+    }
+    if (oldest === null) return;
+    this.#giveUp(oldest);
+    Atomics.add(this.#options.cells, EVICTED_CELL, 1);
+  }
+
+  #giveUp(pin: Pin): void {
+    pin.timerList?.stop(pin);
+    this.#remove(pin);
+    this.#options.outbox.add(pin);
+  }
+
+  #remove(pin: Pin): void {
+    this.makeHomeless(pin);
+    pin.isGone = true;
+    this.#pins.delete(mapKey(pin.service, pin.portal, pin.key));
+    Atomics.sub(this.#options.cells, TOTAL_CELL, 1);
+  }
+
+  #listFor(timeoutMs: number): TimerList {
+    for (const list of this.#timers) if (list.delayMs === timeoutMs) return list;
+    const list = new TimerList(timeoutMs);
+    this.#timers.push(list);
+    return list;
+  }
+}
+
+function mapKey(service: string, portal: string | null, key: PinKey): string {
+  return `${key} ${portal ?? service}`;
+}
+
+/** Milliseconds since the epoch. */
+function deadlineOf({ usedAt, timeoutMs }: PinRecord): number {
+  return usedAt + timeoutMs;
 }

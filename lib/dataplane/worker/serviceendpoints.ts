@@ -1,30 +1,92 @@
-/** The endpoint ids of each Service, over all its portals. A pin to an id that is not here is void. */
+/** An endpoint of a Service with affinity, over all portals of the Service, as its pins know it. */
+export class ServiceEndpoint {
+  /** How many of this worker's portals have it. 0: it is gone, and pins to it move when they are used. */
+  portals = 0;
+  /** How many pins to it this worker has. */
+  pins = 0;
+  /** Where the pins of all workers are counted. Null while it is gone. */
+  cell: number | null = null;
+
+  constructor(
+    readonly service: string,
+    /** See Endpoint.id. */
+    readonly id: string,
+  ) {}
+}
+
+/** The endpoints of all Services with affinity, and how many pins each of them has. */
 export class ServiceEndpoints {
-  /** How many portals have an endpoint, by Service and id. One map: most Services have one portal. */
-  readonly #counts = new Map<string, number>();
+  readonly #endpoints = new Map<string, ServiceEndpoint>();
+  readonly #cells: Int32Array;
 
-  add(service: string, ids: Iterable<string>): void {
-    for (const id of ids) {
-      const key = keyOf(service, id);
-      this.#counts.set(key, (this.#counts.get(key) ?? 0) + 1);
-    }
+  /** @param cells see pincells.ts */
+  constructor(cells: Int32Array) {
+    this.#cells = cells;
   }
 
-  remove(service: string, ids: Iterable<string>): void {
-    for (const id of ids) {
-      const key = keyOf(service, id);
-      const left = (this.#counts.get(key) ?? 0) - 1;
-      if (left > 0) this.#counts.set(key, left);
-      else this.#counts.delete(key);
+  /** The endpoint with this id; it may be gone, or come later. */
+  of(service: string, id: string): ServiceEndpoint {
+    const key = keyOf(service, id);
+    let endpoint = this.#endpoints.get(key);
+    if (endpoint === undefined) {
+      endpoint = new ServiceEndpoint(service, id);
+      this.#endpoints.set(key, endpoint);
     }
+    return endpoint;
   }
 
-  has(service: string, id: string): boolean {
-    return this.#counts.has(keyOf(service, id));
+  /** A portal has the endpoint. @param cell null if there is none left: its pins are then not counted */
+  add(service: string, id: string, cell: number | null): ServiceEndpoint {
+    const endpoint = this.of(service, id);
+    endpoint.portals++;
+    if (endpoint.cell === null && cell !== null) {
+      endpoint.cell = cell;
+      Atomics.add(this.#cells, cell, endpoint.pins);
+    }
+    return endpoint;
+  }
+
+  /** A portal has the endpoint no longer. */
+  remove(endpoint: ServiceEndpoint): void {
+    if (--endpoint.portals > 0) return;
+    if (endpoint.cell !== null) Atomics.sub(this.#cells, endpoint.cell, endpoint.pins);
+    endpoint.cell = null;
+    this.#forgetIfUnused(endpoint);
+  }
+
+  addPin(endpoint: ServiceEndpoint): void {
+    endpoint.pins++;
+    if (endpoint.cell !== null) Atomics.add(this.#cells, endpoint.cell, 1);
+  }
+
+  removePin(endpoint: ServiceEndpoint): void {
+    endpoint.pins--;
+    if (endpoint.cell !== null) Atomics.sub(this.#cells, endpoint.cell, 1);
+    this.#forgetIfUnused(endpoint);
+  }
+
+  /** The pins to the endpoint in all workers. */
+  pinsOf({ cell, pins }: ServiceEndpoint): number {
+    return cell === null ? pins : Atomics.load(this.#cells, cell);
+  }
+
+  /**
+   * Adds a pin if no other worker has changed the count meanwhile.
+   * @param count what {@link pinsOf} said
+   */
+  tryAddPin(endpoint: ServiceEndpoint, count: number): boolean {
+    const { cell } = endpoint;
+    if (cell !== null && Atomics.compareExchange(this.#cells, cell, count, count + 1) !== count) return false;
+    endpoint.pins++;
+    return true;
+  }
+
+  #forgetIfUnused({ service, id, portals, pins }: ServiceEndpoint): void {
+    if (portals === 0 && pins === 0) this.#endpoints.delete(keyOf(service, id));
   }
 }
 
-/** Kubernetes names contain no spaces. */
+/** Names of Kubernetes have no spaces in them. */
 function keyOf(service: string, id: string): string {
   return `${service} ${id}`;
 }

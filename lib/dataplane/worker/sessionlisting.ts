@@ -1,5 +1,4 @@
 import { hostPort } from '../../net/hostport.js';
-import { SocketAddress } from '../../sys/sockaddr.js';
 import {
   type EndpointLoad,
   PAGE_SIZE,
@@ -8,7 +7,7 @@ import {
   type SessionsPage,
   type SessionsQuestion,
 } from '../shared/sessions.js';
-import { type ClientKey, clientAddress, clientKey } from './clientkey.js';
+import { type ClientKey, clientAddress, clientKeyOf } from './clientkey.js';
 import type { ServedPortal } from './servedportal.js';
 import type { Target } from './target.js';
 
@@ -80,14 +79,10 @@ export class SessionListing {
 }
 
 function filterOf({ service, client }: SessionsQuestion): (session: OpenSession) => boolean {
-  const key = client === null ? null : keyOf(client);
+  const key = client === null ? null : clientKeyOf(client);
   return (session) =>
     (service === null || session.portal.balancer.service === service) &&
     (key === null || session.client === key);
-}
-
-function keyOf(client: string): ClientKey {
-  return clientKey(SocketAddress.of(client, 0).memory.words, 0);
 }
 
 /** Counts the sessions of each endpoint of each portal. */

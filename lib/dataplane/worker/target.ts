@@ -1,6 +1,7 @@
 import { hostPort } from '../../net/hostport.js';
 import type { Endpoint } from '../../portal/portal.js';
 import { SocketAddress } from '../../sys/sockaddr.js';
+import type { ServiceEndpoint } from './serviceendpoints.js';
 
 /** An endpoint's refusal of one client is remembered for this time. */
 const REFUSAL_MEMORY_MS = 5000;
@@ -11,6 +12,8 @@ export class Target {
   failedAt = Number.NEGATIVE_INFINITY;
   /** Whether the portal no longer has this endpoint. */
   isRemoved = false;
+  /** The endpoint over all ports of its Service. Null if clients are not pinned. */
+  home: ServiceEndpoint | null = null;
   #name: string | null;
   /** When it last answered a UDP client (loop clock, ms). */
   answeredAt = Number.NEGATIVE_INFINITY;

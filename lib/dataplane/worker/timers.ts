@@ -23,6 +23,11 @@ export class TimerList {
     return this.#head === null ? Number.POSITIVE_INFINITY : this.#head.timerDeadline;
   }
 
+  /** The entry with the earliest deadline. */
+  get first(): TimerEntry | null {
+    return this.#head;
+  }
+
   /** Starts the entry's timer. A timer of the entry that runs in any list is stopped first. */
   start(entry: TimerEntry, now: number): void {
     entry.timerList?.stop(entry);

@@ -10,6 +10,7 @@ import { EventLimiter } from '../shared/eventlimiter.js';
 import type { DataplaneEvent, FromWorker, ToWorker, WorkerSetup } from '../shared/messages.js';
 import type { Answerers, Asked, Topic } from '../shared/questions.js';
 import { EventLoop } from './loop.js';
+import { PinOutbox } from './pinoutbox.js';
 import { PinTable } from './pins.js';
 import { PortalTable } from './portaltable.js';
 import { ServiceEndpoints } from './serviceendpoints.js';
@@ -36,6 +37,7 @@ class DataplaneWorker {
   readonly #limiter = new EventLimiter(REPORT_PERIOD_MS, (suppressed) =>
     this.#send({ type: 'suppressed', suppressed }),
   );
+  readonly #pinOutbox = new PinOutbox((changes) => this.#send({ type: 'pins', changes }));
 
   constructor(setup: WorkerSetup, port: MessagePort) {
     const { index, workers, maxFlows, maxPins, udpTimeoutMs, rtpsCopies } = setup;
@@ -52,9 +54,17 @@ class DataplaneWorker {
       report,
       () => portsToReuse(localPorts(), index, workers),
     );
+    const pinCells = new Int32Array(setup.pinCells);
+    const services = new ServiceEndpoints(pinCells);
     const context = {
-      pins: new PinTable(maxPins, now),
-      services: new ServiceEndpoints(),
+      pins: new PinTable({
+        capacity: maxPins,
+        cells: pinCells,
+        endpoints: services,
+        outbox: this.#pinOutbox,
+        now,
+      }),
+      services,
       roundRobin: new Int32Array(setup.roundRobin),
       routing: { owners: new OwnersOfServices(), copiesPerSecond: rtpsCopies },
       now,
@@ -64,8 +74,9 @@ class DataplaneWorker {
       this.#portals,
       new SessionListing(this.#tcp, udp.table, now),
       udp.participants,
+      context.pins,
     );
-    this.#loop.addTask(this.#limiter);
+    for (const task of [this.#limiter, context.pins, this.#pinOutbox]) this.#loop.addTask(task);
     this.#wakeup = Wakeup.from(setup.wakeupFd);
     const messages = { owner: 'control plane', onReady: () => this.#readMessages() };
     const isWatched = this.#loop.watch(setup.wakeupFd, EPOLLIN, messages);
@@ -107,6 +118,7 @@ class DataplaneWorker {
       case 'stop':
         this.#portals.closeListeners();
         this.#tcp.resetAll();
+        this.#pinOutbox.flush(this.#loop.now);
         this.#loop.stop();
         break;
     }
@@ -127,7 +139,12 @@ class DataplaneWorker {
   }
 }
 
-function answerersOf(portals: PortalTable, listing: SessionListing, participants: Participants): Answerers {
+function answerersOf(
+  portals: PortalTable,
+  listing: SessionListing,
+  participants: Participants,
+  pins: PinTable,
+): Answerers {
   return {
     apply: (change) => {
       portals.apply(change);
@@ -135,6 +152,8 @@ function answerersOf(portals: PortalTable, listing: SessionListing, participants
     },
     sessions: (question) => listing.page(question),
     participants: (question) => participants.page(question),
+    pins: (question) => pins.page(question),
+    releasePins: ({ service, client }) => pins.release(service, client),
   };
 }
 

@@ -1,11 +1,10 @@
 import t from 'tap';
 import { Balancer, type BalancerContext } from '../../../lib/dataplane/worker/balancer.js';
-import { PinTable } from '../../../lib/dataplane/worker/pins.js';
-import { ServiceEndpoints } from '../../../lib/dataplane/worker/serviceendpoints.js';
 import type { Target } from '../../../lib/dataplane/worker/target.js';
 import { DEFAULT_POLICY, type ServicePolicy } from '../../../lib/portal/policy.js';
 import type { Endpoint } from '../../../lib/portal/portal.js';
 import { exactly } from '../../lab/items.js';
+import { workerContext } from './fixtures.js';
 
 const TIMEOUT = 10_000;
 const PINNING: ServicePolicy = { ...DEFAULT_POLICY, affinity: { by: 'client-ip', timeoutMs: TIMEOUT } };
@@ -19,9 +18,13 @@ class Stage {
   readonly context: BalancerContext;
 
   constructor(roundRobin = new Int32Array(8), maxPins = 1000) {
-    const now = () => this.now;
-    const pins = new PinTable(maxPins, now);
-    this.context = { pins, services: new ServiceEndpoints(), roundRobin, now };
+    this.context = workerContext({ now: () => this.now, roundRobin, maxPins });
+  }
+
+  /** Lets time pass, ms, and does what the loop then does. */
+  pass(time: number): void {
+    this.now += time;
+    this.context.pins.expire(this.now);
   }
 
   balancer(endpoints: readonly Endpoint[], { portalId = 1, affinity = false } = {}): Balancer {
@@ -215,12 +218,12 @@ t.test('a pin lives as long as it is used', async (t) => {
   const balancer = stage.balancer(pods('abc'), { affinity: true });
   t.equal(picks(balancer, 1, 7), 'a');
   for (let i = 0; i < 3; i++) {
-    stage.now += TIMEOUT - 1;
+    stage.pass(TIMEOUT - 1);
     t.equal(picks(balancer, 1, 7), 'a', 'a pick is use');
-    stage.now += TIMEOUT - 1;
+    stage.pass(TIMEOUT - 1);
     balancer.refresh(7);
   }
-  stage.now += TIMEOUT + 1;
+  stage.pass(TIMEOUT + 1);
   t.equal(picks(balancer, 1, 7), 'b', 'the time-out frees it');
 });
 
@@ -234,16 +237,8 @@ t.test('beyond its capacity, the pin table drops the least recently used pin', a
     if (client % 50 === 0) t.equal(picks(balancer, 1, -1), home, 'a client that comes often stays');
   }
   t.equal(pins.size, 100);
-  t.equal(pins.get('default/web', 0), undefined);
-  t.ok(pins.get('default/web', 4999));
-});
-
-t.test('a pod is known while any port of its Service has it', async (t) => {
-  const services = new ServiceEndpoints();
-  services.add('s', ['a', 'b']);
-  services.add('s', ['b']);
-  services.remove('s', ['a', 'b']);
-  t.same([services.has('s', 'a'), services.has('s', 'b'), services.has('other', 'b')], [false, true, false]);
+  t.equal(pins.find('default/web', null, 0), undefined);
+  t.ok(pins.find('default/web', null, 4999));
 });
 
 t.test('new clients avoid an endpoint after it has refused two clients, not one', async (t) => {

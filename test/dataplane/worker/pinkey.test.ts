@@ -1,11 +1,10 @@
 import t from 'tap';
 import { Balancer } from '../../../lib/dataplane/worker/balancer.js';
 import { clientKey } from '../../../lib/dataplane/worker/clientkey.js';
-import { type FirstDatagram, pinKey } from '../../../lib/dataplane/worker/pinkey.js';
-import { PinTable } from '../../../lib/dataplane/worker/pins.js';
-import { ServiceEndpoints } from '../../../lib/dataplane/worker/serviceendpoints.js';
+import { type FirstDatagram, parsePinKey, pinKey, pinKeyText } from '../../../lib/dataplane/worker/pinkey.js';
 import { type Affinity, DEFAULT_POLICY } from '../../../lib/portal/policy.js';
 import { SocketAddress } from '../../../lib/sys/sockaddr.js';
+import { workerContext } from './fixtures.js';
 
 const BY_CLIENT_IP: Affinity = { by: 'client-ip', timeoutMs: 10_000 };
 
@@ -19,10 +18,7 @@ const SEALED: FirstDatagram = {
 const sockaddr = (address: string, port: number) => SocketAddress.of(address, port).memory.words;
 
 function balancerWith(affinity: Affinity | null): Balancer {
-  const now = () => 1;
-  const pins = new PinTable(10, now);
-  const context = { pins, services: new ServiceEndpoints(), roundRobin: new Int32Array(2), now };
-  const balancer = new Balancer(1, 'default/web:/UDP/IPv4', 'default/web', context);
+  const balancer = new Balancer(1, 'default/web:/UDP/IPv4', 'default/web', workerContext());
   const endpoints = ['a', 'b'].map((id, i) => ({ id, address: `10.0.0.${i + 1}`, port: 80 }));
   balancer.update({ endpoints, policy: { ...DEFAULT_POLICY, affinity } });
   return balancer;
@@ -77,4 +73,19 @@ t.test('a Service with affinity pins what has the same key', async (t) => {
   const home = balancer.pick(balancer.keyOf(sockaddr('10.0.0.1', 1), 0, null));
   t.equal(balancer.pick(balancer.keyOf(sockaddr('10.0.0.1', 2), 0, SEALED)), home);
   t.equal(balancer.refreshPeriod, 2500, 'a quarter of the time-out');
+});
+
+t.test('a key has a text, and the text has the key', async (t) => {
+  for (const text of [
+    '10.0.0.1',
+    '255.1.2.3',
+    'fd00:96::10',
+    '::1',
+    '0110465b6276a1ab271afc1a',
+    '0110465b',
+    '10000001',
+  ])
+    t.equal(pinKeyText(parsePinKey(text)), text);
+  t.equal(parsePinKey('10.0.0.1'), clientKey(sockaddr('10.0.0.1', 1), 0));
+  t.equal(parsePinKey('fd00:96::10'), clientKey(sockaddr('fd00:96::10', 1), 0));
 });

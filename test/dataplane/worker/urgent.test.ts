@@ -25,6 +25,7 @@ t.test('bytes around urgent ones arrive, and so does the end', async (t) => {
   const dataplane = await Dataplane.start({
     workers: 1,
     descriptors: 100,
+    maxPins: 2,
     maxFlows: 1,
     udpTimeoutMs: null,
     rtpsCopies: 1000,

@@ -1,0 +1,68 @@
+import { Command } from 'commander';
+import type { ListedPin, PinsReport, ReleaseReport } from '../admin/pins.js';
+import { print } from './ask.js';
+import { type AdminFlags, adminOptions, askRunning } from './ask-admin.js';
+import { durationText } from './duration-text.js';
+import { table } from './table.js';
+
+interface PinsFlags extends AdminFlags {
+  readonly client?: string;
+}
+
+/** `kube-portal pins`: which client is pinned to which endpoint, by session affinity. */
+export function pinsCommand(): Command {
+  const command = new Command('pins')
+    .description('Show which clients are pinned to which endpoints by session affinity. Only root may.')
+    .argument('[service]', 'namespace/name: only pins of this Service')
+    .option('--client <client>', 'only pins of this client: an IP address, or the digits of an RTPS prefix')
+    .addCommand(releaseCommand())
+    .action(list);
+  for (const option of adminOptions()) command.addOption(option);
+  return command;
+}
+
+/** Its options are those of `pins`: commander takes them wherever they stand. */
+function releaseCommand(): Command {
+  return new Command('release')
+    .description("Give up a client's pins. Its next connection or flow is a new client's.")
+    .argument('<service>', 'namespace/name')
+    .argument('<client>', 'an IP address, or the digits of an RTPS prefix, as the list shows it')
+    .addHelpText('after', '\nIt also takes -o and --state-dir, as kube-portal pins does.')
+    .action((service: string, client: string, _: unknown, command: Command) =>
+      release(service, client, command.optsWithGlobals<AdminFlags>()),
+    );
+}
+
+async function list(service: string | undefined, flags: PinsFlags): Promise<void> {
+  const given = Object.entries({ service, client: flags.client }).filter(([, value]) => value !== undefined);
+  const query = new URLSearchParams(Object.fromEntries(given) as Record<string, string>);
+  print(flags.output, await askRunning<PinsReport>(flags, `/v1/pins?${query}`), pinsText);
+}
+
+/** @throws Error if the client has no pin */
+async function release(service: string, client: string, flags: AdminFlags): Promise<void> {
+  const path = `/v1/pins?${new URLSearchParams({ service, client })}`;
+  const report = await askRunning<ReleaseReport>(flags, path, 'DELETE');
+  if (report.released === 0) throw new Error(`${service} has no pin of ${client}`);
+  print(flags.output, report, ({ released }) => `${released} released\n`);
+}
+
+/** A table, by Service and client. */
+export function pinsText({ pins }: PinsReport): string {
+  if (pins.length === 0) return 'no client is pinned\n';
+  const rows = pins.map((pin) => [
+    pin.portal ?? pin.service,
+    pin.client,
+    pin.endpoint,
+    durationText(pin.ageMs),
+    durationText(pin.leftMs),
+    String(pin.moves),
+  ]);
+  const sorted = rows.sort((a, b) => compare(a[0], b[0]) || compare(a[1], b[1]));
+  return table(['SERVICE', 'CLIENT', 'ENDPOINT', 'AGE', 'LEFT', 'MOVES'], sorted);
+}
+
+/** As people count: 10.0.0.9 comes before 10.0.0.10. */
+function compare(a: ListedPin['client'] = '', b: ListedPin['client'] = ''): number {
+  return a.localeCompare(b, 'en', { numeric: true });
+}

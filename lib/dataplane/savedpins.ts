@@ -1,0 +1,51 @@
+import { isIP } from 'node:net';
+import { socketOfClient } from '../sys/steering.js';
+import type { PinRecord } from './shared/pins.js';
+
+/** What is needed to know of a portal to give it its pins. */
+interface PinnedPortal {
+  readonly service: string;
+  readonly policy: { readonly affinity: unknown };
+  /** The one worker that it lives in, or null for all of them. */
+  readonly onlyWorker: number | null;
+}
+
+/** Pins of an earlier run, until their Services appear. */
+export class SavedPins {
+  readonly #byService = new Map<string, PinRecord[]>();
+
+  constructor(records: Iterable<PinRecord>) {
+    for (const record of records) {
+      const pins = this.#byService.get(record.service);
+      if (pins === undefined) this.#byService.set(record.service, [record]);
+      else pins.push(record);
+    }
+  }
+
+  /** The pins whose Services have not appeared yet. */
+  *waiting(): Iterable<PinRecord> {
+    for (const pins of this.#byService.values()) yield* pins;
+  }
+
+  /**
+   * Takes the pins of Services that appear with affinity.
+   * @returns the pins of each worker. A client's pins go to the worker to which the kernel steers it.
+   */
+  take(portals: readonly PinnedPortal[], workers: number): readonly (readonly PinRecord[])[] {
+    const taken = Array.from({ length: workers }, (): PinRecord[] => []);
+    if (this.#byService.size === 0) return taken;
+    for (const { service, policy, onlyWorker } of portals) {
+      if (policy.affinity === null) continue;
+      for (const pin of this.#byService.get(service) ?? []) {
+        taken[onlyWorker ?? workerOf(pin.client, workers)]?.push(pin);
+      }
+      this.#byService.delete(service);
+    }
+    return taken;
+  }
+}
+
+/** Keys that are no address belong to Services that live in one worker. */
+function workerOf(client: string, workers: number): number {
+  return isIP(client) === 0 ? 0 : socketOfClient(client, workers);
+}

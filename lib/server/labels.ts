@@ -1,0 +1,9 @@
+/** The labels of a series in the text format of Prometheus: `{namespace="default",service="web"}`. */
+export function labelsText(labels: Readonly<Record<string, string>>): string {
+  const texts = Object.entries(labels).map(([label, value]) => `${label}="${escaped(value)}"`);
+  return `{${texts.join(',')}}`;
+}
+
+function escaped(value: string): string {
+  return value.replace(/[\\"\n]/g, (character) => (character === '\n' ? '\\n' : `\\${character}`));
+}

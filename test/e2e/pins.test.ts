@@ -1,0 +1,135 @@
+import t, { type Test } from 'tap';
+import type { ListedPin, PinsReport } from '../../lib/admin/pins.js';
+import { startBackend } from '../lab/backend.js';
+import { item } from '../lab/items.js';
+import { KubePortal } from '../lab/kubeportal.js';
+import { Lab, type Pod } from '../lab/lab.js';
+import { serviceWithPods } from '../lab/manifest.js';
+import { count } from '../lab/tally.js';
+import { homes, moved, SERVICE, settle } from './homes.js';
+
+const BIN = 'bin/kube-portal';
+const CLIENTS = 60;
+const WEB = 'default/echo';
+
+t.setTimeout(0);
+
+/** A node with two workers, pods that tell their name, and many clients. */
+class Stage {
+  private constructor(
+    readonly lab: Lab,
+    readonly kubePortal: KubePortal,
+    readonly client: Pod,
+    readonly sources: readonly string[],
+  ) {}
+
+  static async forTest(t: Test, names: readonly string[], served: number): Promise<Stage> {
+    const lab = await Lab.forTest(t, { pods: ['client', ...names] });
+    for (const name of names) {
+      const ports = { tcp: { 8080: 'name' }, udp: { 5353: 'name', 5354: 'name' } } as const;
+      await startBackend(lab.pod(name), ports);
+    }
+    const objects = objectsWith(lab, names.slice(0, served));
+    const flags = ['--redirect=address', '--workers=2'];
+    const kubePortal = await KubePortal.forTest(t, lab.node, { objects, flags });
+    const client = lab.pod('client');
+    return new Stage(lab, kubePortal, client, await client.addAddresses(CLIENTS));
+  }
+
+  /** Makes these pods the endpoints. */
+  async serve(names: readonly string[]): Promise<void> {
+    this.kubePortal.setManifest(objectsWith(this.lab, names));
+    await settle(this.kubePortal, names.length);
+  }
+
+  /** Each client's pod. In a fixed order, 60 clients of 3 pods look pinned although they are not. */
+  homes(t: Test, when: string): Promise<Map<string, string>> {
+    const shuffled = this.sources.map((source) => [Math.random(), source] as const).sort(([a], [b]) => a - b);
+    const order = shuffled.map(([, source]) => source);
+    return homes(t, this.client, order, when);
+  }
+
+  /** Runs `kube-portal pins`. */
+  pins(...args: readonly string[]) {
+    const command = [BIN, 'pins', ...args, `--state-dir=${this.kubePortal.stateDirectory}`];
+    return this.lab.node.exec(process.execPath, command);
+  }
+
+  async list(...args: readonly string[]): Promise<readonly ListedPin[]> {
+    const { stdout } = await this.pins(...args, '-o', 'json');
+    return (JSON.parse(stdout) as PinsReport).pins;
+  }
+}
+
+function objectsWith(lab: Lab, names: readonly string[]) {
+  return serviceWithPods(
+    SERVICE,
+    names.map((name) => lab.pod(name)),
+  );
+}
+
+t.test('a rolling update ends even, and each client moves once', async (t) => {
+  const stage = await Stage.forTest(t, [...'abcdef'], 3);
+  let before = await stage.homes(t, 'at first');
+  t.same(count([...before.values()]), { a: 20, b: 20, c: 20 });
+  const moves = new Map(stage.sources.map((source) => [source, 0]));
+  // As a Deployment of three replicas with maxSurge 1: a new pod comes, then an old one goes.
+  for (const pods of ['abcd', 'bcd', 'bcde', 'cde', 'cdef', 'def']) {
+    await stage.serve([...pods]);
+    const after = await stage.homes(t, `with ${pods}`);
+    for (const source of moved(before, after)) moves.set(source, (moves.get(source) ?? 0) + 1);
+    before = after;
+  }
+  t.same(count([...before.values()]), { d: 20, e: 20, f: 20 });
+  t.same(count([...moves.values()].map(String)), { 1: CLIENTS });
+  t.ok(
+    (await stage.list(WEB)).every((pin) => pin.moves === 1),
+    'the list says so too',
+  );
+  const metrics = await stage.kubePortal.metrics();
+  t.match(metrics, 'kubeportal_affinity_pins{namespace="default",service="echo",endpoint="default/d"} 20');
+  t.notMatch(metrics, 'endpoint="default/a"', 'a pod that is gone has no series');
+  t.match(metrics, `kubeportal_affinity_pins_held ${CLIENTS}`);
+  t.match(metrics, 'kubeportal_affinity_pins_max 65536');
+});
+
+t.test('pins are listed and released', async (t) => {
+  const stage = await Stage.forTest(t, [...'abc'], 3);
+  const [one, other] = [item(stage.sources, 0), item(stage.sources, 1)];
+  t.equal((await stage.pins()).stdout, 'no client is pinned\n');
+  const found = await stage.homes(t, 'at first');
+  const pins = await stage.list();
+  t.equal(pins.length, CLIENTS);
+  for (const { service, portal, client, endpoint, ageMs, leftMs, moves } of pins) {
+    t.same([service, portal, moves], [WEB, null, 0]);
+    t.equal(endpoint, `default/${found.get(client)}`);
+    t.ok(ageMs >= 0 && leftMs > 10_000_000 && leftMs <= 10_800_000);
+  }
+  t.equal((await stage.list('default/other')).length, 0);
+  t.match(await stage.list('--client', one), [{ client: one }]);
+  const { stdout } = await stage.pins(WEB);
+  t.match(stdout, /^SERVICE +CLIENT +ENDPOINT +AGE +LEFT +MOVES\n/);
+  t.match(stdout, new RegExp(`^${WEB} +${one} +default/[abc] +\\d.*s +2h59m +0$`, 'm'));
+
+  t.match(await stage.pins('release', WEB, one), { code: 0, stdout: '1 released\n' });
+  t.same(await stage.list('--client', one), []);
+  t.equal((await stage.list()).length, CLIENTS - 1);
+  const again = await stage.pins('release', WEB, one);
+  t.equal(again.code, 1);
+  t.match(again.stderr, `error: ${WEB} has no pin of ${one}`);
+  t.same(
+    moved(found, await stage.homes(t, 'after the release')).filter((source) => source !== one),
+    [],
+  );
+
+  for (const [args, says] of [
+    [['web'], /service: "web" is not the namespace\/name of a Service/],
+    [['--client', 'nobody'], /client: "nobody" is not an IP address, or the 24 or 8 hexadecimal digits/],
+    [['release', WEB], /missing required argument 'client'/],
+  ] as const) {
+    const { code, stderr } = await stage.pins(...args);
+    t.equal(code, 2);
+    t.match(stderr, says);
+  }
+  t.match(await stage.list('--client', other), [{ client: other }], 'the others stay');
+});
