@@ -17,7 +17,7 @@ const FLEET = {
 } as const;
 const RATE = 10;
 
-/** A participant that publishes ten samples a second, subscribes to those of the others, and knows only the VIP. */
+/** A participant that publishes ten samples per second and subscribes to the others. It knows only the VIP. */
 function startRobot(pod: Host): Program {
   return startDdsClient(pod, ['-1', 'pub', `${RATE}Hz`, 'sub'], VIP);
 }
@@ -33,7 +33,7 @@ function secondsOf(robot: Program): Second[] {
   return [...lines].map(([, heard, lost]) => ({ heard: Number(heard), lost: Number(lost) }));
 }
 
-/** Waits until a participant has had so many seconds, from now on, in which it heard more than two others can say. */
+/** Waits for `seconds` new seconds in which a participant hears more samples than two others publish. */
 async function hearsThree(robot: Program, seconds = 4): Promise<number> {
   const from = secondsOf(robot).length;
   const newOnes = () => secondsOf(robot).slice(from);
