@@ -17,7 +17,7 @@ const FLEET = {
 } as const;
 const RATE = 10;
 
-/** A participant that publishes ten samples per second and subscribes to the others. It knows only the VIP. */
+/** A participant that publishes ten samples per second, subscribes to the others, and knows only the VIP. */
 function startRobot(pod: Host): Program {
   return startDdsClient(pod, ['-1', 'pub', `${RATE}Hz`, 'sub'], VIP);
 }
