@@ -77,7 +77,7 @@ export class Acceptor {
     this.#retryAt = this.#context.loop.now + RETRY_MS;
     this.#door.admit((arrival) => this.#letIn(arrival));
     for (const listener of this.#paused) {
-      if (!this.mayAccept()) return;
+      if (!this.reserve()) return;
       this.unreserve();
       this.#paused.delete(listener);
       this.#context.loop.watchInput(listener.fd, listener);
@@ -99,11 +99,12 @@ export class Acceptor {
   }
 
   /**
-   * Whether a listener may accept one more connection. If so, a session's descriptors are reserved:
-   * {@link receive} takes them, or {@link unreserve} gives them back.
+   * Reserves the descriptors of a session before a connection is accepted. {@link receive} takes them, or
+   * {@link unreserve} gives them back.
+   * @returns false if no connection may be accepted now
    */
-  mayAccept(): boolean {
-    return this.#door.mayOpen() && this.#reserve();
+  reserve(): boolean {
+    return this.#door.mayOpen() && this.#takeDescriptors();
   }
 
   unreserve(): void {
@@ -147,7 +148,7 @@ export class Acceptor {
   }
 
   /** Takes descriptors from the budget. If it has none, idle pipes, flows and sessions give up theirs. */
-  #reserve(): boolean {
+  #takeDescriptors(): boolean {
     const { budget, pipes, freeDescriptors } = this.#context;
     if (budget.take(DESCRIPTORS_PER_SESSION)) return true;
     pipes.shrink();

@@ -52,7 +52,7 @@ export class TcpListener implements Watcher {
 
   /** @returns 0 if there may be another connection, else the errno */
   #acceptOne(): number {
-    if (!this.acceptor.mayAccept()) {
+    if (!this.acceptor.reserve()) {
       this.acceptor.pause(this, EMFILE);
       return EMFILE;
     }

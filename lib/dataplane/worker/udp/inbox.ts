@@ -9,7 +9,7 @@ import type { DatagramHead } from './flowkeys.js';
 /** Instead of the number of a slot of the ring: no slot. */
 export const NO_SLOT = -1;
 /** One system call receives at most this many datagrams. */
-export const BATCH = 32;
+export const BATCH_SIZE = 32;
 /** The last datagrams of this number stay in the ring. A flow that was refused can send them again. */
 export const RING_SLOTS = 64;
 /** Older datagrams are not sent again. */
@@ -108,9 +108,9 @@ export class Inbox {
    * @returns how many datagrams, from slot {@link first} on; 0 or less if there are none, -1 with `errno`
    */
   receive(fd: number): number {
-    this.#room = this.#ring.room(BATCH);
+    this.#room = this.#ring.room(BATCH_SIZE);
     this.flows.length = 0;
-    this.#count = this.#ring.receive(fd, BATCH);
+    this.#count = this.#ring.receive(fd, BATCH_SIZE);
     return this.#count;
   }
 

@@ -12,7 +12,7 @@ import type { ServedPortal } from '../../servedportal.js';
 import type { Target } from '../../target.js';
 import type { CarrierEvents } from '../carrier.js';
 import type { UdpFlow } from '../flow.js';
-import { BATCH } from '../inbox.js';
+import { BATCH_SIZE } from '../inbox.js';
 import type { FlowLifetimes } from '../lifetimes.js';
 import { ClientSender } from '../sockets/clientsender.js';
 import { ErrorJudge, Verdict } from '../sockets/errorjudge.js';
@@ -28,7 +28,7 @@ const MOST_COPIES = 256;
  * says, and the answers of all of them to the client.
  */
 export class SpreadSockets implements SpreadSocketOwner {
-  readonly #ring = new DatagramRing(BATCH, true);
+  readonly #ring = new DatagramRing(BATCH_SIZE, true);
   readonly #spreader = new DatagramSpreader(MOST_COPIES);
   /** For each datagram in the spreader the endpoint. */
   readonly #targets: Target[] = [];
@@ -127,7 +127,7 @@ export class SpreadSockets implements SpreadSocketOwner {
    */
   #relay({ fd, flow, router }: SpreadSocket): number {
     const ring = this.#ring;
-    const count = ring.receive(fd, BATCH);
+    const count = ring.receive(fd, BATCH_SIZE);
     if (count < 0) return count;
     const { sender } = this.#clients;
     sender.clear();

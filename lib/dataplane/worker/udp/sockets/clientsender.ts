@@ -4,12 +4,12 @@ import { SOCKADDR_SIZE } from '../../../../sys/sockaddr.js';
 import { FIELD } from '../../../shared/counters.js';
 import type { UdpFlow } from '../flow.js';
 import type { FlowKeys } from '../flowkeys.js';
-import { BATCH } from '../inbox.js';
+import { BATCH_SIZE } from '../inbox.js';
 
 /** Sends answers to clients, from the address that each client used. */
 export class ClientSender {
   /** Collects the answers. */
-  readonly sender = new DatagramSender(BATCH);
+  readonly sender = new DatagramSender(BATCH_SIZE);
 
   constructor(readonly keys: FlowKeys) {}
 

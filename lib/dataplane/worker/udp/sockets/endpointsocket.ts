@@ -18,7 +18,7 @@ import type { UdpFlow } from '../flow.js';
 import type { EndpointPorts, LocalPorts } from './localports.js';
 
 /** This many local ports are tried, then the socket cannot be opened. */
-const PORT_TRIES = 128;
+const MAX_PORT_TRIES = 128;
 
 /** The owner of a worker's sockets towards endpoints. */
 export interface SocketOwner {
@@ -136,7 +136,7 @@ function bindTo(
   ports: EndpointPorts<EndpointSocket>,
   owner: SocketOwner,
 ): number {
-  for (let tries = 0; tries < PORT_TRIES; tries++) {
+  for (let tries = 0; tries < MAX_PORT_TRIES; tries++) {
     const port = ports.next();
     const holder = ports.holder(port);
     if (holder !== undefined && !owner.giveUp(holder)) continue;

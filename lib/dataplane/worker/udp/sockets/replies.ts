@@ -1,12 +1,12 @@
 import { DatagramRing } from '../../../../sys/datagrams.js';
 import type { FlowKeys } from '../flowkeys.js';
-import { BATCH } from '../inbox.js';
+import { BATCH_SIZE } from '../inbox.js';
 import { ClientSender } from './clientsender.js';
 import type { EndpointSocket } from './endpointsocket.js';
 
 /** Relays the endpoints' replies to the clients, each from the address that the client used. */
 export class Replies {
-  readonly #ring = new DatagramRing(BATCH, false);
+  readonly #ring = new DatagramRing(BATCH_SIZE, false);
   readonly #clients: ClientSender;
 
   constructor(keys: FlowKeys) {
@@ -18,7 +18,7 @@ export class Replies {
    * @returns how many replies there were, or -1 with `errno`
    */
   relay({ fd, flow }: EndpointSocket, now: number): number {
-    const count = this.#ring.receive(fd, BATCH);
+    const count = this.#ring.receive(fd, BATCH_SIZE);
     if (count < 0) return count;
     const { sender } = this.#clients;
     sender.clear();
