@@ -32,7 +32,7 @@ export class PortalIds {
   /** An id for a new portal, with its counters at zero. @throws Error if 65,535 portals exist */
   take(): number {
     const id = this.#free.pop() ?? this.#next++;
-    if (id >= PORTAL_IDS) throw new Error(`more than ${PORTAL_IDS - 1} portals`);
+    if (id >= PORTAL_IDS) throw new Error(`${PORTAL_IDS - 1} portals exist, and no more are possible`);
     zeroCounters(this.#cells, id);
     Atomics.store(this.#roundRobin, id, 0);
     return id;

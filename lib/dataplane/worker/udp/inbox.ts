@@ -53,8 +53,9 @@ export class ReceivedDatagram implements DatagramHead, FirstDatagram {
   }
 
   /**
-   * Says how many bytes of the sender's GUID prefix its flow's key has, if it is RTPS.
-   * @param bytes a multiple of 4
+   * Sets how many bytes of the sender's GUID prefix are part of the flow's key. A datagram that is not RTPS
+   * has no prefix.
+   * @param bytes as the Service's pins need, a multiple of 4
    */
   tellApartBy(bytes: number): void {
     this.prefixWords = bytes > 0 && this.#isRtps ? bytes / 4 : 0;
