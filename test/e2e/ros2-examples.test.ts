@@ -5,6 +5,7 @@ import { parseAllDocuments } from 'yaml';
 import { parseService } from '../../lib/model/parse-service.js';
 import { waitForPings } from '../lab/ddsperf.js';
 import type { Host } from '../lab/host.js';
+import { item } from '../lab/items.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab, type Pod } from '../lab/lab.js';
 import { endpointSlice } from '../lab/manifest.js';
@@ -15,7 +16,7 @@ t.setTimeout(0);
 const FOLDER = 'examples/ros2';
 const FILES = readdirSync(FOLDER);
 /** Those that a test below runs with a real program. */
-const TESTED = ['cyclone-udp', 'cyclone-tcp', 'cyclone-nodeport', 'fleet-behind-nat'];
+const TESTED = ['cyclone-udp', 'cyclone-tcp', 'cyclone-nodeport', 'fleet-behind-nat', 'discovery-fan-out'];
 
 interface KubernetesObject {
   readonly kind: string;
@@ -129,12 +130,22 @@ t.test('kube-portal serves them all, and real participants of Cyclone DDS meet t
     'cyclone-nodeport': lab.outside,
     'fleet-behind-nat': behindNat,
   };
-  for (const example of TESTED) {
+  for (const example of TESTED.filter((example) => example !== 'discovery-fan-out')) {
     const settings = settingsIn(example);
     const pongs = pods.map((pod) => start(pod, settings.pods, 'pong'));
     const ping = start(robots[example] ?? lab.pod('robot'), settings.robots, 'ping', '20Hz');
     await waitForPings(ping);
-    t.equal([...ping.stdout.matchAll(/participant \S+: new$/gm)].length, 1, `${example}: one partner`);
+    t.equal(partnersOf(ping), 1, `${example}: one partner`);
     await Promise.all([ping, ...pongs].map((program) => program.stop('SIGKILL')));
   }
+
+  const { pods: settings } = settingsIn('discovery-fan-out');
+  for (const pod of pods.slice(1)) start(pod, settings, 'pong');
+  const ping = start(item(pods, 0), settings, 'ping', '20Hz');
+  await waitForPings(ping);
+  await ping.waitFor(() => (partnersOf(ping) === 2 ? true : null), 'two partners, the other pods');
 });
+
+function partnersOf(ping: Program): number {
+  return [...ping.stdout.matchAll(/participant \S+: new$/gm)].length;
+}
