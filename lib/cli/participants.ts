@@ -5,7 +5,7 @@ import { print } from './ask.js';
 import { type AdminFlags, adminOptions, askRunning } from './ask-admin.js';
 import { table } from './table.js';
 
-/** Bytes of a name that a participant has given itself, as far as it is shown in a table. */
+/** Bytes of a participant's name that a table shows. Participants choose their names themselves. */
 const MAX_NAME_BYTES = 64;
 
 /** `kube-portal participants`: the DDS participants that send to Services with an RTPS annotation. */

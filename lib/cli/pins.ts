@@ -21,10 +21,10 @@ export function pinsCommand(): Command {
   return command;
 }
 
-/** Its options are those of `pins`: commander takes them wherever they stand. */
+/** It has the options of `pins`: commander accepts them anywhere on the command line. */
 function releaseCommand(): Command {
   return new Command('release')
-    .description("Give up a client's pins. Its next connection or flow is a new client's.")
+    .description('Remove the pins of a client. Its next connection or flow may get another endpoint.')
     .argument('<service>', 'namespace/name')
     .argument('<client>', 'an IP address, or the digits of an RTPS prefix, as the list shows it')
     .addHelpText('after', '\nIt also takes -o and --state-dir, as kube-portal pins does.')
@@ -62,7 +62,7 @@ export function pinsText({ pins }: PinsReport): string {
   return table(['SERVICE', 'CLIENT', 'ENDPOINT', 'AGE', 'LEFT', 'MOVES'], sorted);
 }
 
-/** As people count: 10.0.0.9 comes before 10.0.0.10. */
+/** Numbers in a text are compared as numbers: 10.0.0.9 comes before 10.0.0.10. */
 function compare(a: ListedPin['client'] = '', b: ListedPin['client'] = ''): number {
   return a.localeCompare(b, 'en', { numeric: true });
 }

@@ -58,8 +58,9 @@ export class Placements {
 }
 
 /**
- * What a Service needs so that everything that belongs together meets in one worker: nothing; that the kernel
- * steers clients by their address; or that there is only one worker.
+ * What a Service needs so that a client always meets the worker that knows its pin. `any worker`: there are
+ * no pins. `steering`: the kernel chooses the worker by the client's address. `one worker`: the kernel cannot
+ * choose the worker, see {@link needsOneWorker}.
  */
 type Needs = 'any worker' | 'steering' | 'one worker';
 

@@ -13,14 +13,14 @@ export function* pinMetricsText(pins: PinCounts, max: number): Iterable<string> 
     const [namespace = '', service = ''] = key.split('/', 2);
     yield `kubeportal_affinity_pins${labelsText({ namespace, service, endpoint })} ${count}\n`;
   }
-  yield heading('kubeportal_affinity_pins_held', 'gauge', 'Pins in memory, also to endpoints that are gone.');
+  yield heading('kubeportal_affinity_pins_held', 'gauge', 'Pins in memory, with those to removed endpoints.');
   yield `kubeportal_affinity_pins_held ${pins.total}\n`;
-  yield heading('kubeportal_affinity_pins_max', 'gauge', 'Pins that fit, see --max-pins.');
+  yield heading('kubeportal_affinity_pins_max', 'gauge', 'Limit of pins, see --max-pins.');
   yield `kubeportal_affinity_pins_max ${max}\n`;
   yield heading(
     'kubeportal_affinity_pins_evicted_total',
     'counter',
-    'Pins given up for newer ones, because there were --max-pins.',
+    'Pins removed at the limit --max-pins to make room for newer pins.',
   );
   yield `kubeportal_affinity_pins_evicted_total ${pins.evicted}\n`;
 }

@@ -120,14 +120,14 @@ const PORTAL_METRICS: readonly PortalMetric[] = [
   },
   {
     name: 'kubeportal_rtps_copies_total',
-    help: 'UDP datagrams sent to endpoints by rtps-routing follow or fan-out: each counts once for each endpoint.',
+    help: 'UDP datagrams sent to endpoints by rtps-routing follow or fan-out. A datagram counts for each endpoint.',
     kind: 'counter',
     field: 'copiesSent',
     protocol: 'UDP',
   },
   {
     name: 'kubeportal_rtps_copies_refused_total',
-    help: 'Such copies that were not sent because of --rtps-copies.',
+    help: 'UDP datagrams of rtps-routing that were not sent to an endpoint because of the limit --rtps-copies.',
     kind: 'counter',
     field: 'copiesRefused',
     protocol: 'UDP',
