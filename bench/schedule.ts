@@ -63,7 +63,7 @@ async function measureContender(
   const turn = new Turn(contender, schedule.span);
   const samples: Sample[] = [];
   for (const row of schedule.rows) {
-    if (!row.suits(contender) || (row.once && round > 0)) continue;
+    if (!row.suits(contender) || (row.isMeasuredOnce && round > 0)) continue;
     try {
       const measured = await measureUndisturbed(turn, row, schedule.attempts);
       samples.push({ row: row.id, contender: contender.id, round, ...measured });

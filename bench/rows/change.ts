@@ -26,7 +26,7 @@ const program: Figure = { id: 'program', title: 'Service added or removed, ms', 
 export const changeRow: Row = {
   id: 'change',
   title: 'One endpoint changes among 10,000 service ports',
-  once: true,
+  isMeasuredOnce: true,
   figures: [effect, slowEffect, program],
   suits: ({ role, manyPorts }) => role === 'own' && manyPorts !== undefined,
   measure: (turn) =>

@@ -16,7 +16,7 @@ const perConnection: Figure = { id: 'memory', title: 'KB per connection', better
 export const idleRow: Row = {
   id: 'idle',
   title: `${CONNECTIONS} idle TCP connections (kube-proxy: 3000), user memory`,
-  once: true,
+  isMeasuredOnce: true,
   figures: [perConnection],
   suits: (contender) => contender.role !== 'path' && relays('TCP')(contender),
   measure: (turn) =>

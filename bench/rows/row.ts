@@ -10,7 +10,7 @@ export interface Row {
   /** The main figure comes first. */
   readonly figures: readonly [Figure, ...Figure[]];
   /** True: measured in the first round only, because it takes long and varies little. */
-  readonly once?: boolean;
+  readonly isMeasuredOnce?: boolean;
   /** Whether the contender can take part. */
   suits(contender: Contender): boolean;
   measure(turn: Turn): Promise<Values>;

@@ -22,7 +22,7 @@ const ratio: Figure = { id: 'ratio', title: `÷ rate with ${FEW_PORTS}`, better:
 export const startRow: Row = {
   id: 'start',
   title: `Start with ${MANY}`,
-  once: true,
+  isMeasuredOnce: true,
   figures: [seconds, resident],
   suits: ({ manyPorts }) => manyPorts !== undefined,
   async measure(turn) {
@@ -35,7 +35,7 @@ export const startRow: Row = {
 export const apiMemoryRow: Row = {
   id: 'api-memory',
   title: `${FEW_PORTS} service ports from an API server`,
-  once: true,
+  isMeasuredOnce: true,
   figures: [resident],
   suits: ({ manyPorts }) => manyPorts !== undefined,
   measure: (turn) =>
@@ -53,7 +53,7 @@ function growthRow(id: string, title: string, port: number, work: Work): Row {
   return {
     id,
     title: `${title}, with ${MANY}`,
-    once: true,
+    isMeasuredOnce: true,
     figures: [ratio, rate, cpuPerMillion],
     suits: ({ manyPorts }) => manyPorts !== undefined,
     async measure(turn) {

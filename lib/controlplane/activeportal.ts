@@ -12,11 +12,11 @@ import { type OpeningContext, openMissing } from './listeneropening.js';
 import type { Placement, Placements } from './placement.js';
 import { areVipsTaken, isWithoutProxyPort, type PortalProblem, vipsServed } from './portalproblem.js';
 import { leftListeners, moveProxyPort, proxyPortOf, takeProxyPort } from './portalproxyport.js';
-import { leadsAlike, portalRedirect } from './portalredirect.js';
+import { isSameRedirect, portalRedirect } from './portalredirect.js';
 import { PortalSockets } from './portalsockets.js';
 import { portalStatus } from './portalstatus.js';
 import { RedirectProgress } from './redirectprogress.js';
-import { samePlace, sameVips, type WantedListener, wantedListeners } from './wantedlisteners.js';
+import { areSameVips, isSamePlace, type WantedListener, wantedListeners } from './wantedlisteners.js';
 
 /** What all portals of a node share. */
 export interface PortalContext extends OpeningContext, PortalIdLookup {
@@ -94,7 +94,7 @@ export class ActivePortal {
     this.#placement = placements.join(portal.service, portal.policy);
     placements.leave(before.service, before.policy);
     if (before.key !== portal.key) this.context.ports.rename(before.key, portal.key);
-    const isAnother = before.key !== portal.key || !sameVips(before.vips, portal.vips);
+    const isAnother = before.key !== portal.key || !areSameVips(before.vips, portal.vips);
     if (isAnother) this.redirectProgress.outdate();
     return isAnother;
   }
@@ -107,7 +107,7 @@ export class ActivePortal {
   closeListeners(): boolean {
     const kept = [...this.#wanted(), ...leftListeners(this.#portal, this.context)];
     return this.#sockets.giveUp(
-      ({ spec }) => spec.onlyWorker !== this.#placement || !kept.some((one) => samePlace(one, spec)),
+      ({ spec }) => spec.onlyWorker !== this.#placement || !kept.some((one) => isSamePlace(one, spec)),
     );
   }
 
@@ -126,7 +126,7 @@ export class ActivePortal {
       context: this.context,
     });
     this.#note(problems);
-    if (!leadsAlike(before, this.redirect())) this.redirectProgress.outdate();
+    if (!isSameRedirect(before, this.redirect())) this.redirectProgress.outdate();
     const hasOtherClients = this.#admit();
     if (this.#isEmpty) this.#note(hearOnly(this.#sockets.all, this.#admission.insiders?.sources ?? NONE));
     return hasClosed || hasOpened || hasOtherClients;

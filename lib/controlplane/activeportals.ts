@@ -1,7 +1,7 @@
 import type { Protocol } from '../net/protocol.js';
 import type { Portal, Vip } from '../portal/portal.js';
 import type { ActivePortal } from './activeportal.js';
-import { samePlace } from './wantedlisteners.js';
+import { isSamePlace } from './wantedlisteners.js';
 
 /** The portals of this node, by their keys. */
 export class ActivePortals {
@@ -37,7 +37,7 @@ export class ActivePortals {
   /** Whether a portal has a VIP with this address and port. Looks at all portals. */
   isVip(protocol: Protocol, place: Vip): boolean {
     return [...this.#byKey.values()].some(
-      ({ portal }) => portal.protocol === protocol && portal.vips.some((vip) => samePlace(vip, place)),
+      ({ portal }) => portal.protocol === protocol && portal.vips.some((vip) => isSamePlace(vip, place)),
     );
   }
 

@@ -1,5 +1,5 @@
 import type { Vip } from '../portal/portal.js';
-import { samePlace, type WantedListener } from './wantedlisteners.js';
+import { isSamePlace, type WantedListener } from './wantedlisteners.js';
 
 /**
  * Why a portal does not serve its clients as it should.
@@ -26,7 +26,7 @@ export function isWithoutProxyPort(problems: readonly PortalProblem[]): boolean 
 /** The VIPs whose listeners are open. */
 export function vipsServed(vips: readonly Vip[], problems: readonly PortalProblem[]): readonly Vip[] {
   const without = problems.flatMap(({ missing }) => (missing?.kind === 'vip' ? missing : []));
-  return without.length === 0 ? vips : vips.filter((vip) => !without.some((one) => samePlace(one, vip)));
+  return without.length === 0 ? vips : vips.filter((vip) => !without.some((one) => isSamePlace(one, vip)));
 }
 
 /** Whether other programs are the only reason why the VIPs are not served. */

@@ -1,6 +1,6 @@
 import type { Portal, Vip } from '../portal/portal.js';
 import type { Redirect } from '../redirect/driver.js';
-import { sameVips } from './wantedlisteners.js';
+import { areSameVips } from './wantedlisteners.js';
 
 /**
  * The redirect of a portal, as the driver gets it.
@@ -17,6 +17,6 @@ export function portalRedirect(
 }
 
 /** Whether both redirects lead the same VIPs to the same proxy port. */
-export function leadsAlike(a: Redirect, b: Redirect): boolean {
-  return a.proxyPort === b.proxyPort && sameVips(a.vips, b.vips);
+export function isSameRedirect(a: Redirect, b: Redirect): boolean {
+  return a.proxyPort === b.proxyPort && areSameVips(a.vips, b.vips);
 }

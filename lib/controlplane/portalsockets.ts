@@ -4,7 +4,7 @@ import { NONE } from '../model/compact.js';
 import type { Vip } from '../portal/portal.js';
 import type { RedirectDriver } from '../redirect/driver.js';
 import type { Capacity } from './capacity.js';
-import { samePlace } from './wantedlisteners.js';
+import { isSamePlace } from './wantedlisteners.js';
 
 export interface OpenListener extends PortalListener {
   /** Whether the workers own the descriptors. False: {@link PortalSockets.giveUp} closes them. */
@@ -37,7 +37,7 @@ export class PortalSockets {
   }
 
   has(place: Vip): boolean {
-    return this.#listeners.some(({ group }) => samePlace(group.spec, place));
+    return this.#listeners.some(({ group }) => isSamePlace(group.spec, place));
   }
 
   /**

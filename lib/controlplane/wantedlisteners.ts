@@ -78,11 +78,11 @@ function hasVipsBeside(
   return driver.captureOf(family) === 'address' && publicPorts.isVipPort(protocol, port);
 }
 
-export function samePlace(a: Vip, b: Vip): boolean {
+export function isSamePlace(a: Vip, b: Vip): boolean {
   return a.port === b.port && a.address === b.address;
 }
 
-export function sameVips(a: readonly Vip[], b: readonly Vip[]): boolean {
+export function areSameVips(a: readonly Vip[], b: readonly Vip[]): boolean {
   if (a.length !== b.length) return false;
-  return a === b || b.every((vip, index) => a[index] !== undefined && samePlace(a[index], vip));
+  return a === b || b.every((vip, index) => a[index] !== undefined && isSamePlace(a[index], vip));
 }
