@@ -88,7 +88,7 @@ t.test('a taken NodePort is told by an Event', async (t) => {
   await startBackend(lab.node, { name: 'squatter', tcp: { 30081: 'http' } });
   const web = { name: 'web', clusterIPs: [VIP], ports: [{ port: 80, targetPort: 8080, nodePort: 30081 }] };
   await api.apply(...serviceWithPods(web, pods));
-  await kubePortal.waitForLog(({ msg }) => /by an Event$/.test(msg));
+  await kubePortal.waitForLog(({ msg }) => /^wrote an Event for the owner/.test(msg));
   const events = await api.kubectl(['events', '--for=service/web', '--no-headers']);
   t.match(events, /Warning +ListenFailed +Service\/web .*30081/);
 });

@@ -63,7 +63,10 @@ t.test('a real API server is followed with the rights of deploy/rbac.yaml', asyn
 
   t.comment('an Event is written');
   harness.source.warnOwner({ object: 'Service default/web', message: 'port 30080 is taken' }, 'ListenFailed');
-  await harness.until(() => harness.lines.some(({ msg }) => /by an Event$/.test(String(msg))), 'an Event');
+  await harness.until(
+    () => harness.lines.some(({ msg }) => /^wrote an Event for the owner/.test(String(msg))),
+    'an Event',
+  );
   const events = await api.kubectl(['events', '--for=service/web', '--no-headers']);
   t.match(events, /Warning +ListenFailed +Service\/web +port 30080 is taken/);
 });
