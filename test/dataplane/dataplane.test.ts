@@ -7,7 +7,7 @@ import { openListeners } from '../../lib/dataplane/listeners.js';
 import { localAddress } from '../../lib/sys/socket.js';
 import { LISTENER, tcpPortal } from './fixtures.js';
 
-/** No process has so many descriptors open, so that a worker that is told to listen on it breaks. */
+/** A descriptor that no process has open. A worker that has to listen on it fails. */
 const NOT_OPEN = 1_000_000;
 
 t.test('no change and no drain waits for a worker that has failed', async (t) => {

@@ -12,13 +12,13 @@ type Listeners = typeof import('../../lib/dataplane/listeners.js');
 /** With source maps, tap would look for the module beside the source of this test. */
 const moduleOf = (path: string) => import.meta.resolve(path);
 
-/** The module as it works with the right to own ports (CAP_CHOWN), and without. */
+/** The module, with or without the right to own ports (CAP_CHOWN). */
 const withOwning = (t: Test, owning: boolean): Promise<Listeners> =>
   t.mockImport<Listeners>(moduleOf('../../lib/dataplane/listeners.js'), {
     [moduleOf('../../lib/sys/portowner.js')]: { canOwnPorts: () => owning },
   });
 
-/** A listener of somebody else's who shares the port with his like. */
+/** A listener of another program that shares the port with SO_REUSEPORT. */
 function openForeign({ protocol, address }: Pick<ListenerSpec, 'protocol' | 'address'>): number {
   const options: ListenOptions = { address, port: PORT, sharing: 'user', freeBind: false };
   if (protocol === 'UDP') return listenDatagram(options, 4096);
@@ -45,7 +45,7 @@ function close({ fds }: ListenerGroup): void {
 }
 
 for (const owning of [true, false]) {
-  // A user namespace that has one user only does not know the owner of ports.
+  // A user namespace with only one user does not have the user id that owns ports.
   const skip =
     owning && !canOwnPorts() ? 'nobody may own ports here: no CAP_CHOWN, or a user namespace' : false;
   for (const protocol of ['TCP', 'UDP'] as const) {

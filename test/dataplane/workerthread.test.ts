@@ -9,7 +9,7 @@ import { EVERYONE } from '../../lib/portal/admission.js';
 import { DEFAULT_POLICY } from '../../lib/portal/policy.js';
 
 const ALL: SessionsQuestion = { from: FIRST_PAGE, maxListed: 10, service: null, client: null };
-/** No process has so many descriptors open, so that a worker that is told to listen on it breaks. */
+/** A descriptor that no process has open. A worker that has to listen on it fails. */
 const NOT_OPEN = 1_000_000;
 
 function startThread(t: Test): WorkerThread {

@@ -49,11 +49,11 @@ export const FIELD = {
   /** Pins that were dropped before their time-out because their endpoint failed. */
   pinsMoved: 15,
   /**
-   * Datagrams sent to the endpoints of a Service with rtps-routing `follow` or `fan-out`, also where the
-   * sending failed: each counts once for each endpoint.
+   * Datagrams sent to the endpoints of a Service with rtps-routing `follow` or `fan-out`, also if the sending
+   * failed. Each datagram counts once for each endpoint.
    */
   copiesSent: 16,
-  /** Such datagrams that were not sent, as there were too many in a second, see CopyLimit. */
+  /** Such datagrams that were not sent because there were too many in a second, see CopyLimit. */
   copiesRefused: 17,
 } as const;
 

@@ -73,7 +73,7 @@ t.test('a second pick leaves out the endpoints that were tried', async (t) => {
   t.equal(balancer.pickOther(null, new Set([a, b])), null);
 });
 
-/** Counts the questions: a pick's work in steps. */
+/** Counts its questions: they are the steps of a pick. */
 class CountingSet<T> extends Set<T> {
   questions = 0;
 

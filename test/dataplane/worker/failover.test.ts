@@ -20,7 +20,7 @@ function portalWith(endpoints: number, policy: ServicePolicy): ServedPortal {
   });
 }
 
-/** Whom a client meets where everyone fails, a time between two failures. Each failure must be reported. */
+/** The endpoints that one client tries if all fail, `interval` ms apart. Each failure must be reported. */
 function triedIn(portal: ServedPortal, interval = 0): Target[] {
   const reported: string[] = [];
   const key = portal.balancer.keyOf(CLIENT, 0, null);

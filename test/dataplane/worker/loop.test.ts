@@ -8,7 +8,7 @@ import { EIO } from '../../../lib/sys/errno.js';
 import { Pipe } from '../../../lib/sys/pipe.js';
 import { Wakeup } from '../../../lib/sys/wakeup.js';
 
-/** More than two waits bring. */
+/** More descriptors than two waits return. */
 const MANY = 700;
 
 for (const isLasting of [false, true]) {
@@ -93,7 +93,7 @@ t.test('a descriptor that is open in another process does not keep the loop busy
   const pipe = Pipe.open(4096) as Pipe;
   const ended = { owner: '', onReady: () => 0 };
   loop.watch(pipe.readEnd, EPOLLIN, ended);
-  // The end of the stream stays ready for as long as anybody has the descriptor.
+  // The end of the stream stays ready while any process has the descriptor.
   closeSync(pipe.writeEnd);
   const other = spawn('sleep', ['100'], { stdio: [pipe.readEnd, 'ignore', 'ignore'] });
   t.teardown(() => other.kill());
@@ -162,7 +162,7 @@ t.test('a descriptor that gives something now and then stays watched', async (t)
 t.test('a deadline too far away for epoll does not fire now', async (t) => {
   const loop = new EventLoop();
   const pipe = Pipe.open(4096) as Pipe;
-  // Its end is the event that the loop waits for.
+  // The loop waits for the end of this program.
   spawn('sleep', ['0.3'], { stdio: ['ignore', pipe.writeEnd, 'ignore'] });
   closeSync(pipe.writeEnd);
   let waits = 0;

@@ -124,7 +124,7 @@ t.test('no page looks at more sessions than it may, whether it lists them or not
     [PAGE_SIZE, PAGE_SIZE, 1, 0],
   );
   pagesOf(listing(new Watched(many)), { service: 'default/other' });
-  // One more, to know where the next page begins.
+  // One more session shows where the next page begins.
   t.ok(looks.every((count) => count <= PAGE_SIZE + 1));
 });
 

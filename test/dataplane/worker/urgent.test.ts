@@ -12,7 +12,7 @@ import { closeSocket, connect, localAddress, openStream, shutdownWrite } from '.
 import { LISTENER, tcpPortal } from '../fixtures.js';
 
 const MSG_OOB = 1;
-/** How the kernel's events fall together differs from one to the next. */
+/** Which events the kernel reports together differs from round to round. */
 const ROUNDS = 200;
 
 function write(fd: number, message: string, flags = 0): void {

@@ -3,7 +3,8 @@ import type { EventLoop, Task } from '../loop.js';
 import { type ListeningSocket, UdpFlow } from './flow.js';
 import { STAGES, Stage } from './flowstages.js';
 import type { FlowTable } from './flowtable.js';
-import { type Inbox, NO_SLOT, type ReceivedDatagram } from './inbox.js';
+import { type Inbox, NO_SLOT } from './inbox.js';
+import type { ReceivedDatagram } from './receiveddatagram.js';
 
 /** Time-outs by stage: nf_conntrack_udp_timeout twice, nf_conntrack_udp_timeout_stream. */
 const TIMEOUTS_MS = [30_000, 30_000, 120_000];

@@ -10,7 +10,7 @@ class Session implements ClientSession {
   evict(): void {}
 }
 
-/** Names of a client's sessions, the longest unused first. */
+/** The names of a client's sessions, the longest idle first. */
 function namesOf(client: Client): string {
   let names = '';
   for (let session = client.idlest; session !== null; session = session.clientNext) {
@@ -52,11 +52,11 @@ t.test('the greediest client always has the most sessions', async (t) => {
   const open: { client: Client; session: Session }[] = [];
   let wrong = 0;
   for (let step = 0; step < 20_000; step++) {
-    // More come than go, then more go than come.
+    // For 2000 steps more sessions begin than end, then more end than begin.
     const grows = Math.random() < (step % 4000 < 2000 ? 0.6 : 0.4);
     if (grows || open.length === 0) {
       const session = new Session();
-      // Low numbers have the most.
+      // Clients with low numbers get the most sessions.
       open.push({ session, client: table.enter(Math.floor(40 * Math.random() ** 3), session, step) });
     } else {
       const [{ client, session }] = exactly(1, open.splice(Math.floor(Math.random() * open.length), 1));

@@ -6,7 +6,7 @@ import { Decision, Door, type Visitor } from '../../../../lib/dataplane/worker/t
 const LIMIT = 130;
 const SECOND = 1000;
 
-/** A door with sessions behind it that hold two descriptors each, and one for each that waits. */
+/** A door with sessions. A session holds two descriptors, a waiting connection one. */
 class Stage {
   now = 0;
   readonly budget = new DescriptorBudget();
@@ -50,7 +50,7 @@ class Stage {
     const owner = this.clients.enter(client, session, this.now);
   }
 
-  /** A client that has come until it had to wait. @returns how many of its connections are served */
+  /** Connections of a client arrive until one must wait. @returns how many of them are served */
   fill(client: string): number {
     let served = 0;
     while (this.arrive(client) === Decision.Serve) served++;

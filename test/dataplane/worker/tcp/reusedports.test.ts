@@ -9,7 +9,7 @@ function odd(first: number, last: number): Uint16Array {
   return Uint16Array.from({ length: (last - first + 1) / 2 }, (_, i) => first + 1 + 2 * i);
 }
 
-/** Takes until there is nothing to take. */
+/** Takes ports until none is left. */
 function takeAll(ports: ReusedPorts, now: number): number[] {
   const taken: number[] = [];
   for (let port = ports.take(now); port !== 0; port = ports.take(now)) taken.push(port);

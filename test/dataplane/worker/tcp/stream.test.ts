@@ -54,7 +54,7 @@ function happens(fd: number, event: number): boolean {
   return ready === 1;
 }
 
-/** TCP segments that a socket has received, as `ss` has it. */
+/** How many TCP segments a socket has received, as `ss` shows it. */
 function segmentsIn(fd: number): number {
   const { port } = localAddress(fd);
   const report = execFileSync('ss', ['-Htin', 'src', '127.0.0.1', 'and', 'sport', '=', String(port)]);

@@ -13,7 +13,7 @@ import { addressWords } from '../../../../lib/sys/sockaddrwords.js';
 import { item } from '../../../lab/items.js';
 import { servedPortal } from '../fixtures.js';
 
-/** Enough to tell flows apart, and few enough to meet again. */
+/** The parts of a flow's key, as small numbers, so that random actions often meet the same flow. */
 interface Who {
   readonly listener: number;
   readonly client: number;
@@ -25,7 +25,7 @@ interface Who {
 
 const V6_PREFIX = 'fd00::';
 
-/** As the kernel would leave it in the receive ring. */
+/** A datagram's head as the kernel writes it into the receive ring. */
 function headOf({ client, port, local, prefix }: Who, isV6: boolean, flowLabel = 0): DatagramHead {
   const names = new Int32Array(NAME_WORDS);
   const address = isV6 ? `${V6_PREFIX}${client.toString(16)}` : `10.0.0.${client}`;
@@ -143,10 +143,10 @@ for (const isV6 of [false, true]) {
   );
 }
 
-/** How long, of the actions' time, an answered flow must last to be a stream. */
+/** An answered flow that lasts longer is a stream, in the unit of the actions' time. */
 const STREAM_AFTER = 2000;
 
-/** Flows by key in order of use, by their stage. */
+/** The flows of each stage by key, in the order of their last use. */
 class Model {
   readonly #lists = STAGES.map(() => new Map<string, UdpFlow>());
   readonly #openedAt = new Map<string, number>();
@@ -168,7 +168,7 @@ class Model {
     this.#append(key, stage === Stage.Answered && hasLasted ? Stage.Stream : stage);
   }
 
-  /** Only the first reply counts: the relay touches the flow itself. */
+  /** Only the first reply changes the stage. The relay touches the flow itself. */
   reply(key: string): void {
     if (item(this.#lists, Stage.Unreplied).has(key)) this.#append(key, Stage.Answered);
   }

@@ -3,7 +3,8 @@ import { once } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { clientAddress, clientKey } from '../../../../lib/dataplane/worker/clientkey.js';
-import { Inbox, type ReceivedDatagram } from '../../../../lib/dataplane/worker/udp/inbox.js';
+import { Inbox } from '../../../../lib/dataplane/worker/udp/inbox.js';
+import type { ReceivedDatagram } from '../../../../lib/dataplane/worker/udp/receiveddatagram.js';
 import { listenDatagram } from '../../../../lib/sys/listening.js';
 import { closeSocket, localAddress } from '../../../../lib/sys/socket.js';
 

@@ -19,7 +19,7 @@ import { servedPortal } from '../fixtures.js';
 
 export const ENDPOINTS = ['a', 'b', 'c'].map((id, i) => ({ id, address: '10.0.1.1', port: i + 1 }));
 
-/** Carries nothing, and notes what it is told to do. */
+/** Carries nothing, and logs its calls. */
 class FakeCarrier implements Carrier {
   readonly port: number;
 
@@ -53,12 +53,12 @@ class FakeCarrier implements Carrier {
   }
 }
 
-/** The flow of one client, by carriers that are no sockets. */
+/** The flow of one client, with fake carriers. */
 export class OneClient {
-  /** What carriers were told, in this order. */
+  /** The calls of carriers, in their order. */
   readonly log: string[] = [];
   readonly events: DataplaneEvent[] = [];
-  /** By endpoint: the errno for which no carrier to it can be opened. */
+  /** By endpoint: the errno with which the opening of a carrier fails. */
   readonly errors = new Map<string, number>();
   readonly portal: ServedPortal;
   readonly table = new FlowTable(8);

@@ -6,14 +6,14 @@ import type { UdpFlow } from '../flow.js';
 import type { FlowKeys } from '../flowkeys.js';
 import { BATCH_SIZE } from '../inbox.js';
 
-/** Sends answers to clients, from the address that each client used. */
+/** Sends replies to clients, each from the address that the client used. */
 export class ClientSender {
-  /** Collects the answers. */
+  /** Collects the replies. */
   readonly sender = new DatagramSender(BATCH_SIZE);
 
   constructor(readonly keys: FlowKeys) {}
 
-  /** Sends what was collected to the client of a flow. @param now loop clock, ms */
+  /** Sends the collected replies to the client of a flow. @param now loop clock, ms */
   sendTo(flow: UdpFlow, now: number): void {
     const { sender } = this;
     const { portal, index } = flow;

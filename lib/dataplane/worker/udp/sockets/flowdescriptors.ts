@@ -3,16 +3,16 @@ import type { DataplaneEvent } from '../../../shared/messages.js';
 import type { UdpFlow } from '../flow.js';
 import type { FlowLifetimes } from '../lifetimes.js';
 
-/** The descriptors of flows' sockets: each flow has one, out of the budget. */
+/** The descriptors of flows' sockets. Each flow takes one from the budget. */
 export class FlowDescriptors {
-  /** @param lifetimes asked for descriptors of other flows where there is none left */
+  /** @param lifetimes ends other flows if no descriptor is left */
   constructor(
     readonly budget: DescriptorBudget,
     readonly lifetimes: FlowLifetimes,
     readonly report: (event: DataplaneEvent) => void,
   ) {}
 
-  /** @returns false where none is to be had */
+  /** @returns false if no descriptor can be freed */
   takeFor(flow: UdpFlow): boolean {
     if (this.budget.take(1)) return true;
     this.report({ kind: 'descriptorsOut' });

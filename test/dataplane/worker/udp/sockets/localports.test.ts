@@ -40,7 +40,7 @@ t.test('all sockets to one endpoint see the same ports in use, in any order of u
       const ports = new LocalPorts<number>(range(8), 0, 1);
       const held: Record<'a' | 'b', number[]> = { a: [], b: [] };
       for (const [index, { endpoint, gives }] of actions.entries()) {
-        // As a socket is opened: found first, and the place of another one taken in between.
+        // As when a socket is opened: the ports are looked up first, and another socket may be closed then.
         const own = ports.towards(endpoint);
         const port = own.next();
         if (gives || own.holder(port) !== undefined) {
