@@ -135,7 +135,7 @@ t.test('the problem of a refused EndpointSlice names it, the field and the reaso
   for (const [raw, expected] of table) t.equal(complaint(parseEndpointSlice(raw)), expected);
 });
 
-t.test('what the API server prints for an ordinary dual-stack Service', async (t) => {
+t.test('an ordinary dual-stack Service is read as the API server prints it', async (t) => {
   const parsed = parseService({
     apiVersion: 'v1',
     kind: 'Service',

@@ -149,7 +149,7 @@ t.test('an address that another program removes is put back', async (t) => {
   await driver.clear();
 });
 
-t.test('thousands of addresses', async (t) => {
+t.test('a redirect may have thousands of addresses', async (t) => {
   const driver = await open();
   const many = Array.from({ length: 2000 }, (_, i) => `10.100.${i >> 8}.${i & 255}`);
   await apply(driver, { set: [redirect('many', ...many)], remove: [] });
@@ -212,52 +212,49 @@ t.test('an address that cannot be added is named; the others work', async (t) =>
   await driver.clear();
 });
 
-t.test(
-  'without a record the driver works, and writes the record as soon as it can; the kernel knows the addresses',
-  async (t) => {
-    const small = join(directory, 'small');
-    mkdirSync(small);
-    sh(`mount -t tmpfs -o size=8k none ${small}`);
-    const state = join(small, 'state');
-    const full = join(small, 'full');
-    for (const [what, prevent, allow] of [
-      ['a full disk', () => sh(`dd if=/dev/zero of=${full} bs=4k 2>/dev/null || true`), () => rmSync(full)],
-      [
-        'a read-only disk',
-        () => sh(`mount -o remount,bind,ro ${small}`),
-        () => sh(`mount -o remount,bind,rw ${small}`),
-      ],
-    ] as const) {
-      await t.test(what, async (t) => {
-        const { log, troubles } = listening();
-        (await StateDir.open(state, log)).release();
-        prevent();
-        const driver = await AddressDriver.open({ log, stateDir: state });
-        await apply(driver, { set: [redirect('a', '10.96.0.60', 'fd00:96::60')], remove: [] });
-        t.strictSame(onLoopback(), ['10.96.0.60/32', 'fd00:96::60/128']);
-        sh('ip addr del 10.96.0.60/32 dev lo');
-        t.equal(await driver.audit(), 1, 'repaired');
-        t.equal(await driver.audit(), 0);
-        t.match(
-          troubles,
-          [/cannot remember which addresses are ours in --state-dir .*: (ENOSPC|EROFS)/],
-          'said once',
-        );
-        const heir = await AddressDriver.open({ log: pino({ level: 'silent' }), stateDir: state });
-        await apply(heir, { set: [redirect('b', '10.96.0.61')], remove: [] });
-        t.strictSame(onLoopback(), ['10.96.0.61/32'], 'a successor knows what is ours without a record');
-        await driver.audit();
-        allow();
-        await driver.audit();
-        t.match(troubles.slice(1), [/^info: .*addresses\.json can be written again/]);
-        t.ok(existsSync(join(state, 'addresses.json')));
-        await driver.clear();
-        t.strictSame(onLoopback(), []);
-      });
-    }
-    sh(`umount ${small}`);
-  },
-);
+t.test('without a record the driver works, and writes the record as soon as it can', async (t) => {
+  const small = join(directory, 'small');
+  mkdirSync(small);
+  sh(`mount -t tmpfs -o size=8k none ${small}`);
+  const state = join(small, 'state');
+  const full = join(small, 'full');
+  for (const [what, prevent, allow] of [
+    ['a full disk', () => sh(`dd if=/dev/zero of=${full} bs=4k 2>/dev/null || true`), () => rmSync(full)],
+    [
+      'a read-only disk',
+      () => sh(`mount -o remount,bind,ro ${small}`),
+      () => sh(`mount -o remount,bind,rw ${small}`),
+    ],
+  ] as const) {
+    await t.test(what, async (t) => {
+      const { log, troubles } = listening();
+      (await StateDir.open(state, log)).release();
+      prevent();
+      const driver = await AddressDriver.open({ log, stateDir: state });
+      await apply(driver, { set: [redirect('a', '10.96.0.60', 'fd00:96::60')], remove: [] });
+      t.strictSame(onLoopback(), ['10.96.0.60/32', 'fd00:96::60/128']);
+      sh('ip addr del 10.96.0.60/32 dev lo');
+      t.equal(await driver.audit(), 1, 'repaired');
+      t.equal(await driver.audit(), 0);
+      t.match(
+        troubles,
+        [/cannot remember which addresses are ours in --state-dir .*: (ENOSPC|EROFS)/],
+        'said once',
+      );
+      const heir = await AddressDriver.open({ log: pino({ level: 'silent' }), stateDir: state });
+      await apply(heir, { set: [redirect('b', '10.96.0.61')], remove: [] });
+      t.strictSame(onLoopback(), ['10.96.0.61/32'], 'a successor knows what is ours without a record');
+      await driver.audit();
+      allow();
+      await driver.audit();
+      t.match(troubles.slice(1), [/^info: .*addresses\.json can be written again/]);
+      t.ok(existsSync(join(state, 'addresses.json')));
+      await driver.clear();
+      t.strictSame(onLoopback(), []);
+    });
+  }
+  sh(`umount ${small}`);
+});
 
 t.test('a record that is damaged, or not ours, is not used', async (t) => {
   const foreign = ['192.0.2.1/32 scope host', '192.0.2.2/32', 'fd00:2::1/128', 'fd00:2::2/128 nodad'];
@@ -325,13 +322,13 @@ t.test('the loopback device must be up', async (t) => {
   sh('ip link set lo up');
 });
 
-t.test('the choice of a driver', async (t) => {
+t.test('the driver is chosen by --redirect and by what works on the node', async (t) => {
   const bindAddress = { IPv4: '0.0.0.0', IPv6: '::' };
   const proxyPortRange = { first: 1024, last: 65535 };
   const options: RedirectOptions = { log, stateDir, bindAddress, proxyPortRange };
   const without = { ...options, run: noPrograms };
 
-  await t.test('auto takes iptables where it works, and clears what the address driver left', async (t) => {
+  await t.test('auto takes iptables if it works, and clears what the address driver left', async (t) => {
     await runAndKill('10.96.0.80');
     const driver = await createRedirectDriver('auto', options);
     t.equal(driver.name, 'iptables');
@@ -345,15 +342,15 @@ t.test('the choice of a driver', async (t) => {
     t.notMatch(sh('iptables-nft-save; iptables-legacy-save'), /KUBE-PORTAL/);
   });
 
-  await t.test('auto takes addresses where there is no iptables', async (t) => {
+  await t.test('auto takes addresses if there is no iptables', async (t) => {
     t.equal((await createRedirectDriver('auto', without)).name, 'address');
   });
 
-  await t.test('iptables is not replaced when it was asked for', async (t) => {
+  await t.test('iptables is not replaced by addresses', async (t) => {
     await t.rejects(createRedirectDriver('iptables', without), { message: /--redirect=address/ });
   });
 
-  await t.test('none does nothing', async (t) => {
+  await t.test('none redirects nothing', async (t) => {
     const driver = await createRedirectDriver('none', without);
     await apply(driver, { set: [redirect('a', '10.96.0.90')], remove: [] });
     t.equal(await driver.audit(), 0);

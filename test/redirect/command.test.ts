@@ -31,7 +31,7 @@ async function until(condition: () => boolean): Promise<void> {
   while (!condition()) await sleep(5);
 }
 
-t.test('a program that does its work', async (t) => {
+t.test('the exit code and the output of a program are returned', async (t) => {
   t.same(await new Commands().run('sh', ['-c', 'cat; echo b >&2; exit 3'], 'a'), {
     code: 3,
     stdout: 'a',
@@ -78,7 +78,7 @@ t.test('a program that writes too much is ended', async (t) => {
   t.ok(noisy !== null && noisy.code === 0 && noisy.stderr.length <= 100_000, 'of complaints some are enough');
 });
 
-t.test('no descriptors for one more program', async (t) => {
+t.test('without a free descriptor, the error says why a program cannot start', async (t) => {
   const nofile = (soft: number) => execFileSync('prlimit', [`--pid=${process.pid}`, `--nofile=${soft}:`]);
   nofile(readdirSync('/proc/self/fd').length + 50);
   const taken = takeDescriptors();
@@ -89,7 +89,7 @@ t.test('no descriptors for one more program', async (t) => {
   t.match(await new Commands().run('true', []), { code: 0 }, 'the next time it works');
 });
 
-/** All that there are. */
+/** All descriptors that are free. */
 function takeDescriptors(): number[] {
   const taken: number[] = [];
   try {

@@ -447,7 +447,7 @@ t.test('a back end whose rule loads but redirects nothing is not used', async (t
   t.notMatch(saved('nft') + saved('legacy'), /KUBE-PORTAL/);
 });
 
-t.test('iptables missing: the message says what to do', async (t) => {
+t.test('if iptables is not installed, the message says what to do', async (t) => {
   const path = process.env.PATH;
   process.env.PATH = '/nonexistent';
   t.teardown(() => {

@@ -143,7 +143,7 @@ t.test('refusals alone are reported as refusals, together with a failure they ar
   });
 });
 
-t.test('where ip6tables is not installed', async (t) => {
+t.test('if ip6tables is not installed, addresses serve IPv6', async (t) => {
   const stateDir = mkdtempSync(join(tmpdir(), 'kube-portal-families-'));
   t.teardown(() => rmSync(stateDir, { recursive: true }));
   const run: RunCommand = async (program, args, input) =>
@@ -161,7 +161,7 @@ t.test('where ip6tables is not installed', async (t) => {
 
   sh('sysctl -qw net.ipv6.conf.lo.disable_ipv6=1');
   const plain = await createRedirectDriver('auto', options);
-  t.equal(plain.name, 'iptables', 'without IPv6 on lo addresses are no way either');
+  t.equal(plain.name, 'iptables', 'without IPv6 on lo, addresses cannot serve IPv6');
   t.match(plain.unsupported.get('IPv6'), /ip6tables does not work here .*enable IPv6 on lo/);
   await plain.clear();
 });
