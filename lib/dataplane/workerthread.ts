@@ -82,7 +82,7 @@ export class WorkerThread extends EventEmitter<WorkerThreadEvents> {
   async #stop(): Promise<void> {
     this.#send({ type: 'stop' });
     await this.#exited;
-    // What the thread has said at its end. Without this, close() would drop it.
+    // Read the thread's last messages. close() would drop them.
     for (;;) {
       const last = receiveMessageOnPort(this.#port);
       if (last === undefined) break;

@@ -13,8 +13,8 @@ export interface WorkerPortal
   /** Who may use the portal. It names other portals by their ids. */
   readonly admission: Admission<number>;
   /**
-   * Where the pins of each endpoint are counted, in the order of the endpoints, see pincells.ts. Null if no
-   * cell is left. Absent without affinity.
+   * For each endpoint, in their order, the cell that counts its pins, see pincells.ts. Null if no cell is
+   * left. Absent without affinity.
    */
   readonly pinCells?: readonly (number | null)[];
 }

@@ -1,5 +1,5 @@
 /**
- * Pins, as workers tell the main thread of them. Times are milliseconds since the epoch: they outlive the
+ * Pins, as workers report them to the main thread. Times are milliseconds since the epoch: they outlive the
  * process, see PinMemory.
  */
 
@@ -17,38 +17,38 @@ export interface PinName {
 }
 
 export interface PinRecord extends PinName {
-  /** See Endpoint.id. The endpoint may be gone: the client then moves when it comes back. */
+  /** See Endpoint.id. If the endpoint is gone, the client moves when it comes back. */
   readonly endpoint: string;
   /** When the client was first pinned. */
   readonly pinnedAt: number;
-  /** When the client last came. The pin ends `timeoutMs` after that. */
+  /** When the client last used the pin. The pin ends `timeoutMs` later. */
   readonly usedAt: number;
   readonly timeoutMs: number;
-  /** How often the client went to another endpoint, because its own failed or was removed. */
+  /** How often the client moved to another endpoint because its own failed or was removed. */
   readonly moves: number;
 }
 
-/** A pin that was given up before its time. */
+/** A pin that was dropped before its time-out. */
 export interface LostPin extends PinName {
   readonly endpoint: null;
 }
 
-/** A pin that is new, has moved, was used again or was given up. */
+/** A pin that is new, has moved, was used again or was dropped. */
 export type PinChange = PinRecord | LostPin;
 
 export interface PinFilter {
-  /** Only those of this Service, `namespace/name`; null for all. */
+  /** Only pins of this Service, `namespace/name`; null for all. */
   readonly service: string | null;
-  /** Only those of this client, as in {@link PinName}; null for all. */
+  /** Only pins of this client, as in {@link PinName}; null for all. */
   readonly client: string | null;
 }
 
 export interface PinsQuestion extends PinFilter {
-  /** Where the page begins: 0, or what the page before names as its next. */
+  /** Where the page begins: 0, or `next` of the page before. */
   readonly from: number;
 }
 
-/** How many pins a worker looks at for one page: it relays nothing meanwhile. */
+/** How many pins a worker looks at for one page. It relays nothing meanwhile. */
 export const PINS_PAGE_SIZE = 500;
 
 export interface PinsPage {
@@ -70,6 +70,6 @@ export interface PinCounts {
   counts(): Iterable<PinCount>;
   /** All pins, also those to endpoints that are gone. */
   readonly total: number;
-  /** Pins that were given up for newer ones. */
+  /** Pins that were dropped for newer ones. */
   readonly evicted: number;
 }

@@ -13,7 +13,7 @@ export interface Questions {
   participants: { readonly question: ParticipantsQuestion; readonly answer: ParticipantsPage };
   /** One page of the worker's pins. */
   pins: { readonly question: PinsQuestion; readonly answer: PinsPage };
-  /** Give up a client's pins. The answer is how many there were. */
+  /** Drop a client's pins. The answer is how many there were. */
   releasePins: { readonly question: Pick<PinName, 'service' | 'client'>; readonly answer: number };
 }
 

@@ -45,7 +45,7 @@ export class Balancer {
     return this.#targets;
   }
 
-  /** Those that have not failed lately. Empty where all have. */
+  /** The endpoints that have not failed lately. Empty if all have. */
   get preferred(): readonly Target[] {
     return this.#readmit()?.preferred ?? this.#targets;
   }
@@ -65,7 +65,7 @@ export class Balancer {
       target.home = policy.affinity && this.context.services.add(this.service, target.id, cell);
       return target;
     });
-    // After the additions: what stays is counted all the time.
+    // After the additions, so that the count of an endpoint that stays never falls to 0.
     for (const home of homes) this.context.services.remove(home);
     for (const target of known.values()) target.isRemoved = true;
     this.#byId = null;
@@ -133,7 +133,7 @@ export class Balancer {
     else this.#avoidance.add(target);
   }
 
-  /** Takes the pins of a key away from a failed endpoint. @returns whether there was one */
+  /** Takes the pins of a key away from a failed endpoint. @returns whether there were any */
   unpin(key: PinKey, target: Target): boolean {
     let isFound = false;
     for (const portal of [null, this.key]) {
@@ -153,7 +153,7 @@ export class Balancer {
     return hasHome(byService) ? this.#targetOf(this.#find(this.key, key, affinity)) : null;
   }
 
-  /** Pins a new client to the next endpoint in turn, and moves a pin to where the fewest are. */
+  /** Pins a new client to the next endpoint in turn. Moves a pin to the endpoint with the fewest pins. */
   #pin(key: PinKey, tried: ReadonlySet<Target>, affinity: Affinity): Target | null {
     const { pins } = this.context;
     const byService = pins.find(this.service, null, key);
@@ -167,7 +167,7 @@ export class Balancer {
     return target;
   }
 
-  /** To look for a pin is to use it. */
+  /** Finds a pin, and uses it. */
   #find(portal: string | null, key: PinKey, { timeoutMs }: Affinity): Pin | undefined {
     const pin = this.context.pins.find(this.service, portal, key);
     if (pin !== undefined) this.context.pins.use(pin, timeoutMs);
@@ -196,8 +196,8 @@ export class Balancer {
   }
 
   /**
-   * As {@link #next}, for a client that was pinned, and counts its pin. It takes no turn, so that new clients
-   * are shared out evenly.
+   * As {@link #next}, for a client that was pinned. It counts the new pin already. It takes no turn, so that
+   * new clients are shared out evenly.
    */
   #nextForMove(tried: ReadonlySet<Target>): Target | null {
     const { roundRobin, services } = this.context;
@@ -221,7 +221,7 @@ export class Balancer {
   }
 }
 
-/** Active-standby Services have few endpoints, so all may be looked at. */
+/** Looks at all endpoints: active-standby Services have few. */
 function firstOf(
   targets: readonly Target[],
   tried: ReadonlySet<Target>,
@@ -231,7 +231,7 @@ function firstOf(
   return nextOf(targets, 0, tried);
 }
 
-/** Whether the pin has an endpoint that lives, on whatever port. */
+/** Whether the pin has an endpoint that is not gone. The endpoint may serve other ports only. */
 function hasHome(pin: Pin | undefined): boolean {
   return pin !== undefined && !pin.isHomeless && pin.endpoint.portals > 0;
 }

@@ -2,13 +2,13 @@ import type { ServiceEndpoint, ServiceEndpoints } from './serviceendpoints.js';
 import type { Target } from './target.js';
 
 /**
- * Finds the endpoint with the fewest pins of the Service in all workers, and adds a pin to its count. Other
- * workers may do the same at this moment: then it looks again.
+ * Finds the endpoint that has the fewest pins in all workers, and adds one to its count. If another worker
+ * changes the count meanwhile, it looks again.
  *
- * @param targets with their `home`
- * @param turn where to begin: of several with the fewest pins, the first one is taken
- * @param tried what failed already
- * @returns null where every endpoint has been tried
+ * @param targets whose `home` is set
+ * @param turn the index to begin at: if several endpoints have the fewest pins, the first one is taken
+ * @param tried the endpoints that failed
+ * @returns null if every endpoint has been tried
  */
 export function takeFewestPins(
   targets: readonly Target[],

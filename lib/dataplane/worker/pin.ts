@@ -3,12 +3,13 @@ import { type PinKey, pinKeyText } from './pinkey.js';
 import type { ServiceEndpoint } from './serviceendpoints.js';
 import type { TimerEntry, TimerList } from './timers.js';
 
-/** Takes a pin whose time is over. */
+/** The table that a pin belongs to. */
 export interface PinOwner {
+  /** The pin's time is over. */
   onExpired(pin: Pin): void;
 }
 
-/** A client that stays with an endpoint of a Service. */
+/** Keeps a client at one endpoint of a Service. */
 export class Pin implements TimerEntry {
   timerPrevious: TimerEntry | null = null;
   timerNext: TimerEntry | null = null;
@@ -17,18 +18,18 @@ export class Pin implements TimerEntry {
   timeoutMs = 0;
   /** How often the client went to another endpoint. */
   moves = 0;
-  /** The endpoint failed the client, and no other one has taken it yet. */
+  /** Whether the endpoint has failed the client, and the client has no other one yet. */
   isHomeless = false;
-  /** It is in the table no longer. */
+  /** Whether the pin was removed from the table. */
   isGone = false;
-  /** It has changed, and the main thread does not know it yet. */
+  /** Whether the pin has changed and the main thread does not know it yet. */
   isUntold = false;
   /** The last use that the main thread knows of (loop clock, ms). */
   toldUseAt = Number.NEGATIVE_INFINITY;
 
   constructor(
     readonly owner: PinOwner,
-    /** Its place in the order of the table: a later pin has a higher number. */
+    /** Position in the table's order: a later pin has a higher number. */
     readonly number: number,
     readonly service: string,
     /** See PinName.portal. */
@@ -65,7 +66,7 @@ export function recordOf(pin: Pin, now: number, time: number): PinRecord {
   };
 }
 
-/** What the main thread is told of a pin that has changed; parameters as for {@link recordOf}. */
+/** What the main thread learns about a pin that has changed. The parameters are as for {@link recordOf}. */
 export function changeOf(pin: Pin, now: number, time: number): PinChange {
   return pin.isGone ? { ...nameOf(pin), endpoint: null } : recordOf(pin, now, time);
 }

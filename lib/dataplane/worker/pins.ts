@@ -8,30 +8,30 @@ import type { ServiceEndpoint, ServiceEndpoints } from './serviceendpoints.js';
 import { TimerList } from './timers.js';
 
 /**
- * The main thread is told of a use when this share of the pin's time has passed since the last use that it
- * knows of. After a restart, a pin ends earlier by this share at most.
+ * The main thread learns about a use if this share of the pin's time has passed since the last use that it
+ * knows. After a restart, a pin ends earlier by this share at most.
  */
 const TOLD_SHARE = 1 / 8;
 
 export interface PinTableOptions {
-  /** Most pins of this worker, over all Services. Beyond it, the pin that was not used for longest goes. */
+  /** Limit of pins in this worker, over all Services. Beyond it, the least recently used pin is dropped. */
   readonly capacity: number;
   /** See pincells.ts. */
   readonly cells: Int32Array;
   readonly endpoints: ServiceEndpoints;
   readonly outbox: PinOutbox;
-  /** Clock in milliseconds; the loop's, so that a look-up costs no system call. */
+  /** The loop's clock, ms: a look-up must cost no system call. */
   now(): number;
 }
 
 /**
  * Pins of one worker. The kernel steers a client to the same worker on every port (lib/sys/steering.ts), so
- * workers share nothing but the counts.
+ * workers share only the counts.
  */
 export class PinTable implements Task, PinOwner {
   readonly #options: PinTableOptions;
   readonly #pins = new Map<string, Pin>();
-  /** One for each time-out of a Service, and some with a delay of 0 for restored pins. */
+  /** One list for each time-out. Restored pins have lists with a delay of 0. */
   readonly #timers: TimerList[] = [];
   #lastNumber = 0;
 
@@ -62,12 +62,12 @@ export class PinTable implements Task, PinOwner {
     this.#remove(pin);
   }
 
-  /** Does not count as use. @param portal see PinName.portal */
+  /** Finds a pin. This is not a use of the pin. @param portal see PinName.portal */
   find(service: string, portal: string | null, key: PinKey): Pin | undefined {
     return this.#pins.get(mapKey(service, portal, key));
   }
 
-  /** Starts the time of the pin again. @param timeoutMs time without use after which the pin ends */
+  /** Starts the time of the pin again. @param timeoutMs the pin ends after this time without use */
   use(pin: Pin, timeoutMs: number): void {
     const now = this.#options.now();
     pin.timeoutMs = timeoutMs;
@@ -75,7 +75,7 @@ export class PinTable implements Task, PinOwner {
     if (now - pin.toldUseAt >= timeoutMs * TOLD_SHARE) this.#options.outbox.add(pin);
   }
 
-  /** Pins a client. The caller has looked: it has no such pin. */
+  /** Pins a client. {@link find} must have returned undefined for it. */
   add(
     service: string,
     portal: string | null,
@@ -89,14 +89,14 @@ export class PinTable implements Task, PinOwner {
     this.#evict();
   }
 
-  /** The endpoint failed the client. It moves with its next pick. */
+  /** The endpoint has failed the client. The next pick moves the pin. */
   makeHomeless(pin: Pin): void {
     if (pin.isHomeless) return;
     pin.isHomeless = true;
     this.#options.endpoints.removePin(pin.endpoint);
   }
 
-  /** Moves a pin. The new endpoint counts it already, see {@link ServiceEndpoints.tryAddPin}. */
+  /** Moves a pin. The new endpoint's count has it already, see {@link ServiceEndpoints.tryAddPin}. */
   move(pin: Pin, endpoint: ServiceEndpoint, timeoutMs: number): void {
     this.makeHomeless(pin);
     if (pin.endpoint !== endpoint) pin.moves++;
@@ -118,7 +118,7 @@ export class PinTable implements Task, PinOwner {
     return released.length;
   }
 
-  /** Takes pins of an earlier run. A client that has a pin by now keeps that one. */
+  /** Takes pins of an earlier run. A client that has a new pin already keeps the new one. */
   restore(records: readonly PinRecord[]): void {
     const now = this.#options.now();
     const time = Date.now();
@@ -139,6 +139,7 @@ export class PinTable implements Task, PinOwner {
     }
   }
 
+  /** One page of the pins, in the order of their numbers. */
   page({ service, client, from }: PinsQuestion): PinsPage {
     const key = client === null ? null : parsePinKey(client);
     const now = this.#options.now();

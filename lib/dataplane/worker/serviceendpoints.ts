@@ -1,10 +1,10 @@
-/** An endpoint of a Service with affinity, over all portals of the Service, as its pins know it. */
+/** An endpoint of a Service with affinity, over all portals of the Service. Pins name it. */
 export class ServiceEndpoint {
-  /** How many of this worker's portals have it. 0: it is gone, and pins to it move when they are used. */
+  /** How many of this worker's portals have it. 0: it is gone, and its pins move when they are used. */
   portals = 0;
   /** How many pins to it this worker has. */
   pins = 0;
-  /** Where the pins of all workers are counted. Null while it is gone. */
+  /** The cell that counts its pins in all workers. Null while it is gone. */
   cell: number | null = null;
 
   constructor(
@@ -24,7 +24,7 @@ export class ServiceEndpoints {
     this.#cells = cells;
   }
 
-  /** The endpoint with this id; it may be gone, or come later. */
+  /** The endpoint with this id. It may be gone, or not be there yet. */
   of(service: string, id: string): ServiceEndpoint {
     const key = keyOf(service, id);
     let endpoint = this.#endpoints.get(key);
@@ -35,7 +35,7 @@ export class ServiceEndpoints {
     return endpoint;
   }
 
-  /** A portal has the endpoint. @param cell null if there is none left: its pins are then not counted */
+  /** A portal has this endpoint now. @param cell null if no cell is left: then its pins are not counted */
   add(service: string, id: string, cell: number | null): ServiceEndpoint {
     const endpoint = this.of(service, id);
     endpoint.portals++;
@@ -46,7 +46,7 @@ export class ServiceEndpoints {
     return endpoint;
   }
 
-  /** A portal has the endpoint no longer. */
+  /** A portal no longer has the endpoint. */
   remove(endpoint: ServiceEndpoint): void {
     if (--endpoint.portals > 0) return;
     if (endpoint.cell !== null) Atomics.sub(this.#cells, endpoint.cell, endpoint.pins);
@@ -65,14 +65,14 @@ export class ServiceEndpoints {
     this.#forgetIfUnused(endpoint);
   }
 
-  /** The pins to the endpoint in all workers. */
+  /** How many pins the endpoint has in all workers. */
   pinsOf({ cell, pins }: ServiceEndpoint): number {
     return cell === null ? pins : Atomics.load(this.#cells, cell);
   }
 
   /**
-   * Adds a pin if no other worker has changed the count meanwhile.
-   * @param count what {@link pinsOf} said
+   * Adds a pin, unless another worker has changed the count meanwhile.
+   * @param count what {@link pinsOf} returned
    */
   tryAddPin(endpoint: ServiceEndpoint, count: number): boolean {
     const { cell } = endpoint;
@@ -86,7 +86,7 @@ export class ServiceEndpoints {
   }
 }
 
-/** Names of Kubernetes have no spaces in them. */
+/** Kubernetes names contain no spaces. */
 function keyOf(service: string, id: string): string {
   return `${service} ${id}`;
 }

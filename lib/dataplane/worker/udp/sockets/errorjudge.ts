@@ -61,9 +61,9 @@ export class ErrorJudge {
   }
 
   /**
-   * Reads all that the socket of a flow with many endpoints has.
-   * @param targetAt finds the endpoint at a sockaddr
-   * @param judged gets each verdict; {@link tooLong} is then of this endpoint
+   * Reads all errors of a socket that serves a flow with many endpoints.
+   * @param targetAt finds the endpoint of a sockaddr
+   * @param judged takes each verdict. Meanwhile {@link tooLong} has the datagrams for this endpoint
    * @returns how many errors there were
    */
   judgeEach(
