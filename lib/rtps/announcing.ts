@@ -26,7 +26,8 @@ export interface Introduction {
   readonly prefix: Uint8Array;
   /** Id of the vendor that it claims to be; a discovery server takes clients of Fast DDS only. */
   readonly vendor: number;
-  readonly domainId: number;
+  /** Null if it does not say: participants of every domain then answer it. */
+  readonly domainId: number | null;
   /** How long others remember it without another announcement, ms. */
   readonly leaseMs: number;
   /** Where it wants to be answered, an IP address and a UDP port. */
@@ -47,7 +48,7 @@ export function announcementOf(introduction: Introduction): Uint8Array {
     parameter(Parameter.ProtocolVersion, [...VERSION, 0, 0]),
     parameter(Parameter.VendorId, [...u16BE(vendor), 0, 0]),
     parameter(Parameter.ParticipantGuid, guid),
-    parameter(Parameter.DomainId, u32(domainId)),
+    ...(domainId === null ? [] : [parameter(Parameter.DomainId, u32(domainId))]),
     parameter(Parameter.MetatrafficUnicastLocator, locator),
     parameter(Parameter.DefaultUnicastLocator, locator),
     parameter(Parameter.LeaseDuration, duration(leaseMs)),
@@ -55,17 +56,24 @@ export function announcementOf(introduction: Introduction): Uint8Array {
     parameter(Parameter.EntityName, text(entityName)),
     parameter(Parameter.Properties, propertyList(properties)),
   ];
-  const qos = isClient
-    ? [parameter(Parameter.SampleIdentity, [...prefix, ...entity(ANNOUNCER), ...sequence(1)])]
-    : [];
-  return message(introduction, FLAG_DATA, 1, qos, payload);
+  return message(introduction, FLAG_DATA, 1, identity(introduction, 1), payload);
 }
 
 /** A datagram that takes the announcement back: whoever has heard of the participant forgets it at once. */
-export function farewellOf(participant: Pick<Introduction, 'prefix' | 'vendor'>): Uint8Array {
+export function farewellOf(participant: Pick<Introduction, 'prefix' | 'vendor' | 'isClient'>): Uint8Array {
   const guid = [...participant.prefix, ...PARTICIPANT];
-  const qos = [parameter(Parameter.KeyHash, guid), parameter(Parameter.StatusInfo, GONE)];
+  const gone = [parameter(Parameter.KeyHash, guid), parameter(Parameter.StatusInfo, GONE)];
+  const qos = [...gone, ...identity(participant, 2)];
   return message(participant, FLAG_KEY, 2, qos, [parameter(Parameter.ParticipantGuid, guid)]);
+}
+
+/** Who has written a sample, and its number: a discovery server drops samples of clients without it. */
+function identity(
+  { prefix, isClient }: Pick<Introduction, 'prefix' | 'isClient'>,
+  number: number,
+): Uint8Array[] {
+  if (!isClient) return [];
+  return [parameter(Parameter.SampleIdentity, [...prefix, ...entity(ANNOUNCER), ...sequence(number)])];
 }
 
 /** @param flag FLAG_DATA or FLAG_KEY: what the payload is */

@@ -164,6 +164,19 @@ export function localAddress(fd: number): SocketAddress {
   return local;
 }
 
+/**
+ * The address that this node's datagrams to an address have. Nothing is sent (udp(7): connect only looks for
+ * the route).
+ * @returns null where no route leads there
+ */
+export function localAddressTowards(to: SocketAddress): string | null {
+  const fd = openDatagram(to.family);
+  if (fd < 0) return null;
+  const local = connect(fd, to) < 0 ? null : localAddress(fd).address;
+  closeSocket(fd);
+  return local;
+}
+
 /** The port of the peer of a connection. 0 if the peer has gone. */
 export function peerPort(fd: number): number {
   const peer = new SocketAddress();

@@ -6,6 +6,7 @@ import { KubePortal } from '../lab/kubeportal.js';
 import { Lab } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
 import type { Program } from '../lab/program.js';
+import { hearsOthers } from './dds-hearing.js';
 
 const VIP = '10.96.0.40';
 const ROBOTS = ['one', 'two', 'three', 'four'] as const;
@@ -22,29 +23,6 @@ function startRobot(pod: Host): Program {
   return startDdsClient(pod, ['-1', 'pub', `${RATE}Hz`, 'sub'], VIP);
 }
 
-interface Second {
-  readonly heard: number;
-  readonly lost: number;
-}
-
-/** What a participant heard in each second so far. */
-function secondsOf(robot: Program): Second[] {
-  const lines = robot.stdout.matchAll(/total \d+ lost \d+ delta (\d+) lost (\d+)/g);
-  return [...lines].map(([, heard, lost]) => ({ heard: Number(heard), lost: Number(lost) }));
-}
-
-/** Waits for `seconds` new seconds in which a participant hears more samples than two others publish. */
-async function hearsThree(robot: Program, seconds = 4): Promise<number> {
-  const from = secondsOf(robot).length;
-  const newOnes = () => secondsOf(robot).slice(from);
-  const isFull = ({ heard }: Second) => heard > 2.5 * RATE;
-  await robot.waitFor(() => (newOnes().filter(isFull).length >= seconds ? true : null), 'three others');
-  // From the first full second on: until then the participants found each other.
-  const counted = newOnes().slice(newOnes().findIndex(isFull));
-  const sum = (field: keyof Second) => counted.reduce((total, second) => total + second[field], 0);
-  return sum('heard') / (sum('heard') + sum('lost'));
-}
-
 t.setTimeout(0);
 
 t.test('participants that know only the VIP find each other without multicast', async (t) => {
@@ -55,7 +33,7 @@ t.test('participants that know only the VIP find each other without multicast', 
     flags: ['--workers', '2'],
   });
   const robots = pods.map(startRobot);
-  for (const share of await Promise.all(robots.map((robot) => hearsThree(robot)))) {
+  for (const share of await Promise.all(robots.map((robot) => hearsOthers(robot, 3, RATE)))) {
     t.ok(share >= 0.95, `${share * 100} % of the samples of the three others`);
   }
 
@@ -63,7 +41,7 @@ t.test('participants that know only the VIP find each other without multicast', 
   const replaced = [...pods.slice(0, 3), lab.pod('spare')];
   kubePortal.setManifest(serviceWithPods(FLEET, replaced));
   const after = [...robots.slice(0, 3), startRobot(lab.pod('spare'))];
-  for (const share of await Promise.all(after.map((robot) => hearsThree(robot)))) {
+  for (const share of await Promise.all(after.map((robot) => hearsOthers(robot, 3, RATE)))) {
     t.ok(share >= 0.95, `${share * 100} % after one was replaced`);
   }
   const { sessions } = await kubePortal.sessions();

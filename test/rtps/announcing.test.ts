@@ -9,7 +9,7 @@ import { FAST_DDS } from '../../lib/rtps/vendor.js';
 const introduction: fc.Arbitrary<Introduction> = fc.record({
   prefix: fc.uint8Array({ minLength: 12, maxLength: 12 }),
   vendor: fc.nat(0xffff),
-  domainId: fc.nat(232),
+  domainId: fc.option(fc.nat(232)),
   leaseMs: fc.nat(100_000).map((tenths) => tenths * 100),
   address: fc.constantFrom('10.0.0.1', '192.0.2.255', 'fd00::7'),
   port: fc.integer({ min: 1, max: 65_535 }),
@@ -42,6 +42,14 @@ t.test('what is announced can be read', async (t) => {
 
 t.test('a farewell names who leaves', async (t) => {
   const prefix = Uint8Array.from({ length: 12 }, (_, index) => index);
-  const read = readAnnouncement(farewellOf({ prefix, vendor: FAST_DDS }));
-  t.match(read, { prefix: '000102030405060708090a0b', isOwn: true, isFarewell: true, vendor: FAST_DDS });
+  for (const isClient of [false, true]) {
+    const farewell = farewellOf({ prefix, vendor: FAST_DDS, isClient });
+    const read = readAnnouncement(farewell);
+    t.match(read, { prefix: '000102030405060708090a0b', isOwn: true, isFarewell: true, vendor: FAST_DDS });
+    t.equal(
+      Buffer.from(farewell).includes('0f80', 0, 'hex'),
+      isClient,
+      'a discovery server wants its identity',
+    );
+  }
 });

@@ -33,7 +33,7 @@ export function rtps(port: number, isServer: boolean, names: ReadonlyMap<string,
         entityName: 'kube-portal-affinity',
         isClient: isServer,
       }),
-    farewell: (asker) => farewellOf({ prefix: prefixOf(asker), vendor: FAST_DDS }),
+    farewell: (asker) => farewellOf({ prefix: prefixOf(asker), vendor: FAST_DDS, isClient: isServer }),
     nameIn(datagram, asker, _isWhole, source = '') {
       if (!isRtps(datagram)) return undefined;
       const destination = destinationAt(datagram);

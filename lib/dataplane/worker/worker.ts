@@ -18,8 +18,8 @@ import { SessionListing } from './sessionlisting.js';
 import { TcpRelay } from './tcp/relay.js';
 import { portsToReuse } from './tcp/reusedports.js';
 import { UdpRelay } from './udp/relay.js';
-import { OwnersOfServices } from './udp/rtps/ownersofservices.js';
 import type { Participants } from './udp/rtps/participants.js';
+import { RtpsServices } from './udp/rtps/services.js';
 import type { EndpointSocket } from './udp/sockets/endpointsocket.js';
 import { LocalPorts } from './udp/sockets/localports.js';
 
@@ -66,7 +66,7 @@ class DataplaneWorker {
       }),
       services,
       roundRobin: new Int32Array(setup.roundRobin),
-      routing: { owners: new OwnersOfServices(), copiesPerSecond: rtpsCopies },
+      routing: { services: new RtpsServices(), copiesPerSecond: rtpsCopies },
       now,
     };
     this.#portals = new PortalTable(this.#tcp.acceptor, udp, context, workerCells(setup.counters, index));

@@ -6,7 +6,7 @@ import { PinOutbox } from '../../../lib/dataplane/worker/pinoutbox.js';
 import { PinTable } from '../../../lib/dataplane/worker/pins.js';
 import { ServedPortal } from '../../../lib/dataplane/worker/servedportal.js';
 import { ServiceEndpoints } from '../../../lib/dataplane/worker/serviceendpoints.js';
-import { OwnersOfServices } from '../../../lib/dataplane/worker/udp/rtps/ownersofservices.js';
+import { RtpsServices } from '../../../lib/dataplane/worker/udp/rtps/services.js';
 import { EVERYONE } from '../../../lib/portal/admission.js';
 import { DEFAULT_POLICY } from '../../../lib/portal/policy.js';
 
@@ -49,7 +49,7 @@ export function servedPortal(over: Partial<WorkerPortal> = {}): ServedPortal {
     admission: EVERYONE,
     ...over,
   };
-  const routing = { owners: new OwnersOfServices(), copiesPerSecond: 1000 };
+  const routing = { services: new RtpsServices(), copiesPerSecond: 1000 };
   const context = { ...workerContext(), routing };
   const portal = new ServedPortal(record, context, workerCells(createCounterMemory(1), 0));
   portal.update(record);

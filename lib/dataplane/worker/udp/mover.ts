@@ -66,7 +66,7 @@ export class FlowMover implements CarrierEvents {
    * @returns whether it is another endpoint than before
    */
   followPin(flow: UdpFlow): boolean {
-    const pinned = flow.portal.balancer.pick(flow.pinKey);
+    const pinned = flow.portal.pick(flow.pinKey);
     return pinned !== null && pinned !== flow.target && this.#openOther(flow, pinned);
   }
 

@@ -5,8 +5,7 @@ import { addressAt, isSameAddress, isSameSocket } from '../../../../sys/sockaddr
 import type { Balancer } from '../../balancer.js';
 import { Target } from '../../target.js';
 import { CopyLimit } from './copylimit.js';
-import type { Owners } from './owners.js';
-import type { OwnersOfServices } from './ownersofservices.js';
+import type { RtpsService, RtpsServices } from './services.js';
 
 /** How the datagrams of a flow that has no endpoint of its own are routed. */
 export type Spreading = Exclude<RtpsRouting, 'pin'>;
@@ -23,7 +22,7 @@ export interface Routed {
 
 /** What the routers of one worker share. */
 export interface RoutingContext {
-  readonly owners: OwnersOfServices;
+  readonly services: RtpsServices;
   /** See {@link CopyLimit}. */
   readonly copiesPerSecond: number;
 }
@@ -34,8 +33,10 @@ export class RtpsRouter {
   readonly everyone = new Target({ id: 'all', address: '0.0.0.0', port: 0 }, 'all');
   /** Whether a datagram was for a participant that no endpoint is known to have. Others set it to false. */
   hasMetStranger = false;
+  /** When the {@link Prober} looks next which endpoints are due, loop clock, ms. */
+  nextLook = 0;
+  readonly service: RtpsService;
   readonly #balancer: Balancer;
-  readonly #owners: Owners;
   readonly #isV6: boolean;
   readonly #chosen: Target[] = [];
 
@@ -49,7 +50,7 @@ export class RtpsRouter {
     public spreading: Spreading,
   ) {
     this.#balancer = balancer;
-    this.#owners = context.owners.open(balancer.service);
+    this.service = context.services.open(balancer.service);
     this.#isV6 = isV6;
     this.#context = context;
     this.limit = new CopyLimit(context.copiesPerSecond);
@@ -58,7 +59,7 @@ export class RtpsRouter {
   /** The portal goes, or routes no longer: its flows need another target. */
   close(): void {
     this.everyone.isRemoved = true;
-    this.#context.owners.close(this.#balancer.service);
+    this.#context.services.close(this.#balancer.service);
   }
 
   /**
@@ -80,6 +81,11 @@ export class RtpsRouter {
     return chosen;
   }
 
+  /** All endpoints of the portal. */
+  get targets(): readonly Target[] {
+    return this.#balancer.targets;
+  }
+
   /** The endpoint with a socket address, which has sent an answer; null for strangers. */
   targetAt(sockaddr: Int32Array, at: number): Target | null {
     for (const target of this.#balancer.targets) {
@@ -91,7 +97,7 @@ export class RtpsRouter {
   /** An endpoint has sent this. */
   heard(target: Target, bytes: Uint8Array, start: number, end: number, now: number): void {
     target.answeredAt = now;
-    if (isRtps(bytes, start, end)) this.#owners.learn(bytes, start + SOURCE_PREFIX_AT, target.id, now);
+    if (isRtps(bytes, start, end)) this.service.owners.learn(bytes, start + SOURCE_PREFIX_AT, target.id, now);
   }
 
   /** The endpoint that has the participant that the message names, or null. */
@@ -114,13 +120,13 @@ export class RtpsRouter {
     const owner = this.#ownerOf(bytes, prefix, now);
     if (owner !== null) return owner;
     const target = this.#targetAtAddressOf(datagram);
-    if (target === null || this.#owners.isIdentified(target.id, now)) return null;
-    this.#owners.learn(bytes, prefix, target.id, now);
+    if (target === null || this.service.owners.isIdentified(target.id, now)) return null;
+    this.service.owners.learn(bytes, prefix, target.id, now);
     return target;
   }
 
   #ownerOf(bytes: Uint8Array, at: number, now: number): Target | null {
-    const id = this.#owners.find(bytes, at, now);
+    const id = this.service.owners.find(bytes, at, now);
     return id === null ? null : this.#balancer.find(id);
   }
 

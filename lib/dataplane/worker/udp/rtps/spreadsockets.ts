@@ -17,6 +17,7 @@ import type { FlowLifetimes } from '../lifetimes.js';
 import { ClientSender } from '../sockets/clientsender.js';
 import { ErrorJudge, Verdict } from '../sockets/errorjudge.js';
 import type { FlowDescriptors } from '../sockets/flowdescriptors.js';
+import { Prober } from './prober.js';
 import type { Routed, RtpsRouter } from './router.js';
 import { SpreadSocket, type SpreadSocketOwner } from './spreadsocket.js';
 
@@ -35,6 +36,7 @@ export class SpreadSockets implements SpreadSocketOwner {
   readonly #datagram = new ClientDatagram();
   readonly #clients: ClientSender;
   readonly #judge: ErrorJudge;
+  readonly #prober: Prober;
 
   constructor(
     readonly loop: EventLoop,
@@ -45,6 +47,7 @@ export class SpreadSockets implements SpreadSocketOwner {
   ) {
     this.#clients = new ClientSender(lifetimes.table.keys);
     this.#judge = new ErrorJudge(lifetimes.inbox);
+    this.#prober = new Prober(loop, descriptors.budget);
   }
 
   /** @returns the errno where no socket is to be had */
@@ -78,6 +81,7 @@ export class SpreadSockets implements SpreadSocketOwner {
       if (this.#mayCopy(flow.portal, router, targets.length)) this.#push(socket, sender, index, targets);
     }
     this.#flush(socket);
+    this.#prober.look(router, flow.portal.key);
   }
 
   drain(socket: SpreadSocket): void {

@@ -1,6 +1,5 @@
 import t from 'tap';
 import { BELIEF, MOST_OWNERS, Owners } from '../../../../../lib/dataplane/worker/udp/rtps/owners.js';
-import { OwnersOfServices } from '../../../../../lib/dataplane/worker/udp/rtps/ownersofservices.js';
 
 function prefix(number: number): Uint8Array {
   const bytes = Buffer.alloc(12);
@@ -43,16 +42,4 @@ t.test('an endpoint is identified by its own word only, and not for ever', async
   owners.identify(prefix(1), 0, 'default/a', 0);
   t.equal(owners.isIdentified('default/a', BELIEF - 1), true);
   t.equal(owners.isIdentified('default/a', BELIEF), false);
-});
-
-t.test('the portals of a Service share what they know until the last one goes', async (t) => {
-  const services = new OwnersOfServices();
-  const owners = services.open('default/robot');
-  t.equal(services.open('default/robot'), owners);
-  t.not(services.open('default/other'), owners);
-  services.close('default/robot');
-  t.equal(services.open('default/robot'), owners);
-  services.close('default/robot');
-  services.close('default/robot');
-  t.not(services.open('default/robot'), owners);
 });

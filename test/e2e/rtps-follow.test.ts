@@ -1,0 +1,55 @@
+import t from 'tap';
+import { DDS_PORTS, startDdsClient, startDdsServer } from '../lab/ddsperf.js';
+import type { Host } from '../lab/host.js';
+import { KubePortal } from '../lab/kubeportal.js';
+import { Lab } from '../lab/lab.js';
+import { serviceWithPods } from '../lab/manifest.js';
+import type { Program } from '../lab/program.js';
+import { hearsOthers } from './dds-hearing.js';
+
+const VIP = '10.96.0.41';
+const REPLICAS = ['a', 'b', 'c'] as const;
+const ROBOT = {
+  name: 'robot',
+  clusterIPs: [VIP],
+  annotations: { 'rtps-routing': 'follow' },
+  ports: [
+    { name: 'discovery', protocol: 'UDP', port: DDS_PORTS.discovery },
+    { name: 'data', protocol: 'UDP', port: DDS_PORTS.data },
+  ],
+} as const;
+const RATE = 10;
+const MODES = ['-1', 'pub', `${RATE}Hz`, 'sub'] as const;
+
+/** A participant that says it lives at the VIP. */
+function startReplica(pod: Host): Program {
+  return startDdsServer(pod, MODES, VIP);
+}
+
+async function copiesOf(kubePortal: KubePortal): Promise<{ received: number; copies: number }> {
+  const { counters } = await kubePortal.status();
+  const sum = (field: 'datagramsIn' | 'copiesSent') =>
+    counters.reduce((total, counter) => total + counter[field], 0);
+  return { received: sum('datagramsIn'), copies: sum('copiesSent') };
+}
+
+t.setTimeout(0);
+
+t.test('a client reaches each of three participants behind one VIP', async (t) => {
+  const lab = await Lab.forTest(t, { pods: ['client', ...REPLICAS] });
+  const pods = REPLICAS.map((name) => lab.pod(name));
+  const replicas = pods.map(startReplica);
+  const kubePortal = await KubePortal.forTest(t, lab.node, {
+    objects: serviceWithPods(ROBOT, pods),
+    flags: ['--workers', '2'],
+  });
+  const client = startDdsClient(lab.pod('client'), MODES, VIP);
+  t.ok((await hearsOthers(client, 3, RATE)) >= 0.95, 'the client hears the three');
+  for (const share of await Promise.all(replicas.map((replica) => hearsOthers(replica, 1, RATE)))) {
+    t.ok(share >= 0.95, `a replica hears ${share * 100} % of the client's samples`);
+  }
+  const { received, copies } = await copiesOf(kubePortal);
+  t.comment(`${received} datagrams, ${copies} copies`);
+  t.ok(received > 100);
+  t.ok(copies < 0.8 * REPLICAS.length * received, `${copies} copies of ${received}, fewer than by fan-out`);
+});
