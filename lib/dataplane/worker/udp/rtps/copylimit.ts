@@ -1,5 +1,6 @@
 /**
- * How many copies a second a portal may make. One second's worth may be made at once; it comes back evenly.
+ * Limits how many copies a second a portal may make. The copies of one second may be made at once. The right
+ * to make more comes back evenly.
  */
 export class CopyLimit {
   #left: number;
@@ -10,10 +11,9 @@ export class CopyLimit {
   }
 
   /**
-   * Takes what a datagram for several endpoints needs: all of it or nothing, as else the last endpoints would
-   * get nothing each time.
+   * Takes the copies of one datagram: all or none. Otherwise the last endpoints would get nothing each time.
    * @param now loop clock, ms
-   * @returns false where there is not enough left
+   * @returns false if fewer are left; then none is taken
    */
   take(copies: number, now: number): boolean {
     this.#left = Math.min(this.perSecond, this.#left + ((now - this.#at) * this.perSecond) / 1000);

@@ -1,13 +1,13 @@
 import { u32At } from '../../../../rtps/bytes.js';
 import { sipHash } from '../siphash.js';
 
-/** So many participants of a Service are remembered; beyond it the one that was learned first goes. */
+/** Limit of participants of a Service. Beyond it, the one that was learned first is forgotten. */
 export const MOST_OWNERS = 1024;
-/** What was learned about a participant is believed for this long, ms. It is learned again meanwhile. */
+/** Milliseconds. What was learned about a participant is valid for this time, unless it is learned again. */
 export const BELIEF = 180_000;
 const PREFIX_WORDS = 3;
 
-/** A participant, by the three words of its GUID prefix, and the endpoint that it lives at. */
+/** A participant, as the three words of its GUID prefix, and its endpoint. */
 interface Owned {
   readonly a: number;
   readonly b: number;
@@ -17,14 +17,14 @@ interface Owned {
 }
 
 /**
- * Which endpoint of a Service has which RTPS participant, over all ports of the Service. A place in a
- * datagram stands for the prefix, as it is looked up for every datagram. Times are milliseconds of the loop's
- * clock.
+ * Knows which endpoint of a Service has which RTPS participant, over all ports of the Service. A look-up
+ * happens for every datagram, so it takes the place of the prefix in the datagram. Times are milliseconds of
+ * the loop's clock.
  */
 export class Owners {
-  /** By a hash that strangers cannot choose: of two prefixes with the same one, the later stays. */
+  /** By a hash that strangers cannot choose. Of two prefixes with the same hash, the later one stays. */
   readonly #owned = new Map<number, Owned>();
-  /** Endpoints that have said which participant they have, and until when that is believed: in this order. */
+  /** Endpoints that have named their participant, each with the end of its validity, in this order. */
   readonly #identified = new Map<string, number>();
   readonly #key = crypto.getRandomValues(new Int32Array(2));
   readonly #words = new Int32Array(PREFIX_WORDS);
@@ -33,7 +33,7 @@ export class Owners {
     return this.#owned.size;
   }
 
-  /** The endpoint (its id) that has the participant whose prefix begins at byte `at`; null if unknown. */
+  /** The id of the endpoint that has the participant whose prefix begins at byte `at`; null if unknown. */
   find(bytes: Uint8Array, at: number, now: number): string | null {
     const hash = this.#hash(bytes, at);
     const owned = this.#owned.get(hash);
@@ -45,7 +45,7 @@ export class Owners {
     return null;
   }
 
-  /** An endpoint has the participant whose prefix begins at byte `at`. */
+  /** Notes that an endpoint has the participant whose prefix begins at byte `at`. */
   learn(bytes: Uint8Array, at: number, endpoint: string, now: number): void {
     const hash = this.#hash(bytes, at);
     const [a, b, c] = this.#words;
@@ -54,7 +54,7 @@ export class Owners {
     if (this.#owned.size > MOST_OWNERS) this.#owned.delete(this.#owned.keys().next().value as number);
   }
 
-  /** The same, and the endpoint itself has said so. */
+  /** As {@link learn}, and the endpoint itself has named the participant. */
   identify(bytes: Uint8Array, at: number, endpoint: string, now: number): void {
     this.learn(bytes, at, endpoint, now);
     this.#identified.delete(endpoint);
@@ -65,7 +65,7 @@ export class Owners {
     }
   }
 
-  /** Whether the endpoint has said which participant it has. */
+  /** Whether the endpoint has named its participant. */
   isIdentified(endpoint: string, now: number): boolean {
     return now < (this.#identified.get(endpoint) ?? 0);
   }

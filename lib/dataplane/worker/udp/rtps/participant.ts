@@ -8,12 +8,12 @@ import type * as shared from '../../../shared/participants.js';
 import type { UdpFlow } from '../flow.js';
 import { unreachableAddresses } from './nat.js';
 
-/** What came with an announcement. */
+/** A received announcement. */
 export interface Announced {
   readonly announcement: Announcement;
-  /** The datagram, to be sent again; null for one that is too long to be kept. */
+  /** The datagram, kept to be sent again; null if it is too long. */
   readonly datagram: Uint8Array | null;
-  /** The flow by which it came. It may have ended. */
+  /** The flow of the datagram. It may have ended. */
   readonly flow: UdpFlow;
   /** The client's address and port. */
   readonly address: string;
@@ -28,9 +28,9 @@ export class Participant {
   readonly prefix: Uint8Array;
 
   /**
-   * @param key by which the table has it
-   * @param number its place in the order in which participants came
-   * @param announced by its last announcement
+   * @param key of the participant in the table
+   * @param number a later participant has a higher number
+   * @param announced its last announcement
    */
   constructor(
     readonly key: string,
@@ -48,7 +48,7 @@ export class Participant {
     return flow.portal.balancer.hasAddress(address) ? [] : unreachableAddresses(announcement, address);
   }
 
-  /** As it is listed. */
+  /** The participant as listings show it. */
   describe(now: number): shared.Participant {
     const { announcement, address, port, flow } = this.announced;
     const { prefix, vendor, domainId, entityName, leaseMs, metatraffic, data } = announcement;

@@ -12,27 +12,27 @@ import type { FlowKeys } from '../flowkeys.js';
 import { type Inbox, NO_SLOT } from '../inbox.js';
 import { type Announced, Participant } from './participant.js';
 
-/** Bytes of a datagram that is kept to be sent again. Announcements have a few hundred. */
-export const LONGEST_KEPT = 4096;
-/** Bytes of all participants of a worker together. Beyond it the one that was silent for longest goes. */
-const MOST_BYTES = 4 * 1024 * 1024;
-/** Bytes of a participant besides its datagram, about. */
-const OVERHEAD = 1024;
-/** Whoever announces a longer lease is forgotten after this time, ms. */
-const LONGEST_LEASE = 3_600_000;
-/** So many participants are described in one page, as with sessions. */
+/** A longer announcement is not kept to be sent again. Announcements have a few hundred bytes. */
+export const MAX_KEPT_BYTES = 4096;
+/** Limit of memory for the participants of one worker. Beyond it, the longest silent one is forgotten. */
+const MAX_TOTAL_BYTES = 4 * 1024 * 1024;
+/** About the memory of a participant without its datagram. */
+const OVERHEAD_BYTES = 1024;
+/** A participant that announces a longer lease is forgotten after this time. */
+const MAX_LEASE_MS = 3_600_000;
+/** How many participants one page lists, as with sessions. */
 const PAGE_SIZE = 250;
-/** Clients that are remembered as warned about. When there are more, some are warned about once more. */
-const MOST_WARNED = 1000;
+/** This many reported clients are remembered. If there are more, some are reported once more. */
+const MAX_WARNED = 1000;
 
 type Batch = Pick<Inbox, 'nextOf' | 'payloads' | 'startOf' | 'endOf'>;
 
 /**
- * The participants that a worker has heard of: those that sent an announcement of their own to a Service that
- * speaks RTPS. What anybody can send must not make it grow, so it has a limit in bytes.
+ * The participants that a worker knows. A participant is known after it has sent its own announcement to a
+ * Service that speaks RTPS. Anybody can send announcements, so the memory is limited.
  */
 export class Participants {
-  /** Null until the first one comes: most nodes have none. */
+  /** Null until the first participant comes: most nodes have none. */
   #known: LRUCache<string, Participant> | null = null;
   #heard = 0;
   readonly #keys: FlowKeys;
@@ -51,14 +51,14 @@ export class Participants {
     this.#report = report;
   }
 
-  /** Hears what a flow has in the present batch. */
+  /** Reads the flow's datagrams of the present batch. */
   hear(flow: UdpFlow, batch: Batch): void {
     for (let slot = flow.firstSlot; slot !== NO_SLOT; slot = batch.nextOf(slot)) {
       this.#hearOne(flow, batch.payloads, batch.startOf(slot), batch.endOf(slot));
     }
   }
 
-  /** All whose lease is not over. */
+  /** The participants whose lease is not over. */
   all(): Iterable<Participant> {
     return this.#known?.values() ?? [];
   }
@@ -88,13 +88,13 @@ export class Participants {
     participant.heardAt = this.#now();
   }
 
-  /** The participant that sent a message by this flow. Nearly always it is the one that sent the last. */
+  /** The sender of a message. Nearly always it is the sender of the flow's message before. */
   #senderOf(flow: UdpFlow, bytes: Uint8Array, start: number): Participant | null {
     const known = this.#known;
     if (known === null) return null;
     const last = flow.participant;
     if (last !== null && isSamePrefix(last.prefix, 0, bytes, start + SOURCE_PREFIX_AT)) {
-      // Being asked for, it lives for another lease.
+      // get() starts its lease again.
       if (known.get(last.key) === last) return last;
     }
     const key = keyOf(flow, prefixText(bytes, start + SOURCE_PREFIX_AT));
@@ -110,7 +110,7 @@ export class Participants {
       this.#known?.delete(key);
       return;
     }
-    const datagram = end - start > LONGEST_KEPT ? null : bytes.slice(start, end);
+    const datagram = end - start > MAX_KEPT_BYTES ? null : bytes.slice(start, end);
     const participant = this.#announce(key, this.#announced(flow, announcement, datagram));
     this.#warnOf(participant);
   }
@@ -128,8 +128,8 @@ export class Participants {
     if (participant === undefined) participant = new Participant(key, this.#heard++, announced, this.#now());
     else participant.announced = announced;
     this.#known.set(key, participant, {
-      ttl: Math.min(announced.announcement.leaseMs, LONGEST_LEASE),
-      size: OVERHEAD + (announced.datagram?.length ?? LONGEST_KEPT),
+      ttl: Math.min(announced.announcement.leaseMs, MAX_LEASE_MS),
+      size: OVERHEAD_BYTES + (announced.datagram?.length ?? MAX_KEPT_BYTES),
     });
     return participant;
   }
@@ -138,7 +138,7 @@ export class Participants {
     const { flow, address } = announced;
     const who = `${flow.portal.balancer.service} ${address}`;
     if (unreachableAt.length === 0 || this.#warned.has(who)) return;
-    if (this.#warned.size === MOST_WARNED) this.#warned.clear();
+    if (this.#warned.size === MAX_WARNED) this.#warned.clear();
     this.#warned.add(who);
     this.#report({
       kind: 'clientBehindNat',
@@ -150,9 +150,9 @@ export class Participants {
 
   #open(): LRUCache<string, Participant> {
     return new LRUCache<string, Participant>({
-      maxSize: MOST_BYTES,
+      maxSize: MAX_TOTAL_BYTES,
       ttl: 1,
-      // With another resolution the cache would ask for a timer, which never fires in a worker.
+      // Above 0, lru-cache keeps a time until a JavaScript timer fires, and none ever fires in a worker.
       ttlResolution: 0,
       updateAgeOnGet: true,
       perf: { now: this.#now },

@@ -4,16 +4,16 @@ import type { UdpFlow } from '../flow.js';
 import { NO_FLOW } from '../flowkeys.js';
 import type { FlowMover } from '../mover.js';
 import type { Participant } from './participant.js';
-import { LONGEST_KEPT, type Participants } from './participants.js';
+import { MAX_KEPT_BYTES, type Participants } from './participants.js';
 
 /**
- * Announces participants to the replicas to which they are moved. A replica answers nobody that has not
- * announced itself, and clients do so every few seconds only: their links would be silent until then.
+ * Announces participants to the replicas to which they have moved. A replica answers only participants that
+ * have announced themselves. Clients do that every few seconds, and their links would be silent until then.
  */
 export class Reannouncer {
   readonly #participants: Participants;
   readonly #mover: FlowMover;
-  readonly #datagram = new Memory(LONGEST_KEPT);
+  readonly #datagram = new Memory(MAX_KEPT_BYTES);
   readonly #sender = new DatagramSender(1);
 
   constructor(participants: Participants, mover: FlowMover) {
@@ -22,8 +22,8 @@ export class Reannouncer {
   }
 
   /**
-   * A flow has moved to another endpoint. The flows by which participants with the same pin announce
-   * themselves follow it, so that discovery does not wait for the client's next announcement.
+   * A flow has moved to another endpoint. Participants with the same pin may announce themselves by other
+   * flows. Those flows follow, so that discovery does not wait for the client's next announcement.
    * @param now the loop's clock, ms
    */
   moved(flow: UdpFlow, now: number): void {

@@ -10,18 +10,18 @@ import type { Carrier } from '../carrier.js';
 import type { UdpFlow } from '../flow.js';
 import type { RtpsRouter } from './router.js';
 
-/** Whose sockets they are. */
+/** The owner of a worker's spread sockets. */
 export interface SpreadSocketOwner {
-  /** Sends each collected datagram to the endpoints that it is for. */
+  /** Sends each collected datagram to its endpoints. */
   spread(socket: SpreadSocket, sender: DatagramSender): void;
-  /** As SocketOwner.onSocketReady. */
+  /** See SocketOwner.onSocketReady. */
   onSocketReady(socket: SpreadSocket, events: number): number;
   drain(socket: SpreadSocket): void;
   close(socket: SpreadSocket): void;
 }
 
 /**
- * A flow's one socket towards all endpoints of its Service: it is not connected, and the kernel gives it a
+ * A flow's only socket towards all endpoints of its Service. It is not connected, and the kernel gives it a
  * local port that no other socket has.
  */
 export class SpreadSocket implements Watcher, Carrier {
@@ -45,7 +45,7 @@ export class SpreadSocket implements Watcher, Carrier {
     setSendBuffer(fd, UDP_BUFFER_SIZE);
   }
 
-  /** @returns the socket, which is not watched yet, or the errno */
+  /** Opens a socket. The loop does not watch it yet. @returns the socket or the errno */
   static open(flow: UdpFlow, router: RtpsRouter, sockets: SpreadSocketOwner): SpreadSocket | number {
     const family = flow.portal.isV6 ? AF_INET6 : AF_INET;
     const fd = openDatagram(family);
@@ -64,7 +64,7 @@ export class SpreadSocket implements Watcher, Carrier {
     return this.#sockets.onSocketReady(this, events);
   }
 
-  /** Counts what could not be sent as dropped; the flow goes on in any case. @returns how many there were */
+  /** Counts unsent datagrams as dropped. The flow goes on in any case. @returns how many there were */
   send(sender: DatagramSender): number {
     if (this.#hops !== this.flow.hops) {
       this.#hops = this.flow.hops;
@@ -78,7 +78,7 @@ export class SpreadSocket implements Watcher, Carrier {
     this.#sockets.drain(this);
   }
 
-  /** The Service has got another policy. What its endpoints still answer is lost. */
+  /** The Service has another policy now. Answers that are under way are lost. */
   retire(): void {
     this.close();
   }
