@@ -15,11 +15,13 @@ const PORTS = [
   { name: 'udp', protocol: 'UDP', port: 53, targetPort: 5353 },
 ] as const;
 
-/** Whether the node tracks a first packet to the VIP, of each protocol, that nobody has answered. */
-async function isWaiting(node: Host, vip: string): Promise<boolean> {
+/** Whether the node tracks unanswered packets to the VIP: of each protocol, one flow for each client. */
+async function areWaiting(node: Host, vip: string, clients: number): Promise<boolean> {
   const family = vip.includes(':') ? 'ipv6' : 'ipv4';
   const flows = await node.exec('conntrack', ['-L', '-f', family, '-d', vip]);
-  return ['tcp', 'udp'].every((protocol) => new RegExp(`^${protocol}.*UNREPLIED`, 'm').test(flows.stdout));
+  const unanswered = (protocol: string) =>
+    flows.stdout.match(new RegExp(`^${protocol}.*UNREPLIED`, 'gm'))?.length ?? 0;
+  return ['tcp', 'udp'].every((protocol) => unanswered(protocol) >= clients);
 }
 
 for (const iptables of ['nft', 'legacy'] as const) {
@@ -36,7 +38,8 @@ for (const iptables of ['nft', 'legacy'] as const) {
     const flags = ['--redirect', 'iptables', '--workers', '2'];
     const kubePortal = await KubePortal.forTest(t, lab.node, { objects: other, flags });
 
-    const clients = [lab.pod('client'), lab.node].flatMap((client) =>
+    const hosts = [lab.pod('client'), lab.node];
+    const clients = hosts.flatMap((client) =>
       VIPS.map((address) => ({
         where: `${address} from ${client.name}`,
         connected: askTcp(client, { address, port: 80, send: '?' }),
@@ -44,7 +47,10 @@ for (const iptables of ['nft', 'legacy'] as const) {
         heard: askUdp(client, { address, port: 53, times: 150, patienceMs: 200 }),
       })),
     );
-    for (const vip of VIPS) await kubePortal.until(() => isWaiting(lab.node, vip), `clients wait at ${vip}`);
+    for (const vip of VIPS) {
+      const haveCome = () => areWaiting(lab.node, vip, hosts.length);
+      await kubePortal.until(haveCome, `clients wait at ${vip}`);
+    }
     kubePortal.setManifest([
       ...other,
       ...serviceWithPods({ name: 'late', clusterIPs: VIPS, ports: PORTS }, [server]),
