@@ -1,64 +1,33 @@
-import { readdirSync, readFileSync } from 'node:fs';
-import { join } from 'node:path';
-import t, { type Test } from 'tap';
-import { parseAllDocuments } from 'yaml';
+import t from 'tap';
 import { parseService } from '../../lib/model/parse-service.js';
 import { waitForPings } from '../lab/ddsperf.js';
 import type { Host } from '../lab/host.js';
 import { item } from '../lab/items.js';
-import { KubePortal } from '../lab/kubeportal.js';
-import { Lab, type Pod } from '../lab/lab.js';
-import { endpointSlice } from '../lab/manifest.js';
 import type { Program } from '../lab/program.js';
+import { configIn, EXAMPLES, objectsIn, SERVICES, serveAll, textOf } from './ros2-examples.js';
 
 t.setTimeout(0);
 
-const FOLDER = 'examples/ros2';
-const FILES = readdirSync(FOLDER);
-/** Those that a test below runs with a real program. */
-const TESTED = ['cyclone-udp', 'cyclone-tcp', 'cyclone-nodeport', 'fleet-behind-nat', 'discovery-fan-out'];
-
-interface KubernetesObject {
-  readonly kind: string;
-  readonly metadata: { readonly name: string };
-  readonly spec?: {
-    readonly clusterIP?: string;
-    readonly template?: {
-      readonly spec: { readonly containers: readonly { readonly env?: readonly EnvironmentEntry[] }[] };
-    };
-  };
-  readonly data?: Readonly<Record<string, string>>;
-}
-
-interface EnvironmentEntry {
-  readonly name: string;
-  readonly value?: string;
-}
-
-function objectsIn(file: string): KubernetesObject[] {
-  const documents = parseAllDocuments(readFileSync(join(FOLDER, file), 'utf8'));
-  return documents.map((document) => document.toJS() as KubernetesObject);
-}
-
-const SERVICES = FILES.flatMap(objectsIn).filter(
-  ({ kind, spec }) => kind === 'Service' && spec?.clusterIP !== 'None',
-);
+/** A robot and a pod of each run in the test below. */
+const CYCLONE = ['cyclone-udp', 'cyclone-tcp', 'cyclone-nodeport', 'fleet-behind-nat'];
+const FAN_OUT = 'discovery-fan-out';
 
 /** Cyclone DDS' settings of the pods and of the robots in an example. */
 function settingsIn(example: string): { pods: string; robots: string } {
-  const objects = objectsIn(`${example}.yaml`);
+  const objects = objectsIn(example);
   const [container] =
     objects.find(({ kind }) => kind === 'Deployment')?.spec?.template?.spec.containers ?? [];
   const pods = container?.env?.find(({ name }) => name === 'CYCLONEDDS_URI')?.value ?? '';
-  const robots = objects.find(({ kind }) => kind === 'ConfigMap')?.data?.['cyclonedds.xml'] ?? '';
-  return { pods, robots };
+  return { pods, robots: configIn(example, 'robot', 'cyclonedds.xml') };
 }
 
-t.test('every example says whether a real program runs with it in a test', async (t) => {
-  for (const file of FILES) {
-    const isTested = TESTED.includes(file.replace('.yaml', ''));
-    const line = isTested ? /^# Tested: .*test\/e2e\/ros2-examples\.test\.ts\.$/m : /^# Not tested: /m;
-    t.match(readFileSync(join(FOLDER, file), 'utf8'), line, file);
+t.test('every example says which test runs a real program with it', async (t) => {
+  for (const example of EXAMPLES) {
+    const isCyclone = [...CYCLONE, FAN_OUT].includes(example);
+    const isFastDds = example.startsWith('fastdds-');
+    const test = isCyclone ? 'ros2-examples' : isFastDds ? 'fastdds-examples' : null;
+    const line = test === null ? '# Not tested: ' : `in test/e2e/${test}.test.ts.`;
+    t.ok(textOf(example).includes(line), example);
   }
 });
 
@@ -67,23 +36,6 @@ t.test('every Service is read without a refusal', async (t) => {
     t.match(parseService(service), { ok: true, value: { refused: [] } }, service.metadata.name);
   }
 });
-
-/** The Services of all examples, with the same three pods behind each. */
-async function serveAll(t: Test): Promise<{ lab: Lab; pods: readonly Pod[]; kubePortal: KubePortal }> {
-  const lab = await Lab.forTest(t, { pods: ['robot', 'a', 'b', 'c'] });
-  const pods = ['a', 'b', 'c'].map((name) => lab.pod(name));
-  const slices = SERVICES.map((service) => {
-    const parsed = parseService(service);
-    const ports = parsed.ok ? parsed.value.ports : [];
-    return endpointSlice({ name: service.metadata.name, ports: ports.map(portOf) }, 'IPv4', pods);
-  });
-  const flags = ['--manifest', FOLDER, '--workers', '2'];
-  return { lab, pods, kubePortal: await KubePortal.forTest(t, lab.node, { objects: slices, flags }) };
-}
-
-function portOf({ name, protocol, port }: { name: string; protocol: string; port: number }) {
-  return { name, protocol: protocol === 'UDP' ? ('UDP' as const) : ('TCP' as const), port };
-}
 
 function start(host: Host, settings: string, ...args: readonly string[]): Program {
   return host.spawn('ddsperf', args, { env: { CYCLONEDDS_URI: settings } });
@@ -130,7 +82,7 @@ t.test('kube-portal serves them all, and real participants of Cyclone DDS meet t
     'cyclone-nodeport': lab.outside,
     'fleet-behind-nat': behindNat,
   };
-  for (const example of TESTED.filter((example) => example !== 'discovery-fan-out')) {
+  for (const example of CYCLONE) {
     const settings = settingsIn(example);
     const pongs = pods.map((pod) => start(pod, settings.pods, 'pong'));
     const ping = start(robots[example] ?? lab.pod('robot'), settings.robots, 'ping', '20Hz');
@@ -139,7 +91,7 @@ t.test('kube-portal serves them all, and real participants of Cyclone DDS meet t
     await Promise.all([ping, ...pongs].map((program) => program.stop('SIGKILL')));
   }
 
-  const { pods: settings } = settingsIn('discovery-fan-out');
+  const { pods: settings } = settingsIn(FAN_OUT);
   for (const pod of pods.slice(1)) start(pod, settings, 'pong');
   const ping = start(item(pods, 0), settings, 'ping', '20Hz');
   await waitForPings(ping);
