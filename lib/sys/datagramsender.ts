@@ -41,14 +41,14 @@ export class DatagramSender {
   #segmentSize = 0;
   #isUniform = true;
 
-  readonly #knowsSegments: boolean;
+  readonly #hasUdpSegment: boolean;
 
   /**
-   * @param knowsSegments whether the kernel knows UDP_SEGMENT; each thread tests that with its first sender
+   * @param hasUdpSegment whether the kernel knows UDP_SEGMENT; each thread tests that with its first sender
    */
-  constructor(capacity: number, knowsSegments = canKernelSegment()) {
+  constructor(capacity: number, hasUdpSegment = canKernelSegment()) {
     this.capacity = capacity;
-    this.#knowsSegments = knowsSegments;
+    this.#hasUdpSegment = hasUdpSegment;
     this.#headers = new SendHeaders(capacity);
     putControlHeader(this.#segmentControl.words, 0, 2, IPPROTO_UDP, UDP_SEGMENT);
   }
@@ -99,7 +99,7 @@ export class DatagramSender {
 
   #canSegment(): boolean {
     return (
-      this.#knowsSegments &&
+      this.#hasUdpSegment &&
       this.maySegment &&
       this.#isUniform &&
       this.count > 1 &&
