@@ -19,7 +19,7 @@ import { RedirectProgress } from './redirectprogress.js';
 import { areSameVips, isSamePlace, type WantedListener, wantedListeners } from './wantedlisteners.js';
 
 /** What all portals of a node share. */
-export interface PortalContext extends OpeningContext, PortalIdLookup {
+export interface NodeContext extends OpeningContext, PortalIdLookup {
   readonly driver: Pick<RedirectDriver, 'captureOf' | 'bringsTraffic' | 'unsupported' | 'gate'>;
   readonly placements: Placements;
   readonly capacity: Capacity;
@@ -39,7 +39,7 @@ export class ActivePortal {
   constructor(
     portal: Portal,
     readonly id: number,
-    readonly context: PortalContext,
+    readonly context: NodeContext,
   ) {
     this.#sockets = new PortalSockets(context);
     this.#portal = portal;

@@ -5,7 +5,7 @@ import type { RedirectDriver } from '../redirect/driver.js';
 import { StateDir } from '../state/statedir.js';
 import { mappingOf, PORTS_FILE, StateFile, StateMemory } from '../state/statefile.js';
 import { raiseDescriptorLimit } from '../sys/limits.js';
-import type { PortalContext } from './activeportal.js';
+import type { NodeContext } from './activeportal.js';
 import { ActivePortals } from './activeportals.js';
 import { Capacity } from './capacity.js';
 import { NodeLock } from './nodelock.js';
@@ -22,7 +22,7 @@ export interface ProxyParts {
   readonly portMemory: StateMemory;
   readonly driver: RedirectDriver;
   readonly dataplane: Dataplane;
-  readonly context: PortalContext;
+  readonly context: NodeContext;
   readonly portals: ActivePortals;
 }
 
@@ -49,7 +49,7 @@ export async function assemble(
       rtpsCopies: options.rtpsCopies,
     });
     const portals = new ActivePortals();
-    const context = await portalContext(options, portMemory, capacity, driver, portals);
+    const context = await nodeContext(options, portMemory, capacity, driver, portals);
     return { lock, state, portMemory, driver, dataplane, context, portals };
   } catch (error) {
     await state?.removeIfEmpty();
@@ -82,13 +82,13 @@ function memoryOfPorts({ stateDir, log }: ProxyOptions): StateMemory {
 }
 
 /** What all portals of this node share. */
-async function portalContext(
+async function nodeContext(
   options: ProxyOptions,
   portMemory: StateMemory,
   capacity: Capacity,
   driver: RedirectDriver,
   portals: ActivePortals,
-): Promise<PortalContext> {
+): Promise<NodeContext> {
   const publicPorts = new PublicPorts();
   const saved = await savedPorts(driver, portMemory);
   return {

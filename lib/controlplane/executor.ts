@@ -1,14 +1,14 @@
 import type { Dataplane } from '../dataplane/dataplane.js';
 import type { SnapshotDiff } from '../model/diff.js';
 import type { Snapshot } from '../portal/portal.js';
-import { ActivePortal, type PortalContext } from './activeportal.js';
+import { ActivePortal, type NodeContext } from './activeportal.js';
 import type { ActivePortals } from './activeportals.js';
 import type { ActualState, Step } from './plan.js';
 import type { Redirects } from './redirects.js';
 
 /** What the executor needs to do the steps. */
 export interface ExecutorTools {
-  readonly context: PortalContext;
+  readonly context: NodeContext;
   readonly portals: ActivePortals;
   readonly dataplane: Pick<Dataplane, 'apply' | 'takeId' | 'budget'>;
   readonly redirects: Pick<Redirects, 'change'>;

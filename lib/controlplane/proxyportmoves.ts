@@ -1,11 +1,11 @@
-import type { ActivePortal, PortalContext } from './activeportal.js';
+import type { ActivePortal, NodeContext } from './activeportal.js';
 import type { ActivePortals } from './activeportals.js';
 import { type DeliveredChange, DONE, type Executor } from './executor.js';
 import { planTelling } from './plan.js';
 import type { Redirects } from './redirects.js';
 
 export interface MoveTools {
-  readonly context: Pick<PortalContext, 'ports' | 'publicPorts'>;
+  readonly context: Pick<NodeContext, 'ports' | 'publicPorts'>;
   readonly portals: ActivePortals;
   readonly executor: Executor;
   readonly redirects: Pick<Redirects, 'isFailing'>;

@@ -3,7 +3,7 @@ import type { Dataplane } from '../dataplane/dataplane.js';
 import { NONE } from '../model/compact.js';
 import type { Snapshot } from '../portal/portal.js';
 import type { StateMemory } from '../state/statefile.js';
-import type { PortalContext } from './activeportal.js';
+import type { NodeContext } from './activeportal.js';
 import type { ActivePortals } from './activeportals.js';
 import type { Backlog } from './backlog.js';
 import { type DeliveredChange, DONE, Executor } from './executor.js';
@@ -15,7 +15,7 @@ import { Turns } from './turns.js';
 
 /** What the reconciler needs for its work. */
 export interface ReconcilerTools {
-  readonly context: PortalContext;
+  readonly context: NodeContext;
   readonly portals: ActivePortals;
   readonly dataplane: Dataplane;
   readonly redirects: Redirects;

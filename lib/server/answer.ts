@@ -1,5 +1,5 @@
 /** The answer to a request. */
-export interface Answer {
+export interface HttpAnswer {
   readonly status: number;
   readonly contentType: string;
   readonly body: Body;
@@ -20,16 +20,16 @@ export interface Answer {
 export type Body = string | Iterable<string> | AsyncIterable<string>;
 
 /** An answer in plain text. */
-export function text(body: Body, status = 200): Answer {
+export function text(body: Body, status = 200): HttpAnswer {
   return { status, contentType: 'text/plain; charset=utf-8', body };
 }
 
 /** An answer in JSON. */
-export function json(value: unknown, status = 200): Answer {
+export function json(value: unknown, status = 200): HttpAnswer {
   return jsonText(`${JSON.stringify(value)}\n`, status);
 }
 
 /** An answer whose body is already JSON text. */
-export function jsonText(body: Body, status = 200): Answer {
+export function jsonText(body: Body, status = 200): HttpAnswer {
   return { status, contentType: 'application/json', body };
 }

@@ -1,7 +1,7 @@
 import type { HealthCheck } from '../model/healthcheck.js';
 import { objectKey } from '../model/objects.js';
 import type { Problem } from '../model/problem.js';
-import { type Answer, json } from './answer.js';
+import { type HttpAnswer, json } from './answer.js';
 import type { Connections } from './connections.js';
 import { HttpServer } from './http.js';
 
@@ -111,7 +111,7 @@ export class HealthCheckPorts {
   }
 }
 
-function answer({ namespace, name, localEndpoints }: HealthCheck, isHealthy: boolean): Answer {
+function answer({ namespace, name, localEndpoints }: HealthCheck, isHealthy: boolean): HttpAnswer {
   const body = { service: { namespace, name }, localEndpoints, serviceProxyHealthy: isHealthy };
   return {
     ...json(body, localEndpoints > 0 && isHealthy ? 200 : 503),

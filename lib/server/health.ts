@@ -1,4 +1,4 @@
-import { type Answer, json } from './answer.js';
+import { type HttpAnswer, json } from './answer.js';
 import type { Routes } from './route.js';
 
 /** The state that the health checks read. */
@@ -24,7 +24,7 @@ export function healthRoutes(source: HealthSource): Routes {
 }
 
 /** As in kube-proxy (KEP-3836), load balancers send no new connections to a node that will be deleted. */
-function health(source: HealthSource): Answer {
+function health(source: HealthSource): HttpAnswer {
   const ready = source.isReady();
   const nodeEligible = source.isNodeEligible();
   return json({ ...report(source, ready), nodeEligible }, ready && nodeEligible ? 200 : 503);

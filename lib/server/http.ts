@@ -1,7 +1,7 @@
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http';
 import type { AddressInfo, ListenOptions } from 'node:net';
 import { hostPort } from '../net/hostport.js';
-import { type Answer, text } from './answer.js';
+import { type HttpAnswer, text } from './answer.js';
 import type { Connections } from './connections.js';
 import { LongAnswers } from './long-answers.js';
 import type { OwnNames } from './own-names.js';
@@ -128,7 +128,7 @@ async function answerTo(
   { routes, names }: ServingOptions,
   request: IncomingMessage,
   signal: AbortSignal,
-): Promise<Answer> {
+): Promise<HttpAnswer> {
   const { method = '', headers, url = '/' } = request;
   if (names?.include(headers.host) === false) {
     return text(

@@ -2,7 +2,7 @@ import { Gauge, Registry } from 'prom-client';
 import type { PortalCounters } from '../dataplane/shared/counters.js';
 import type { PinCounts } from '../dataplane/shared/pins.js';
 import type { PortalStatus, ProxyStatus } from '../portal/status.js';
-import { type Answer, json, jsonText, text } from './answer.js';
+import { type HttpAnswer, json, jsonText, text } from './answer.js';
 import { pinMetricsText } from './pin-metrics.js';
 import { portalMetricsText } from './portal-metrics.js';
 import { type ProcessSource, processMetrics } from './process-metrics.js';
@@ -35,7 +35,7 @@ export function metricsRoutes(source: MetricsSource, registry = new Registry()):
   return {
     '/metrics': async () => {
       const others = await registry.metrics();
-      return { ...text(metricsText(source, others)), contentType: registry.contentType } satisfies Answer;
+      return { ...text(metricsText(source, others)), contentType: registry.contentType } satisfies HttpAnswer;
     },
     '/status': () => jsonText(statusText(source)),
     '/proxyMode': () => text('userspace'),

@@ -1,4 +1,4 @@
-import type { Answer } from './answer.js';
+import type { HttpAnswer } from './answer.js';
 
 /** A request to a route. */
 export interface RouteRequest {
@@ -11,7 +11,7 @@ export interface RouteRequest {
 }
 
 /** @throws BadQuery for HTTP status 400. Any other error gives status 500. */
-export type Route = (request: RouteRequest) => Answer | Promise<Answer>;
+export type Route = (request: RouteRequest) => HttpAnswer | Promise<HttpAnswer>;
 
 /**
  * Routes by exact path, for GET and HEAD. `*` is the route of every other path. A route for another method

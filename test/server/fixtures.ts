@@ -3,7 +3,7 @@ import type { PortalCounters } from '../../lib/dataplane/shared/counters.js';
 import { COUNTER_FIELDS, type CounterValues } from '../../lib/dataplane/shared/counters.js';
 import type { PinCounts } from '../../lib/dataplane/shared/pins.js';
 import type { PortalStatus } from '../../lib/portal/status.js';
-import type { Answer } from '../../lib/server/answer.js';
+import type { HttpAnswer } from '../../lib/server/answer.js';
 import type { RouteRequest, Routes } from '../../lib/server/route.js';
 
 /** The counts of a node on which nobody is pinned. */
@@ -16,7 +16,7 @@ export function requestFor(url: string): RouteRequest {
 }
 
 /** The answer of a path. */
-export async function answerOf(routes: Routes, url: string): Promise<Answer> {
+export async function answerOf(routes: Routes, url: string): Promise<HttpAnswer> {
   const request = requestFor(url);
   return await routes[request.path]!(request);
 }
