@@ -1,5 +1,6 @@
 import { closeSync } from 'node:fs';
 import { type Family, familyOf } from '../net/address.js';
+import { EEXIST, EOPNOTSUPP, EPERM, SysError } from '../sys/errno.js';
 import { Links } from '../sys/netlink/links.js';
 import { enterNewNetwork } from '../sys/networknamespace.js';
 
@@ -22,10 +23,30 @@ const NODE_ADDRESS: Readonly<Record<Family, string>> = { IPv4: '169.254.107.112'
  * The kernel takes all of it away at the end of the thread, or of the process, however it ends.
  *
  * @param target the only address that clients can send to
- * @throws SysError: EPERM without CAP_SYS_ADMIN and CAP_NET_ADMIN; EEXIST if the node has a route to one of
- *   the addresses; EOPNOTSUPP if the kernel has no veth devices
+ * @throws Error that says what is missing, or which address cannot be used
  */
 export function bringUpClients(addresses: readonly string[], target: string): void {
+  try {
+    joinToNode(addresses, target);
+  } catch (error) {
+    throw error instanceof SysError ? new Error(explain(error)) : error;
+  }
+}
+
+function explain({ call, code, message }: SysError): string {
+  switch (code) {
+    case EPERM:
+      return 'client addresses need root (CAP_SYS_ADMIN and CAP_NET_ADMIN): run as root, or leave out --clients';
+    case EEXIST:
+      return `${call}: this node has it already; give client addresses that nobody uses`;
+    case EOPNOTSUPP:
+      return 'this kernel has no veth devices, which client addresses need; leave out --clients';
+    default:
+      return `the client addresses could not be brought up: ${message}`;
+  }
+}
+
+function joinToNode(addresses: readonly string[], target: string): void {
   const node = new Links();
   const namespace = enterNewNetwork();
   const own = new Links();

@@ -26,7 +26,7 @@ export class Clients {
     worker.on('exit', () => this.#fail(new Error('the clients are gone')));
   }
 
-  /** Resolves once the clients can ask. @throws the error of {@link bringUpClients}, with its `code` */
+  /** Resolves once the clients can ask. @throws Error that says what is missing */
   static async start(setup: ClientSetup): Promise<Clients> {
     const worker = new Worker(new URL('./clientprogram.js', import.meta.url), {
       name: 'clients',

@@ -1,5 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import { analyse, type StageRecord } from './analysis.js';
+import type { RunRecord, StageRecord } from './analysis.js';
 import { Clients } from './clients.js';
 import type { ClientSetup } from './clienttasks.js';
 import { runCommand } from './event.js';
@@ -7,7 +7,7 @@ import { isKindOf, type Kind, likelyKinds, portText, type ServicePort } from './
 import { NotMeasured } from './notmeasured.js';
 import { isAnswered, type Link, type Observation } from './observation.js';
 import { whyUnreachable } from './reachability.js';
-import type { AffinityResult, Asked, AskedPort, Timeout } from './result.js';
+import type { Asked, AskedPort, Timeout } from './result.js';
 import { tenths } from './tenths.js';
 import { measureTimeout } from './timeout.js';
 
@@ -34,16 +34,24 @@ export interface RunOptions
 /** Milliseconds of steady probes before a command, which show what is usual. */
 const USUAL_MS = 1000;
 
-/** Carries out a run. @throws NotMeasured, SysError of {@link bringUpClients}, the reason of the signal */
-export async function runTest(options: RunOptions): Promise<AffinityResult> {
+/** Carries out a run. @throws NotMeasured; the reason of the signal */
+export async function runTest(options: RunOptions): Promise<RunRecord> {
   const startNs = process.hrtime.bigint();
   options.onProgress('bringing up clients');
   const { address, clients, patienceMs, httpPath, endpointNames } = options;
   const setup = { startNs, address, clients, patienceMs, httpPath, endpointNames };
-  const running = await Clients.start(setup);
+  const running = await Clients.start(setup).catch((error: Error) => {
+    throw new NotMeasured(error.message);
+  });
+  const stop = () => running.close();
+  options.signal.addEventListener('abort', stop);
   try {
-    return await new Run(options, running, startNs).result();
+    return await new Run(options, running, startNs).record();
+  } catch (error) {
+    options.signal.throwIfAborted();
+    throw error;
   } finally {
+    options.signal.removeEventListener('abort', stop);
     await running.close();
   }
 }
@@ -65,7 +73,7 @@ class Run {
     this.#links = clients.addresses.flatMap((client) => ports.map((port) => ({ client, port })));
   }
 
-  async result(): Promise<AffinityResult> {
+  async record(): Promise<RunRecord> {
     const { service, endpoints, rounds, expect, address, during } = this.#options;
     const ports = await this.#identify();
     await this.#askInRounds();
@@ -74,14 +82,14 @@ class Run {
       await this.#askInRounds();
     }
     const timeout = await this.#measureTimeout();
-    return analyse({
+    return {
       startedAt: this.#startedAt,
       tookMs: this.#nowMs(),
       asked: { address, service, endpoints, ports, clients: this.#clients.addresses, rounds, expect },
       stages: this.#stages,
       observations: this.#observations,
       timeout,
-    });
+    };
   }
 
   async #identify(): Promise<AskedPort[]> {

@@ -1,0 +1,63 @@
+import { analyse, type RunRecord } from '../affinity/analysis.js';
+import { NotMeasured } from '../affinity/notmeasured.js';
+import { runTest } from '../affinity/run.js';
+import { familyOf } from '../net/address.js';
+import type { AffinityFlags } from './affinity.js';
+import { printResult } from './affinity-output.js';
+import { report } from './affinity-report.js';
+import { findTarget, type Target } from './affinity-target.js';
+import { ProgressLine } from './progress-line.js';
+import { UsageError } from './usage-error.js';
+
+/**
+ * Carries out a test and prints its result.
+ * @throws Ended with the exit code of the verdict; NotMeasured, UsageError
+ */
+export async function testAffinity(text: string, flags: AffinityFlags): Promise<void> {
+  const kubeconfig = flags.kubeconfig ?? (process.env.KUBECONFIG || undefined);
+  const target = await findTarget(text, familyOfClients(flags), kubeconfig);
+  const record = await carryOut(target, flags);
+  if (flags.reportTo === undefined) printResult(analyse(record), flags.output);
+  else await report(record, flags.reportTo);
+}
+
+function familyOfClients({ clients }: AffinityFlags) {
+  const [family, ...others] = [...new Set((clients ?? []).map(familyOf))];
+  if (others.length > 0) throw new UsageError('--clients: give addresses of one IP family');
+  return family ?? null;
+}
+
+async function carryOut(target: Target, flags: AffinityFlags): Promise<RunRecord> {
+  const ports = flags.ports ?? target.ports;
+  if (ports.length === 0)
+    throw new UsageError(
+      '--ports: say which ports to ask, such as 80/tcp,7410/udp; an address has no list of them',
+    );
+  const progress = new ProgressLine();
+  const interruption = new AbortController();
+  const interrupt = (signal: NodeJS.Signals) => interruption.abort(new NotMeasured(`ended by ${signal}`));
+  for (const signal of STOP_SIGNALS) process.once(signal, interrupt);
+  try {
+    return await runTest({
+      ...target,
+      ports,
+      clients: flags.clients ?? null,
+      rounds: flags.rounds,
+      expect: flags.expect ?? target.affinity ?? 'ClientIP',
+      identify: flags.identify,
+      httpPath: flags.httpPath,
+      patienceMs: flags.patience,
+      during: flags.during,
+      intervalMs: flags.interval,
+      settleMs: flags.settle,
+      longestPauseMs: flags.idle ?? null,
+      onProgress: (text) => progress.show(text),
+      signal: interruption.signal,
+    });
+  } finally {
+    progress.end();
+    for (const signal of STOP_SIGNALS) process.off(signal, interrupt);
+  }
+}
+
+const STOP_SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];
