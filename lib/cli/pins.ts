@@ -21,16 +21,14 @@ export function pinsCommand(): Command {
   return command;
 }
 
-/** It has the options of `pins`: commander accepts them anywhere on the command line. */
 function releaseCommand(): Command {
-  return new Command('release')
+  const command = new Command('release')
     .description('Remove the pins of a client. Its next connection or flow may get another endpoint.')
     .argument('<service>', 'namespace/name')
     .argument('<client>', 'an IP address, or the digits of an RTPS prefix, as the list shows it')
-    .addHelpText('after', '\nIt also takes -o and --state-dir, as kube-portal pins does.')
-    .action((service: string, client: string, _: unknown, command: Command) =>
-      release(service, client, command.optsWithGlobals<AdminFlags>()),
-    );
+    .action(release);
+  for (const option of adminOptions()) command.addOption(option);
+  return command;
 }
 
 async function list(service: string | undefined, flags: PinsFlags): Promise<void> {
