@@ -2,7 +2,7 @@ import { removeAdminSocket } from '../admin/channel.js';
 import { NodeLock } from '../controlplane/nodelock.js';
 import { clearAll } from '../redirect/clear.js';
 import { StateDir } from '../state/statedir.js';
-import { PORTS_FILE, StateFile } from '../state/statefile.js';
+import { PINS_FILE, PORTS_FILE, StateFile } from '../state/statefile.js';
 
 /**
  * `run --cleanup`: removes everything that any earlier run left in the kernel and in the state directory,
@@ -14,10 +14,16 @@ import { PORTS_FILE, StateFile } from '../state/statefile.js';
 export async function removeEverything(stateDir: string): Promise<void> {
   const lock = NodeLock.take();
   const removed = await clearAll(stateDir).finally(() => lock.release());
-  await new StateFile(stateDir, PORTS_FILE).remove();
-  await removeAdminSocket(stateDir);
-  await StateDir.of(stateDir).removeIfEmpty();
+  await removeState(stateDir);
   for (const what of removed) process.stdout.write(`removed ${what}\n`);
   if (removed.length === 0)
     process.stdout.write('nothing to remove: no rule or address of kube-portal is here\n');
+}
+
+/** Removes all that a run has left in the state directory for the next one. */
+export async function removeState(stateDir: string): Promise<void> {
+  await new StateFile(stateDir, PORTS_FILE).remove();
+  await new StateFile(stateDir, PINS_FILE).remove();
+  await removeAdminSocket(stateDir);
+  await StateDir.of(stateDir).removeIfEmpty();
 }

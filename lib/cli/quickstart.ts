@@ -40,13 +40,15 @@ async function quickstart({ namespaced }: QuickstartFlags): Promise<void> {
   const stopRequests = listenForSignals(log.logger);
   const backends = await Backends.start();
   try {
-    const { Daemon } = await import('./daemon.js');
-    const daemon = await Daemon.start(runFlagsOf(await runArgs(namespaced)), log, stopRequests);
+    const [{ Daemon }, { removeState }] = await Promise.all([import('./daemon.js'), import('./cleanup.js')]);
+    const flags = runFlagsOf(await runArgs(namespaced));
+    const daemon = await Daemon.start(flags, log, stopRequests);
     try {
       process.stdout.write(introduction(daemon, namespaced));
       await Promise.race([stopRequests.stop, daemon.broken]);
     } finally {
       await daemon.stop();
+      await removeState(flags.stateDir);
     }
   } finally {
     await backends.stop();

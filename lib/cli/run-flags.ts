@@ -132,9 +132,10 @@ function lifecycleFlags(): Option[] {
       '--oom-score-adj <score>',
       'from -1000 to 1000. When memory runs out, the kernel kills processes with a high value first',
     ).argParser(integerBetween(-1000, 1000)),
-    new Option('--state-dir <path>', 'directory in which proxy ports are kept for the next start').default(
-      DEFAULT_STATE_DIR,
-    ),
+    new Option(
+      '--state-dir <path>',
+      'directory in which proxy ports and pins are kept for the next start',
+    ).default(DEFAULT_STATE_DIR),
     new Option(
       '--drain-timeout <duration>',
       'time that open connections have to finish after SIGTERM. New clients are served until then. ' +

@@ -10,6 +10,7 @@ import { ActivePortals } from './activeportals.js';
 import { Capacity } from './capacity.js';
 import { NodeLock } from './nodelock.js';
 import type { ProxyOptions } from './options.js';
+import { PinMemory } from './pinmemory.js';
 import { Placements } from './placement.js';
 import { familyOfKey } from './portspace.js';
 import { ProxyPorts } from './proxyports.js';
@@ -20,6 +21,7 @@ export interface ProxyParts {
   readonly lock: NodeLock;
   readonly state: StateDir;
   readonly portMemory: StateMemory;
+  readonly pinMemory: PinMemory;
   readonly driver: RedirectDriver;
   readonly dataplane: Dataplane;
   readonly context: NodeContext;
@@ -48,9 +50,10 @@ export async function assemble(
       udpTimeoutMs: options.udpTimeoutMs,
       rtpsCopies: options.rtpsCopies,
     });
+    const pinMemory = await PinMemory.open(options.stateDir, dataplane, options.log);
     const portals = new ActivePortals();
     const context = await nodeContext(options, portMemory, capacity, driver, portals);
-    return { lock, state, portMemory, driver, dataplane, context, portals };
+    return { lock, state, portMemory, pinMemory, driver, dataplane, context, portals };
   } catch (error) {
     await state?.removeIfEmpty();
     state?.release();

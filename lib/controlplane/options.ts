@@ -36,8 +36,8 @@ export interface ProxyOptions {
    */
   readonly syncPeriodMs: number;
   /**
-   * Directory in which proxy ports are saved for the next run. It is made if it does not exist. If a file
-   * cannot be written later, kube-portal goes on without it. `--state-dir`: /run/kube-portal.
+   * Directory in which proxy ports and pins are saved for the next run. It is made if it does not exist. If a
+   * file cannot be written later, kube-portal goes on without it. `--state-dir`: /run/kube-portal.
    */
   readonly stateDir: string;
   readonly log: Logger;

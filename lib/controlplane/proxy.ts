@@ -174,14 +174,16 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
    * Connections get `drainTimeoutMs` to end. They are ended at once when `hurry` resolves.
    */
   async stop({ keepRules, drainTimeoutMs, hurry }: StopOptions): Promise<void> {
-    const { dataplane, lock, state } = this.#parts;
+    const { dataplane, lock, state, pinMemory } = this.#parts;
     this.#upkeep.end();
     await this.#reconciler.end(async () => {
       // New clients are served meanwhile. Open connections, and the resets that end them, need the redirects.
       // If an address is removed, its connections break. If no rule needs connection tracking, the kernel
       // stops to track and translate (nf_ct_netns_put).
       await dataplane.drain(drainTimeoutMs, hurry);
+      await pinMemory.prepareToEnd();
       await dataplane.stop();
+      await pinMemory.close();
       this.#eventLog.flush();
       await this.#redirects.end();
       if (!keepRules) await this.#redirects.clear();

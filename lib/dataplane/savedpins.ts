@@ -22,6 +22,11 @@ export class SavedPins {
     }
   }
 
+  /** How many Services have not appeared yet. */
+  get size(): number {
+    return this.#byService.size;
+  }
+
   /** The pins whose Services have not appeared yet. */
   *waiting(): Iterable<PinRecord> {
     for (const pins of this.#byService.values()) yield* pins;

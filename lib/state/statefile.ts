@@ -1,12 +1,15 @@
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import type { Logger } from 'pino';
 import { readRegularFile } from '../sys/readfile.js';
 import { removeFile, replaceFile } from '../sys/replacefile.js';
+import { type LossWording, WriteReport } from './writereport.js';
 
 /** The proxy port of each portal. */
 export const PORTS_FILE = 'ports.json';
 /** The addresses that kube-portal gave to the loopback device. */
 export const ADDRESSES_FILE = 'addresses.json';
+/** A journal of the pins of session affinity. */
+export const PINS_FILE = 'pins.journal';
 
 /** Enough for more than 100,000 ports or addresses. */
 const READ_LIMITS = { maxBytes: 16 << 20, noLinks: true };
@@ -52,14 +55,6 @@ export function mappingOf(value: unknown): Readonly<Record<string, unknown>> {
   throw new Error('it is not a JSON object');
 }
 
-/** Words for log messages: what is lost while the file cannot be used. */
-interface LossWording {
-  /** For example `the proxy ports`. */
-  readonly what: string;
-  /** A clause: the consequence, for example `a restart may choose other ports`. */
-  readonly loss: string;
-}
-
 /**
  * Keeps one value in a state file. If the file cannot be used, that is logged once, and its end is logged
  * too. It is never an error for the caller.
@@ -68,12 +63,13 @@ export class StateMemory {
   readonly #file: StateFile;
   readonly #log: Logger;
   readonly #wording: LossWording;
-  #isWritable = true;
+  readonly #report: WriteReport;
 
   constructor(file: StateFile, log: Logger, wording: LossWording) {
     this.#file = file;
     this.#log = log;
     this.#wording = wording;
+    this.#report = new WriteReport(file.path, log, wording);
   }
 
   /** @param parse as {@link StateFile.read} @returns null if there is no valid value */
@@ -91,13 +87,12 @@ export class StateMemory {
   async keep(value: unknown): Promise<boolean> {
     try {
       await this.#file.write(value);
-      if (!this.#isWritable) this.#log.info(`${this.#file.path} can be written again`);
-      this.#isWritable = true;
+      this.#report.succeeded();
+      return true;
     } catch (error) {
-      if (this.#isWritable) this.#complain((error as Error).message);
-      this.#isWritable = false;
+      this.#report.failed((error as Error).message);
+      return false;
     }
-    return this.#isWritable;
   }
 
   /** Removes the file: its value is no longer needed. */
@@ -108,13 +103,5 @@ export class StateMemory {
       const reason = (error as Error).message;
       this.#log.warn({ reason }, `cannot remove ${this.#file.path}; a file that stays does no harm`);
     }
-  }
-
-  #complain(reason: string): void {
-    const { what, loss } = this.#wording;
-    this.#log.error(
-      { reason },
-      `cannot remember ${what} in --state-dir ${dirname(this.#file.path)}: kube-portal goes on, but ${loss}; make the directory writable`,
-    );
   }
 }

@@ -1,4 +1,4 @@
-import { mkdir, rename, rm, unlink, writeFile } from 'node:fs/promises';
+import { type FileHandle, mkdir, open, rename, rm, unlink } from 'node:fs/promises';
 import { dirname } from 'node:path';
 
 /**
@@ -7,15 +7,32 @@ import { dirname } from 'node:path';
  * replaced, never followed or written to.
  */
 export async function replaceFile(file: string, text: string): Promise<void> {
+  const written = await replaceFileBy(file, 0o644, (handle) => handle.writeFile(text));
+  await written.close();
+}
+
+/**
+ * As {@link replaceFile}, with a function that writes the new content.
+ * @param mode permission bits of the new file
+ * @returns the new file, open for writing at its end. The caller closes it.
+ */
+export async function replaceFileBy(
+  file: string,
+  mode: number,
+  write: (handle: FileHandle) => Promise<void>,
+): Promise<FileHandle> {
   const temporary = temporaryPathOf(file);
   await makeDirectory(dirname(file));
   // Removes a file that a crash or another program left. If that fails, the exclusive open (O_EXCL) reports
   // it.
   await unlink(temporary).catch(() => undefined);
+  const handle = await open(temporary, 'wx', mode);
   try {
-    await writeFile(temporary, text, { flag: 'wx', mode: 0o644 });
+    await write(handle);
     await rename(temporary, file);
+    return handle;
   } catch (error) {
+    await handle.close();
     // On a full disk, half a file would take room from other files.
     await unlink(temporary).catch(() => undefined);
     throw error;

@@ -1,3 +1,5 @@
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { ListedPin, PinsReport } from '../../lib/admin/pins.js';
 import { startBackend } from '../lab/backend.js';
@@ -132,4 +134,57 @@ t.test('pins are listed and released', async (t) => {
     t.match(stderr, says);
   }
   t.match(await stage.list('--client', other), [{ client: other }], 'the others stay');
+});
+
+t.test('pins last over SIGTERM and SIGKILL, also with another number of workers', async (t) => {
+  const stage = await Stage.forTest(t, [...'abc'], 3);
+  const { kubePortal } = stage;
+  const first = await stage.homes(t, 'at first');
+  const pinned = new Map((await stage.list()).map((pin) => [pin.client, pin]));
+  const check = async (when: string) => {
+    const restored = await stage.list();
+    t.equal(restored.length, CLIENTS, `all are there ${when}`);
+    for (const { client, endpoint, ageMs } of restored) {
+      t.equal(endpoint, pinned.get(client)?.endpoint);
+      t.ok(ageMs >= (pinned.get(client)?.ageMs ?? 0), 'they grow older');
+    }
+    t.same(moved(first, await stage.homes(t, when)), []);
+    t.match(await kubePortal.metrics(), /affinity_pins\{[^}]*"default\/a"\} 20\n/);
+  };
+
+  t.equal(await kubePortal.stop(), 0);
+  await kubePortal.startAgain();
+  await check('after SIGTERM');
+
+  const [late] = await stage.client.addAddresses(1);
+  const lateHome = (await homes(t, stage.client, [late as string], 'the late one')).get(late as string);
+  const path = join(kubePortal.stateDirectory, 'pins.journal');
+  await kubePortal.until(async () => readFileSync(path, 'utf8').includes(`"${late}"`), 'the pin is saved');
+  await kubePortal.kill9();
+  await kubePortal.startAgain(['--redirect=address', '--workers=3']);
+  t.match(await stage.list('--client', late as string), [{ endpoint: `default/${lateHome}` }]);
+  t.equal((await stage.pins('release', WEB, late as string)).code, 0);
+  await check('after SIGKILL');
+
+  await kubePortal.kill9();
+  writeFileSync(path, Buffer.concat([readFileSync(path).subarray(0, 2000), Buffer.alloc(100, '\n')]));
+  await kubePortal.startAgain();
+  const lines = kubePortal.log.filter(({ msg }) => msg.includes('pins.journal'));
+  t.match(lines, [{ level: 40, msg: /damaged from line \d+ on; the lines before that are used/ }]);
+  await stage.homes(t, 'after the damage');
+
+  await kubePortal.kill9();
+  writeFileSync(path, 'something else\n');
+  await kubePortal.startAgain();
+  t.match(
+    kubePortal.log.filter(({ msg }) => msg.includes('pins.journal')),
+    [{ level: 40, msg: /no such file, or one of another version; the file is ignored/ }],
+  );
+  t.equal((await stage.pins()).stdout, 'no client is pinned\n');
+  t.same(count([...(await stage.homes(t, 'without it')).values()]), { a: 20, b: 20, c: 20 });
+
+  await kubePortal.stop();
+  const cleanup = [BIN, 'run', '--cleanup', `--state-dir=${kubePortal.stateDirectory}`];
+  await stage.lab.node.must(process.execPath, cleanup);
+  t.notOk(existsSync(kubePortal.stateDirectory), 'cleanup removes them');
 });

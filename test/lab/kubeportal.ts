@@ -47,7 +47,7 @@ export class KubePortal {
     this.#options = options;
     mkdirSync(this.manifestDirectory);
     this.setManifest(options.objects ?? []);
-    this.#launch();
+    this.#launch(options.flags);
   }
 
   /** Starts it and resolves once it is ready; it is gone when the test ends. */
@@ -160,9 +160,12 @@ export class KubePortal {
     await this.#program.stop('SIGKILL');
   }
 
-  /** Starts it again with the same directories, after it ended. Resolves once it is ready. */
-  async startAgain(): Promise<void> {
-    this.#launch();
+  /**
+   * Starts it again with the same directories, after it ended. Resolves once it is ready.
+   * @param flags instead of those of the start before
+   */
+  async startAgain(flags = this.#options.flags): Promise<void> {
+    this.#launch(flags);
     await this.ready();
   }
 
@@ -172,8 +175,8 @@ export class KubePortal {
     rmSync(this.#directory, { recursive: true, force: true });
   }
 
-  #launch(): void {
-    const { kubeconfig, flags = [], env = {}, launcher = [], descriptorLimit } = this.#options;
+  #launch(flags: readonly string[] = []): void {
+    const { kubeconfig, env = {}, launcher = [], descriptorLimit } = this.#options;
     const limits = descriptorLimit === undefined ? [] : [`--nofile=${descriptorLimit}`];
     const source = kubeconfig ? ['--kubeconfig', kubeconfig] : ['--manifest', this.manifestDirectory];
     const directories = [...source, '--state-dir', this.stateDirectory];

@@ -49,7 +49,7 @@ export interface PinsQuestion extends PinFilter {
 }
 
 /** How many pins a worker looks at for one page. It relays nothing meanwhile. */
-export const PINS_PAGE_SIZE = 500;
+export const PINS_PAGE_SIZE = 250;
 
 export interface PinsPage {
   readonly pins: readonly PinRecord[];

@@ -15,7 +15,9 @@ export function clientKey(words: Int32Array, at: number): ClientKey {
 
 /** The address that a key stands for. */
 export function clientAddress(key: ClientKey): string {
-  const words = typeof key === 'number' ? [key] : key.split(':', 4).map((word) => Number.parseInt(word, 16));
+  // The bytes in network order, in a word of a machine that is little endian.
+  if (typeof key === 'number') return `${key & 255}.${(key >>> 8) & 255}.${(key >>> 16) & 255}.${key >>> 24}`;
+  const words = key.split(':', 4).map((word) => Number.parseInt(word, 16));
   return addressText(new Uint8Array(Int32Array.from(words).buffer));
 }
 

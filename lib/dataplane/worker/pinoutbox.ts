@@ -5,7 +5,7 @@ import { changeOf, type Pin } from './pin.js';
 /** Time between two messages to the main thread. The first change after a pause is sent at once. */
 const PERIOD_MS = 200;
 /** Limit of changes in one message: they take a few milliseconds on a slow board. */
-const MAX_CHANGES = 1000;
+const MAX_CHANGES = 250;
 
 /** Tells the main thread which pins have changed. The main thread keeps them for the next run. */
 export class PinOutbox implements Task {
