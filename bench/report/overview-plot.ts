@@ -1,7 +1,8 @@
+import { element, type Markup } from '../../lib/markup/markup.js';
 import type { Contender, Role } from '../contenders/contender.js';
 import type { Row } from '../rows/row.js';
 import type { Summary } from '../summary.js';
-import { element, text } from './svg.js';
+import { text } from './svg.js';
 
 /** Sizes are pixels. */
 const WIDTH = 880;
@@ -22,12 +23,13 @@ interface Mark {
   readonly ratio: number;
 }
 
-/** A plot of all rates: each proxy's rate as a share of the kernel's. */
+/** A plot of all rates: each proxy's rate as a share of the kernel's. @param background lies under it */
 export function overviewPlot(
   summaries: readonly Summary[],
   rows: readonly Row[],
   contenders: readonly Contender[],
-): string {
+  ...background: readonly Markup[]
+): Markup {
   const lines = rows.flatMap((row) => {
     const marks = marksOf(row, summaries, contenders);
     return marks.length === 0 ? [] : [{ title: row.title.replace(/, highest rate.*/, ''), marks }];
@@ -44,6 +46,7 @@ export function overviewPlot(
     'svg',
     attributes,
     element('title', {}, 'Rates as a share of the kernel’s DNAT'),
+    ...background,
     ...legend(contenders),
     ...scale(height),
     ...lines.flatMap(({ title, marks }, i) =>
@@ -72,7 +75,7 @@ function xOf(ratio: number): number {
   return NAME_WIDTH + (Math.min(ratio, MAX_RATIO) / MAX_RATIO) * (WIDTH - NAME_WIDTH - RIGHT_MARGIN);
 }
 
-function scale(height: number): string[] {
+function scale(height: number): Markup[] {
   return TICKS.flatMap((ratio) => [
     element('line', { x1: xOf(ratio), x2: xOf(ratio), y1: HEAD_HEIGHT - 6, y2: height - 6, class: 'line' }),
     text(xOf(ratio), HEAD_HEIGHT - 12, ratio === 1 ? 'kernel DNAT' : String(ratio), {
@@ -82,7 +85,7 @@ function scale(height: number): string[] {
   ]);
 }
 
-function legend(contenders: readonly Contender[]): string[] {
+function legend(contenders: readonly Contender[]): Markup[] {
   const present = contenders.filter(({ role }) => role !== 'path');
   const peers = present
     .filter(({ role }) => role !== 'own')
@@ -105,7 +108,7 @@ const titles: Readonly<Record<string, string>> = {
   ancestor: 'kube-proxy 1.20 userspace',
 };
 
-function linePlot(title: string, marks: readonly Mark[], y: number): string[] {
+function linePlot(title: string, marks: readonly Mark[], y: number): Markup[] {
   const own = marks.filter(({ role }) => role === 'own').map(({ ratio }) => xOf(ratio));
   const band =
     own.length === 0
@@ -139,7 +142,7 @@ const shapes: Readonly<Record<string, readonly (readonly [x: number, y: number])
   ],
 };
 
-function dot(x: number, y: number, role: Role, contender: string): string {
+function dot(x: number, y: number, role: Role, contender: string): Markup {
   const shape = shapes[contender];
   if (shape === undefined) return element('circle', { cx: x, cy: y, r: DOT_RADIUS, class: role });
   const points = shape.map(([dx, dy]) => `${x + dx},${y + dy}`).join(' ');

@@ -1,14 +1,16 @@
+import { htmlDocument, styleElement } from '../../lib/markup/document.js';
+import { element } from '../../lib/markup/markup.js';
+import { FONT } from '../../lib/markup/paper.js';
 import type { Contender } from '../contenders/contender.js';
 import type { Row } from '../rows/row.js';
 import type { Summary } from '../summary.js';
 import { overviewPlot } from './overview-plot.js';
 import { rowPlot } from './row-plot.js';
 import { STYLE } from './style.js';
-import { element, escapeMarkup } from './svg.js';
 
 const PAGE_STYLE = `
 body { max-width: 1180px; margin: 2.5rem auto; padding: 0 1.2rem; background: var(--paper); color: var(--ink);
-  font: 15px/1.5 system-ui, 'DejaVu Sans', sans-serif; }
+  font: 15px/1.5 ${FONT}; }
 h1 { font-size: 1.7rem; margin-bottom: 0.2rem; } h2 { font-size: 1.05rem; margin: 2.2rem 0 0.3rem; }
 p { color: var(--faint); max-width: 52rem; } svg { max-width: 100%; height: auto; }
 `;
@@ -30,21 +32,13 @@ export function page(
     .map((row) => element('section', {}, element('h2', {}, row.title), rowPlot(row, summaries, contenders)));
   const body = [
     element('h1', {}, 'kube-portal beside its peers'),
-    element('p', {}, escapeMarkup(machine)),
-    element('p', {}, escapeMarkup(EXPLANATION)),
+    element('p', {}, machine),
+    element('p', {}, EXPLANATION),
     element('h2', {}, 'Rates as a share of the kernel’s'),
     overviewPlot(summaries, rows, contenders),
     ...sections,
   ];
-  return `<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width">
-<title>kube-portal bench</title>
-<style>${STYLE}${PAGE_STYLE}</style>
-${body.join('\n')}
-</html>
-`;
+  return htmlDocument('kube-portal bench', `${STYLE}${PAGE_STYLE}`, body);
 }
 
 /** The overview as a picture. */
@@ -53,8 +47,6 @@ export function picture(
   rows: readonly Row[],
   contenders: readonly Contender[],
 ): string {
-  const plot = overviewPlot(summaries, rows, contenders);
-  const style = element('style', {}, STYLE);
   const paper = element('rect', { width: '100%', height: '100%', rx: 6, class: 'paper' });
-  return `${plot.replace('</title>', `</title>${style}${paper}`)}\n`;
+  return `${overviewPlot(summaries, rows, contenders, styleElement(STYLE), paper)}\n`;
 }

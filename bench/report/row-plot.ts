@@ -1,10 +1,11 @@
+import { element, type Markup } from '../../lib/markup/markup.js';
 import type { Contender, Role } from '../contenders/contender.js';
 import { REFERENCES, referenceValue } from '../reference.js';
 import type { Figure } from '../rows/figure.js';
 import type { Row } from '../rows/row.js';
 import type { Summary } from '../summary.js';
 import { numberText } from './numbertext.js';
-import { element, text } from './svg.js';
+import { text } from './svg.js';
 
 /** Sizes are pixels. */
 const WIDTH = 1180;
@@ -36,7 +37,7 @@ interface Panel {
 }
 
 /** Bars for one row: the main figure with its spread and ratios, and the others beside it. */
-export function rowPlot(row: Row, summaries: readonly Summary[], contenders: readonly Contender[]): string {
+export function rowPlot(row: Row, summaries: readonly Summary[], contenders: readonly Contender[]): Markup {
   const lines = contenders.flatMap(({ id, title, role }) => {
     const summary = summaries.find((summary) => summary.row === row.id && summary.contender === id);
     return summary === undefined ? [] : [{ title, role, summary }];
@@ -68,7 +69,7 @@ function mostOf({ id }: Figure, lines: readonly Line[]): number {
 }
 
 /** @param isMain whether ratios and spreads are shown */
-function panelPlot(panel: Panel, lines: readonly Line[], isMain: boolean): string[] {
+function panelPlot(panel: Panel, lines: readonly Line[], isMain: boolean): Markup[] {
   const { figure, left } = panel;
   const hint = figure.better === 'less' ? ' (less is better)' : '';
   const head = text(left, 14, isMain ? `${figure.title}${hint}` : figure.title, { class: 'faint' });
@@ -78,7 +79,7 @@ function panelPlot(panel: Panel, lines: readonly Line[], isMain: boolean): strin
 }
 
 /** @param all the lines to compare with. Null: no ratio is shown. */
-function barOf(panel: Panel, { role, summary }: Line, index: number, all: readonly Line[] | null): string[] {
+function barOf(panel: Panel, { role, summary }: Line, index: number, all: readonly Line[] | null): Markup[] {
   const { figure, left } = panel;
   const spread = summary.spreads[figure.id];
   if (spread === undefined) return [];
@@ -101,7 +102,7 @@ function barOf(panel: Panel, { role, summary }: Line, index: number, all: readon
   return [bar, ...whisker(x(spread.lowest), x(spread.highest), y), element('text', place, value, ratios)];
 }
 
-function whisker(from: number, to: number, y: number): string[] {
+function whisker(from: number, to: number, y: number): Markup[] {
   const middle = y + BAR_HEIGHT / 2;
   const end = (x: number) =>
     element('line', { x1: x, x2: x, y1: middle - 4, y2: middle + 4, class: 'whisker' });

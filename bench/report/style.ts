@@ -1,12 +1,12 @@
-/** Colours and font of page and plots. They are dark if the reader's system is dark. */
-export const STYLE = `
-:root { color-scheme: light dark; --paper: #ffffff; --ink: #1d2530; --faint: #667085; --line: #d9dee6;
-  --path: #a3adbb; --peer: #e29a3b; --ancestor: #8a70c4; --own: #2f6fde; }
+import { FONT, PAPER } from '../../lib/markup/paper.js';
+
+/** Colours and font of page and plots. */
+export const STYLE = `${PAPER}
+:root { --path: #a3adbb; --peer: #e29a3b; --ancestor: #8a70c4; --own: #2f6fde; }
 @media (prefers-color-scheme: dark) {
-  :root { --paper: #12161d; --ink: #e4e8ee; --faint: #97a1b0; --line: #2c3440;
-    --path: #667284; --peer: #d18a2c; --ancestor: #9b83d4; --own: #5b97ff; }
+  :root { --path: #667284; --peer: #d18a2c; --ancestor: #9b83d4; --own: #5b97ff; }
 }
-svg { font: 12.5px system-ui, 'DejaVu Sans', sans-serif; }
+svg { font: 12.5px ${FONT}; }
 svg text { fill: var(--ink); }
 svg .faint { fill: var(--faint); }
 svg .strong { font-weight: 600; }

@@ -46,7 +46,7 @@ function unbalanced(markup: string): string[] {
 
 t.test('every row has a well-formed plot', async (t) => {
   for (const row of ROWS) {
-    const plot = rowPlot(row, summaries, all);
+    const plot = String(rowPlot(row, summaries, all));
     t.same(unbalanced(plot), [], row.id);
     t.notMatch(plot, /NaN|undefined|Infinity/);
     for (const { title } of all.filter((contender) => row.suits(contender))) t.ok(plot.includes(title));
@@ -61,7 +61,7 @@ t.test('a plot has bars in proportion, whiskers and ratios', async (t) => {
       values.map((rate, round) => ({ row: 'udp', contender, round, values: { rate }, disturbance: 0 })),
     ),
   );
-  const plot = rowPlot(row, summaries, all);
+  const plot = String(rowPlot(row, summaries, all));
   const widths = [...plot.matchAll(/<rect [^>]*width="([\d.]+)"/g)].map(([, width]) => Number(width));
   t.equal(widths.length, 3);
   t.ok(Math.abs(item(widths, 1) / item(widths, 0) - 0.5) < 0.01, 'half as much, half as long');

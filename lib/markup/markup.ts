@@ -1,0 +1,34 @@
+/** Text that is HTML or SVG already. A plain string is not: {@link element} escapes it. */
+export class Markup {
+  readonly #text: string;
+
+  constructor(text: string) {
+    this.#text = text;
+  }
+
+  toString(): string {
+    return this.#text;
+  }
+}
+
+/** What an element can hold. */
+export type Content = Markup | string;
+
+export type Attributes = Readonly<Record<string, string | number>>;
+
+/** An element of HTML or SVG. Strings are escaped. Numbers are rounded to one decimal. */
+export function element(name: string, attributes: Attributes, ...children: readonly Content[]): Markup {
+  const pairs = Object.entries(attributes).map(
+    ([key, value]) => ` ${key}="${escaped(attributeText(value))}"`,
+  );
+  const content = children.map((child) => (typeof child === 'string' ? escaped(child) : child.toString()));
+  return new Markup(`<${name}${pairs.join('')}>${content.join('')}</${name}>`);
+}
+
+function escaped(text: string): string {
+  return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
+}
+
+function attributeText(value: string | number): string {
+  return typeof value === 'number' ? String(Math.round(value * 10) / 10) : value;
+}
