@@ -1,8 +1,6 @@
 import t from 'tap';
-import { FastDds, heardBy } from '../lab/fastdds.js';
-import type { Host } from '../lab/host.js';
+import { FastDds, heardBy, startDiscoveryServer } from '../lab/fastdds.js';
 import { item } from '../lab/items.js';
-import type { Program } from '../lab/program.js';
 import { configIn, serveAll, textOf } from './ros2-examples.js';
 
 t.setTimeout(0);
@@ -35,7 +33,7 @@ t.test('clients of discovery servers of Fast DDS find each other through the exa
   const fastDds = FastDds.forTest(t);
   const clients = [lab.pod('robot'), await lab.addPod('robot-2')];
   for (const example of ['fastdds-discovery-mesh', 'fastdds-discovery-follow']) {
-    const servers = pods.map((pod, index) => startServer(pod, index, serversIn(example)));
+    const servers = pods.map((pod, index) => startDiscoveryServer(pod, index, serversIn(example)));
     const environment = configIn(example, 'robot', 'environment');
     const [, addresses = ''] = /="(.*)"/.exec(environment) ?? [];
     const talkers = clients.map((client) => fastDds.start(client, client.name, { servers: addresses }));
@@ -51,10 +49,4 @@ t.test('clients of discovery servers of Fast DDS find each other through the exa
 /** The other servers that an example names to each server. */
 function serversIn(example: string): string | undefined {
   return /ROS_DISCOVERY_SERVER="([^"]*)" \\$/m.exec(textOf(example))?.[1];
-}
-
-function startServer(pod: Host, id: number, servers: string | undefined): Program {
-  const args = ['-i', `${id}`, '-l', pod.address4, '-p', '11811'];
-  const env = servers === undefined ? {} : { ROS_DISCOVERY_SERVER: servers };
-  return pod.spawn('fast-discovery-server', args, { env });
 }

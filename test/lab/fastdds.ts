@@ -48,6 +48,13 @@ export class FastDds {
   }
 }
 
+/** @param others ROS_DISCOVERY_SERVER of a server that knows others */
+export function startDiscoveryServer(pod: Host, id: number, others?: string): Program {
+  const args = ['-i', `${id}`, '-l', pod.address4, '-p', '11811'];
+  const env = others === undefined ? {} : { ROS_DISCOVERY_SERVER: others };
+  return pod.spawn('fast-discovery-server', args, { env });
+}
+
 /** Whom a participant has heard so far, once for each sample. */
 export function heardBy(talker: Program): string[] {
   return Array.from(talker.stdout.matchAll(/^heard (\S+)$/gm), ([, name = '']) => name);
