@@ -82,7 +82,7 @@ for (const { redirect, family, options } of [
   });
 }
 
-t.test('a pod that dies loses its clients, to one pod on all ports, and nobody else moves', async (t) => {
+t.test('clients of a dead pod move to one pod on all ports, and other clients stay', async (t) => {
   const { lab, client, pods, programs } = await stageFor(t);
   const flags = ['--redirect', 'address', '--workers', '4'];
   const kubePortal = await KubePortal.forTest(t, lab.node, {
@@ -118,7 +118,7 @@ t.test('a pod that dies loses its clients, to one pod on all ports, and nobody e
   t.match(await kubePortal.metrics(), /pins_moved_total\{[^}]*\} [1-9]/);
 });
 
-t.test('affinity can be turned on and off while the Service is in use', async (t) => {
+t.test('affinity can be turned on and off while the Service is used', async (t) => {
   const { lab, client, pods } = await stageFor(t);
   const setAffinity = (affinity: boolean) => serviceWithPods({ ...SERVICE, affinity }, pods);
   const flags = ['--redirect', 'address', '--workers', '4'];
@@ -138,7 +138,7 @@ t.test('affinity can be turned on and off while the Service is in use', async (t
   t.same(await tally(client, target), { a: 10, b: 10, c: 10 }, 'round robin again');
 });
 
-t.test('the time-out frees a pin', async (t) => {
+t.test('a pin ends after the time-out', async (t) => {
   const { lab, client, pods } = await stageFor(t);
   const objects = serviceWithPods({ ...SERVICE, affinity: 1 }, pods);
   await KubePortal.forTest(t, lab.node, { objects, flags: ['--redirect', 'address', '--workers', '4'] });

@@ -146,7 +146,7 @@ function bomb(): string {
 
 t.setTimeout(0);
 
-t.test('a malformed manifest', async (t) => {
+t.test('a malformed manifest is reported, and its last good version is served', async (t) => {
   const lab = await Lab.forTest(t, { pods: ['client', 'a'] });
   const pod = lab.pod('a');
   await startBackend(pod, { tcp: { 80: 'http' } });
@@ -171,7 +171,7 @@ t.test('a malformed manifest', async (t) => {
     });
   }
 
-  await t.test('a value of 300 KB with what a terminal acts upon', async (t) => {
+  await t.test('a value of 300 KB with control characters gives a printable line', async (t) => {
     kubePortal.writeManifest('long.yaml', `apiVersion: v1\nkind: "\\e[2J${'x'.repeat(300_000)}"\n`);
     const said = await kubePortal.waitForLog(({ file }) => String(file).endsWith('long.yaml'));
     t.match(said.kinds, [/^v1 \\u001b\[2Jx{4000,}\.\.\. \(\d+ more characters\)$/]);

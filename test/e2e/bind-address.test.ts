@@ -45,7 +45,7 @@ for (const [four, six] of [
   });
 }
 
-t.test('an address that clients cannot be redirected to is refused at the start', async (t) => {
+t.test('an address to which clients cannot be redirected is refused at the start', async (t) => {
   const { lab, objects } = await setUp(t);
   const refusal = async (options: KubePortalOptions) => {
     const kubePortal = KubePortal.launch(lab.node, { objects, ...options });
@@ -66,7 +66,7 @@ t.test('an address that clients cannot be redirected to is refused at the start'
   }
 });
 
-t.test('where the driver is chosen, another one is taken for a loopback address', async (t) => {
+t.test('with --redirect=auto, a loopback address gets another driver', async (t) => {
   const { lab, objects, isServed } = await setUp(t);
   const config = join(t.testdir(), 'config.yaml');
   writeFileSync(

@@ -117,7 +117,7 @@ async function listeners(node: Host): Promise<string[]> {
 }
 
 for (const { title, redirect, options } of DRIVERS) {
-  t.test(`a change touches what changed and nothing else, ${title}`, async (t) => {
+  t.test(`a change affects only what it changes, ${title}`, async (t) => {
     const { lab, pods, client } = await labWithBackends(t, options);
     const steady = { name: 'steady', clusterIPs: ['10.96.0.10', 'fd00:96::10'], ports: PORTS };
     const changing = { name: 'changing', clusterIPs: ['10.96.0.20', 'fd00:96::20'], ports: PORTS };

@@ -23,7 +23,7 @@ const READ_ONLY = [
   'sh',
 ] as const;
 
-t.test('connection tracking gets the settings of the configuration, where it may be written', async (t) => {
+t.test('connection tracking gets the settings of the configuration', async (t) => {
   const lab = await Lab.forTest(t);
   const config = join(t.testdir({ 'config.conf': CONFIG }), 'config.conf');
   const values = async () => (await lab.node.must('cat', [CLOSE_WAIT, UDP])).trim().split('\n');
@@ -33,12 +33,12 @@ t.test('connection tracking gets the settings of the configuration, where it may
     KubePortal.forTest(t, lab.node, { flags: [`--redirect=${driver}`, '--config', config], ...more });
   const notChanged = ({ log }: KubePortal) => log.filter(({ msg }) => /tracking: not changed/.test(msg));
 
-  await t.test('addresses have no use for it', async (t) => {
+  await t.test('the address driver changes no setting', async (t) => {
     const kubePortal = await start(t, 'address');
     t.same([await values(), notChanged(kubePortal)], [before, []]);
   });
 
-  await t.test('a read-only /proc/sys is said once for each setting', async (t) => {
+  await t.test('with a read-only /proc/sys, one line for each setting says so', async (t) => {
     const kubePortal = await start(t, 'iptables', { launcher: READ_ONLY });
     t.same(await values(), before);
     t.match(notChanged(kubePortal), [
@@ -48,7 +48,7 @@ t.test('connection tracking gets the settings of the configuration, where it may
     t.equal(notChanged(kubePortal).length, 2);
   });
 
-  await t.test('else they are set', async (t) => {
+  await t.test('with a writable /proc/sys, the settings are written', async (t) => {
     const kubePortal = await start(t, 'iptables');
     t.same(await values(), ['3600', '7']);
     t.same(notChanged(kubePortal), []);
@@ -56,12 +56,12 @@ t.test('connection tracking gets the settings of the configuration, where it may
     t.same(await values(), ['3600', '7'], 'and stay');
   });
 
-  await t.test('nothing is said of what is right already', async (t) => {
+  await t.test('settings that are right already give no line', async (t) => {
     const kubePortal = await start(t, 'iptables', { launcher: READ_ONLY });
     t.same(notChanged(kubePortal), []);
   });
 
-  await t.test('the limit of entries is for the first namespace of the machine to set', async (t) => {
+  await t.test('only the first namespace of the machine can set the limit of entries', async (t) => {
     const limit = Number(await lab.node.must('cat', [MAX])) + 1;
     const flags = ['--redirect=iptables', '--conntrack-max-per-core=1', `--conntrack-min=${limit}`];
     const kubePortal = await KubePortal.forTest(t, lab.node, { flags });

@@ -54,7 +54,7 @@ function peersOf(ping: Program): string[] {
 
 t.setTimeout(0);
 
-t.test('a DDS link through a ClusterIP with three replicas', async (t) => {
+t.test('a DDS link works through a ClusterIP with three replicas', async (t) => {
   const lab = await Lab.forTest(t, { pods: ['first', 'second', ...REPLICAS] });
   const pods = REPLICAS.map((name) => lab.pod(name));
   await Promise.all(pods.map(countDatagrams));

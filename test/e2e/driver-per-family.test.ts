@@ -88,7 +88,7 @@ t.test('each family has the driver that works for it', async (t) => {
   let kubePortal = await start();
   const both = { a: 2, b: 2 };
 
-  await t.test('and is served; log and status name it', async (t) => {
+  await t.test('each family is served, and log and status name its driver', async (t) => {
     await isServed(everywhere, both);
     const { driver, fallbacks, portals } = await kubePortal.status();
     t.equal(driver, MIXED);
@@ -107,7 +107,7 @@ t.test('each family has the driver that works for it', async (t) => {
     t.match(stdout, /^redirect: iptables \(IPv6: address\), .*\nredirect: IPv6 is served with addresses/);
   });
 
-  await t.test('what others take away comes back', async () => {
+  await t.test('what other programs remove is put back', async () => {
     const before = (await tracesIn(lab.node)).sort();
     await lab.node.must('sh', ['-c', DAMAGE]);
     const isWhole = async () => (await tracesIn(lab.node)).sort().join() === before.join();
@@ -115,7 +115,7 @@ t.test('each family has the driver that works for it', async (t) => {
     await isServed(client, both);
   });
 
-  await t.test('SIGKILL and a new start: the same ports, damage repaired', async (t) => {
+  await t.test('after SIGKILL, a new start has the same ports and repairs damage', async (t) => {
     const ports = async () =>
       (await kubePortal.status()).portals.map(({ key, proxyPort }) => [key, proxyPort]);
     const before = await ports();
@@ -126,7 +126,7 @@ t.test('each family has the driver that works for it', async (t) => {
     t.same(await ports(), before);
   });
 
-  await t.test('--cleanup after SIGKILL', async (t) => {
+  await t.test('--cleanup removes everything after SIGKILL', async (t) => {
     await kubePortal.kill9();
     const { code, stdout, stderr } = await cleanup(kubePortal);
     t.match({ code, stderr }, { code: 0, stderr: '' });
@@ -134,7 +134,7 @@ t.test('each family has the driver that works for it', async (t) => {
     t.same(await tracesIn(lab.node), []);
   });
 
-  await t.test('an endpoint that dies is replaced, and SIGTERM leaves nothing', async (t) => {
+  await t.test('clients of a dead endpoint get another one, and SIGTERM leaves nothing behind', async (t) => {
     kubePortal = await start();
     await isServed(client, both);
     await a?.stop('SIGKILL');
@@ -144,7 +144,7 @@ t.test('each family has the driver that works for it', async (t) => {
   });
 });
 
-t.test('a start takes over from one with other drivers', async (t) => {
+t.test('a new start takes over from a run with other drivers', async (t) => {
   const { lab, start, isServed } = await setUp(t);
   const client = [lab.pod('client')];
   const whole = { PATH: process.env.PATH ?? '' };
@@ -187,7 +187,7 @@ t.test('a start takes over from one with other drivers', async (t) => {
   t.same(await tracesIn(lab.node), before, '--keep-rules keeps both');
 });
 
-t.test('who asks for iptables gets nothing else, and is told why', async (t) => {
+t.test('--redirect=iptables uses no other driver, and the log says why', async (t) => {
   const { start } = await setUp(t);
   const kubePortal = await start(['--redirect=iptables']);
   const { driver, fallbacks, portals } = await kubePortal.status();
@@ -199,7 +199,7 @@ t.test('who asks for iptables gets nothing else, and is told why', async (t) => 
   }
 });
 
-t.test('without the programs of IPv6, addresses serve IPv6, and iptables takes it over again', async (t) => {
+t.test('without programs for IPv6, the address driver serves IPv6 until iptables works again', async (t) => {
   const { lab, start, isServed } = await setUp(t);
   const client = [lab.pod('client')];
   const both = { a: 2, b: 2 };
@@ -229,7 +229,7 @@ t.test('without the programs of IPv6, addresses serve IPv6, and iptables takes i
   t.same(await tracesIn(lab.node), []);
 });
 
-t.test('without the programs of IPv6, --redirect=iptables serves IPv4 alone', async (t) => {
+t.test('without programs for IPv6, --redirect=iptables serves IPv4 only', async (t) => {
   const { start } = await setUp(t);
   const programs = ['iptables-nft-save', 'iptables-nft-restore'];
   const env = { PATH: await pathWith(t, [...LAUNCHERS, ...programs]) };

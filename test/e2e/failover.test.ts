@@ -29,7 +29,7 @@ function serversOf(replies: readonly TcpReply[]): string[] {
   ].sort();
 }
 
-t.test('TCP clients see nothing of endpoints that die while one lives', async (t) => {
+t.test('TCP clients notice nothing if endpoints die and one lives', async (t) => {
   const { relay, kill } = await threeServers(t);
   const ask = async (address: string) =>
     serversOf(await askTcp(relay.client, { address, port: TCP, send: '?', times: 60, concurrency: 8 }));
@@ -59,7 +59,7 @@ t.test('TCP clients see nothing of endpoints that die while one lives', async (t
   await relay.idle();
 });
 
-t.test('TCP clients see nothing of a route that leads nowhere', async (t) => {
+t.test('TCP clients notice nothing of an unreachable route', async (t) => {
   const { relay } = await threeServers(t);
   await relay.lab.node.ip(`route add blackhole ${item(relay.servers, 0).address4}/32`);
   const replies = await askTcp(relay.client, { address: VIP, port: TCP, send: '?', times: 30 });
@@ -88,7 +88,7 @@ for (const address of [VIP, VIP6]) {
 }
 
 for (const address of [VIP, VIP6]) {
-  t.test(`all UDP flows of a dead endpoint hear of it when some do, ${address}`, async (t) => {
+  t.test(`all UDP flows of a dead endpoint move when some are refused, ${address}`, async (t) => {
     const { relay, kill } = await threeServers(t, '1');
     const held = HeldConnections.open(relay.client, {
       protocol: 'UDP',
@@ -115,7 +115,7 @@ for (const address of [VIP, VIP6]) {
   });
 }
 
-t.test('what an endpoint was asked before it left the Service, it still answers', async (t) => {
+t.test('an endpoint that left the Service still answers what it was asked before', async (t) => {
   const relay = await Relay.forTest(t, { udp: [UDP], servers: ['a', 'b'] });
   for (const pod of relay.servers) await startBackend(pod, { udp: { [UDP]: 'late' } });
   const talk = relay.client.spawn('socat', ['STDIO', `UDP4:${VIP}:${UDP}`]);
@@ -159,7 +159,7 @@ t.test('UDP flows of an endpoint that leaves the Service move at once', async (t
   );
 });
 
-t.test('a UDP client of dead endpoints does not make the relay run in circles', async (t) => {
+t.test('a UDP client of dead endpoints does not keep the relay busy', async (t) => {
   const { relay, kill } = await threeServers(t);
   const talker = await UdpTalker.start(relay.client, { address: VIP, port: UDP });
   await talker.say('x');

@@ -11,7 +11,7 @@ const MEGABYTE = 1 << 20;
 
 t.setTimeout(0);
 
-t.test('20,000 spoofed UDP sources in ten seconds', async (t) => {
+t.test('clients are served during 20,000 spoofed UDP sources in ten seconds', async (t) => {
   const descriptorLimit = 4000;
   const relay = await Relay.forTest(t, {
     udp: [UDP, SILENT_UDP],
@@ -61,7 +61,7 @@ t.test('20,000 spoofed UDP sources in ten seconds', async (t) => {
   );
 });
 
-t.test('look-ups one after the other, many more than there can be flows', async (t) => {
+t.test('all look-ups are answered although they are many more than the flows that fit', async (t) => {
   const relay = await Relay.forTest(t, {
     udp: [UDP],
     servers: ['a', 'b'],

@@ -63,7 +63,7 @@ t.test(
   },
 );
 
-t.test('a storm of failures is a few lines of the log, which tell how many there were', async (t) => {
+t.test('many failures give a few lines of the log, which count them', async (t) => {
   const lab = await Lab.forTest(t, { pods: ['client'] });
   await lab.node.ip('route add unreachable 10.250.0.0/16');
   const web = { name: 'nowhere', clusterIPs: [VIP], ports: [{ port: TCP }] };
@@ -84,7 +84,7 @@ t.test('a storm of failures is a few lines of the log, which tell how many there
   t.ok(lines().length <= 6 * periods, `${lines().length} lines in ${periods} periods`);
 });
 
-t.test('nobody is tried for a client that has gone', async (t) => {
+t.test('no endpoint is tried for a client that has gone', async (t) => {
   const relay = await Relay.forTest(t, { tcp: [TCP], flags: ['--redirect=address'] });
   await relay.server.must('iptables', ['-A', 'INPUT', '-p', 'tcp', '-j', 'DROP']);
   const { kubePortal, client } = relay;

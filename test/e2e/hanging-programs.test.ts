@@ -45,7 +45,7 @@ t.test('an iptables that hangs', async (t) => {
   const answer = async (address: string) =>
     (await lab.pod('client').exec('curl', ['-sS', '--max-time', '5', `http://${address}`])).stdout;
 
-  await t.test('is told of, makes the node unhealthy in time and keeps no endpoint waiting', async (t) => {
+  await t.test('it is logged, the node becomes unhealthy, and endpoints change meanwhile', async (t) => {
     writeFileSync(switchFile, '');
     kubePortal.setManifest([...serviceWithPods(WEB, [a]), ...serviceWithPods(OTHER, [a])]);
     const isKnown = async () => (await kubePortal.status()).portals.length === 2;
@@ -58,7 +58,7 @@ t.test('an iptables that hangs', async (t) => {
     t.match(await kubePortal.waitForLog(said, PATIENCE_MS), { level: 50 });
   });
 
-  await t.test('and all is well again once it works', async (t) => {
+  await t.test('the node is healthy again once iptables works', async (t) => {
     rmSync(switchFile);
     await kubePortal.until(
       async () => (await answer('10.96.0.11')) === 'a\n',
@@ -69,7 +69,7 @@ t.test('an iptables that hangs', async (t) => {
     t.match((await kubePortal.status()).portals, [{ state: 'serving' }, { state: 'serving' }]);
   });
 
-  await t.test('SIGTERM ends the process all the same, which says what is left', async (t) => {
+  await t.test('SIGTERM ends the process, and the log says what is left', async (t) => {
     writeFileSync(switchFile, '');
     kubePortal.setManifest(serviceWithPods(WEB, [b]));
     const { program } = kubePortal;
@@ -82,7 +82,7 @@ t.test('an iptables that hangs', async (t) => {
     t.not((await tracesIn(lab.node)).length, 0, 'as it says');
   });
 
-  await t.test('a second signal makes that a matter of seconds', async (t) => {
+  await t.test('a second signal ends the process within seconds', async (t) => {
     rmSync(switchFile);
     await kubePortal.startAgain();
     writeFileSync(switchFile, '');

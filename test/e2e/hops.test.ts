@@ -126,7 +126,7 @@ async function askInVain(t: Test, client: Host, address: string): Promise<void> 
 
 for (const { title, make, families, drivers } of CIRCLES) {
   for (const driver of drivers) {
-    t.test(`what goes round ${title} ends, ${driver}`, async (t) => {
+    t.test(`traffic in a circle ends, ${title}, ${driver}`, async (t) => {
       const lab = await Lab.forTest(t, { pods: ['client', 'server'] });
       const client = lab.pod('client');
       const kubePortals = await make(t, lab, driver);
@@ -171,7 +171,7 @@ for (const { title, make, families, drivers } of CIRCLES) {
   }
 }
 
-t.test('a datagram that meets a flow of its own circle goes round no longer than others', async (t) => {
+t.test('a datagram that meets a flow of its own circle ends like others', async (t) => {
   const { node } = await Lab.forTest(t);
   // With so few local ports, a flow's socket has the port of the client that another flow belongs to.
   const ports = Array.from({ length: 16 }, (_, index) => 40_000 + index);
@@ -190,7 +190,7 @@ t.test('a datagram that meets a flow of its own circle goes round no longer than
 });
 
 for (const driver of ['iptables', 'none']) {
-  t.test(`an endpoint that is the Service's own proxy port, ${driver}`, async (t) => {
+  t.test(`an endpoint that is the Service's own proxy port makes no endless circle, ${driver}`, async (t) => {
     const lab = await Lab.forTest(t, { pods: ['client', 'server'] });
     const [client, server] = [lab.pod('client'), lab.pod('server')];
     const objects = (place: EndpointPlace, targetPorts: readonly number[]) => {

@@ -51,7 +51,7 @@ for (const [what, denial] of Object.entries(FIREWALLS)) {
   });
 }
 
-t.test('who puts rules on top of INPUT, as engines of network policies do, judges first', async (t) => {
+t.test('rules on top of INPUT apply first, as engines of network policies need', async (t) => {
   const lab = await Lab.forTest(t, { pods: ['allowed', 'forbidden', 'a'] });
   const pods = [lab.pod('a')];
   await startBackend(pods[0]!, { tcp: { 7: 'echo' }, udp: { 7: 'echo' } });

@@ -40,7 +40,7 @@ for (const [what, flags, config] of [
   });
 }
 
-t.test('one address of a family is that alone', async (t) => {
+t.test('an address of one family is the only one that answers', async (t) => {
   const lab = await Lab.forTest(t, { pods: ['prober'] });
   const kubePortal = KubePortal.launch(lab.node, {
     flags: ['--redirect=none', '--healthz-bind-address=[fd00:244::1]:10256'],

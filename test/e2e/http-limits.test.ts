@@ -22,7 +22,7 @@ const open = () => {
 for (let i = 0; i < Number(count); i++) open();
 `;
 
-t.test('5,000 idle connections to the health port', async (t) => {
+t.test('probes are answered while 5,000 idle connections to the health port are open', async (t) => {
   const lab = await Lab.forTest(t, { pods: ['attacker', 'client', 'a'] });
   const server = lab.pod('a');
   await startBackend(server, { tcp: { 80: 'http' } });

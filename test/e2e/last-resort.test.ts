@@ -46,7 +46,7 @@ for (const fault of ["throw new Error('a fault')", "Promise.reject(new Error('a 
   });
 }
 
-t.test('what does not end keeps neither the rules nor the process', { buffered: true }, async (t) => {
+t.test('rules go and the process ends although a part does not end', { buffered: true }, async (t) => {
   const stop = 'ManifestSource.prototype.stop = () => new Promise(() => setInterval(() => {}, 1000));';
   const fault = `const { ManifestSource } = await import('${LIB}sources/manifest.js');\n${stop}`;
   const { lab, kubePortal } = await withFault(t, fault);
@@ -60,7 +60,7 @@ t.test('what does not end keeps neither the rules nor the process', { buffered: 
   t.same(await tracesIn(lab.node), []);
 });
 
-t.test('a thread that waits for ever does not keep the process', { buffered: true }, async (t) => {
+t.test('the process ends although a thread waits for ever', { buffered: true }, async (t) => {
   const pipe = join(directory, 'pipe');
   // Node opens files in threads of a pool, and its own exit waits for them.
   const fault = `const [{ execFileSync }, { open }] = [await import('node:child_process'), await import('node:fs')];

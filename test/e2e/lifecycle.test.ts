@@ -96,7 +96,7 @@ for (const [driver, { sample, damage }] of Object.entries(DRIVERS)) {
       await isClean(t, lab, kubePortal);
     });
 
-    await t.test('a second signal waits for no connection, and rules still go', async (t) => {
+    await t.test('after a second signal, connections end at once and rules are removed', async (t) => {
       const kubePortal = await start(t, { flags: [...options.flags, '--drain-timeout=60m'] });
       const held = HeldConnections.open(client, { address: VIPS[0], port: 7, connections: 1 });
       await held.round();
@@ -108,7 +108,7 @@ for (const [driver, { sample, damage }] of Object.entries(DRIVERS)) {
       await isClean(t, lab, kubePortal);
     });
 
-    await t.test('a third one ends it as it is', async (t) => {
+    await t.test('a third signal ends the process at once', async (t) => {
       const kubePortal = await start(t, { flags: [...options.flags, '--drain-timeout=60m'] });
       const held = HeldConnections.open(client, { address: VIPS[0], port: 7, connections: 1 });
       await held.round();
@@ -124,7 +124,7 @@ for (const [driver, { sample, damage }] of Object.entries(DRIVERS)) {
       await isClean(t, lab, kubePortal);
     });
 
-    await t.test('--keep-rules keeps them for the next run, and open UDP flows go on', async (t) => {
+    await t.test('--keep-rules keeps rules for the next run, and open UDP flows go on', async (t) => {
       const kubePortal = await start(t, { flags: [...options.flags, '--keep-rules'] });
       const before = await tracesIn(lab.node);
       const ports = await proxyPorts(kubePortal);
@@ -149,7 +149,7 @@ for (const [driver, { sample, damage }] of Object.entries(DRIVERS)) {
       await isClean(t, lab, kubePortal);
     });
 
-    await t.test('SIGKILL and a new start: same ports, damage repaired, open UDP flows go on', async (t) => {
+    await t.test('after SIGKILL, a new start keeps ports and UDP flows, and repairs damage', async (t) => {
       const kubePortal = await start(t, { objects: [...objects, ...serviceWithPods(OTHER, pods)] });
       const ports = await proxyPorts(kubePortal);
       const flow = client.spawn('socat', ['STDIO', `UDP4:${VIPS[0]}:7`]);
@@ -179,7 +179,7 @@ for (const [driver, { sample, damage }] of Object.entries(DRIVERS)) {
       await isClean(t, lab, kubePortal);
     });
 
-    await t.test('--cleanup after SIGKILL', async (t) => {
+    await t.test('--cleanup removes everything after SIGKILL', async (t) => {
       const kubePortal = await start(t);
       t.match(await cleanup(kubePortal), REFUSED, 'not while it runs');
       await isServed(t, client);
@@ -191,7 +191,7 @@ for (const [driver, { sample, damage }] of Object.entries(DRIVERS)) {
       t.match(await cleanup(kubePortal), { code: 0, stdout: /^nothing to remove/ });
     });
 
-    await t.test('what others flush is put back within a sync period', async (t) => {
+    await t.test('rules that other programs flush are put back within a sync period', async (t) => {
       const kubePortal = await start(t);
       const before = await tracesIn(lab.node);
       // Stopped, it cannot repair before the damage has been seen.
@@ -205,7 +205,7 @@ for (const [driver, { sample, damage }] of Object.entries(DRIVERS)) {
       await isServed(t, client);
     });
 
-    await t.test('a second instance is refused and the first one not disturbed', async (t) => {
+    await t.test('a second instance is refused and does not disturb the first one', async (t) => {
       const kubePortal = await start(t);
       const held = HeldConnections.open(client, { address: VIPS[0], port: 7, connections: 5 });
       await held.round();
@@ -231,7 +231,7 @@ for (const [driver, { sample, damage }] of Object.entries(DRIVERS)) {
   });
 }
 
-t.test('what the kernel announces to be removed is put back long before the next sync period', async (t) => {
+t.test('removals that the kernel announces are repaired long before the next sync', async (t) => {
   const lab = await Lab.forTest(t, { pods: ['client', 'a'] });
   const pods = [lab.pod('a')];
   await startBackend(item(pods, 0), { tcp: { 7: 'echo' }, udp: { 7: 'echo' } });

@@ -22,7 +22,7 @@ function processorTime(pid: number): number {
   return (Number(fields[11]) + Number(fields[12])) / CLOCK_TICKS;
 }
 
-t.test('9,000 connections under a limit of 20,000 descriptors', async (t) => {
+t.test('9,000 connections are served under a limit of 20,000 descriptors', async (t) => {
   const relay = await Relay.forTest(t, { tcp: [TCP], servers: ['a', 'b', 'c'], descriptorLimit: 20_000 });
   for (const pod of relay.servers) await startBackend(pod, { tcp: { [TCP]: 'name' } });
   const held = HeldConnections.open(relay.client, { address: VIP, port: TCP, connections: 9000 });
@@ -34,7 +34,7 @@ t.test('9,000 connections under a limit of 20,000 descriptors', async (t) => {
   t.ok(relay.kubePortal.program.descriptors() < 500, 'and all are given back');
 });
 
-t.test('out of descriptors: clients wait, and are served when others end', async (t) => {
+t.test('without free descriptors, clients wait and are served when others end', async (t) => {
   // Leaves room for some seventy connections.
   const relay = await Relay.forTest(t, { tcp: [TCP], descriptorLimit: 300, flags: ['--workers', '2'] });
   await startBackend(relay.server, { tcp: { [TCP]: 'name' } });
@@ -62,7 +62,7 @@ t.test('out of descriptors: clients wait, and are served when others end', async
   t.equal(after.text, 'server:?', 'and so are new ones');
 });
 
-t.test('one client with a crowd of idle connections does not keep others out', async (t) => {
+t.test('one client with many idle connections does not keep other clients out', async (t) => {
   // Leaves room for some three hundred connections.
   const relay = await Relay.forTest(t, { tcp: [TCP], descriptorLimit: 800, flags: ['--workers', '2'] });
   await startBackend(relay.server, { tcp: { [TCP]: 'name' } });
@@ -94,7 +94,7 @@ t.test('one client with a crowd of idle connections does not keep others out', a
   await relay.idle();
 });
 
-t.test('more portals than descriptors for one listener in every worker', async (t) => {
+t.test('portals are served although descriptors are too few for a listener in every worker', async (t) => {
   const lab = await Lab.forTest(t, { pods: ['client', 'server'] });
   const server = lab.pod('server');
   await startBackend(server, { tcp: { [TCP]: 'name' } });

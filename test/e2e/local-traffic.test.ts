@@ -98,7 +98,7 @@ async function homes(
 }
 
 for (const redirect of ['iptables', 'address']) {
-  t.test(`a client keeps one pod on all ports of each way in, --redirect=${redirect}`, async (t) => {
+  t.test(`a client keeps one pod on all ports, inside and outside, --redirect=${redirect}`, async (t) => {
     const { lab } = await stageFor(t, redirect, ['a', 'b'], ['c', 'd']);
     const client = lab.pod('client');
     for (const family of ['IPv4', 'IPv6'] as const) {

@@ -62,7 +62,7 @@ for (const [family, address] of [
   );
 }
 
-t.test('ports that others hold, or that are reserved, are passed over', async (t) => {
+t.test('ports that are reserved or that other programs have are not used', async (t) => {
   const relay = await relayWithPorts(t, 200, {
     flags: ['--workers', '1'],
     reserved: '40001,40003,40101-40151',
@@ -81,7 +81,7 @@ t.test('ports that others hold, or that are reserved, are passed over', async (t
   await Promise.all(listeners.map((listener) => listener.stop()));
 });
 
-t.test('an endpoint without timestamps: what is left is used, and then clients wait', async (t) => {
+t.test('an endpoint without timestamps gets all free ports, and then clients wait', async (t) => {
   const relay = await relayWithPorts(t, 200, { servers: ['old'], flags: ['--workers', '1'] });
   await relay.server.sysctl({ 'net/ipv4/tcp_timestamps': '0' });
   t.same(outcomes(await converse(relay, 200)), { answer: 200 }, 'as many as there are ports');

@@ -9,7 +9,7 @@ t.setTimeout(0);
 const EXTERNAL = { address4: '198.51.100.7', address6: '2001:db8:7::7' };
 
 for (const driver of ['iptables', 'address']) {
-  t.test(`endpoints that are places of the proxy are not used, ${driver}`, async (t) => {
+  t.test(`endpoints that are VIPs or NodePorts of kube-portal are not used, ${driver}`, async (t) => {
     const lab = await Lab.forTest(t, { pods: ['client', 'server'] });
     const client = lab.pod('client');
     const [self, ping, pong] = [vips('self', 20), vips('ping', 21), vips('pong', 22)];

@@ -36,7 +36,7 @@ for (const [how, command] of [
   ['a file as standard input', 'exec "$@" --manifest - < "$0"'],
   ['a pipe of the shell', 'exec "$@" --manifest <(cat "$0")'],
 ] as const) {
-  t.test(`a manifest from ${how}`, async (t) => {
+  t.test(`a manifest is read from ${how}`, async (t) => {
     const kubePortal = await launch(t, command);
     await kubePortal.ready();
     t.same(await servicesOf(kubePortal), ['default/filed', 'default/piped']);
@@ -47,7 +47,7 @@ for (const [how, command] of [
   });
 }
 
-t.test('a pipe without an end is given up when the process is told to stop', async (t) => {
+t.test('the process stops although a pipe has no end', async (t) => {
   const kubePortal = await launch(
     t,
     'exec "$@" --manifest - < <(exec tail -f /dev/null --pid=$$ 2> /dev/null)',
@@ -56,7 +56,7 @@ t.test('a pipe without an end is given up when the process is told to stop', asy
   t.equal(await kubePortal.stop(), 0);
 });
 
-t.test('a device as standard input is refused by name', async (t) => {
+t.test('a device as standard input is refused, and the error names it', async (t) => {
   const kubePortal = await launch(t, 'exec "$@" --manifest - < /dev/null');
   const { code, stderr } = await kubePortal.program.finish();
   t.equal(code, 1);

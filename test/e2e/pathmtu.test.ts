@@ -14,7 +14,7 @@ t.setTimeout(0);
 
 for (const redirect of ['iptables', 'address'])
   for (const address of [VIP, VIP6])
-    t.test(`datagrams too long for the path to an endpoint, ${redirect}, ${address}`, async (t) => {
+    t.test(`datagrams too long for the path arrive, ${redirect}, ${address}`, async (t) => {
       const lab = await Lab.forTest(t, { pods: ['client'] });
       const remotes = [await lab.addRemote('far', 1280), await lab.addRemote('farther', 1280)];
       for (const remote of remotes) await startBackend(remote, { udp: { [PORT]: 'echo' } });
@@ -45,7 +45,7 @@ for (const redirect of ['iptables', 'address'])
       );
     });
 
-t.test('a run of one size as the first thing that is too long', async (t) => {
+t.test('a run of equal datagrams that are too long for the path arrives', async (t) => {
   const lab = await Lab.forTest(t, { pods: ['client'] });
   const remote = await lab.addRemote('far', 1280);
   await startBackend(remote, { udp: { [PORT]: 'echo' } });

@@ -106,21 +106,21 @@ for (const { redirect, family } of CASES) {
       await kubePortal.until(async () => hasMarker(await kubePortal.status(), count), 'the change');
     };
 
-    await t.test('externalTrafficPolicy Local: outsiders meet local endpoints only', async (t) => {
+    await t.test('externalTrafficPolicy Local: outsiders reach local endpoints only', async (t) => {
       for (const address of [externalIP, ingressIP]) {
         t.equal(await whoAnswers(outside, address), 'here', address);
       }
       t.equal(await whoAnswers(outside, addresses.node, [30080, 30053]), 'here', 'node port');
     });
 
-    await t.test('externalTrafficPolicy Local: pods and the node meet all endpoints', async (t) => {
+    await t.test('externalTrafficPolicy Local: pods and the node reach all endpoints', async (t) => {
       for (const address of [clusterIP, externalIP, ingressIP]) {
         t.equal(await whoAnswers(client, address), 'here,there', `pod to ${address}`);
         t.equal(await whoAnswers(node, address), 'here,there', `node to ${address}`);
       }
     });
 
-    await t.test('without local endpoints outsiders are ignored, pods served', async (t) => {
+    await t.test('without local endpoints, outsiders are ignored and pods served', async (t) => {
       await change(external, [], [there]);
       const curl = ['--silent', '--max-time', '2', `http://${hostOf(externalIP)}`];
       t.equal((await outside.exec('curl', curl)).code, 28, 'a time-out, not a refusal');
@@ -136,7 +136,7 @@ for (const { redirect, family } of CASES) {
       t.equal(await whoAnswers(outside, externalIP), 'here');
     });
 
-    await t.test('without endpoints anywhere everyone is refused', async (t) => {
+    await t.test('without any endpoint, all clients are refused', async (t) => {
       await change(external, [], []);
       t.match(await askTcp(outside, { address: addresses.node, port: 30080, send: 'x' }), [
         { outcome: 'ECONNREFUSED' },
@@ -168,7 +168,7 @@ for (const { redirect, family } of CASES) {
       },
     );
 
-    await t.test('open connections outlive changes of policy, port name and type', async (t) => {
+    await t.test('open connections survive changes of policy, port name and type', async (t) => {
       await change({}, [here], [there]);
       const held = HeldConnections.open(outside, { address: externalIP, port: 80, connections: 4 });
       const byNodePort = HeldConnections.open(outside, {

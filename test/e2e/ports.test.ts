@@ -181,7 +181,7 @@ t.test('proxy ports yield to the ports that the program answers on itself', asyn
   t.same(complaintsOf(kubePortal), []);
 });
 
-t.test('where no other proxy port is left, the NodePort waits and says why', async (t) => {
+t.test('if no other proxy port is free, the NodePort waits and says why', async (t) => {
   const { lab, client, web, other } = await setUp(t);
   const flags = ['--redirect=iptables', '--proxy-port-range=20000-20000', '--iptables-sync-period=1s'];
   const kubePortal = await KubePortal.forTest(t, lab.node, { objects: web(), flags });
@@ -227,7 +227,7 @@ for (const { redirect, workers } of [
   { redirect: 'iptables', workers: 2 },
   { redirect: 'address', workers: 2 },
 ] as const) {
-  t.test(`nobody shares a NodePort: ${redirect}, ${workers} workers`, async (t) => {
+  t.test(`no other program shares a NodePort: ${redirect}, ${workers} workers`, async (t) => {
     const { lab, other } = await setUp(t);
     const flags = [`--redirect=${redirect}`, `--workers=${workers}`, '--iptables-sync-period=1s'];
     const haproxy = launchHaproxy(lab.node, '0.0.0.0:30080');
@@ -255,7 +255,7 @@ for (const { redirect, workers } of [
 
 for (const workers of [1, 2]) {
   for (const affinity of [false, true]) {
-    t.test(`VIP ports that are NodePorts, ${workers} workers${affinity ? ', affinity' : ''}`, async (t) => {
+    t.test(`VIP ports may be NodePorts too, ${workers} workers${affinity ? ', affinity' : ''}`, async (t) => {
       const { lab, client, web, other } = await setUp(t);
       const flags = ['--redirect=address', `--workers=${workers}`];
       // Each Service has its own NodePort for its port, and that of the other one.
@@ -299,7 +299,7 @@ function renamed(ports: ServiceOptions['ports']): ServiceOptions['ports'] {
   return ports.map((port) => ({ ...port, name: `${port.name}2` }));
 }
 
-t.test('a VIP port that another program has on all addresses', async (t) => {
+t.test('a VIP port that another program has is reported, and served once it is free', async (t) => {
   const { lab, client, web, other } = await setUp(t);
   const flags = ['--redirect=address', '--workers=2', '--iptables-sync-period=1s'];
   const holder = lab.node.spawn('socat', ['-dd', 'TCP-LISTEN:80,fork', 'EXEC:cat']);
@@ -321,7 +321,7 @@ t.test('a VIP port that another program has on all addresses', async (t) => {
   t.match(await web4(), { state: 'serving', problems: [] });
 });
 
-t.test('one VIP that is taken does not keep the others of its Service from being served', async (t) => {
+t.test('a VIP that is taken does not stop the other VIPs of its Service', async (t) => {
   const { lab, client, web } = await setUp(t);
   const flags = ['--redirect=address', '--workers=1', '--iptables-sync-period=1s'];
   const external = NODE_UPLINK.address4;
@@ -346,7 +346,7 @@ t.test('one VIP that is taken does not keep the others of its Service from being
   t.match(await web4(), { state: 'serving', problems: [] });
 });
 
-t.test("a NodePort that is one of the program's own ports is told so", async (t) => {
+t.test('a NodePort that is a port of kube-portal itself is reported as such', async (t) => {
   const { lab, client, other } = await setUp(t);
   const objects = other({ ports: bothOf(80, 10_256) });
   const kubePortal = await KubePortal.forTest(t, lab.node, { objects, flags: ['--redirect=iptables'] });
@@ -356,7 +356,7 @@ t.test("a NodePort that is one of the program's own ports is told so", async (t)
   await areServedBy(t, 'b', client, placesOf(OTHER_VIPS, 80));
 });
 
-t.test('a VIP port that another program shares has two owners, each with its own address', async (t) => {
+t.test('a VIP port that another program shares has two owners with one address each', async (t) => {
   const { lab, client, web } = await setUp(t);
   const flags = ['--redirect=address', '--workers=2'];
   const first = launchHaproxy(lab.node, '0.0.0.0:80');

@@ -80,7 +80,7 @@ await KubePortal.forTest(t, lab.node, {
 
 t.jobs = 4;
 
-t.test('curl and nginx', { buffered: true }, async (t) => {
+t.test('curl reaches nginx', { buffered: true }, async (t) => {
   for (const address of WEB.clusterIPs) {
     const name = `http://${inUrl(address)}/name`;
     const names: string[] = [];
@@ -97,7 +97,7 @@ t.test('curl and nginx', { buffered: true }, async (t) => {
   }
 });
 
-t.test('dig and dnsmasq', { buffered: true }, async (t) => {
+t.test('dig reaches dnsmasq', { buffered: true }, async (t) => {
   for (const address of DNS.clusterIPs) {
     const digInFull = (...args: string[]) => client.must('dig', ['+tries=1', `@${address}`, ...args]);
     const dig = (...args: string[]) => digInFull('+short', ...args);
@@ -123,7 +123,7 @@ interface IperfReport {
   };
 }
 
-t.test('iperf3', { buffered: true }, async (t) => {
+t.test('iperf3 measures TCP and UDP', { buffered: true }, async (t) => {
   for (const address of IPERF.clusterIPs) {
     const iperf = async (...args: string[]) =>
       JSON.parse(await client.must('iperf3', ['--json', '--client', address, ...args])) as IperfReport;
@@ -144,7 +144,7 @@ t.test('iperf3', { buffered: true }, async (t) => {
   }
 });
 
-t.test('conversations that are idle for a minute', { buffered: true }, async (t) => {
+t.test('conversations go on after a minute without data', { buffered: true }, async (t) => {
   const [address] = ECHO.clusterIPs;
   const talks = ['TCP', 'UDP'].map((kind) => client.spawn('socat', ['STDIO', `${kind}4:${address}:7`]));
   for (const talk of talks) await say(talk, 'before');

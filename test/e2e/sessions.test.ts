@@ -19,7 +19,7 @@ const MANY = 2500;
 
 t.setTimeout(0);
 
-t.test('the connections and flows that are open, with their endpoints', async (t) => {
+t.test('open connections and flows are listed with their endpoints', async (t) => {
   const lab = await Lab.forTest(t, { pods: ['client', 'neighbour', 'a', 'b'] });
   const pods = [lab.pod('a'), lab.pod('b')];
   for (const pod of pods) await startBackend(pod, { tcp: { 7: 'echo' }, udp: { 7: 'echo' } });

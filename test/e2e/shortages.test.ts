@@ -43,7 +43,7 @@ async function failCalls(
   return strace;
 }
 
-t.test('what this node is short of is no fault of an endpoint, and passes', async (t) => {
+t.test('a shortage of this node is not blamed on an endpoint', async (t) => {
   const relay = await Relay.forTest(t, { tcp: [PORT], flags: ['--workers', '1'] });
   await startBackend(relay.server, { tcp: { [PORT]: 'name' } });
   const cases = [
@@ -82,7 +82,7 @@ t.test('what this node is short of is no fault of an endpoint, and passes', asyn
   );
 });
 
-t.test('a listener that epoll does not take at first is served when it does', async (t) => {
+t.test('a listener that epoll refuses at first is served later', async (t) => {
   const relay = await Relay.forTest(t, { tcp: [PORT], flags: ['--workers', '1'] });
   const { client, server, kubePortal } = relay;
   await startBackend(server, { tcp: { [PORT]: 'name' }, udp: { [PORT]: 'name' } });
@@ -112,7 +112,7 @@ t.test('a listener that epoll does not take at first is served when it does', as
   await strace.stop('SIGINT');
 });
 
-t.test('an error that stays, whatever it is, keeps no worker busy and is told of', async (t) => {
+t.test('an error that stays does not keep a worker busy, and is logged', async (t) => {
   const relay = await Relay.forTest(t, { tcp: [PORT], udp: [PORT], flags: ['--workers', '1'] });
   const { client, server, kubePortal } = relay;
   await startBackend(server, { tcp: { [PORT]: 'name' }, udp: { [PORT]: 'name' } });

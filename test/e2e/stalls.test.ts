@@ -47,7 +47,7 @@ async function crowdAtTheDoor(t: Parameters<typeof Lab.forTest>[0]) {
   return { signal, held, blamed };
 }
 
-t.test('thousands of connections at once', async (t) => {
+t.test('thousands of connections at once are served', async (t) => {
   const { signal, held, blamed } = await crowdAtTheDoor(t);
   signal('SIGCONT');
   t.same(await held.round(), { answered: PORTS, errors: [] });
@@ -55,7 +55,7 @@ t.test('thousands of connections at once', async (t) => {
   await held.close();
 });
 
-t.test('thousands of connections, and a process that is stopped again and again', async (t) => {
+t.test('thousands of connections are served although the process is stopped again and again', async (t) => {
   const { signal, held, blamed } = await crowdAtTheDoor(t);
   let done = false;
   const round = held.round().finally(() => {

@@ -12,7 +12,7 @@ const MEGABYTE = 1 << 20;
 
 t.setTimeout(0);
 
-t.test('a closed direction leaves the other one open', async (t) => {
+t.test('one direction can be closed while the other stays open', async (t) => {
   const relay = await Relay.forTest(t, { tcp: [1, 2] });
   const { client, server } = relay;
   await startBackend(server, { tcp: { 1: 'half-close' } });
@@ -32,7 +32,7 @@ t.test('a closed direction leaves the other one open', async (t) => {
   await relay.idle();
 });
 
-t.test('a reset is a reset on the other side', async (t) => {
+t.test('a reset on one side becomes a reset on the other side', async (t) => {
   const ports = { listen: 1, deaf: 2, early: 3, pour: 4, resetLater: 5 } as const;
   const relay = await Relay.forTest(t, { tcp: Object.values(ports) });
   const { client, server, lab } = relay;

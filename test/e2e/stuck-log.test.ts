@@ -75,7 +75,7 @@ async function portOfWeb(): Promise<number | undefined> {
   return report?.portals[0]?.vips[0]?.port;
 }
 
-t.test('a log that nobody reads', async (t) => {
+t.test('a log that nobody reads stops nothing', async (t) => {
   const fifo = await unreadPipe(t, 'fifo');
   const { program, write, logUntilDropped } = start(t, `> ${fifo} 2>&1`);
   await until(isHealthy);
@@ -106,14 +106,14 @@ t.test('a log that nobody reads', async (t) => {
   t.equal(await program.stop('SIGTERM'), 0, 'SIGTERM ends it while nobody reads');
 });
 
-t.test('a log on a full disk', async (t) => {
+t.test('a log on a full disk stops nothing', async (t) => {
   const { program, logUntilDropped } = start(t, '> /dev/full 2>&1');
   await until(isHealthy);
   await logUntilDropped(0);
   t.equal(await program.stop('SIGTERM'), 0);
 });
 
-t.test('an error message that nobody reads', async (t) => {
+t.test('an error message that nobody reads does not keep the process', async (t) => {
   const full = await unreadPipe(t, 'full');
   sh(`dd if=/dev/zero of=${full} bs=4096 oflag=nonblock status=none || true`);
   const command = `exec ${process.execPath} ${BIN} run --manifest ${root}/none 2> ${full}`;

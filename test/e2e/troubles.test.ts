@@ -81,13 +81,13 @@ t.test('a NodePort that another program holds', { buffered: true }, async (t) =>
 t.test('proxy ports that other programs hold', { buffered: true }, async (t) => {
   const { lab, objects, isServed } = await setUp(t);
   const holder = await takePort(lab.node, 29_992);
-  await t.test('another one of the range is taken', async (t) => {
+  await t.test('another port of the range is used', async (t) => {
     const flags = ['--redirect=iptables', '--proxy-port-range=29991-29992'];
     const kubePortal = await KubePortal.forTest(t, lab.node, { objects: objects(), flags });
     t.ok(await isServed());
     t.equal(item((await kubePortal.status()).portals, 0).proxyPort, 29_991);
   });
-  await t.test('without any the portal waits, and serves once there is one', async (t) => {
+  await t.test('without a free port, the portal waits and serves once there is one', async (t) => {
     const flags = ['--redirect=iptables', '--proxy-port-range=29992-29992', SYNC];
     const kubePortal = KubePortal.launch(lab.node, { objects: objects(), flags });
     t.teardown(() => kubePortal.dispose());
@@ -98,7 +98,7 @@ t.test('proxy ports that other programs hold', { buffered: true }, async (t) => 
     await kubePortal.ready();
     t.ok(await isServed());
   });
-  await t.test('more portals than ports: the rest serves', async (t) => {
+  await t.test('if portals are more than ports, the others are served', async (t) => {
     const flags = ['--redirect=iptables', '--proxy-port-range=29992-29992'];
     const both = [...objects(), ...objects(OTHER)];
     const kubePortal = KubePortal.launch(lab.node, { objects: both, flags });

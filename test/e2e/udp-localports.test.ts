@@ -44,7 +44,7 @@ async function ownSocket({ node }: Lab): Promise<string> {
 
 for (const address of [VIP, VIP6])
   for (const workers of [1, 2])
-    t.test(`many more look-ups than local ports, ${address}, workers: ${workers}`, async (t) => {
+    t.test(`many more look-ups than local ports succeed, ${address}, workers: ${workers}`, async (t) => {
       const relay = await relayFor(t, 40_000, 40_999, workers);
       const isV6 = address === VIP6;
       const sources = await relay.client.addAddresses(16, isV6 ? 'IPv6' : 'IPv4');
@@ -80,7 +80,7 @@ for (const address of [VIP, VIP6])
       await held.close();
     });
 
-t.test('where others have all local ports, no endpoint is blamed', async (t) => {
+t.test('no endpoint is blamed if other programs have all local ports', async (t) => {
   const relay = await relayFor(t, 40_000, 40_007, 1);
   const { node } = relay.lab;
   const script = `

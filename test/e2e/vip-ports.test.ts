@@ -59,7 +59,7 @@ async function askUnconnected(host: Host, address: string): Promise<string> {
   return (await host.must(process.execPath, ['-e', script])).trim();
 }
 
-t.test('clients of a VIP meet nothing but its Service', { skip: notMachineRoot }, async (t) => {
+t.test('clients of a VIP reach only its Service', { skip: notMachineRoot }, async (t) => {
   const { lab, web } = await setUp(t);
   const flags = ['--redirect=address', '--workers=2'];
   const external = NODE_UPLINK.address4;
@@ -81,7 +81,7 @@ t.test('clients of a VIP meet nothing but its Service', { skip: notMachineRoot }
     for (const address of VIPS) t.equal(await askUnconnected(lab.node, address), 'a:?', address);
   });
 
-  await t.test('nor while it has no endpoints, though a program of the node is there', async (t) => {
+  await t.test('without endpoints, clients do not reach a program of the node', async (t) => {
     kubePortal.setManifest(web([]));
     const isEmpty = async () =>
       (await kubePortal.status()).portals.every(({ state }) => state === 'no-endpoints');
@@ -95,7 +95,7 @@ t.test('clients of a VIP meet nothing but its Service', { skip: notMachineRoot }
     await areAnswered(t, lab.pod('client'), VIPS, 80, { a: 2 });
   });
 
-  await t.test('nor after a restart', async (t) => {
+  await t.test('after a restart, clients of a VIP still reach only its Service', async (t) => {
     await kubePortal.kill9();
     await kubePortal.startAgain();
     await areAnswered(t, lab.pod('client'), VIPS, 80, { a: 2 });
@@ -106,7 +106,7 @@ t.test('clients of a VIP meet nothing but its Service', { skip: notMachineRoot }
   await areAnswered(t, lab.outside, [NODE_UPLINK.address4, NODE_UPLINK.address6], NODES_PORT, { node: 2 });
 });
 
-t.test('a kernel that cannot refuse: the conflict is named', async (t) => {
+t.test('on a kernel that cannot refuse, the conflict is reported', async (t) => {
   const { lab, web } = await setUp(t);
   const flags = ['--redirect=address', '--workers=2', '--iptables-sync-period=1s'];
   const kubePortal = KubePortal.launch(lab.node, {
