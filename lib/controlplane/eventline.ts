@@ -30,6 +30,8 @@ const HOPS_USED_UP =
   'a client was not served: its traffic has gone through as many hops as allowed, most likely in a circle; look for an endpoint that leads back to this Service, through another node, a NodePort, a proxy or a rule';
 const COPIES_LIMITED =
   'datagrams were dropped: with a copy for every endpoint, they would be more than --rtps-copies allows in a second; look for an endpoint that sends what it receives back to this Service, let data use another Service than discovery, or raise --rtps-copies';
+const PARTICIPANTS_LIMITED =
+  'a client address sends for more DDS participants than may have pins of their own: further ones share the pin of the address; look for a program that makes participants up, or give robots addresses of their own';
 const CLIENT_LIMITED =
   'descriptors are nearly used up, and this client has the most connections: its new connections wait or are refused, and its idle connections end if other clients need descriptors; raise the hard limit of open files (LimitNOFILE)';
 const DESCRIPTORS_OUT =
@@ -62,6 +64,8 @@ export function lineOf(event: DataplaneEvent, limit: number): EventLine {
       return { values, message: HOPS_USED_UP };
     case 'clientBehindNat':
       return { values, message: `a DDS client ${natWarning(event.client, event.announced)}` };
+    case 'participantsLimited':
+      return { values, message: PARTICIPANTS_LIMITED };
     case 'copiesLimited':
       return { values, message: COPIES_LIMITED };
     case 'clientLimited':

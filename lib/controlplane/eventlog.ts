@@ -12,6 +12,7 @@ const TITLES: Readonly<Record<DataplaneEvent['kind'], string>> = {
   nodeFailed: 'clients were not served',
   portsShort: 'local ports were short',
   hopsUsedUp: 'clients had no hops left',
+  participantsLimited: 'clients sent for too many DDS participants',
   clientBehindNat: 'DDS clients were behind NAT',
   copiesLimited: 'Services with rtps-routing needed too many copies',
   clientLimited: 'clients had more connections than others near the limit',

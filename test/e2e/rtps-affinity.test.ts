@@ -47,7 +47,8 @@ class Stage {
     const served = { tcp: { 8080: 'name' }, udp: { 7410: 'name', 7411: 'name' } } as const;
     for (const pod of pods) await startBackend(pod, served);
     const objects = serviceWithPods(keyed(key), pods);
-    const flags = ['--redirect', redirect, '--workers', '2'];
+    // So that no flow ends meanwhile, however slow the machine is.
+    const flags = ['--redirect', redirect, '--workers', '2', '--udp-timeout', '1h'];
     const kubePortal = await KubePortal.forTest(t, lab.node, { objects, flags });
     return new Stage(lab.pod('client'), pods, kubePortal);
   }
@@ -127,6 +128,22 @@ t.test('what is no RTPS, and TCP, is pinned by the client address', async (t) =>
   t.same(await stage.ask(payloads, { source: one }), [home, home, home]);
   t.same(await stage.ask(payloads, { source: one, port: 7411 }), [home, home, home]);
   t.not(await stage.askTcp(other), home);
+});
+
+t.test('who makes participants up gets no more pins than 1,024, and others keep theirs', async (t) => {
+  const stage = await Stage.forTest(t, 'address', 'rtps-participant');
+  const [honest = '', liar = ''] = await stage.client.addAddresses(2);
+  const own = [rtps(prefixOf('here', 1)), rtps(prefixOf('here', 2))];
+  const before = await stage.ask(own, { source: honest });
+  const madeUp = Array.from({ length: 1030 }, (_, i) => rtps(prefixOf('liar', i)));
+  const answers = await stage.ask(madeUp, { source: liar });
+  t.equal(answers.length, 1030);
+  t.equal(new Set(answers.slice(0, 1024)).size, 3, 'many are shared out');
+  const shared = new Set(answers.slice(1024));
+  t.same([...shared], [await stage.askTcp(liar)], 'further ones share the pin of the address');
+  t.same(await stage.ask(own, { source: honest }), before);
+  const { msg } = await stage.kubePortal.waitForLog(({ client }) => client === liar);
+  t.match(msg, /more DDS participants than may have pins of their own/);
 });
 
 t.test('the key changes while the Service is in use', async (t) => {

@@ -59,6 +59,8 @@ export type DataplaneEvent =
   | { readonly kind: 'portsShort'; readonly endpoint: string; readonly ports: number }
   /** A client's connection or datagram has no hop left to the endpoint, see hops.ts. */
   | { readonly kind: 'hopsUsedUp'; readonly portal: string; readonly client: string }
+  /** A client sends for more participants than may have a pin of their own, see ParticipantFlows. */
+  | { readonly kind: 'participantsLimited'; readonly portal: string; readonly client: string }
   /** A DDS client announces only addresses where it cannot be reached. */
   | {
       readonly kind: 'clientBehindNat';

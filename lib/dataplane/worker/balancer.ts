@@ -8,6 +8,8 @@ import type { PinTable } from './pins.js';
 import type { ServiceEndpoint, ServiceEndpoints } from './serviceendpoints.js';
 import { Target, targetName } from './target.js';
 
+/** Limit of {@link Balancer.refreshPeriod}. */
+const MAX_REFRESH_MS = 60_000;
 const NOTHING: ReadonlySet<Target> = new Set();
 
 /** What the balancers of one worker share. */
@@ -91,11 +93,11 @@ export class Balancer {
   }
 
   /**
-   * Milliseconds, a quarter of the affinity's time-out. A flow that lasts longer must {@link refresh} its pin
-   * this often, because it does not pick again.
+   * Milliseconds. A flow that lasts longer must {@link refresh} its pin this often, because it does not pick
+   * again: a pin ends, and at the cap the pins go that were not used for longest.
    */
   get refreshPeriod(): number {
-    return (this.#affinity?.timeoutMs ?? 0) / 4;
+    return Math.min((this.#affinity?.timeoutMs ?? 0) / 4, MAX_REFRESH_MS);
   }
 
   /** @returns null if the portal has no endpoint */

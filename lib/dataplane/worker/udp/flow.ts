@@ -46,6 +46,8 @@ export class UdpFlow {
   refusedAt = Number.NEGATIVE_INFINITY;
   /** The endpoints that were tried since the first one refused. */
   failover: Failover | null = null;
+  /** Whether the key of the flow has a participant. */
+  isOfParticipant = false;
   /** Who announced itself and sent the last datagram, where the portal speaks RTPS. */
   participant: Participant | null = null;
   /** From this time on, runs may be segmented. */

@@ -1,9 +1,10 @@
 import { portAt } from '../../../sys/sockaddrwords.js';
-import { clientKey } from '../clientkey.js';
+import { type ClientKey, clientKey } from '../clientkey.js';
 import type { OpenSession, SessionHolder } from '../sessionlisting.js';
 import type { ListeningSocket, UdpFlow } from './flow.js';
 import { type DatagramHead, type FlowIndex, FlowKeys, NO_FLOW } from './flowkeys.js';
 import { FlowStages, type Stage } from './flowstages.js';
+import { ParticipantFlows } from './participantflows.js';
 
 /** The names of the stages in listings. */
 const STATES = ['unreplied', 'answered', 'stream'] as const;
@@ -15,6 +16,7 @@ const STATES = ['unreplied', 'answered', 'stream'] as const;
 export class FlowTable implements SessionHolder {
   readonly keys: FlowKeys;
   readonly #stages: FlowStages;
+  readonly #ofParticipants = new ParticipantFlows();
   readonly #flows: (UdpFlow | null)[] = [];
   /** Indexes of flows that have ended. */
   readonly #free: FlowIndex[] = [];
@@ -38,6 +40,11 @@ export class FlowTable implements SessionHolder {
     return this.#at(this.keys.find(listener.fd, head, listener.portal.isV6));
   }
 
+  /** Whether the datagram's participant may not have a flow of its own, see {@link ParticipantFlows}. */
+  hasTooManyParticipants({ prefixWords, names, nameAt }: DatagramHead): boolean {
+    return prefixWords > 0 && this.#ofParticipants.isFull(clientKey(names, nameAt));
+  }
+
   /**
    * Adds the flow of a datagram for which {@link find} returned null. The table must not be full.
    * @param now loop clock, ms
@@ -50,11 +57,14 @@ export class FlowTable implements SessionHolder {
     this.keys.add(index, listener.fd, head, listener.portal.isV6);
     this.#stages.add(index, now);
     listener.flows.add(flow);
+    flow.isOfParticipant = head.prefixWords > 0;
+    if (flow.isOfParticipant) this.#ofParticipants.add(this.#clientOf(index));
   }
 
   remove(flow: UdpFlow): void {
     const { index } = flow;
     flow.listener.flows.delete(flow);
+    if (flow.isOfParticipant) this.#ofParticipants.remove(this.#clientOf(index));
     this.#stages.remove(index);
     this.keys.remove(index);
     this.#flows[index] = null;
@@ -109,6 +119,10 @@ export class FlowTable implements SessionHolder {
         clientPort: portAt(words, nameAt),
       };
     }
+  }
+
+  #clientOf(index: FlowIndex): ClientKey {
+    return clientKey(this.keys.names.words, this.keys.nameAt(index));
   }
 
   #at(index: FlowIndex): UdpFlow | null {

@@ -60,7 +60,7 @@ export class FlowLifetimes implements Task {
     const portal = listener.portal.forClient(head.names, head.nameAt);
     if (portal === null) return null;
     const { balancer } = portal;
-    const pinKey = balancer.keyOf(head.names, head.nameAt, head);
+    const pinKey = balancer.keyOf(head.names, head.nameAt, head.prefixWords > 0 ? head : null);
     const target = portal.pick(pinKey);
     if (target === null) return null;
     const victim = this.table.isFull ? this.table.victim() : null;

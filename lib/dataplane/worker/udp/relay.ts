@@ -127,13 +127,25 @@ export class UdpRelay {
       return null;
     }
     head.tellApartBy(portal.balancer.prefixBytes);
-    const known = this.table.find(listener, head);
+    const known = this.table.find(listener, head) ?? this.#sharedFlowOf(listener, head);
     if (known !== null) {
       known.limitHops(hops);
       return known;
     }
     const flow = this.lifetimes.begin(listener, head, hops);
     return flow !== null && this.#mover.openCarrier(flow) ? flow : null;
+  }
+
+  /**
+   * The flow that a client's participants share if it has too many of them.
+   * @returns null if there is none; a new flow is then the shared one
+   */
+  #sharedFlowOf(listener: UdpListener, head: ReceivedDatagram): UdpFlow | null {
+    if (!this.table.hasTooManyParticipants(head)) return null;
+    const client = clientAddress(clientKey(head.names, head.nameAt));
+    this.report({ kind: 'participantsLimited', portal: listener.portal.key, client });
+    head.tellApartBy(0);
+    return this.table.find(listener, head);
   }
 
   #forward(flow: UdpFlow): void {

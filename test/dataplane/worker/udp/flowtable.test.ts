@@ -6,6 +6,7 @@ import { type ListeningSocket, UdpFlow } from '../../../../lib/dataplane/worker/
 import type { DatagramHead } from '../../../../lib/dataplane/worker/udp/flowkeys.js';
 import { STAGES, Stage } from '../../../../lib/dataplane/worker/udp/flowstages.js';
 import { FlowTable } from '../../../../lib/dataplane/worker/udp/flowtable.js';
+import { MAX_PARTICIPANT_FLOWS } from '../../../../lib/dataplane/worker/udp/participantflows.js';
 import { CONTROL_WORDS, usedAddressAt } from '../../../../lib/sys/controlmessages.js';
 import { NAME_WORDS } from '../../../../lib/sys/datagrams.js';
 import { SocketAddress } from '../../../../lib/sys/sockaddr.js';
@@ -248,4 +249,19 @@ t.test('the flows of a listener can be removed while they are visited', async (t
   t.equal(table.size, 2);
   t.equal(listeners.at(1).flows.size, 0);
   t.equal(listeners.at(0).flows.size, 2);
+});
+
+t.test('one client address may have many participants, and no more', async (t) => {
+  const table = new FlowTable(2 * MAX_PARTICIPANT_FLOWS);
+  const listeners = new Listeners(false);
+  const headFor = (over: Partial<Who>) => headOf(who(over), false);
+  const flows = Array.from({ length: MAX_PARTICIPANT_FLOWS }, (_, i) => {
+    t.notOk(table.hasTooManyParticipants(headFor({ prefix: i, port: i % 7 })));
+    return listeners.add(table, who({ prefix: i, port: i % 7 }), 0);
+  });
+  t.ok(table.hasTooManyParticipants(headFor({ prefix: 9999 })), 'whatever its ports are');
+  t.notOk(table.hasTooManyParticipants(headFor({ prefix: 9999, client: 2 })), 'another address');
+  t.notOk(table.hasTooManyParticipants(headFor({})), 'what is no RTPS');
+  table.remove(item(flows, 0));
+  t.notOk(table.hasTooManyParticipants(headFor({ prefix: 9999 })), 'one has ended');
 });
