@@ -1,5 +1,5 @@
 import { Command } from 'commander';
-import type { ListedPin, PinsReport, ReleaseReport } from '../admin/pins.js';
+import type { PinsReport, ReleaseReport } from '../admin/pins.js';
 import { print } from './ask.js';
 import { type AdminFlags, adminOptions, askRunning } from './ask-admin.js';
 import { durationText } from './duration-text.js';
@@ -48,7 +48,10 @@ async function release(service: string, client: string, flags: AdminFlags): Prom
 /** A table, by Service and client. */
 export function pinsText({ pins }: PinsReport): string {
   if (pins.length === 0) return 'no client is pinned\n';
-  const rows = pins.map((pin) => [
+  const sorted = pins.toSorted(
+    (a, b) => compare(a.portal ?? a.service, b.portal ?? b.service) || compare(a.client, b.client),
+  );
+  const rows = sorted.map((pin) => [
     pin.portal ?? pin.service,
     pin.client,
     pin.endpoint,
@@ -56,11 +59,8 @@ export function pinsText({ pins }: PinsReport): string {
     durationText(pin.leftMs),
     String(pin.moves),
   ]);
-  const sorted = rows.sort((a, b) => compare(a[0], b[0]) || compare(a[1], b[1]));
-  return table(['SERVICE', 'CLIENT', 'ENDPOINT', 'AGE', 'LEFT', 'MOVES'], sorted);
+  return table(['SERVICE', 'CLIENT', 'ENDPOINT', 'AGE', 'LEFT', 'MOVES'], rows);
 }
 
 /** Numbers in a text are compared as numbers: 10.0.0.9 comes before 10.0.0.10. */
-function compare(a: ListedPin['client'] = '', b: ListedPin['client'] = ''): number {
-  return a.localeCompare(b, 'en', { numeric: true });
-}
+const { compare } = new Intl.Collator('en', { numeric: true });

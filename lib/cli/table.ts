@@ -4,7 +4,10 @@
  */
 export function table(titles: readonly string[], rows: readonly (readonly string[])[]): string {
   const lines = [titles, ...rows.flatMap(linesOf)];
-  const widths = titles.map((_, column) => Math.max(...lines.map((line) => line[column]?.length ?? 0)));
+  // Not Math.max(...lines): there may be more lines than a call can have arguments.
+  const widths = titles.map((_, column) =>
+    lines.reduce((width, line) => Math.max(width, line[column]?.length ?? 0), 0),
+  );
   return lines.map((line) => `${aligned(line, widths)}\n`).join('');
 }
 

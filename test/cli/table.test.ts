@@ -23,3 +23,8 @@ t.test('a table without rows has its titles only', (t) => {
   t.equal(table(['NAME', 'VIP'], []), 'NAME  VIP\n');
   t.end();
 });
+
+t.test('a table can have very many lines', async (t) => {
+  const rows = Array.from({ length: 300_000 }, (_, i) => [String(i)]);
+  t.match(table(['NUMBER'], rows).slice(-8), /299999\n$/);
+});

@@ -134,6 +134,14 @@ t.test('pins are listed and released', async (t) => {
     t.match(stderr, says);
   }
   t.match(await stage.list('--client', other), [{ client: other }], 'the others stay');
+
+  // In another network namespace, where it could serve.
+  const flags = ['--redirect=address', `--state-dir=${stage.kubePortal.stateDirectory}`];
+  const second = KubePortal.launch(stage.lab.outside, { objects: [], flags });
+  t.teardown(() => second.dispose());
+  t.equal(await second.program.exited, 1);
+  t.match(second.program.stderr, /--state-dir .* is in use by another kube-portal; stop it, or give each/);
+  t.equal((await stage.list()).length, CLIENTS, 'the first one still answers');
 });
 
 t.test('pins last over SIGTERM and SIGKILL, also with another number of workers', async (t) => {

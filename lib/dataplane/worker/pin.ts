@@ -22,8 +22,8 @@ export class Pin implements TimerEntry {
   isHomeless = false;
   /** Whether the pin was removed from the table. */
   isGone = false;
-  /** Whether the pin has changed and the main thread does not know it yet. */
-  isUntold = false;
+  /** The main thread may know the pin. */
+  isKnown = false;
   /** The last use that the main thread knows of (loop clock, ms). */
   toldUseAt = Number.NEGATIVE_INFINITY;
 

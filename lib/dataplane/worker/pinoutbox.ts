@@ -4,6 +4,11 @@ import { changeOf, type Pin } from './pin.js';
 
 /** Time between two messages to the main thread. The first change after a pause is sent at once. */
 const PERIOD_MS = 200;
+/**
+ * The same while more changes wait. With {@link MAX_CHANGES}, a worker tells 5000 changes a second at most: a
+ * flood of forged clients must not keep the main thread busy.
+ */
+const BACKLOG_PERIOD_MS = 50;
 /** Limit of changes in one message: they take a few milliseconds on a slow board. */
 const MAX_CHANGES = 250;
 
@@ -11,7 +16,7 @@ const MAX_CHANGES = 250;
 export class PinOutbox implements Task {
   readonly #tell: (changes: readonly PinChange[]) => void;
   /** In the order of their first change. */
-  #changed: Pin[] = [];
+  readonly #changed = new Set<Pin>();
   #nextAt = Number.NEGATIVE_INFINITY;
 
   constructor(tell: (changes: readonly PinChange[]) => void) {
@@ -19,31 +24,41 @@ export class PinOutbox implements Task {
   }
 
   get deadline(): number {
-    return this.#changed.length === 0 ? Number.POSITIVE_INFINITY : this.#nextAt;
+    return this.#changed.size === 0 ? Number.POSITIVE_INFINITY : this.#nextAt;
+  }
+
+  /** How many changes wait. */
+  get size(): number {
+    return this.#changed.size;
   }
 
   /** Notes that a pin has changed. The message has the state of the pin when it is sent. */
   add(pin: Pin): void {
-    if (pin.isUntold) return;
-    pin.isUntold = true;
-    this.#changed.push(pin);
+    this.#changed.add(pin);
   }
 
-  /** Sends some changes. The loop relays before the next ones. */
+  /** Notes that a pin is gone. If the main thread does not know it, there is nothing to tell. */
+  addGone(pin: Pin): void {
+    if (pin.isKnown) this.#changed.add(pin);
+    else this.#changed.delete(pin);
+  }
+
+  /** Sends some changes. */
   expire(now: number): void {
     const time = Date.now();
-    const told = this.#changed.splice(0, MAX_CHANGES);
-    const changes = told.map((pin) => {
-      pin.isUntold = false;
+    const changes: PinChange[] = [];
+    for (const pin of this.#changed) {
+      this.#changed.delete(pin);
+      pin.isKnown = true;
       pin.toldUseAt = pin.usedAt;
-      return changeOf(pin, now, time);
-    });
-    if (this.#changed.length === 0) this.#nextAt = now + PERIOD_MS;
+      if (changes.push(changeOf(pin, now, time)) === MAX_CHANGES) break;
+    }
+    this.#nextAt = now + (this.#changed.size === 0 ? PERIOD_MS : BACKLOG_PERIOD_MS);
     this.#tell(changes);
   }
 
   /** Sends all changes, before the thread ends. */
   flush(now: number): void {
-    while (this.#changed.length > 0) this.expire(now);
+    while (this.#changed.size > 0) this.expire(now);
   }
 }

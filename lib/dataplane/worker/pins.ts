@@ -58,8 +58,10 @@ export class PinTable implements Task, PinOwner {
     }
   }
 
+  /** The main thread knows when a pin ends, and is not told. */
   onExpired(pin: Pin): void {
     this.#remove(pin);
+    if (!pin.isKnown) this.#options.outbox.addGone(pin);
   }
 
   /** Finds a pin. This is not a use of the pin. @param portal see PinName.portal */
@@ -133,6 +135,7 @@ export class PinTable implements Task, PinOwner {
       pin.moves = record.moves;
       pin.timeoutMs = timeoutMs;
       list.start(pin, now + deadlineOf(record) - time);
+      pin.isKnown = true;
       pin.toldUseAt = pin.usedAt;
       this.#options.endpoints.addPin(endpoint);
       this.#evict();
@@ -150,7 +153,9 @@ export class PinTable implements Task, PinOwner {
       if (pin.number < from) continue;
       if (lookedAt++ === PINS_PAGE_SIZE) return { pins, next: pin.number };
       const isWanted = (service === null || pin.service === service) && (key === null || pin.key === key);
-      if (isWanted) pins.push(recordOf(pin, now, time));
+      if (!isWanted) continue;
+      pin.isKnown = true;
+      pins.push(recordOf(pin, now, time));
     }
     return { pins, next: null };
   }
@@ -183,7 +188,7 @@ export class PinTable implements Task, PinOwner {
   #giveUp(pin: Pin): void {
     pin.timerList?.stop(pin);
     this.#remove(pin);
-    this.#options.outbox.add(pin);
+    this.#options.outbox.addGone(pin);
   }
 
   #remove(pin: Pin): void {

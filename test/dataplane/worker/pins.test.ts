@@ -3,7 +3,7 @@ import t from 'tap';
 import { EVICTED_CELL, TOTAL_CELL } from '../../../lib/dataplane/shared/pincells.js';
 import type { PinChange, PinRecord } from '../../../lib/dataplane/shared/pins.js';
 import { Balancer } from '../../../lib/dataplane/worker/balancer.js';
-import { parsePinKey } from '../../../lib/dataplane/worker/pinkey.js';
+import { parsePinKey, pinKeyText } from '../../../lib/dataplane/worker/pinkey.js';
 import type { Target } from '../../../lib/dataplane/worker/target.js';
 import { DEFAULT_POLICY, type ServicePolicy } from '../../../lib/portal/policy.js';
 import { type WorkerOptions, workerContext } from './fixtures.js';
@@ -187,19 +187,46 @@ t.test('the main thread is told of new pins, moves, evictions and releases, and 
   t.same(told, [], 'not of the end of its time');
 });
 
-t.test('many changes are told in several turns, in their order', async (t) => {
+t.test('many changes are told a few at a time, in their order', async (t) => {
   const worker = new Worker('ab', { maxPins: 5000 });
+  const { outbox } = worker.context;
   for (const client of clients(600)) worker.pick(client);
   worker.pass(0);
   t.equal(worker.told.length, 250);
-  t.equal(worker.context.outbox.deadline, Number.NEGATIVE_INFINITY, 'the rest in the next turn');
-  worker.pass(0);
-  worker.pass(0);
-  t.equal(worker.told.length, 600);
+  t.equal(outbox.deadline, worker.now + 50, 'the rest soon');
+  worker.pass(50);
+  worker.pass(50);
+  t.same(
+    worker.told.map(({ client }) => client),
+    clients(600).map((client) => pinKeyText(client)),
+  );
   worker.pick(-1);
-  t.equal(worker.context.outbox.deadline, worker.now + 200, 'then there is a pause');
-  worker.context.outbox.flush(worker.now);
+  t.equal(outbox.deadline, worker.now + 200, 'then there is a pause');
+  outbox.flush(worker.now);
   t.equal(worker.told.length, 601, 'unless the thread ends');
+});
+
+t.test('a flood of clients leaves no more to tell than there are pins', async (t) => {
+  const worker = new Worker('ab', { maxPins: 100 });
+  const { outbox, pins } = worker.context;
+  for (const client of clients(50)) worker.pick(client);
+  outbox.flush(worker.now);
+  for (const client of clients(10_000)) worker.pick(1000 + client);
+  t.equal(pins.size, 100);
+  t.equal(outbox.size, 100 + 50, 'those that are there, and those that the main thread must forget');
+  outbox.flush(worker.now);
+  const known = new Map<string, PinChange>();
+  for (const change of worker.told) {
+    if (change.endpoint === null) known.delete(change.client);
+    else known.set(change.client, change);
+  }
+  t.same(
+    [...known.keys()].sort(),
+    worker
+      .records()
+      .map(({ client }) => client)
+      .sort(),
+  );
 });
 
 t.test('pins of an earlier run are as they were', async (t) => {
