@@ -30,7 +30,8 @@ export interface ProxyParts {
 
 /**
  * Takes the lock of the node, and then opens what the proxy needs.
- * @throws Error that says what to do, see {@link ServiceProxy.start}. Then the lock is released.
+ * @throws Error that says what to do, see {@link ServiceProxy.start}. Then the
+ * workers are stopped, and the lock is released.
  */
 export async function assemble(
   options: ProxyOptions,
@@ -38,11 +39,12 @@ export async function assemble(
 ): Promise<ProxyParts> {
   const lock = NodeLock.take();
   let state: StateDir | undefined;
+  let dataplane: Dataplane | undefined;
   try {
     state = await StateDir.open(options.stateDir, options.log);
     const portMemory = memoryOfPorts(options);
     const capacity = new Capacity(raiseDescriptorLimit());
-    const [driver, dataplane] = await startBoth(openDriver, {
+    const both = await startBoth(openDriver, {
       workers: options.workers,
       descriptors: capacity.forTraffic,
       maxFlows: capacity.maxFlows,
@@ -50,11 +52,14 @@ export async function assemble(
       udpTimeoutMs: options.udpTimeoutMs,
       rtpsCopies: options.rtpsCopies,
     });
+    const { driver } = both;
+    dataplane = both.dataplane;
     const pinMemory = await PinMemory.open(options.stateDir, dataplane, options.log);
     const portals = new ActivePortals();
     const context = await nodeContext(options, portMemory, capacity, driver, portals);
     return { lock, state, portMemory, pinMemory, driver, dataplane, context, portals };
   } catch (error) {
+    await dataplane?.stop();
     await state?.removeIfEmpty();
     state?.release();
     lock.release();
@@ -69,10 +74,10 @@ export async function assemble(
 async function startBoth(
   openDriver: () => Promise<RedirectDriver>,
   options: DataplaneOptions,
-): Promise<[RedirectDriver, Dataplane]> {
+): Promise<{ driver: RedirectDriver; dataplane: Dataplane }> {
   const [driver, dataplane] = await Promise.allSettled([openDriver(), Dataplane.start(options)]);
   if (dataplane.status === 'rejected') throw dataplane.reason;
-  if (driver.status === 'fulfilled') return [driver.value, dataplane.value];
+  if (driver.status === 'fulfilled') return { driver: driver.value, dataplane: dataplane.value };
   await dataplane.value.stop();
   throw driver.reason;
 }
