@@ -25,6 +25,7 @@ const FILE_TIMEOUT_MS = 1_200_000;
 const SLOW = [
   'apiserver/outage',
   'e2e/hanging-programs',
+  'e2e/rtps-fuzz',
   'e2e/remote-pods',
   'sources/kubernetes/outage',
   'sources/kubernetes/storm',

@@ -13,6 +13,8 @@ export interface DdsOptions {
   readonly transport?: 'udp' | 'tcp';
   /** Index of the participant: its UDP ports are two higher for each before it. @defaultValue 0 */
   readonly index?: number;
+  /** How long, s, it may be silent before others take it for gone. @defaultValue 10 */
+  readonly lease?: number;
   /** Where it says that it lives. Its own address unless given. */
   readonly announced?: string;
 }
@@ -54,7 +56,7 @@ function start(
   args: readonly string[],
   tcpPort: number,
   peers: string,
-  { transport = 'udp', index = 0, announced = 'auto' }: DdsOptions,
+  { transport = 'udp', index = 0, lease = 10, announced = 'auto' }: DdsOptions,
 ): Program {
   const settings = `
     <General>
@@ -62,7 +64,11 @@ function start(
       <AllowMulticast>false</AllowMulticast>
       <ExternalNetworkAddress>${announced}</ExternalNetworkAddress>
     </General>
-    <Discovery><ParticipantIndex>${index}</ParticipantIndex>${peers}</Discovery>
+    <Discovery>
+      <ParticipantIndex>${index}</ParticipantIndex>
+      <LeaseDuration>${lease}s</LeaseDuration>
+      ${peers}
+    </Discovery>
     <TCP><Port>${tcpPort}</Port></TCP>`;
   const env = { CYCLONEDDS_URI: `<CycloneDDS><Domain>${settings}</Domain></CycloneDDS>` };
   return pod.spawn('ddsperf', args, { env });

@@ -3,6 +3,8 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
+import { askAdmin } from '../../lib/admin/client.js';
+import type { ParticipantReport, ParticipantsReport } from '../../lib/admin/participants.js';
 import type { StatusReport } from '../../lib/server/metrics.js';
 import type { SessionsReport } from '../../lib/server/sessions.js';
 import type { Host } from './host.js';
@@ -125,6 +127,17 @@ export class KubePortal {
   /** What `/sessions` answers. @param query without its question mark */
   async sessions(query = ''): Promise<SessionsReport> {
     return JSON.parse(await this.#get(`http://127.0.0.1:10249/sessions?${query}`)) as SessionsReport;
+  }
+
+  /** What `kube-portal participants -o json` is made of. */
+  async participants(): Promise<readonly ParticipantReport[]> {
+    const { body } = await askAdmin(this.stateDirectory, 'GET', '/v1/participants');
+    return (JSON.parse(body) as ParticipantsReport).participants;
+  }
+
+  /** What a command of this program prints that asks it. @throws Error with its messages where it fails */
+  command(name: string, args: readonly string[] = []): Promise<string> {
+    return this.#host.must(process.execPath, [BIN, name, '--state-dir', this.stateDirectory, ...args]);
   }
 
   /** Prometheus text. */
