@@ -3,7 +3,7 @@ import type { PinsReport, ReleaseReport } from '../admin/pins.js';
 import { print } from './ask.js';
 import { type AdminFlags, adminOptions, askRunning } from './ask-admin.js';
 import { durationText } from './duration-text.js';
-import { table } from './table.js';
+import { compareCells, table } from './table.js';
 
 interface PinsFlags extends AdminFlags {
   readonly client?: string;
@@ -49,7 +49,7 @@ async function release(service: string, client: string, flags: AdminFlags): Prom
 export function pinsText({ pins }: PinsReport): string {
   if (pins.length === 0) return 'no client is pinned\n';
   const sorted = pins.toSorted(
-    (a, b) => compare(a.portal ?? a.service, b.portal ?? b.service) || compare(a.client, b.client),
+    (a, b) => compareCells(a.portal ?? a.service, b.portal ?? b.service) || compareCells(a.client, b.client),
   );
   const rows = sorted.map((pin) => [
     pin.portal ?? pin.service,
@@ -61,6 +61,3 @@ export function pinsText({ pins }: PinsReport): string {
   ]);
   return table(['SERVICE', 'CLIENT', 'ENDPOINT', 'AGE', 'LEFT', 'MOVES'], rows);
 }
-
-/** Numbers in a text are compared as numbers: 10.0.0.9 comes before 10.0.0.10. */
-const { compare } = new Intl.Collator('en', { numeric: true });

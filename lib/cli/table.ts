@@ -23,3 +23,6 @@ function aligned(line: readonly string[], widths: readonly number[]): string {
     .join('  ')
     .trimEnd();
 }
+
+/** The order of rows by a cell. Numbers in it are compared as numbers: 10.0.0.9 comes before 10.0.0.10. */
+export const { compare: compareCells } = new Intl.Collator('en', { numeric: true });

@@ -15,7 +15,7 @@ interface Fuzzing {
   readonly count: number;
 }
 
-/** Sends mutated messages: first a share of them that fills the tables, then those that must change nothing. */
+/** Sends mutated messages: a share of them fills the tables, and the rest must change nothing. */
 async function fuzz(t: Test, { annotations, count }: Fuzzing): Promise<void> {
   const lab = await Lab.forTest(t, { pods: ['client', 'a', 'b'] });
   const pods = [lab.pod('a'), lab.pod('b')];

@@ -1,7 +1,6 @@
 /**
  * A stand-in for a replica that speaks RTPS. Its arguments are a UDP port and its GUID prefix. It answers each
- * RTPS message with one of its own to the sender's participant. The answer ends with the last bytes of what it
- * answers.
+ * message with one to the sender's participant, which ends with the same bytes.
  */
 
 import { createSocket } from 'node:dgram';
