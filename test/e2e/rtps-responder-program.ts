@@ -1,6 +1,6 @@
 /**
- * A stand-in for a replica that speaks RTPS. Its arguments are a UDP port and its GUID prefix. It answers each
- * message with one to the sender's participant, which ends with the same bytes.
+ * A stand-in for a replica that speaks RTPS. Its arguments are a UDP port and its GUID prefix. It answers
+ * each message with one to the sender's participant, which ends with the same bytes.
  */
 
 import { createSocket } from 'node:dgram';
