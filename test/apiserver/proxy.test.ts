@@ -93,6 +93,29 @@ t.test('a taken NodePort is told by an Event', async (t) => {
   t.match(events, /Warning +ListenFailed +Service\/web .*30081/);
 });
 
+t.test('an annotation takes effect, and a wrong one is told by an Event', async (t) => {
+  const { pods, api, kubePortal } = await prepare(t);
+  await api.apply(...serviceWithPods({ name: 'web', clusterIPs: [VIP], ports: [{ port: 80 }] }, pods));
+  const annotate = (value: string) =>
+    api.kubectl(['annotate', '--overwrite', 'service', 'web', `kube-portal.dev/active-standby=${value}`]);
+  const becomes = (wanted: boolean) =>
+    kubePortal.until(
+      async () =>
+        (await kubePortal.status()).portals.some(
+          ({ service, activeStandby }) => service === 'default/web' && activeStandby === wanted,
+        ),
+      `active-standby is ${wanted}`,
+    );
+  await becomes(false);
+  await annotate('true');
+  await becomes(true);
+  await annotate('yes');
+  await becomes(false);
+  await kubePortal.waitForLog(({ msg }) => /^wrote an Event for the owner/.test(msg));
+  const events = await api.kubectl(['events', '--for=service/web', '--no-headers']);
+  t.match(events, /Warning .* Service\/web .*active-standby.*"yes" is not one of true, false/);
+});
+
 t.test('without an API server it waits, is not healthy, and can be stopped', async (t) => {
   const lab = await Lab.forTest(t);
   const kubeconfig = join(t.testdir(), 'kubeconfig');
