@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import { startBackend } from '../lab/backend.js';
 import { askTcp, askUdp, HeldConnections } from '../lab/client.js';
@@ -144,6 +146,22 @@ t.test('who makes participants up gets no more pins than 1,024, and others keep 
   t.same(await stage.ask(own, { source: honest }), before);
   const { msg } = await stage.kubePortal.waitForLog(({ client }) => client === liar);
   t.match(msg, /more DDS participants than may have pins of their own/);
+});
+
+t.test('participants meet their replicas again after SIGKILL and a new start', async (t) => {
+  const stage = await Stage.forTest(t, 'address', 'rtps-participant');
+  const { kubePortal } = stage;
+  const prefixes = [1, 2, 3, 4, 5, 6].map((one) => prefixOf('here', one));
+  const before = await stage.ask(prefixes.map(rtps));
+  t.equal(new Set(before).size, 3);
+  const journal = join(kubePortal.stateDirectory, 'pins.journal');
+  const isSaved = (prefix: string) =>
+    readFileSync(journal, 'utf8').includes(Buffer.from(prefix).toString('hex'));
+  await kubePortal.until(async () => prefixes.every(isSaved), 'the pins are saved');
+  await kubePortal.kill9();
+  await kubePortal.startAgain(['--redirect=address', '--workers=3']);
+  const backwards = await stage.ask(prefixes.toReversed().map(rtps), { port: 7411 });
+  t.same(backwards.reverse(), before);
 });
 
 t.test('the key changes while the Service is in use', async (t) => {
