@@ -1,14 +1,15 @@
-import { existsSync, readFileSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, statSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { ListedPin, PinsReport } from '../../lib/admin/pins.js';
 import { startBackend } from '../lab/backend.js';
+import { flood } from '../lab/client.js';
 import { item } from '../lab/items.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab, type Pod } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
 import { count } from '../lab/tally.js';
-import { homes, moved, SERVICE, settle } from './homes.js';
+import { homes, moved, SERVICE, settle, UDP, VIPS } from './homes.js';
 
 const BIN = 'bin/kube-portal';
 const CLIENTS = 60;
@@ -25,14 +26,19 @@ class Stage {
     readonly sources: readonly string[],
   ) {}
 
-  static async forTest(t: Test, names: readonly string[], served: number): Promise<Stage> {
+  static async forTest(
+    t: Test,
+    names: readonly string[],
+    served: number,
+    more: readonly string[] = [],
+  ): Promise<Stage> {
     const lab = await Lab.forTest(t, { pods: ['client', ...names] });
     for (const name of names) {
       const ports = { tcp: { 8080: 'name' }, udp: { 5353: 'name', 5354: 'name' } } as const;
       await startBackend(lab.pod(name), ports);
     }
     const objects = objectsWith(lab, names.slice(0, served));
-    const flags = ['--redirect=address', '--workers=2'];
+    const flags = ['--redirect=address', '--workers=2', ...more];
     const kubePortal = await KubePortal.forTest(t, lab.node, { objects, flags });
     const client = lab.pod('client');
     return new Stage(lab, kubePortal, client, await client.addAddresses(CLIENTS));
@@ -195,4 +201,29 @@ t.test('pins last over SIGTERM and SIGKILL, also with another number of workers'
   const cleanup = [BIN, 'run', '--cleanup', `--state-dir=${kubePortal.stateDirectory}`];
   await stage.lab.node.must(process.execPath, cleanup);
   t.notOk(existsSync(kubePortal.stateDirectory), 'cleanup removes them');
+});
+
+t.test('a flood of clients meets the cap, and who comes often keeps the pod', async (t) => {
+  const maxPins = 2000;
+  const stage = await Stage.forTest(t, [...'abc'], 3, [`--max-pins=${maxPins}`]);
+  const { kubePortal, client } = stage;
+  const [honest = ''] = stage.sources;
+  const home = await homes(t, client, [honest], 'at first');
+  await client.ownRange('10.97.0.0/16');
+  for (let round = 0; round < 8; round++) {
+    const spoofed = { firstSource: `10.97.${round * 8}.1`, sources: 1500, perSecond: 6000 };
+    await flood(client, { address: VIPS.IPv4, port: UDP.port, ...spoofed });
+    t.same(moved(home, await homes(t, client, [honest], 'in the flood')), []);
+  }
+  const metrics = await kubePortal.metrics();
+  const held = Number(/^kubeportal_affinity_pins_held (\d+)$/m.exec(metrics)?.[1]);
+  const evicted = Number(/^kubeportal_affinity_pins_evicted_total (\d+)$/m.exec(metrics)?.[1]);
+  t.ok(held > maxPins / 2 && held <= maxPins, `${held} pins`);
+  t.ok(held + evicted > 2 * maxPins, `${evicted} evicted`);
+  t.equal((await stage.list()).length, held);
+  t.equal(await kubePortal.stop(), 0);
+  const { size } = statSync(join(kubePortal.stateDirectory, 'pins.journal'));
+  t.ok(size < 3 << 20, `a journal of ${size} bytes`);
+  await kubePortal.startAgain();
+  t.same(moved(home, await homes(t, client, [honest], 'in the next run')), []);
 });
