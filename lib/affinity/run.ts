@@ -142,8 +142,7 @@ class Run {
     const world = {
       ask: async (clients: readonly string[]) => {
         const links = clients.map((client) => ({ client, port }));
-        const observations = await this.#clients.do('askEach', { stage: -1, round: 0, links });
-        return new Map(observations.filter(isAnswered).map(({ client, backend }) => [client, backend]));
+        return (await this.#clients.do('askEach', { stage: -1, round: 0, links })).filter(isAnswered);
       },
       sleep: (ms: number) => sleep(ms, null, { signal }),
       now: () => this.#nowMs(),

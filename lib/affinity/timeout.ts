@@ -1,9 +1,14 @@
+import type { Answered } from './observation.js';
 import type { Timeout, Trial } from './result.js';
+import { tenths } from './tenths.js';
+
+/** Who answered a client, and when. */
+export type IdleAnswer = Pick<Answered, 'client' | 'backend' | 'atMs' | 'tookMs'>;
 
 /** What the measurement needs of the world. */
 export interface IdleWorld {
-  /** Asks once from each of the clients. Resolves to the backend of each that was answered. */
-  ask(clients: readonly string[]): Promise<ReadonlyMap<string, string>>;
+  /** Asks once from each of the clients. Resolves to the answers that came. */
+  ask(clients: readonly string[]): Promise<readonly IdleAnswer[]>;
   /** Waits, ms. */
   sleep(ms: number): Promise<unknown>;
   /** A clock, ms. */
@@ -41,6 +46,7 @@ export async function measureTimeout(
     const pauses = pausesBetween(keptMs, movedMs ?? longestMs, groups.length, movedMs === null);
     const outcome = await tryPauses(world, groups, pauses);
     trials.push(...outcome);
+    if (outcome.length === 0) break;
     keptMs = outcome.findLast(({ moved }) => moved === 0)?.pauseMs ?? keptMs;
     movedMs = outcome.find(({ moved }) => moved > 0)?.pauseMs ?? movedMs;
   }
@@ -63,22 +69,40 @@ function pausesBetween(from: number, to: number, count: number, withLast: boolea
   return Array.from({ length: count }, (_, index) => Math.round(from + step * (index + 1)));
 }
 
-/** Tries one pause for each group. Ends with the first group of which a client has moved. */
+/** Tries one pause for each group. Ends with the first group that moved. Groups without answers are left out. */
 async function tryPauses(
   world: IdleWorld,
   groups: readonly (readonly string[])[],
   pauses: readonly number[],
 ): Promise<Trial[]> {
-  const homes = await world.ask(groups.flat());
+  const homes = new Map((await world.ask(groups.flat())).map((answer) => [answer.client, answer]));
   const startMs = world.now();
   const trials: Trial[] = [];
   for (const [index, group] of groups.entries()) {
     await world.sleep(Math.max(0, startMs + (pauses[index] ?? 0) - world.now()));
-    const pauseMs = Math.round(world.now() - startMs);
-    const met = [...(await world.ask(group))].filter(([client]) => homes.has(client));
-    const moved = met.filter(([client, backend]) => homes.get(client) !== backend).length;
-    trials.push({ pauseMs, clients: met.length, moved });
-    if (moved > 0) break;
+    const answers = await world.ask(group);
+    const trial = trialOf(answers.flatMap((now): Pair[] => pairWith(homes.get(now.client), now)));
+    trials.push(trial);
+    if (trial.moved > 0) break;
   }
-  return trials;
+  return trials.filter(({ clients }) => clients > 0);
+}
+
+/** The answers of a client before and after a pause. */
+interface Pair {
+  readonly before: IdleAnswer;
+  readonly now: IdleAnswer;
+}
+
+function pairWith(before: IdleAnswer | undefined, now: IdleAnswer): Pair[] {
+  return before === undefined ? [] : [{ before, now }];
+}
+
+/** The proxy sees a question somewhen between its sending and its answer: pauses have these limits. */
+function trialOf(pairs: readonly Pair[]): Trial {
+  const moved = pairs.filter(({ before, now }) => before.backend !== now.backend);
+  const atLeast = ({ before, now }: Pair) => now.atMs - before.atMs - before.tookMs;
+  const atMost = ({ before, now }: Pair) => now.atMs + now.tookMs - before.atMs;
+  const pauseMs = moved.length > 0 ? Math.min(...moved.map(atMost)) : Math.min(...pairs.map(atLeast));
+  return { pauseMs: tenths(pairs.length > 0 ? pauseMs : 0), clients: pairs.length, moved: moved.length };
 }

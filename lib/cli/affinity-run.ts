@@ -1,7 +1,8 @@
+import { networkInterfaces } from 'node:os';
 import { analyse, type RunRecord } from '../affinity/analysis.js';
 import { NotMeasured } from '../affinity/notmeasured.js';
 import { runTest } from '../affinity/run.js';
-import { familyOf } from '../net/address.js';
+import { type Family, familyOf } from '../net/address.js';
 import type { AffinityFlags } from './affinity.js';
 import { printResult } from './affinity-output.js';
 import { report } from './affinity-report.js';
@@ -21,8 +22,14 @@ export async function testAffinity(text: string, flags: AffinityFlags): Promise<
   else await report(record, flags.reportTo);
 }
 
-function familyOfClients({ clients }: AffinityFlags) {
-  const [family, ...others] = [...new Set((clients ?? []).map(familyOf))];
+/** The IP family of the clients; null if none are given. @throws UsageError if they cannot be clients */
+function familyOfClients({ clients = [] }: AffinityFlags): Family | null {
+  const own = new Set(
+    Object.values(networkInterfaces()).flatMap((list) => (list ?? []).map((each) => each.address)),
+  );
+  const taken = clients.find((client) => own.has(client));
+  if (taken !== undefined) throw new UsageError(`--clients: ${taken} is an address of this node`);
+  const [family, ...others] = [...new Set(clients.map(familyOf))];
   if (others.length > 0) throw new UsageError('--clients: give addresses of one IP family');
   return family ?? null;
 }
