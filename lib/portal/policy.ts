@@ -50,12 +50,13 @@ export interface Affinity {
 export const DEFAULT_POLICY: ServicePolicy = { affinity: null, rtpsRouting: null, activeStandby: false };
 
 /**
- * Whether the portals of a Service must live in one worker only. The kernel steers all packets from one
- * address to one worker. It knows nothing of other pin keys, and nothing of which endpoint has a participant.
+ * Whether the portals of a Service must live in one worker only. If clients are pinned by their addresses,
+ * the kernel steers all packets from one address to one worker. It knows nothing of other pin keys, of which
+ * endpoint has a participant, and of which flows are those of one participant.
  */
 export function needsOneWorker(policy: ServicePolicy): boolean {
-  const { rtpsRouting } = policy;
-  return hasRtpsKey(policy) || rtpsRouting === 'follow' || rtpsRouting === 'fan-out';
+  const isSteered = policy.affinity?.by === 'client-ip' && policy.rtpsRouting === 'pin';
+  return speaksRtps(policy) && !isSteered;
 }
 
 /** Whether a Service says that its datagrams are RTPS. Nobody looks into those of other Services. */

@@ -39,6 +39,8 @@ t.test('one worker has all pins of a Service if its pin key is not the address',
   t.equal(placements.join('b', PINNED), null, 'the annotation goes');
   placements.leave('b', BY_PARTICIPANT);
   t.equal(join('b'), 1, 'and comes again');
+  const standby = { ...DEFAULT_POLICY, rtpsRouting: 'pin', activeStandby: true } as const;
+  t.not(placements.join('e', standby), null, 'nobody is steered by address');
 });
 
 t.test('without room, each Service gets one worker, in turn', async (t) => {

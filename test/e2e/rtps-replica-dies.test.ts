@@ -7,14 +7,14 @@ import { DDS_PORTS, startDdsClient, startDdsServer } from '../lab/ddsperf.js';
 import { item } from '../lab/items.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab, type Pod } from '../lab/lab.js';
-import { serviceWithPods } from '../lab/manifest.js';
+import { type ServiceOptions, serviceWithPods } from '../lab/manifest.js';
 import type { Program } from '../lab/program.js';
 
 t.setTimeout(0);
 
 const VIP = '10.96.0.30';
 const REPLICAS = ['a', 'b', 'c'] as const;
-const ROBOT = {
+const ROBOT: ServiceOptions = {
   name: 'robot',
   clusterIPs: [VIP],
   affinity: true,
@@ -23,7 +23,8 @@ const ROBOT = {
     { name: 'discovery', protocol: 'UDP', port: DDS_PORTS.discovery },
     { name: 'data', protocol: 'UDP', port: DDS_PORTS.data },
   ],
-} as const;
+};
+const FOLLOW: ServiceOptions = { ...ROBOT, affinity: false, annotations: { 'rtps-routing': 'follow' } };
 
 /** Seconds. With it, a client announces itself to everyone twice at its start, and then every 30 s. */
 const LEASE = 60;
@@ -82,17 +83,23 @@ const PING: Roles = { replica: ['pong'], client: ['ping', '100Hz'] };
 /** Once it has been discovered, the client says nothing but its announcements. */
 const LISTEN: Roles = { replica: ['-u', 'pub', '100Hz', 'size', '64'], client: ['-u', 'sub'] };
 
-async function linkFor(t: Test, roles: Roles): Promise<Link> {
+/** @param replicas how many of them the Service has at first */
+async function linkFor(
+  t: Test,
+  roles: Roles,
+  service = ROBOT,
+  replicas: number = REPLICAS.length,
+): Promise<Link> {
   const lab = await Lab.forTest(t, { pods: ['client', ...REPLICAS] });
   const pods = REPLICAS.map((name) => lab.pod(name));
-  const replicas = new Map(pods.map((pod) => [pod, startDdsServer(pod, roles.replica, VIP)]));
-  const objects = serviceWithPods(ROBOT, pods);
+  const programs = new Map(pods.map((pod) => [pod, startDdsServer(pod, roles.replica, VIP)]));
+  const objects = serviceWithPods(service, pods.slice(0, replicas));
   const kubePortal = await KubePortal.forTest(t, lab.node, { objects });
   const client = lab.pod('client');
   const answers = await Capture.start(client, 'in', `dst port ${DDS_PORTS.data}`);
   const announcements = await Capture.start(client, 'out', `dst port ${DDS_PORTS.discovery}`);
   startDdsClient(client, roles.client, VIP, { lease: LEASE });
-  const link = new Link(pods, replicas, kubePortal, answers, announcements);
+  const link = new Link(pods, programs, kubePortal, answers, announcements);
   await kubePortal.until(async () => link.announced.length >= 2, 'the client has started');
   return link;
 }
@@ -134,5 +141,25 @@ t.test(
     const replica = await link.replica();
     const others = link.pods.filter((pod) => pod !== replica);
     await takeReplica(t, link, replica, () => link.kubePortal.setManifest(serviceWithPods(ROBOT, others)));
+  },
+);
+
+t.test(
+  'replicas that join a Service with follow hear of the client before it announces itself',
+  async (t) => {
+    const link = await linkFor(t, PING, FOLLOW, 1);
+    await link.waitForSamples(() => true);
+    const joined = Date.now() / 1000;
+    link.kubePortal.setManifest(serviceWithPods(FOLLOW, link.pods));
+    for (const { name, address4 } of link.pods.slice(1)) {
+      await link.waitForSamples((source) => source === address4);
+      const first = link.samples.find(({ source }) => source === address4) as CapturedDatagram;
+      t.same(
+        link.announced.filter((time) => time > joined && time < first.time),
+        [],
+        'the client has not announced itself to everyone',
+      );
+      t.comment(`the first sample of ${name} came after ${(first.time - joined).toFixed(3)} s`);
+    }
   },
 );

@@ -52,12 +52,16 @@ export class Balancer {
     return this.#readmit()?.preferred ?? this.#targets;
   }
 
-  /** Takes new endpoints. A target that stays keeps what it has learned. The others become isRemoved. */
-  update({ endpoints, policy, pinCells }: Pick<WorkerPortal, 'endpoints' | 'policy' | 'pinCells'>): void {
+  /**
+   * Takes new endpoints. A target that stays keeps what it has learned. The others become isRemoved.
+   * @returns whether there are targets that were not there before
+   */
+  update({ endpoints, policy, pinCells }: Pick<WorkerPortal, 'endpoints' | 'policy' | 'pinCells'>): boolean {
     this.#affinity = policy.affinity;
     this.#isActiveStandby = policy.activeStandby;
     this.#prefixBytes = prefixBytesOf(policy.affinity);
     const known = new Map(this.#targets.map((target) => [`${target.id} ${target.name}`, target]));
+    const before = known.size;
     const homes = this.#targets.flatMap(({ home }) => home ?? []);
     this.#targets = endpoints.map((endpoint, index) => {
       const key = `${endpoint.id} ${targetName(endpoint)}`;
@@ -72,6 +76,7 @@ export class Balancer {
     for (const target of known.values()) target.isRemoved = true;
     this.#byId = null;
     if (this.#avoidance !== null) this.#avoidance = new Avoidance(this.#targets, this.context.now());
+    return this.#targets.length > before - known.size;
   }
 
   /** Whether one of the endpoints has this address. */

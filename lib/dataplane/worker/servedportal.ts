@@ -22,6 +22,8 @@ export class ServedPortal {
   readonly balancer: Balancer;
   /** Whether the datagrams of its clients are looked into, see {@link speaksRtps}. */
   isRtps = false;
+  /** Whether the last version has endpoints that the one before did not have. */
+  hasNewEndpoints = false;
   readonly #protocol: WorkerPortal['protocol'];
   readonly #routing: RoutingContext;
   #router: RtpsRouter | null = null;
@@ -46,7 +48,7 @@ export class ServedPortal {
     this.key = portal.key;
     this.isRtps = speaksRtps(portal.policy);
     this.#setSpreading(spreadingOf(portal.policy));
-    this.balancer.update(portal);
+    this.hasNewEndpoints = this.balancer.update(portal);
   }
 
   /** Says where each datagram goes; null where those of a client all go to one endpoint: nearly always. */

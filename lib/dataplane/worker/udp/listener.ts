@@ -28,7 +28,7 @@ export class UdpListener implements Watcher, ListeningSocket {
 
   /** The portal speaks RTPS, and its endpoints changed. */
   endpointsChanged(): void {
-    this.relay.leaveRemoved(this);
+    this.relay.endpointsChanged(this);
   }
 
   close(): void {

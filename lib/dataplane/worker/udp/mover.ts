@@ -33,8 +33,8 @@ export class FlowMover implements CarrierEvents {
   constructor(
     readonly lifetimes: FlowLifetimes,
     readonly open: OpenCarrier,
-    /** Told of every flow that has another endpoint now. */
-    readonly moved: (flow: UdpFlow) => void,
+    /** Told of every flow that has another endpoint now, and which one it had before. */
+    readonly moved: (flow: UdpFlow, from: Target) => void,
     readonly report: (event: DataplaneEvent) => void,
   ) {}
 
@@ -68,6 +68,16 @@ export class FlowMover implements CarrierEvents {
   followPin(flow: UdpFlow): boolean {
     const pinned = flow.portal.pick(flow.pinKey);
     return pinned !== null && pinned !== flow.target && this.#openOther(flow, pinned);
+  }
+
+  /**
+   * Gives a flow another endpoint, as that of the same pod on another port has failed. As with
+   * {@link followPin}, the caller is not told.
+   * @returns false if it has none, because there is no other
+   */
+  followFailure(flow: UdpFlow): boolean {
+    const other = this.#pickOther(flow);
+    return other !== null && this.#openOther(flow, other);
   }
 
   answered(flow: UdpFlow): void {
@@ -146,10 +156,14 @@ export class FlowMover implements CarrierEvents {
    * @returns false if the flow had to end
    */
   #leaveFailed(flow: UdpFlow): boolean {
+    const other = this.#pickOther(flow);
+    return other === null || this.#move(flow, other);
+  }
+
+  #pickOther(flow: UdpFlow): Target | null {
     this.#failed.clear();
     this.#failed.add(flow.target);
-    const other = flow.portal.balancer.pickOther(flow.pinKey, this.#failed);
-    return other === null || this.#move(flow, other);
+    return flow.portal.balancer.pickOther(flow.pinKey, this.#failed);
   }
 
   /**
@@ -158,8 +172,9 @@ export class FlowMover implements CarrierEvents {
    * @returns false if the flow had to end
    */
   #move(flow: UdpFlow, first: Target | null): boolean {
+    const from = flow.target;
     if (!this.#openOther(flow, first)) return false;
-    this.moved(flow);
+    this.moved(flow, from);
     // What follows it may have needed its descriptor.
     return flow.index !== NO_FLOW;
   }

@@ -39,6 +39,7 @@ export class UdpRelay {
   readonly #inbox = new Inbox();
   readonly #sender = new DatagramSender(RING_SLOTS);
   readonly #mover: FlowMover;
+  readonly #reannouncer: Reannouncer;
   readonly #descriptors: FlowDescriptors;
   readonly #sockets: FlowSockets;
   /** Made for the first flow that needs it: it has a ring of its own, and most nodes have no such Service. */
@@ -59,12 +60,12 @@ export class UdpRelay {
     this.#mover = new FlowMover(
       this.lifetimes,
       (flow) => this.#openCarrier(flow),
-      (flow) => {
-        if (flow.portal.isRtps) reannouncer.moved(flow, loop.now);
+      (flow, from) => {
+        if (flow.portal.isRtps) this.#reannouncer.moved(flow, from, loop.now);
       },
       report,
     );
-    const reannouncer = new Reannouncer(this.participants, this.#mover);
+    this.#reannouncer = new Reannouncer(this.participants, this.#mover);
     this.#descriptors = new FlowDescriptors(budget, this.lifetimes, report);
     this.#sockets = new FlowSockets(loop, localPorts, this.#descriptors, this.lifetimes, this.#mover, report);
   }
@@ -82,11 +83,15 @@ export class UdpRelay {
   }
 
   /**
-   * Endpoints of a portal that speaks RTPS may be gone: the flows to them move at once. Others move with
-   * their next datagram, but a DDS client may be silent for seconds and wait for the replica to speak.
+   * The endpoints of a portal that speaks RTPS have changed. A DDS client may be silent for seconds and wait
+   * for the replica to speak. So flows to endpoints that are gone move at once, not with their next datagram,
+   * and new endpoints hear of the participants that they are to answer.
    */
-  leaveRemoved(listener: UdpListener): void {
-    for (const flow of listener.flows) if (flow.target.isRemoved) this.#mover.moveIfNeeded(flow);
+  endpointsChanged(listener: UdpListener): void {
+    const { portal, flows } = listener;
+    for (const flow of flows) if (flow.target.isRemoved) this.#mover.moveIfNeeded(flow);
+    if (portal.router !== null && portal.hasNewEndpoints)
+      this.#reannouncer.announceAll(listener, this.loop.now);
   }
 
   /**

@@ -4,6 +4,7 @@ import type { Test } from 'tap';
 import type { DataplaneEvent } from '../../../../lib/dataplane/shared/messages.js';
 import { EventLoop } from '../../../../lib/dataplane/worker/loop.js';
 import type { ServedPortal } from '../../../../lib/dataplane/worker/servedportal.js';
+import type { Target } from '../../../../lib/dataplane/worker/target.js';
 import type { Carrier } from '../../../../lib/dataplane/worker/udp/carrier.js';
 import type { ListeningSocket, UdpFlow } from '../../../../lib/dataplane/worker/udp/flow.js';
 import { FlowTable } from '../../../../lib/dataplane/worker/udp/flowtable.js';
@@ -65,7 +66,7 @@ export class OneClient {
   readonly mover: FlowMover;
   readonly inbox = new Inbox();
   /** Told of the flows that moved. */
-  moved: (flow: UdpFlow) => void = () => undefined;
+  moved: (flow: UdpFlow, from: Target) => void = () => undefined;
   readonly #lifetimes = new FlowLifetimes(new EventLoop(), this.table, this.inbox, null);
   readonly #listener: ListeningSocket;
   readonly #sockets = [createSocket('udp4'), createSocket('udp4')];
@@ -81,7 +82,7 @@ export class OneClient {
     this.mover = new FlowMover(
       this.#lifetimes,
       (flow) => this.#open(flow),
-      (flow) => this.moved(flow),
+      (flow, from) => this.moved(flow, from),
       (event) => this.events.push(event),
     );
   }

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap';
-import type { UdpFlow } from '../../../../../lib/dataplane/worker/udp/flow.js';
+import type { ListeningSocket, UdpFlow } from '../../../../../lib/dataplane/worker/udp/flow.js';
 import { Participants } from '../../../../../lib/dataplane/worker/udp/rtps/participants.js';
 import { Reannouncer } from '../../../../../lib/dataplane/worker/udp/rtps/reannouncer.js';
 import { DEFAULT_POLICY, type ServicePolicy } from '../../../../../lib/portal/policy.js';
@@ -18,6 +18,7 @@ const PINNED: ServicePolicy = {
 class Link {
   readonly client: OneClient;
   readonly participants: Participants;
+  readonly reannouncer: Reannouncer;
   readonly #sent = new DatagramSender(64);
 
   constructor(t: Test, policy: ServicePolicy) {
@@ -25,8 +26,8 @@ class Link {
     const { table, mover } = this.client;
     const now = () => 1;
     this.participants = new Participants(table.keys, now, () => undefined);
-    const reannouncer = new Reannouncer(this.participants, mover);
-    this.client.moved = (flow) => reannouncer.moved(flow, now());
+    this.reannouncer = new Reannouncer(this.participants, mover);
+    this.client.moved = (flow, from) => this.reannouncer.moved(flow, from, now());
   }
 
   async send(payload: Uint8Array, socket: number): Promise<UdpFlow> {
@@ -71,6 +72,56 @@ t.test('discovery stays where clients are not pinned', async (t) => {
   const data = await link.send(messages.cycloneData, 1);
   link.client.mover.refused(data, ECONNREFUSED, false);
   t.equal(discovery.target.id, 'a');
+});
+
+/** Two participants with pins of their own, both at the first endpoint. Then there are others, too. */
+async function twoAtOne(t: Test) {
+  const policy: ServicePolicy = {
+    ...PINNED,
+    affinity: { by: 'rtps-participant', timeoutMs: 60_000 },
+  };
+  const link = new Link(t, policy);
+  const { client } = link;
+  client.portal.balancer.update({ endpoints: ENDPOINTS.slice(0, 1), policy });
+  const first = await link.send(messages.cycloneAnnouncement, 0);
+  const second = await link.send(messages.fastAnnouncement, 1);
+  client.portal.balancer.update({ endpoints: ENDPOINTS, policy });
+  // Before the failure, by the clock of the portal, which stands still.
+  second.aliveAt = 0;
+  client.mover.answered(first);
+  client.log.length = 0;
+  const reannounce = (listener: ListeningSocket) => link.reannouncer.announceAll(listener, 1);
+  return { client, first, second, reannounce };
+}
+
+t.test('an endpoint that has failed for all is left by all who announced themselves there', async (t) => {
+  const { client, first, second } = await twoAtOne(t);
+  client.mover.refused(first, ECONNREFUSED, true);
+  t.not(second.target.id, 'a');
+  t.equal(client.log.filter((line) => line.startsWith('send 1 to ')).length, 2);
+});
+
+t.test('others stay at an endpoint that has refused one client only', async (t) => {
+  const { client, first, second } = await twoAtOne(t);
+  client.mover.refused(first, ECONNREFUSED, false);
+  t.equal(second.target.id, 'a');
+});
+
+t.test('a flow that has heard of the endpoint since it failed stays there', async (t) => {
+  const { client, first, second } = await twoAtOne(t);
+  client.mover.answered(second);
+  client.mover.refused(first, ECONNREFUSED, true);
+  t.equal(second.target.id, 'a');
+});
+
+t.test('all who announced themselves by a listener are announced again', async (t) => {
+  const { client, first, second, reannounce } = await twoAtOne(t);
+  const other = { ...first.listener };
+  reannounce(other);
+  t.same(client.log, []);
+  reannounce(first.listener);
+  t.same(client.log, ['send 1 to a', 'send 1 to a']);
+  t.equal(second.listener, first.listener);
 });
 
 t.test('an endpoint that is removed is left at once, although the client is silent', async (t) => {
