@@ -175,7 +175,7 @@ export interface Timeout {
 
 /** Clients that asked once, waited, and asked again. */
 export interface Trial {
-  /** The pause of each of them was at least this. If some moved: the pause of one of these was at most this. */
+  /** All of them paused at least so long. If some moved: one of these paused at most so long. */
   readonly pauseMs: number;
   readonly clients: number;
   /** How many of them met another backend. */

@@ -69,7 +69,7 @@ function pausesBetween(from: number, to: number, count: number, withLast: boolea
   return Array.from({ length: count }, (_, index) => Math.round(from + step * (index + 1)));
 }
 
-/** Tries one pause for each group. Ends with the first group that moved. Groups without answers are left out. */
+/** Tries one pause for each group, up to the first that moved. Groups without answers are left out. */
 async function tryPauses(
   world: IdleWorld,
   groups: readonly (readonly string[])[],

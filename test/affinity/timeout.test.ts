@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import t from 'tap';
 import { type IdleAnswer, type IdleWorld, measureTimeout } from '../../lib/affinity/timeout.js';
 
-/** A Service in a world whose clock runs only while somebody sleeps. A client without a pin meets the next backend. */
+/** A Service in a world whose clock runs only while somebody sleeps. Without its pin, a client moves. */
 class PretendService implements IdleWorld {
   readonly #timeoutMs: number;
   readonly #pins = new Map<string, { backend: number; usedMs: number }>();
