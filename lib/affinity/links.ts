@@ -13,7 +13,8 @@ export function coursesOf(links: readonly Link[], observations: readonly Observa
   return links.map((link) => ({ ...link, observations: byLink.get(linkKey(link)) ?? [] }));
 }
 
-function linkKey({ client, port }: Link): string {
+/** Tells a link from the others, as a text. */
+export function linkKey({ client, port }: Link): string {
   return `${client} ${port}`;
 }
 

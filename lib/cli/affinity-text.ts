@@ -1,4 +1,6 @@
+import { effectsOf } from '../affinity/eventeffects.js';
 import { groupBy } from '../affinity/grouping.js';
+import { decimal, seconds } from '../affinity/quantities.js';
 import type {
   AffinityResult,
   EventStage,
@@ -78,27 +80,22 @@ function distribution({ distribution }: RoundsStage, index: number): string {
 
 function event(stage: EventStage, moves: readonly Move[], { asked }: AffinityResult): string {
   const { command, exitCode, commandStartMs, commandEndMs, intervalMs } = stage;
-  const gaps = stage.gaps.toSorted((one, other) => other.longestMs - one.longestMs);
-  const median = gaps[Math.floor(gaps.length / 2)]?.longestMs ?? 0;
+  const { movedClients, needlessClients, longestFirst, medianGapMs } = effectsOf(stage, moves);
   const end = exitCode === null ? 'ended by a signal' : `exit code ${exitCode}`;
-  const moved = new Set(moves.map(({ client }) => client)).size;
-  const needless = new Set(
-    moves.filter(({ fromAnswersLater }) => fromAnswersLater).map(({ client }) => client),
-  );
   const lines = [
     `While \`${command}\` ran (${seconds(commandEndMs - commandStartMs)}, ${end}):`,
-    `${moved} of ${asked.clients.length} clients moved, ${needless.size} of them away from a backend that went on answering`,
+    `${movedClients} of ${asked.clients.length} clients moved, ${needlessClients} of them away from a backend that went on answering`,
     `longest time between two answers of a link, asked every ${intervalMs} ms: ` +
-      `${Math.round(gaps[0]?.longestMs ?? 0)} ms at most, ${Math.round(median)} ms in the median`,
+      `${Math.round(longestFirst[0]?.longestMs ?? 0)} ms at most, ${Math.round(medianGapMs)} ms in the median`,
   ];
-  const rows = gaps
+  const rows = longestFirst
     .slice(0, MOST_ROWS)
     .map(({ client, port, longestMs, ended, unanswered }) => [
       ...[client, port, `${Math.round(longestMs)} ms${ended ? '' : ' and no answer since'}`],
       String(unanswered),
     ]);
   const gapTable = table(['CLIENT', 'PORT', 'LONGEST GAP', 'UNANSWERED'], rows);
-  return `${lines.join('\n')}\n${gapTable}${more(gaps.length - rows.length, 'links')}${moveTable(moves, commandStartMs)}`;
+  return `${lines.join('\n')}\n${gapTable}${more(longestFirst.length - rows.length, 'links')}${moveTable(moves, commandStartMs)}`;
 }
 
 /** @param startMs the moment that times count from */
@@ -122,12 +119,4 @@ function verdict({ asked, verdict: { found, outcome, reasons } }: AffinityResult
 
 function more(count: number, what: string): string {
   return count > 0 ? `${count} more ${what}; -o json has all\n` : '';
-}
-
-function seconds(ms: number): string {
-  return `${(ms / 1000).toFixed(2)} s`;
-}
-
-function decimal(value: number): string {
-  return Number.isInteger(value) ? String(value) : value.toFixed(1);
 }

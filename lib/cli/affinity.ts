@@ -11,7 +11,7 @@ import {
 } from './parse.js';
 
 /** Forms of a result. */
-export type ResultFormat = 'text' | 'json';
+export type ResultFormat = 'text' | 'json' | 'html';
 
 export interface AffinityFlags {
   readonly ports?: readonly ServicePort[];
@@ -114,7 +114,9 @@ function affinityOptions(): Option[] {
 }
 
 function outputOption(): Option {
-  return new Option('-o, --output <format>', 'form of the result').choices(['text', 'json']).default('text');
+  return new Option('-o, --output <format>', 'form of the result')
+    .choices(['text', 'json', 'html'])
+    .default('text');
 }
 
 function respondCommand(): Command {

@@ -21,12 +21,13 @@ export function element(name: string, attributes: Attributes, ...children: reado
   const pairs = Object.entries(attributes).map(
     ([key, value]) => ` ${key}="${escaped(attributeText(value))}"`,
   );
-  const content = children.map((child) => (typeof child === 'string' ? escaped(child) : child.toString()));
+  const content = children.map((child) => (child instanceof Markup ? child : escaped(child)));
   return new Markup(`<${name}${pairs.join('')}>${content.join('')}</${name}>`);
 }
 
 function escaped(text: string): string {
-  return text.replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
+  // What was read from JSON may be no string, whatever its type says.
+  return String(text).replace(/[&<>"]/g, (character) => `&#${character.charCodeAt(0)};`);
 }
 
 function attributeText(value: string | number): string {

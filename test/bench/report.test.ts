@@ -8,6 +8,7 @@ import type { Figure, Values } from '../../bench/rows/figure.js';
 import { ROWS } from '../../bench/rows/index.js';
 import { type Summary, summarize } from '../../bench/summary.js';
 import { item } from '../lab/items.js';
+import { unbalanced } from '../lab/markuptext.js';
 
 const all = contenders('/bin/false');
 
@@ -31,17 +32,6 @@ const summaries: Summary[] = summarize(
 function valuesFor(figures: readonly Figure[], role: Role, round: number): Values {
   const known = figures.filter(({ id }) => !(id === 'cpu' && role === 'path'));
   return Object.fromEntries(known.map(({ id }, index) => [id, 1000 * (index + 1) + round]));
-}
-
-/** Names of elements without an end, or without a beginning. */
-function unbalanced(markup: string): string[] {
-  const open: string[] = [];
-  const wrong: string[] = [];
-  for (const [, slash, name = ''] of markup.matchAll(/<(\/?)([a-z][a-z0-9]*)(?:\s+[\w:-]+="[^"<>]*")*>/gi)) {
-    if (slash === '') open.push(name);
-    else if (open.pop() !== name) wrong.push(name);
-  }
-  return [...open, ...wrong];
 }
 
 t.test('every row has a well-formed plot', async (t) => {
