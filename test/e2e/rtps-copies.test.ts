@@ -76,6 +76,40 @@ for (const driver of ['iptables', 'address']) {
   }
 }
 
+for (const workers of ['1', '2']) {
+  t.test(`a Service begins and ceases to copy while it is in use, ${workers} workers`, async (t) => {
+    const lab = await Lab.forTest(t, { pods: ['client', ...PODS] });
+    const pods = PODS.map((name) => lab.pod(name));
+    await Promise.all(pods.map((pod) => startBackend(pod, { udp: { [PORT]: 'name' } })));
+    const [address] = FAMILIES.IPv4;
+    const objectsWith = (annotations: Readonly<Record<string, string>>) =>
+      serviceWithPods({ ...fleetAt([address]), annotations }, pods);
+    const kubePortal = await KubePortal.forTest(t, lab.node, {
+      objects: objectsWith({}),
+      flags: ['--workers', workers],
+    });
+    const talker = await UdpTalker.start(lab.pod('client'), { address, port: PORT });
+    t.match(await talker.say('plain'), /plain$/);
+    t.equal(await total(kubePortal, 'fleet', 'copiesSent'), 0);
+    const routings = ['fan-out', 'follow', 'fan-out'];
+    for (const routing of routings) {
+      kubePortal.setManifest(objectsWith({ 'rtps-routing': routing }));
+      await kubePortal.until(async () => {
+        const before = await total(kubePortal, 'fleet', 'copiesSent');
+        const answer = await talker.say(routing);
+        return answer !== null && (await total(kubePortal, 'fleet', 'copiesSent')) === before + 3;
+      }, routing);
+    }
+    kubePortal.setManifest(objectsWith({}));
+    await kubePortal.until(async () => {
+      const before = await total(kubePortal, 'fleet', 'copiesSent');
+      const answer = await talker.say('plain');
+      return answer !== null && (await total(kubePortal, 'fleet', 'copiesSent')) === before;
+    }, 'it is plain again');
+    t.pass('one client was served all the time');
+  });
+}
+
 t.test('copies have a limit, which is counted and said', async (t) => {
   const lab = await Lab.forTest(t, { pods: ['client', ...PODS] });
   const pods = PODS.map((name) => lab.pod(name));

@@ -36,12 +36,11 @@ export class RtpsRouter {
   /** When the {@link Prober} looks next which endpoints are due, loop clock, ms. */
   nextLook = 0;
   readonly service: RtpsService;
+  readonly limit: CopyLimit;
   readonly #balancer: Balancer;
   readonly #isV6: boolean;
-  readonly #chosen: Target[] = [];
-
-  readonly limit: CopyLimit;
   readonly #context: RoutingContext;
+  readonly #chosen: Target[] = [];
 
   constructor(
     balancer: Balancer,
@@ -49,11 +48,11 @@ export class RtpsRouter {
     context: RoutingContext,
     public spreading: Spreading,
   ) {
-    this.#balancer = balancer;
     this.service = context.services.open(balancer.service);
+    this.limit = new CopyLimit(context.copiesPerSecond);
+    this.#balancer = balancer;
     this.#isV6 = isV6;
     this.#context = context;
-    this.limit = new CopyLimit(context.copiesPerSecond);
   }
 
   /** The portal goes, or routes no longer: its flows need another target. */

@@ -31,8 +31,9 @@ const MOST_COPIES = 256;
 export class SpreadSockets implements SpreadSocketOwner {
   readonly #ring = new DatagramRing(BATCH_SIZE, true);
   readonly #spreader = new DatagramSpreader(MOST_COPIES);
-  /** For each datagram in the spreader the endpoint. */
+  /** Of each datagram in the spreader, the endpoint; and of all of them, the portal. */
   readonly #targets: Target[] = [];
+  #portal: ServedPortal | null = null;
   readonly #datagram = new ClientDatagram();
   readonly #clients: ClientSender;
   readonly #judge: ErrorJudge;
@@ -116,13 +117,16 @@ export class SpreadSockets implements SpreadSocketOwner {
   }
 
   #flush({ fd, flow }: SpreadSocket): void {
-    const { portal } = flow;
-    portal.count(FIELD.copiesSent, this.#spreader.count);
-    this.#spreader.send(fd, (index, code) => {
-      portal.count(FIELD.datagramsDropped, 1);
-      if (blameForSend(code) === Blame.Endpoint) this.#blame(portal, this.#targets[index], code);
-    });
+    this.#portal = flow.portal;
+    flow.portal.count(FIELD.copiesSent, this.#spreader.count);
+    this.#spreader.send(fd, this.#unsent);
   }
+
+  readonly #unsent = (index: number, code: number): void => {
+    const portal = this.#portal as ServedPortal;
+    portal.count(FIELD.datagramsDropped, 1);
+    if (blameForSend(code) === Blame.Endpoint) this.#blame(portal, this.#targets[index], code);
+  };
 
   /**
    * Relays one batch of what endpoints have answered. What strangers have sent is dropped, as a connected
