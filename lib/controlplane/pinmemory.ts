@@ -2,7 +2,7 @@ import { join } from 'node:path';
 import type { Logger } from 'pino';
 import type { Dataplane } from '../dataplane/dataplane.js';
 import { JournalFile } from '../state/journal.js';
-import type { JournalContent } from '../state/journallines.js';
+import { type JournalContent, NO_JOURNAL } from '../state/journallines.js';
 import { PINS_FILE } from '../state/statefile.js';
 import { WriteReport } from '../state/writereport.js';
 import { restoredPins, savedPin } from './pinrecords.js';
@@ -59,9 +59,9 @@ export class PinMemory {
 async function read(path: string, log: Logger): Promise<JournalContent> {
   try {
     const content = await JournalFile.read(path, KIND);
-    const { entries, problem } = content;
+    const { count, problem } = content;
     if (problem !== null) {
-      const kept = entries.length === 0 ? 'the file is ignored' : 'the lines before that are used';
+      const kept = count === 0 ? 'the file is ignored' : 'the lines before that are used';
       log.warn(`${path} cannot be used: ${problem}; ${kept}: clients may get other pods than before`);
     }
     return content;
@@ -70,11 +70,11 @@ async function read(path: string, log: Logger): Promise<JournalContent> {
     log.warn(
       `${path} cannot be used: ${message}; the file is ignored: clients may get other pods than before`,
     );
-    return { entries: [], soundBytes: 0, problem: message };
+    return NO_JOURNAL;
   }
 }
 
 async function* allPins({ pins }: Dataplane): AsyncGenerator<readonly unknown[]> {
-  yield Array.from(pins.saved.waiting(), savedPin);
+  for (const waiting of pins.saved.waiting()) yield waiting.map(savedPin);
   for await (const page of pins.list({ service: null, client: null })) yield page.map(savedPin);
 }

@@ -14,7 +14,7 @@ export function savedPin(change: PinChange): readonly unknown[] {
  * @param changes in their order. What is no change is left out.
  * @param now milliseconds since the epoch. A clock that was set back does not make a pin live longer.
  */
-export function restoredPins(changes: readonly unknown[], now: number): PinRecord[] {
+export function restoredPins(changes: Iterable<unknown>, now: number): PinRecord[] {
   const pins = new Map<string, PinRecord>();
   for (const saved of changes) {
     const change = parseChange(saved, now);

@@ -123,7 +123,8 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
    */
   async apply(set: readonly DataplanePortal[], remove: readonly number[]): Promise<void> {
     const pinCells = this.pins.cells.change(set, remove);
-    const restoredPins = this.pins.saved.take(set, this.#threads.size);
+    // Before the listeners of their Services are there.
+    const restored = this.pins.restoreFor(set);
     const answers = Array.from(this.#threads, ([thread, told], worker) => {
       const own = set.filter((portal) => concerns(portal, told, worker));
       for (const id of remove) told.delete(id);
@@ -131,10 +132,9 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
       return thread.ask('apply', {
         set: own.map((portal) => forWorker(portal, worker, pinCells.cells.get(portal.id))),
         remove,
-        restoredPins: restoredPins[worker] ?? [],
       });
     });
-    await Promise.all(answers);
+    await Promise.all([restored, ...answers]);
     this.#ids.giveBack(remove);
     pinCells.settle();
   }

@@ -1,6 +1,6 @@
 import { PinCells } from './pincells.js';
-import { SavedPins } from './savedpins.js';
-import type { PinFilter, PinRecord, PinsPage } from './shared/pins.js';
+import { type PinnedPortal, SavedPins } from './savedpins.js';
+import { MAX_RESTORED, type PinFilter, type PinRecord, type PinsPage } from './shared/pins.js';
 import type { WorkerThread } from './workerthread.js';
 
 /** The pins of all workers, seen from the main thread. */
@@ -21,6 +21,20 @@ export class DataplanePins {
   /** Pins of an earlier run whose Services have not appeared yet. */
   get saved(): SavedPins {
     return this.#saved;
+  }
+
+  /**
+   * Gives the workers the pins of an earlier run that belong to Services of these portals. What is asked of
+   * the workers after this call comes after it.
+   * @throws Error once a worker is gone
+   */
+  async restoreFor(portals: readonly PinnedPortal[]): Promise<void> {
+    const threads = [...this.#threads()];
+    const restored = this.#saved.take(portals, threads.length);
+    const asked = threads.flatMap((thread, worker) =>
+      chunksOf(restored[worker] ?? []).map((records) => thread.ask('restorePins', records)),
+    );
+    await Promise.all(asked);
   }
 
   /**
@@ -47,4 +61,10 @@ export class DataplanePins {
     const asked = Array.from(this.#threads(), (thread) => thread.ask('releasePins', { service, client }));
     return (await Promise.all(asked)).reduce((sum, count) => sum + count, 0);
   }
+}
+
+function chunksOf(records: readonly PinRecord[]): (readonly PinRecord[])[] {
+  const chunks = [];
+  for (let at = 0; at < records.length; at += MAX_RESTORED) chunks.push(records.slice(at, at + MAX_RESTORED));
+  return chunks;
 }

@@ -3,7 +3,7 @@ import { socketOfClient } from '../sys/steering.js';
 import type { PinRecord } from './shared/pins.js';
 
 /** What is needed to know of a portal to give it its pins. */
-interface PinnedPortal {
+export interface PinnedPortal {
   readonly service: string;
   readonly policy: { readonly affinity: unknown };
   /** The one worker that it lives in, or null for all of them. */
@@ -27,14 +27,15 @@ export class SavedPins {
     return this.#byService.size;
   }
 
-  /** The pins whose Services have not appeared yet. */
-  *waiting(): Iterable<PinRecord> {
-    for (const pins of this.#byService.values()) yield* pins;
+  /** The pins of each Service that has not appeared yet. */
+  waiting(): Iterable<readonly PinRecord[]> {
+    return this.#byService.values();
   }
 
   /**
    * Takes the pins of Services that appear with affinity.
-   * @returns the pins of each worker. A client's pins go to the worker to which the kernel steers it.
+   * @returns the pins of each worker, in the order in which they end. A client's pins go to the worker to
+   * which the kernel steers it.
    */
   take(portals: readonly PinnedPortal[], workers: number): readonly (readonly PinRecord[])[] {
     const taken = Array.from({ length: workers }, (): PinRecord[] => []);
@@ -46,6 +47,7 @@ export class SavedPins {
       }
       this.#byService.delete(service);
     }
+    for (const pins of taken) pins.sort((a, b) => endOf(a) - endOf(b));
     return taken;
   }
 }
@@ -53,4 +55,9 @@ export class SavedPins {
 /** Keys that are no address belong to Services that live in one worker. */
 function workerOf(client: string, workers: number): number {
   return isIP(client) === 0 ? 0 : socketOfClient(client, workers);
+}
+
+/** Milliseconds since the epoch. */
+function endOf({ usedAt, timeoutMs }: PinRecord): number {
+  return usedAt + timeoutMs;
 }

@@ -2,7 +2,7 @@ import { constants } from 'node:fs';
 import { type FileHandle, open } from 'node:fs/promises';
 import { readRegularFile } from '../sys/readfile.js';
 import { removeFile, replaceFileBy } from '../sys/replacefile.js';
-import { type JournalContent, journalLine, readJournal } from './journallines.js';
+import { type JournalContent, journalLine, NO_JOURNAL, readJournal } from './journallines.js';
 import type { WriteReport } from './writereport.js';
 
 /** A journal is rewritten when it is twice as long as after the last time, and by this many bytes longer. */
@@ -60,7 +60,7 @@ export class JournalFile {
     } catch (error) {
       const { code } = error as NodeJS.ErrnoException;
       if (code !== 'ENOENT' && code !== 'ENOTDIR') throw error;
-      return { entries: [], soundBytes: 0, problem: null };
+      return NO_JOURNAL;
     }
   }
 

@@ -37,8 +37,8 @@ t.test('pins of a Service in one worker go there, and others wait', async (t) =>
   const plain = { service: 'default/late', policy: { affinity: null }, onlyWorker: null };
   t.same(clientsOf(saved.take([web, plain], 2)), [[], ['10.0.0.1', '0110465b6276a1ab271afc1a']]);
   t.same(
-    Array.from(saved.waiting(), ({ service }) => service),
-    ['default/late'],
+    Array.from(saved.waiting(), (pins) => pins.map(({ service }) => service)),
+    [['default/late']],
   );
   t.same(clientsOf(saved.take([{ ...plain, policy: { affinity } }], 1)), [['10.0.0.1']]);
 });

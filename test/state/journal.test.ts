@@ -11,6 +11,7 @@ import {
 } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import { crc32 } from 'node:zlib';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { JournalFile } from '../../lib/state/journal.js';
@@ -52,7 +53,7 @@ class Stage {
   /** What a next run knows. */
   async read(): Promise<Map<string, number>> {
     const { entries } = await JournalFile.read(this.path, KIND);
-    return new Map(entries as [string, number][]);
+    return new Map([...entries] as [string, number][]);
   }
 }
 
@@ -63,8 +64,8 @@ t.test('any beginning of a journal has a beginning of its entries', async (t) =>
       const content = readJournal(bytes.subarray(0, cut % (bytes.length + 1)), HEADER);
       const written = entries.map((entry) => JSON.parse(JSON.stringify(entry)));
       t.equal(content.problem, null);
-      t.strictSame(content.entries, written.slice(0, content.entries.length));
-      if (cut % (bytes.length + 1) === bytes.length) t.equal(content.entries.length, entries.length);
+      t.strictSame([...content.entries], written.slice(0, content.count));
+      if (cut % (bytes.length + 1) === bytes.length) t.equal(content.count, entries.length);
     }),
   );
 });
@@ -80,7 +81,7 @@ t.test('of a damaged journal, what comes before the damage is believed, and noth
         const first = Math.min(...changes.map(({ at }) => at % bytes.length));
         for (const { at, to } of changes) bytes[at % bytes.length] = to;
         const content = readJournal(bytes, HEADER);
-        t.strictSame(content.entries, entries.slice(0, content.entries.length));
+        t.strictSame([...content.entries], entries.slice(0, content.count));
         t.ok(content.soundBytes >= 0 && content.soundBytes <= bytes.length);
         const whole = Buffer.from(HEADER + entries.map(journalLine).join(''));
         if (bytes.subarray(0, first + 1).equals(whole.subarray(0, first + 1))) return;
@@ -92,13 +93,21 @@ t.test('of a damaged journal, what comes before the damage is believed, and noth
 
 t.test('damage and strange files are named', async (t) => {
   const lines = [1, 2, 3].map(journalLine);
-  const read = (text: string) => readJournal(Buffer.from(text), HEADER);
+  const read = (text: string) => {
+    const content = readJournal(Buffer.from(text), HEADER);
+    return { ...content, entries: [...content.entries] };
+  };
   t.match(read(HEADER + lines.join('')), { entries: [1, 2, 3], problem: null });
   t.match(read(''), { entries: [], soundBytes: 0, problem: null });
   t.match(read(HEADER + lines[0] + lines[1]?.replace('2', '7') + lines[2]), {
     entries: [1],
     soundBytes: HEADER.length + (lines[0]?.length ?? 0),
     problem: 'it is damaged from line 3 on',
+  });
+  const json = '{';
+  t.match(read(`${HEADER}${crc32(json).toString(16).padStart(8, '0')} ${json}\n${lines[0]}`), {
+    entries: [null, 1],
+    problem: null,
   });
   for (const text of ['{"a": 1}\n', journalLine({ journal: 'numbers 2' }) + lines[0], '\0'.repeat(100)])
     t.match(read(text), { entries: [], soundBytes: 0, problem: /no such file, or one of another version/ });

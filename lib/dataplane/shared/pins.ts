@@ -51,6 +51,9 @@ export interface PinsQuestion extends PinFilter {
 /** How many pins a worker looks at for one page. It relays nothing meanwhile. */
 export const PINS_PAGE_SIZE = 250;
 
+/** Limit of restored pins in one message, so that the worker does not have all messages' objects at once. */
+export const MAX_RESTORED = 1000;
+
 export interface PinsPage {
   readonly pins: readonly PinRecord[];
   /** Where the next page begins; null after the last one. */

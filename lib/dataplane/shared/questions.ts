@@ -15,6 +15,8 @@ export interface Questions {
   pins: { readonly question: PinsQuestion; readonly answer: PinsPage };
   /** Drop a client's pins. The answer is how many there were. */
   releasePins: { readonly question: Pick<PinName, 'service' | 'client'>; readonly answer: number };
+  /** Take pins of an earlier run, in the order in which they end. */
+  restorePins: { readonly question: readonly PinRecord[]; readonly answer: null };
 }
 
 export type Topic = keyof Questions;
@@ -47,6 +49,4 @@ export interface PortalChange {
   readonly set: readonly WorkerPortal[];
   /** Ids of the portals to remove. */
   readonly remove: readonly number[];
-  /** Pins of an earlier run, of Services that appear with this change. */
-  readonly restoredPins?: readonly PinRecord[];
 }

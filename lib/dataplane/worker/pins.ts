@@ -4,8 +4,8 @@ import type { Task } from './loop.js';
 import { Pin, type PinOwner, recordOf } from './pin.js';
 import { type PinKey, parsePinKey } from './pinkey.js';
 import type { PinOutbox } from './pinoutbox.js';
+import { PinTimers } from './pintimers.js';
 import type { ServiceEndpoint, ServiceEndpoints } from './serviceendpoints.js';
-import { TimerList } from './timers.js';
 
 /**
  * The main thread learns about a use if this share of the pin's time has passed since the last use that it
@@ -31,8 +31,7 @@ export interface PinTableOptions {
 export class PinTable implements Task, PinOwner {
   readonly #options: PinTableOptions;
   readonly #pins = new Map<string, Pin>();
-  /** One list for each time-out. Restored pins have lists with a delay of 0. */
-  readonly #timers: TimerList[] = [];
+  readonly #timers = new PinTimers();
   #lastNumber = 0;
 
   constructor(options: PinTableOptions) {
@@ -44,18 +43,12 @@ export class PinTable implements Task, PinOwner {
   }
 
   get deadline(): number {
-    let earliest = Number.POSITIVE_INFINITY;
-    for (const { deadline } of this.#timers) earliest = Math.min(earliest, deadline);
-    return earliest;
+    return this.#timers.deadline;
   }
 
   /** Ends the pins whose time is over. */
   expire(now: number): void {
-    for (let i = this.#timers.length - 1; i >= 0; i--) {
-      const list = this.#timers[i];
-      list.expire(now);
-      if (list.first === null) this.#timers.splice(i, 1);
-    }
+    this.#timers.expire(now);
   }
 
   /** The main thread knows when a pin ends, and is not told. */
@@ -72,8 +65,7 @@ export class PinTable implements Task, PinOwner {
   /** Starts the time of the pin again. @param timeoutMs the pin ends after this time without use */
   use(pin: Pin, timeoutMs: number): void {
     const now = this.#options.now();
-    pin.timeoutMs = timeoutMs;
-    this.#listFor(timeoutMs).start(pin, now);
+    this.#timers.start(pin, timeoutMs, now);
     if (now - pin.toldUseAt >= timeoutMs * TOLD_SHARE) this.#options.outbox.add(pin);
   }
 
@@ -120,21 +112,21 @@ export class PinTable implements Task, PinOwner {
     return released.length;
   }
 
-  /** Takes pins of an earlier run. A client that has a new pin already keeps the new one. */
+  /**
+   * Takes pins of an earlier run. A client that has a new pin already keeps the new one.
+   * @param records in the order in which they end
+   */
   restore(records: readonly PinRecord[]): void {
     const now = this.#options.now();
     const time = Date.now();
-    const list = new TimerList(0);
-    this.#timers.push(list);
-    for (const record of records.toSorted((a, b) => deadlineOf(a) - deadlineOf(b))) {
+    for (const record of records) {
       const { service, portal, timeoutMs, pinnedAt } = record;
       const key = parsePinKey(record.client);
       if (this.find(service, portal, key) !== undefined) continue;
       const endpoint = this.#options.endpoints.of(service, record.endpoint);
       const pin = this.#insert(service, portal, key, endpoint, pinnedAt);
       pin.moves = record.moves;
-      pin.timeoutMs = timeoutMs;
-      list.start(pin, now + deadlineOf(record) - time);
+      this.#timers.startRestored(pin, timeoutMs, now + record.usedAt + timeoutMs - time);
       pin.isKnown = true;
       pin.toldUseAt = pin.usedAt;
       this.#options.endpoints.addPin(endpoint);
@@ -175,11 +167,7 @@ export class PinTable implements Task, PinOwner {
 
   #evict(): void {
     if (this.#pins.size <= this.#options.capacity) return;
-    let oldest: Pin | null = null;
-    for (const { first } of this.#timers) {
-      const pin = first as Pin | null;
-      if (pin !== null && (oldest === null || pin.usedAt < oldest.usedAt)) oldest = pin;
-    }
+    const { oldest } = this.#timers;
     if (oldest === null) return;
     this.#giveUp(oldest);
     Atomics.add(this.#options.cells, EVICTED_CELL, 1);
@@ -197,20 +185,10 @@ export class PinTable implements Task, PinOwner {
     this.#pins.delete(mapKey(pin.service, pin.portal, pin.key));
     Atomics.sub(this.#options.cells, TOTAL_CELL, 1);
   }
-
-  #listFor(timeoutMs: number): TimerList {
-    for (const list of this.#timers) if (list.delayMs === timeoutMs) return list;
-    const list = new TimerList(timeoutMs);
-    this.#timers.push(list);
-    return list;
-  }
 }
 
+/** A quoted key is text: the digits of an RTPS prefix can be those of an IPv4 address as a number. */
 function mapKey(service: string, portal: string | null, key: PinKey): string {
-  return `${key} ${portal ?? service}`;
-}
-
-/** Milliseconds since the epoch. */
-function deadlineOf({ usedAt, timeoutMs }: PinRecord): number {
-  return usedAt + timeoutMs;
+  const scope = portal ?? service;
+  return typeof key === 'number' ? `${key} ${scope}` : `"${key}" ${scope}`;
 }

@@ -33,10 +33,9 @@ export class PortalTable {
    * Makes one change. All portals are created first, because an admission may name another portal.
    * @throws SysError if a listener cannot be watched; the change is then made in part
    */
-  apply({ set, remove, restoredPins = [] }: PortalChange): void {
+  apply({ set, remove }: PortalChange): void {
     for (const id of remove) this.#remove(id);
     const changed = set.map((portal) => this.#update(portal));
-    if (restoredPins.length > 0) this.#context.pins.restore(restoredPins);
     for (const [index, entry] of changed.entries()) {
       this.#setListeners(entry, set[index].listeners);
       this.#setAdmission(entry, set[index].admission);

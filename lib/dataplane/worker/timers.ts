@@ -28,6 +28,11 @@ export class TimerList {
     return this.#head;
   }
 
+  /** The latest deadline; -Infinity if the list is empty. */
+  get lastDeadline(): number {
+    return this.#tail === null ? Number.NEGATIVE_INFINITY : this.#tail.timerDeadline;
+  }
+
   /** Starts the entry's timer. A timer of the entry that runs in any list is stopped first. */
   start(entry: TimerEntry, now: number): void {
     entry.timerList?.stop(entry);

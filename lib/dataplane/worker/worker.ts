@@ -154,6 +154,10 @@ function answerersOf(
     participants: (question) => participants.page(question),
     pins: (question) => pins.page(question),
     releasePins: ({ service, client }) => pins.release(service, client),
+    restorePins: (records) => {
+      pins.restore(records);
+      return null;
+    },
   };
 }
 
