@@ -28,8 +28,7 @@ export function selectEndpoints(
 ): ChosenEndpoints {
   const candidates = slices.flatMap((slice) => slicePortCandidates(slice, frontend));
   const isReady = (candidate: Candidate) => candidate.ready || service.publishNotReadyAddresses;
-  const choose = frontend.trafficPolicy === 'Local' ? chooseLocal : chooseInCluster;
-  const eligible = choose(candidates, isReady, node);
+  const eligible = chooserFor(service, frontend)(candidates, isReady, node);
   const areElsewhere =
     eligible.length === 0 && candidates.some((candidate) => isReady(candidate) || isDraining(candidate));
   const endpoints = distinctIds(distinctPlaces(eligible).map(toEndpoint));
@@ -40,25 +39,36 @@ export function selectEndpoints(
 }
 
 type Readiness = (candidate: Candidate) => boolean;
+type Chooser = (candidates: readonly Candidate[], isReady: Readiness, node: Node) => Candidate[];
+
+/** All nodes must agree on the active endpoint of an active-standby Service, so hints do not count for it. */
+function chooserFor({ policy }: Service, { trafficPolicy }: Frontend): Chooser {
+  if (trafficPolicy === 'Local') return chooseLocal;
+  return policy.activeStandby ? chooseAny : chooseNear;
+}
 
 function isDraining({ serving, terminating }: Candidate): boolean {
   return serving && terminating;
 }
 
-/**
- * Hints count among ready endpoints only. If none is ready, all endpoints that terminate and still serve are
- * used.
- */
-function chooseInCluster(candidates: readonly Candidate[], isReady: Readiness, node: Node): Candidate[] {
+/** The ready endpoints. If none is ready, all endpoints that terminate and still serve. */
+function chooseAny(candidates: readonly Candidate[], isReady: Readiness): Candidate[] {
   const ready = candidates.filter(isReady);
-  return ready.length > 0 ? preferredByHints(ready, node) : candidates.filter(isDraining);
+  return ready.length > 0 ? ready : candidates.filter(isDraining);
+}
+
+/** Hints count among ready endpoints only. */
+function chooseNear(candidates: readonly Candidate[], isReady: Readiness, node: Node): Candidate[] {
+  const chosen = chooseAny(candidates, isReady);
+  return chosen.some(isReady) ? preferredByHints(chosen, node) : chosen;
 }
 
 /** Hints are not read: a Local policy already decides which endpoints are used. */
 function chooseLocal(candidates: readonly Candidate[], isReady: Readiness, node: Node): Candidate[] {
-  const local = candidates.filter(({ nodeName }) => nodeName === node.name);
-  const ready = local.filter(isReady);
-  return ready.length > 0 ? ready : local.filter(isDraining);
+  return chooseAny(
+    candidates.filter(({ nodeName }) => nodeName === node.name),
+    isReady,
+  );
 }
 
 /**

@@ -335,3 +335,12 @@ t.test('active-standby: the order is by pod, whatever the addresses are', async 
   t.same(order('true', ...names.toReversed()), order('true', ...names), 'on all nodes');
   t.same(order('false', ...names), ['default/web-10', 'default/web-2', 'default/web-0'], 'by address');
 });
+
+t.test('active-standby: hints do not count, as all nodes must agree', async (t) => {
+  const annotations = { 'kube-portal.dev/active-standby': 'true' };
+  const slices = sliceAt({ zones: ['zone-b'] }, { zones: [NODE.zone as string] });
+  const chosenBy = (metadata: Readonly<Record<string, unknown>>) =>
+    choice(portalsOf(service({}, metadata), slices).get('default/web:/TCP/IPv4'));
+  t.equal(chosenBy({}), '2');
+  t.equal(chosenBy({ annotations }), '1,2');
+});
