@@ -21,10 +21,18 @@ const anyService = fc
     externalTrafficPolicy: fc.constantFrom('Cluster', 'Local'),
     loadBalancerSourceRanges: fc.subarray(['192.0.2.0/24', 'fd00::/8']),
     healthCheckNodePort: fc.constantFrom(0, 32000),
+    sessionAffinity: fc.constantFrom('None', 'ClientIP'),
+    annotations: fc.dictionary(
+      fc.constantFrom(
+        ...['affinity-key', 'rtps-routing', 'active-standby'].map((own) => `kube-portal.dev/${own}`),
+      ),
+      fc.constantFrom('rtps-participant', 'pin', 'fan-out', 'true', 'wrong'),
+      { maxKeys: 2 },
+    ),
     ingress: fc.subarray([{ ip: '192.0.2.1' }, { ip: '192.0.2.2' }, { ip: 'fd00::2' }]),
   })
-  .map(({ name, creationTimestamp, ingress, ...spec }) =>
-    service(spec, { name, creationTimestamp }, { status: { loadBalancer: { ingress } } }),
+  .map(({ name, creationTimestamp, annotations, ingress, ...spec }) =>
+    service(spec, { name, creationTimestamp, annotations }, { status: { loadBalancer: { ingress } } }),
   );
 
 /** Addresses of pods, VIPs of {@link anyService}, and addresses of the node. */
