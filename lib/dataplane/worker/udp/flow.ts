@@ -6,7 +6,7 @@ import type { Target } from '../target.js';
 import type { Carrier } from './carrier.js';
 import { NO_FLOW } from './flowkeys.js';
 import { NO_SLOT } from './inbox.js';
-import type { Participant } from './rtps/participant.js';
+import type { Sender } from './rtps/participant.js';
 
 /**
  * A flow whose path has refused a segmented run sends single datagrams for this time. Then it tries segments
@@ -48,8 +48,8 @@ export class UdpFlow {
   failover: Failover | null = null;
   /** Whether the key of the flow has a participant. */
   isOfParticipant = false;
-  /** Who announced itself and sent the last datagram, where the portal speaks RTPS. */
-  participant: Participant | null = null;
+  /** Who sent the last RTPS message, if the portal speaks RTPS. */
+  lastSender: Sender | null = null;
   /** From this time on, runs may be segmented. */
   #segmentsFrom = 0;
   #pinRefreshAt: number;

@@ -61,11 +61,12 @@ export class UdpRelay {
       this.lifetimes,
       (flow) => this.#openCarrier(flow),
       (flow, from) => {
-        if (flow.portal.isRtps) this.#reannouncer.moved(flow, from, loop.now);
+        if (flow.portal.isRtps) this.#reannouncer.moved(flow, from);
       },
       report,
     );
     this.#reannouncer = new Reannouncer(this.participants, this.#mover);
+    loop.addTask(this.#reannouncer);
     this.#descriptors = new FlowDescriptors(budget, this.lifetimes, report);
     this.#sockets = new FlowSockets(loop, localPorts, this.#descriptors, this.lifetimes, this.#mover, report);
   }

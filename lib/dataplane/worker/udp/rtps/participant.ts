@@ -1,7 +1,6 @@
 import { hostPort } from '../../../../net/hostport.js';
 import type { Announcement } from '../../../../rtps/announcement.js';
 import { locatorText } from '../../../../rtps/locator.js';
-import { prefixBytes } from '../../../../rtps/prefix.js';
 import { runningPlaceOf } from '../../../../rtps/runningplace.js';
 import { vendorName } from '../../../../rtps/vendor.js';
 import type * as shared from '../../../shared/participants.js';
@@ -20,25 +19,31 @@ export interface Announced {
   readonly port: number;
 }
 
+/**
+ * Who sent a flow's last message. A flow may outlive what is known of its participant, so it has no more than
+ * what finds it.
+ */
+export interface Sender {
+  readonly prefix: Uint8Array;
+  /** By which {@link Participants} may know it. */
+  readonly key: string;
+}
+
 /** A participant of a Service that has announced itself. Times are the loop's, ms. */
 export class Participant {
   datagrams = 0;
   bytes = 0;
   heardAt: number;
-  readonly prefix: Uint8Array;
 
   /**
-   * @param key of the participant in the table
    * @param number a later participant has a higher number
    * @param announced its last announcement
    */
   constructor(
-    readonly key: string,
     readonly number: number,
     public announced: Announced,
     readonly firstHeardAt: number,
   ) {
-    this.prefix = prefixBytes(announced.announcement.prefix);
     this.heardAt = firstHeardAt;
   }
 

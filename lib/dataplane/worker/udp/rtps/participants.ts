@@ -1,7 +1,7 @@
 import { LRUCache } from 'lru-cache';
 import { type Announcement, announcementAt, readAnnouncement } from '../../../../rtps/announcement.js';
 import { isRtps, SOURCE_PREFIX_AT } from '../../../../rtps/message.js';
-import { isSamePrefix, prefixText } from '../../../../rtps/prefix.js';
+import { isSamePrefix, PREFIX_SIZE, prefixText } from '../../../../rtps/prefix.js';
 import { ABSENT } from '../../../../rtps/submessages.js';
 import { portAt } from '../../../../sys/sockaddrwords.js';
 import type { DataplaneEvent } from '../../../shared/messages.js';
@@ -92,14 +92,14 @@ export class Participants {
   #senderOf(flow: UdpFlow, bytes: Uint8Array, start: number): Participant | null {
     const known = this.#known;
     if (known === null) return null;
-    const last = flow.participant;
-    if (last !== null && isSamePrefix(last.prefix, 0, bytes, start + SOURCE_PREFIX_AT)) {
-      // get() starts its lease again.
-      if (known.get(last.key) === last) return last;
+    const at = start + SOURCE_PREFIX_AT;
+    let sender = flow.lastSender;
+    if (sender === null || !isSamePrefix(sender.prefix, 0, bytes, at)) {
+      sender = { prefix: bytes.slice(at, at + PREFIX_SIZE), key: keyOf(flow, prefixText(bytes, at)) };
+      flow.lastSender = sender;
     }
-    const key = keyOf(flow, prefixText(bytes, start + SOURCE_PREFIX_AT));
-    flow.participant = known.get(key) ?? null;
-    return flow.participant;
+    // get() starts its lease again.
+    return known.get(sender.key) ?? null;
   }
 
   #hearAnnouncement(flow: UdpFlow, bytes: Uint8Array, start: number, end: number): void {
@@ -125,10 +125,11 @@ export class Participants {
   #announce(key: string, announced: Announced): Participant {
     this.#known ??= this.#open();
     let participant = this.#known.get(key);
-    if (participant === undefined) participant = new Participant(key, this.#heard++, announced, this.#now());
+    if (participant === undefined) participant = new Participant(this.#heard++, announced, this.#now());
     else participant.announced = announced;
     this.#known.set(key, participant, {
-      ttl: Math.min(announced.announcement.leaseMs, MAX_LEASE_MS),
+      // 0 would mean for ever.
+      ttl: Math.max(1, Math.min(announced.announcement.leaseMs, MAX_LEASE_MS)),
       size: OVERHEAD_BYTES + (announced.datagram?.length ?? MAX_KEPT_BYTES),
     });
     return participant;

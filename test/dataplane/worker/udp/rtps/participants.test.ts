@@ -118,6 +118,18 @@ t.test('a participant is listed until its lease is over; each datagram renews it
   t.same(watched.list, []);
 });
 
+t.test('a lease of nothing is over at once, and an endless one after an hour', async (t) => {
+  const watched = new Watched(t);
+  await watched.send(announcementOf(introduction({ leaseMs: 0 })));
+  const endless = 0x7fffffff * 1000;
+  await watched.send(announcementOf(introduction({ leaseMs: endless, prefix: numbered(1) })));
+  watched.now += 10;
+  t.match(watched.list, [{ prefix: /1$/, leaseMs: null }]);
+  t.equal(watched.list.length, 1);
+  watched.now += 3_600_000;
+  t.same(watched.list, []);
+});
+
 t.test('a participant that says farewell is listed no more', async (t) => {
   const watched = new Watched(t);
   await watched.send(announcementOf(introduction()));

@@ -1,5 +1,5 @@
 import t, { type Test } from 'tap';
-import type { ListeningSocket, UdpFlow } from '../../../../../lib/dataplane/worker/udp/flow.js';
+import type { UdpFlow } from '../../../../../lib/dataplane/worker/udp/flow.js';
 import { Participants } from '../../../../../lib/dataplane/worker/udp/rtps/participants.js';
 import { Reannouncer } from '../../../../../lib/dataplane/worker/udp/rtps/reannouncer.js';
 import { DEFAULT_POLICY, type ServicePolicy } from '../../../../../lib/portal/policy.js';
@@ -27,7 +27,7 @@ class Link {
     const now = () => 1;
     this.participants = new Participants(table.keys, now, () => undefined);
     this.reannouncer = new Reannouncer(this.participants, mover);
-    this.client.moved = (flow, from) => this.reannouncer.moved(flow, from, now());
+    this.client.moved = (flow, from) => this.reannouncer.moved(flow, from);
   }
 
   async send(payload: Uint8Array, socket: number): Promise<UdpFlow> {
@@ -39,6 +39,17 @@ class Link {
     client.inbox.collectBatch(flow, this.#sent);
     return flow;
   }
+
+  /** The endpoint refuses a flow. */
+  refuse(flow: UdpFlow, isForAll = false): void {
+    this.client.mover.refused(flow, ECONNREFUSED, isForAll);
+    this.endTurn();
+  }
+
+  /** What the loop does between two waits. */
+  endTurn(): void {
+    if (this.reannouncer.deadline === 0) this.reannouncer.expire(1);
+  }
 }
 
 t.test('a participant is announced to the endpoint that its discovery moves to', async (t) => {
@@ -47,7 +58,7 @@ t.test('a participant is announced to the endpoint that its discovery moves to',
   const { client } = link;
   client.mover.answered(discovery);
   client.log.length = 0;
-  client.mover.refused(discovery, ECONNREFUSED, false);
+  link.refuse(discovery);
   t.same(client.log, ['drain a', 'close a', 'open b', 'send 1 to b']);
 });
 
@@ -58,7 +69,7 @@ t.test('discovery follows the pin that the data has moved, and the participant i
   const { client } = link;
   client.mover.answered(data);
   client.log.length = 0;
-  client.mover.refused(data, ECONNREFUSED, false);
+  link.refuse(data);
   t.same(client.log, ['drain a', 'close a', 'open b', 'close a', 'open b', 'send 1 to b']);
   t.equal(discovery.target.id, 'b');
   client.log.length = 0;
@@ -70,7 +81,7 @@ t.test('discovery stays where clients are not pinned', async (t) => {
   const link = new Link(t, { ...DEFAULT_POLICY, rtpsRouting: 'pin' });
   const discovery = await link.send(messages.cycloneAnnouncement, 0);
   const data = await link.send(messages.cycloneData, 1);
-  link.client.mover.refused(data, ECONNREFUSED, false);
+  link.refuse(data);
   t.equal(discovery.target.id, 'a');
 });
 
@@ -90,36 +101,35 @@ async function twoAtOne(t: Test) {
   second.aliveAt = 0;
   client.mover.answered(first);
   client.log.length = 0;
-  const reannounce = (listener: ListeningSocket) => link.reannouncer.announceAll(listener, 1);
-  return { client, first, second, reannounce };
+  return { link, client, first, second };
 }
 
 t.test('an endpoint that has failed for all is left by all who announced themselves there', async (t) => {
-  const { client, first, second } = await twoAtOne(t);
-  client.mover.refused(first, ECONNREFUSED, true);
+  const { link, client, first, second } = await twoAtOne(t);
+  link.refuse(first, true);
   t.not(second.target.id, 'a');
   t.equal(client.log.filter((line) => line.startsWith('send 1 to ')).length, 2);
 });
 
 t.test('others stay at an endpoint that has refused one client only', async (t) => {
-  const { client, first, second } = await twoAtOne(t);
-  client.mover.refused(first, ECONNREFUSED, false);
+  const { link, first, second } = await twoAtOne(t);
+  link.refuse(first);
   t.equal(second.target.id, 'a');
 });
 
 t.test('a flow that has heard of the endpoint since it failed stays there', async (t) => {
-  const { client, first, second } = await twoAtOne(t);
+  const { link, client, first, second } = await twoAtOne(t);
   client.mover.answered(second);
-  client.mover.refused(first, ECONNREFUSED, true);
+  link.refuse(first, true);
   t.equal(second.target.id, 'a');
 });
 
 t.test('all who announced themselves by a listener are announced again', async (t) => {
-  const { client, first, second, reannounce } = await twoAtOne(t);
+  const { link, client, first, second } = await twoAtOne(t);
   const other = { ...first.listener };
-  reannounce(other);
+  link.reannouncer.announceAll(other, 1);
   t.same(client.log, []);
-  reannounce(first.listener);
+  link.reannouncer.announceAll(first.listener, 1);
   t.same(client.log, ['send 1 to a', 'send 1 to a']);
   t.equal(second.listener, first.listener);
 });
@@ -131,10 +141,29 @@ t.test('an endpoint that is removed is left at once, although the client is sile
   client.log.length = 0;
   client.portal.balancer.update({ endpoints: ENDPOINTS.slice(1), policy: PINNED });
   t.equal(client.mover.moveIfNeeded(discovery), true);
+  link.endTurn();
   t.match(client.log, ['leave a', /^open [bc]$/, /^send 1 to [bc]$/]);
   client.log.length = 0;
-  client.mover.refused(discovery, ECONNREFUSED, false);
+  link.refuse(discovery);
   t.match(client.log.slice(1), [/^close/, /^open/, /^send 1 to [bc]$/], 'nothing old is sent beside it');
+});
+
+t.test('a participant is announced once where several of its flows move in one turn', async (t) => {
+  const link = new Link(t, PINNED);
+  const discovery = await link.send(messages.cycloneAnnouncement, 0);
+  const data = await link.send(messages.cycloneData, 1);
+  const { client } = link;
+  for (const flow of [discovery, data]) client.mover.answered(flow);
+  client.log.length = 0;
+  client.mover.refused(data, ECONNREFUSED, true);
+  client.mover.moveIfNeeded(discovery);
+  link.endTurn();
+  link.endTurn();
+  t.same(
+    client.log.filter((line) => line.startsWith('send')),
+    ['send 1 to b'],
+  );
+  t.equal(discovery.target.id, 'b');
 });
 
 t.test('a participant whose discovery flow has ended is not announced', async (t) => {
@@ -145,6 +174,6 @@ t.test('a participant whose discovery flow has ended is not announced', async (t
   client.mover.answered(data);
   client.mover.lifetimes.end(discovery);
   client.log.length = 0;
-  client.mover.refused(data, ECONNREFUSED, false);
+  link.refuse(data);
   t.same(client.log, ['drain a', 'close a', 'open b']);
 });
