@@ -38,6 +38,9 @@ const SLOW = [
   'e2e/limits',
   'e2e/ports',
   'e2e/lifecycle',
+  'affinity/proxies',
+  'affinity/events',
+  'affinity/command',
 ].map((name) => `${name}.test.ts`);
 
 process.chdir(new URL('..', import.meta.url).pathname);

@@ -3,7 +3,7 @@ import type { RunRecord, StageRecord } from './analysis.js';
 import { Clients } from './clients.js';
 import type { ClientSetup } from './clienttasks.js';
 import { runCommand } from './event.js';
-import { isKindOf, type Kind, likelyKinds, portText, type ServicePort } from './identify/kinds.js';
+import { type Kind, likelyKinds, portText, type ServicePort } from './identify/kinds.js';
 import { NotMeasured } from './notmeasured.js';
 import { isAnswered, type Link, type Observation } from './observation.js';
 import { whyUnreachable } from './reachability.js';
@@ -16,6 +16,7 @@ export interface RunOptions
   extends Pick<Asked, 'service' | 'endpoints' | 'rounds' | 'expect'>,
     Omit<ClientSetup, 'startNs'> {
   readonly ports: readonly ServicePort[];
+  /** A kind must fit the protocols of all ports. */
   readonly identify: Kind | 'auto';
   /** Commands of which the effect on sessions is measured, one after the other. */
   readonly during: readonly string[];
@@ -98,8 +99,7 @@ class Run {
     for (const port of ports) {
       const text = portText(port);
       this.#progress(`finding out how to tell the backends of ${text} apart`);
-      const kinds =
-        identify === 'auto' ? likelyKinds(port) : [identify].filter((kind) => isKindOf(kind, port.protocol));
+      const kinds = identify === 'auto' ? likelyKinds(port) : [identify];
       const { kind, attempts } = await this.#clients.do('identify', { port, kinds });
       if (kind === null) throw new NotMeasured(whyUnknown(text, attempts, this.#options));
       asked.push({ port: text, identify: kind });
@@ -165,8 +165,6 @@ function whyUnknown(
   attempts: readonly { readonly kind: Kind; readonly error: string }[],
   { address, clients }: RunOptions,
 ): string {
-  if (attempts.length === 0)
-    return `${port}: backends cannot be told apart in this way over this protocol; use --identify auto`;
   const tried = attempts.map(({ kind, error }) => `${kind}: ${error}`).join('; ');
   const isSilent = attempts.every(({ error }) => error === 'no answer');
   const hints = isSilent && clients !== null ? `. ${whyUnreachable(address)}` : '';

@@ -1,5 +1,6 @@
 import { networkInterfaces } from 'node:os';
 import { analyse, type RunRecord } from '../affinity/analysis.js';
+import { isKindOf, portText, type ServicePort } from '../affinity/identify/kinds.js';
 import { NotMeasured } from '../affinity/notmeasured.js';
 import { runTest } from '../affinity/run.js';
 import { type Family, familyOf } from '../net/address.js';
@@ -40,6 +41,7 @@ async function carryOut(target: Target, flags: AffinityFlags): Promise<RunRecord
     throw new UsageError(
       '--ports: say which ports to ask, such as 80/tcp,7410/udp; an address has no list of them',
     );
+  checkKind(flags, ports);
   const progress = new ProgressLine();
   const interruption = new AbortController();
   const interrupt = (signal: NodeJS.Signals) => interruption.abort(new NotMeasured(`ended by ${signal}`));
@@ -65,6 +67,14 @@ async function carryOut(target: Target, flags: AffinityFlags): Promise<RunRecord
     progress.end();
     for (const signal of STOP_SIGNALS) process.off(signal, interrupt);
   }
+}
+
+/** @throws UsageError if the ports cannot be asked in the way that is wanted */
+function checkKind({ identify }: AffinityFlags, ports: readonly ServicePort[]): void {
+  if (identify === 'auto') return;
+  const misfit = ports.find(({ protocol }) => !isKindOf(identify, protocol));
+  if (misfit !== undefined)
+    throw new UsageError(`--identify: ${identify} cannot be asked over the protocol of ${portText(misfit)}`);
 }
 
 const STOP_SIGNALS: readonly NodeJS.Signals[] = ['SIGINT', 'SIGTERM', 'SIGHUP'];

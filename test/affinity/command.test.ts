@@ -167,6 +167,7 @@ t.test('wrong command lines end with exit code 2', async (t) => {
     [[VIP, '--ports', '80', '--clients', 'fd00::1,10.0.0.1'], /addresses of one IP family/],
     [[VIP, '--ports', '80', '--clients', lab.node.address4], /10\.244\.0\.1 is an address of this node/],
     [[VIP, '--ports', '80', '--identify', 'smtp'], /Allowed choices are auto, http/],
+    [[VIP, '--ports', '80', '--identify', 'rtps'], /rtps cannot be asked over the protocol of 80\/tcp/],
     [[VIP, '--ports', '80', '--report-to', 'http://x', '--idle', '1s'], /cannot be used with/],
     [['a/b/c', '--ports', '80'], /a\/b\/c: give an address/],
     [['respond'], /required option '--ports <list>' not specified/],
