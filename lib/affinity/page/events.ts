@@ -47,6 +47,6 @@ function gapTable(longestFirst: readonly Gap[]): Markup[] {
     ...[client, port, String(Math.round(longestMs)), bar(longestMs, most)],
     ...[seconds(atMs), ended ? 'yes' : 'no', String(unanswered)],
   ]);
-  const titles = ['Client', 'Port', '#Longest gap, ms', '', '#From', 'Answered since', '#Unanswered'];
+  const titles = ['Client', 'Port', '#Gap, ms', '', '#From', 'Ended', '#Unanswered'];
   return longTable(titles, rows, 'links');
 }

@@ -47,8 +47,8 @@ th, td { padding: 0.16rem 0.9rem 0.16rem 0; text-align: left; vertical-align: mi
   border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; }
 th { color: var(--faint); font-weight: normal; }
 .number { text-align: right; }
-td .named { display: inline-block; width: max-content; max-width: 22rem; white-space: normal; }
-.bar { display: block; width: 8rem; height: 14px; }
+td .named { display: inline-block; width: max-content; max-width: 14rem; white-space: normal; }
+.bar { display: block; width: 6rem; height: 14px; }
 .bar .plain { fill: var(--faint); }
 .mark { stroke: var(--ink); stroke-width: 2px; vector-effect: non-scaling-stroke; }
 `;
@@ -92,7 +92,9 @@ const PHONE_AND_PRINT = `
   body { padding: 0 0.6rem; }
   .verdict { font-size: 1.1rem; }
   .bar { width: 2.5rem; }
-  th, td { padding-right: 0.5rem; }
+  td .named { max-width: 7rem; }
+  th, td { padding-right: 0.4rem; }
+  table { font-size: 0.8rem; }
   header ul { padding-left: 1.6rem; }
 }
 @media print {
