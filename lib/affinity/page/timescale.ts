@@ -11,7 +11,7 @@ export class TimeScale {
   readonly fromMs: number;
   readonly toMs: number;
 
-  constructor(stages: readonly Stage[]) {
+  constructor(stages: readonly Pick<Stage, 'startMs' | 'endMs'>[]) {
     this.fromMs = stages[0]?.startMs ?? 0;
     this.toMs = Math.max(stages.at(-1)?.endMs ?? 0, this.fromMs + 1);
   }
