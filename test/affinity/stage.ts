@@ -5,6 +5,7 @@ import type { AffinityResult } from '../../lib/affinity/result.js';
 import { Lab, type LabOptions, type Pod } from '../lab/lab.js';
 import type { PortOptions } from '../lab/manifest.js';
 import type { Program, Result } from '../lab/program.js';
+import { violations } from './schema.js';
 
 const BIN = fileURLToPath(new URL('../../../bin/kube-portal', import.meta.url));
 
@@ -52,15 +53,23 @@ export function runTester(host: Pick<Pod, 'exec'>, args: readonly string[]): Pro
   return host.exec(process.execPath, [BIN, 'affinity', ...args]);
 }
 
-/** The result of a run with `-o json`, and its exit code. */
+/** The result of a run with `-o json`, and its exit code. @throws Error if it is not as the schema says */
 export async function resultOfRun(
   host: Pick<Pod, 'exec'>,
   args: readonly string[],
 ): Promise<{ code: number | null; result: AffinityResult }> {
   const { code, stdout, stderr } = await runTester(host, [...args, '-o', 'json']);
+  const result = parseResult(stdout);
+  if (result === null) throw new Error(`exit code ${code}, no JSON: ${stdout}${stderr}`);
+  const faults = violations(result);
+  if (faults.length > 0) throw new Error(`docs/affinity-result.schema.json: ${faults.join(', ')}`);
+  return { code, result };
+}
+
+function parseResult(text: string): AffinityResult | null {
   try {
-    return { code, result: JSON.parse(stdout) as AffinityResult };
+    return JSON.parse(text) as AffinityResult;
   } catch {
-    throw new Error(`exit code ${code}, no JSON: ${stdout}${stderr}`);
+    return null;
   }
 }
