@@ -15,3 +15,16 @@ t.test('the API server accepts what deploy/ would create', async (t) => {
     'serviceaccount/kube-portal',
   ]);
 });
+
+t.test('the API server accepts the Jobs that test the affinity of a Service', async (t) => {
+  const api = await ApiServer.forTest(t, (await Lab.forTest(t)).node);
+  const args = ['apply', '--filename=deploy/affinity-job.yaml', '--dry-run=server', '--output=name'];
+  t.same((await api.kubectl(args)).trim().split('\n').sort(), [
+    'clusterrole.rbac.authorization.k8s.io/kube-portal-affinity',
+    'clusterrolebinding.rbac.authorization.k8s.io/kube-portal-affinity',
+    'job.batch/affinity-clients',
+    'job.batch/affinity-gather',
+    'service/affinity-gather',
+    'serviceaccount/affinity',
+  ]);
+});
