@@ -13,6 +13,8 @@ interface Owned {
   readonly b: number;
   readonly c: number;
   readonly endpoint: string;
+  /** Whether the endpoint has not said so itself. */
+  readonly isGuess: boolean;
   readonly until: number;
 }
 
@@ -45,18 +47,19 @@ export class Owners {
     return null;
   }
 
-  /** Notes that an endpoint has the participant whose prefix begins at byte `at`. */
-  learn(bytes: Uint8Array, at: number, endpoint: string, now: number): void {
-    const hash = this.#hash(bytes, at);
-    const [a, b, c] = this.#words;
-    this.#owned.delete(hash);
-    this.#owned.set(hash, { a, b, c, endpoint, until: now + BELIEF });
-    if (this.#owned.size > MOST_OWNERS) this.#owned.delete(this.#owned.keys().next().value as number);
+  /**
+   * Notes that a participant has sent from the address of an endpoint. Another program of a host network may
+   * have that address too, so this holds only until the endpoint itself names its participant.
+   * @param at the byte where the prefix begins
+   */
+  guess(bytes: Uint8Array, at: number, endpoint: string, now: number): void {
+    this.#set(bytes, at, endpoint, true, now);
   }
 
-  /** As {@link learn}, and the endpoint itself has named the participant. */
-  identify(bytes: Uint8Array, at: number, endpoint: string, now: number): void {
-    this.learn(bytes, at, endpoint, now);
+  /** Notes that an endpoint has named its participant. @param at the byte where the prefix begins */
+  learn(bytes: Uint8Array, at: number, endpoint: string, now: number): void {
+    if (!this.isIdentified(endpoint, now)) this.#forgetGuesses(endpoint);
+    this.#set(bytes, at, endpoint, false, now);
     this.#identified.delete(endpoint);
     this.#identified.set(endpoint, now + BELIEF);
     for (const [earlier, until] of this.#identified) {
@@ -68,6 +71,20 @@ export class Owners {
   /** Whether the endpoint has named its participant. */
   isIdentified(endpoint: string, now: number): boolean {
     return now < (this.#identified.get(endpoint) ?? 0);
+  }
+
+  #set(bytes: Uint8Array, at: number, endpoint: string, isGuess: boolean, now: number): void {
+    const hash = this.#hash(bytes, at);
+    const [a, b, c] = this.#words;
+    this.#owned.delete(hash);
+    this.#owned.set(hash, { a, b, c, endpoint, isGuess, until: now + BELIEF });
+    if (this.#owned.size > MOST_OWNERS) this.#owned.delete(this.#owned.keys().next().value as number);
+  }
+
+  #forgetGuesses(endpoint: string): void {
+    for (const [hash, owned] of this.#owned) {
+      if (owned.isGuess && owned.endpoint === endpoint) this.#owned.delete(hash);
+    }
   }
 
   #hash(bytes: Uint8Array, at: number): number {

@@ -112,7 +112,7 @@ export class Prober implements Task, ProbeOwner {
     const { service, target } = probe.subject;
     const { now } = this.loop;
     probe.isAnswered = true;
-    service.owners.identify(bytes, prefix, target.id, now);
+    service.owners.learn(bytes, prefix, target.id, now);
     service.askingTimes.answered(target.id, now);
     this.#send(probe, probe.farewell());
   }

@@ -120,7 +120,7 @@ export class RtpsRouter {
     if (owner !== null) return owner;
     const target = this.#targetAtAddressOf(datagram);
     if (target === null || this.service.owners.isIdentified(target.id, now)) return null;
-    this.service.owners.learn(bytes, prefix, target.id, now);
+    this.service.owners.guess(bytes, prefix, target.id, now);
     return target;
   }
 

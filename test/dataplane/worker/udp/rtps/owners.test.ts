@@ -37,9 +37,22 @@ t.test('endless prefixes take no more memory', async (t) => {
 
 t.test('an endpoint is identified by its own word only, and not for ever', async (t) => {
   const owners = new Owners();
-  owners.learn(prefix(1), 0, 'default/a', 0);
+  owners.guess(prefix(1), 0, 'default/a', 0);
   t.equal(owners.isIdentified('default/a', 0), false);
-  owners.identify(prefix(1), 0, 'default/a', 0);
+  owners.learn(prefix(1), 0, 'default/a', 0);
   t.equal(owners.isIdentified('default/a', BELIEF - 1), true);
   t.equal(owners.isIdentified('default/a', BELIEF), false);
+});
+
+t.test('what was guessed by the address goes when the endpoint names its participant', async (t) => {
+  const owners = new Owners();
+  owners.guess(prefix(1), 0, 'default/a', 0);
+  owners.guess(prefix(2), 0, 'default/a', 0);
+  owners.guess(prefix(3), 0, 'default/b', 0);
+  owners.learn(prefix(1), 0, 'default/a', 1);
+  t.equal(owners.find(prefix(1), 0, 2), 'default/a');
+  t.equal(owners.find(prefix(2), 0, 2), null, 'another program at the same address');
+  t.equal(owners.find(prefix(3), 0, 2), 'default/b', 'other endpoints are their own affair');
+  owners.learn(prefix(4), 0, 'default/a', 3);
+  t.equal(owners.find(prefix(1), 0, 4), 'default/a', 'what the endpoint has named stays');
 });
