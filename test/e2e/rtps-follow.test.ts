@@ -19,6 +19,10 @@ const ROBOT = {
   ],
 } as const;
 const RATE = 10;
+/** Cyclone DDS' lines about a participant that comes, and about one that says that it goes: its GUID. */
+const CAME = /SPDP ST0 ([0-9a-f:]+) .*entity_name="kube-portal"/g;
+const WENT = /SPDP ST3 ([0-9a-f]+:[0-9a-f]+:[0-9a-f]+:[0-9a-f]+?)ddsi_delete_proxy_participant_by_guid/g;
+
 const MODES = ['-1', 'pub', `${RATE}Hz`, 'sub'] as const;
 
 /** A participant that says it lives at the VIP. */
@@ -52,4 +56,20 @@ t.test('a client reaches each of three participants behind one VIP', async (t) =
   t.comment(`${received} datagrams, ${copies} copies`);
   t.ok(received > 100);
   t.ok(copies < 0.8 * REPLICAS.length * received, `${copies} copies of ${received}, fewer than by fan-out`);
+});
+
+t.test('the participant that asks the replicas who they are does not stay there', async (t) => {
+  const lab = await Lab.forTest(t, { pods: ['client', ...REPLICAS] });
+  const pods = REPLICAS.map((name) => lab.pod(name));
+  const replicas = pods.map((pod) => startDdsServer(pod, MODES, VIP, { isTraced: true }));
+  await KubePortal.forTest(t, lab.node, { objects: serviceWithPods(ROBOT, pods) });
+  startDdsClient(lab.pod('client'), MODES, VIP);
+  for (const replica of replicas) {
+    const guids = (pattern: RegExp) => Array.from(replica.stdout.matchAll(pattern), ([, guid]) => guid);
+    await replica.waitFor(() => (guids(CAME).length > 0 ? true : null), 'the question');
+    const isOver = () => guids(CAME).every((guid) => guids(WENT).includes(guid));
+    await replica.waitFor(() => (isOver() ? true : null), 'the farewell');
+    t.pass('each that came has gone');
+    await replica.stop('SIGKILL');
+  }
 });

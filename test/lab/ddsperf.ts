@@ -17,6 +17,8 @@ export interface DdsOptions {
   readonly lease?: number;
   /** Where it says that it lives. Its own address unless given. */
   readonly announced?: string;
+  /** Whether it prints which participants come and go, also those without readers and writers. */
+  readonly isTraced?: boolean;
 }
 
 /** Says that it lives at an address, which is the service's. */
@@ -56,7 +58,7 @@ function start(
   args: readonly string[],
   tcpPort: number,
   peers: string,
-  { transport = 'udp', index = 0, lease = 10, announced = 'auto' }: DdsOptions,
+  { transport = 'udp', index = 0, lease = 10, announced = 'auto', isTraced = false }: DdsOptions,
 ): Program {
   const settings = `
     <General>
@@ -69,7 +71,8 @@ function start(
       <LeaseDuration>${lease}s</LeaseDuration>
       ${peers}
     </Discovery>
-    <TCP><Port>${tcpPort}</Port></TCP>`;
+    <TCP><Port>${tcpPort}</Port></TCP>
+    ${isTraced ? '<Tracing><Category>discovery</Category><OutputFile>stdout</OutputFile></Tracing>' : ''}`;
   const env = { CYCLONEDDS_URI: `<CycloneDDS><Domain>${settings}</Domain></CycloneDDS>` };
   return pod.spawn('ddsperf', args, { env });
 }
