@@ -15,10 +15,11 @@ t.test('numbers in attributes have one decimal at most', async (t) => {
   t.equal(String(element('rect', { x: 1 / 3, y: 2 })), '<rect x="0.3" y="2"></rect>');
 });
 
-t.test('a document escapes its title, and has its style and its body', async (t) => {
+t.test('a document escapes its title, and has its style and its body, and may run nothing', async (t) => {
   const html = htmlDocument('<title>', 'a > b { }', [element('h1', {}, 'one'), element('p', {}, 'two')]);
   t.match(html, /^<!doctype html>\n<html lang="en">/);
   t.match(html, '<title>&#60;title&#62;</title>');
   t.match(html, '<style>a > b { }</style>');
+  t.match(html, 'content-security-policy" content="default-src \'none\';');
   t.match(html, '<h1>one</h1>\n<p>two</p>');
 });

@@ -4,7 +4,14 @@ import type { AffinityResult, RoundsStage, Share } from '../result.js';
 import { bar } from './bar.js';
 import type { Looks } from './looks.js';
 import { stageTitle } from './stagetitle.js';
-import { type Cell, table } from './table.js';
+import { type Cell, type Column, table } from './table.js';
+
+/** Columns without a title have bars. */
+const COLUMNS: readonly Column[] = [
+  'Backend',
+  ...[{ number: 'Clients' }, '', { number: 'Even' }],
+  ...[{ number: 'Answers' }, '', { number: 'Even' }],
+];
 
 /** How clients and answers are distributed over backends, beside the even distribution. */
 export function distributionSection({ stages }: AffinityResult, looks: Looks): Markup {
@@ -22,7 +29,7 @@ function distribution({ distribution: shares }: RoundsStage, title: string, look
     ...shareCells(share, 'clients', 'evenClients', shares, looks),
     ...shareCells(share, 'answers', 'evenAnswers', shares, looks),
   ]);
-  return [heading, table(['Backend', '#Clients', '', '#Even', '#Answers', '', '#Even'], rows)];
+  return [heading, table(COLUMNS, rows)];
 }
 
 function shareCells(

@@ -3,7 +3,13 @@ import { type EventEffects, effectsOf } from '../eventeffects.js';
 import { seconds } from '../quantities.js';
 import type { AffinityResult, EventStage, Gap } from '../result.js';
 import { bar } from './bar.js';
-import { type Cell, longTable } from './table.js';
+import { type Cell, type Column, longTable } from './table.js';
+
+/** The column without a title has bars. */
+const GAP_COLUMNS: readonly Column[] = [
+  ...['Client', 'Port', { number: 'Gap, ms' }, ''],
+  ...[{ number: 'From' }, 'Ended', { number: 'No answer' }],
+];
 
 /** For each event: how it ended, what moved, and the longest gaps. Empty if there were none. */
 export function eventSections(result: AffinityResult): Markup[] {
@@ -47,6 +53,5 @@ function gapTable(longestFirst: readonly Gap[]): Markup[] {
     ...[client, port, String(Math.round(longestMs)), bar(longestMs, most)],
     ...[seconds(atMs), ended ? 'yes' : 'no', String(unanswered)],
   ]);
-  const titles = ['Client', 'Port', '#Gap, ms', '', '#From', 'Ended', '#Unanswered'];
-  return longTable(titles, rows, 'links');
+  return longTable(GAP_COLUMNS, rows, 'links');
 }

@@ -1,5 +1,5 @@
 import { htmlDocument } from '../../markup/document.js';
-import { element } from '../../markup/markup.js';
+import { element, type Markup } from '../../markup/markup.js';
 import type { AffinityResult } from '../result.js';
 import { askedSection } from './asked.js';
 import { distributionSection } from './distribution.js';
@@ -18,7 +18,7 @@ import { verdictSection } from './verdict.js';
 export function resultPage(result: AffinityResult): string {
   const looks = new Looks(result.backends);
   const { asked, timeout } = result;
-  const picture = (title: string, content: ReturnType<typeof matrixSection>) =>
+  const picture = (title: string, content: readonly Markup[]) =>
     element('section', {}, element('h2', {}, title), legend(looks), ...content);
   const tables = [
     ...eventSections(result),

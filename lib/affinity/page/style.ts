@@ -43,12 +43,12 @@ header ul { margin: 0.4rem 0; padding-left: 3rem; }
 const TABLES = `
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; min-width: min(100%, 34rem); font-size: 0.88rem; }
-th, td { padding: 0.16rem 0.9rem 0.16rem 0; text-align: left; vertical-align: middle; white-space: nowrap;
+th, td { padding: 0.16rem 0.7rem 0.16rem 0; text-align: left; vertical-align: middle; white-space: nowrap;
   border-bottom: 1px solid var(--line); font-variant-numeric: tabular-nums; }
 th { color: var(--faint); font-weight: normal; }
 .number { text-align: right; }
 td .named { display: inline-block; width: max-content; max-width: 14rem; white-space: normal; }
-.bar { display: block; width: 6rem; height: 14px; }
+.bar { display: block; width: 5rem; height: 14px; }
 .bar .plain { fill: var(--faint); }
 .mark { stroke: var(--ink); stroke-width: 2px; vector-effect: non-scaling-stroke; }
 `;

@@ -1,4 +1,7 @@
-import { type Content, element, type Markup } from '../../markup/markup.js';
+import { type Attributes, type Content, element, type Markup } from '../../markup/markup.js';
+
+/** The title of a column, or the title of a column of numbers, which stand to the right. */
+export type Column = string | { readonly number: string };
 
 /** A cell: its content, or several pieces of content. */
 export type Cell = Content | readonly Content[];
@@ -6,24 +9,21 @@ export type Cell = Content | readonly Content[];
 /** Rows that are shown at once. The others can be unfolded. */
 const ROWS_AT_ONCE = 20;
 
-/** A table. @param titles of columns. Columns of numbers have a `#` before their titles. */
-export function table(titles: readonly string[], rows: readonly (readonly Cell[])[]): Markup {
-  const classes = titles.map((title): Record<string, string> => (title.startsWith('#') ? NUMBER : {}));
-  const head = titles.map((title, column) =>
-    element('th', { scope: 'col', ...classes[column] }, title.replace('#', '')),
+export function table(columns: readonly Column[], rows: readonly (readonly Cell[])[]): Markup {
+  const head = columns.map((column) =>
+    element('th', { scope: 'col', ...classOf(column) }, typeof column === 'string' ? column : column.number),
   );
-  const body = rows.map((cells) =>
-    element(
-      'tr',
-      {},
-      ...cells.map((cell, column) => element('td', classes[column] ?? {}, ...contentOf(cell))),
-    ),
-  );
+  const body = rows.map((cells) => {
+    const made = cells.map((cell, index) => element('td', classOf(columns[index]), ...contentOf(cell)));
+    return element('tr', {}, ...made);
+  });
   const parts = [element('thead', {}, element('tr', {}, ...head)), element('tbody', {}, ...body)];
   return element('div', { class: 'scroll' }, element('table', {}, ...parts));
 }
 
-const NUMBER = { class: 'number' };
+function classOf(column: Column | undefined): Attributes {
+  return typeof column === 'object' ? { class: 'number' } : {};
+}
 
 function contentOf(cell: Cell): readonly Content[] {
   return Array.isArray(cell) ? cell : [cell as Content];
@@ -31,14 +31,14 @@ function contentOf(cell: Cell): readonly Content[] {
 
 /** A table whose first rows are shown, and whose others can be unfolded. @param what the rows are */
 export function longTable(
-  titles: readonly string[],
+  columns: readonly Column[],
   rows: readonly (readonly Cell[])[],
   what: string,
 ): Markup[] {
   const others = rows.slice(ROWS_AT_ONCE);
-  const first = table(titles, rows.slice(0, ROWS_AT_ONCE));
+  const first = table(columns, rows.slice(0, ROWS_AT_ONCE));
   if (others.length === 0) return [first];
-  return [first, folded(`${others.length} more ${what}`, table(titles, others))];
+  return [first, folded(`${others.length} more ${what}`, table(columns, others))];
 }
 
 /** What is shown when the reader asks for it, and in print. */

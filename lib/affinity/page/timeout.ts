@@ -16,7 +16,10 @@ export function timeoutSection(timeout: Timeout): Markup {
     {},
     element('h2', {}, `Time-out at ${timeout.port}`),
     element('p', {}, element('b', {}, measuredText(timeout))),
-    table(['#Pause', '#Clients asked again', '#Met another backend', ''], rows),
+    table(
+      [{ number: 'Pause' }, { number: 'Clients asked again' }, { number: 'Met another backend' }, ''],
+      rows,
+    ),
   );
 }
 
