@@ -1,6 +1,6 @@
 import { InvalidArgumentError } from 'commander';
-import { clientAddresses } from '../affinity/clientaddresses.js';
-import type { ServicePort } from '../affinity/identify/kinds.js';
+import { clientAddresses } from '../affinity/asking/clientaddresses.js';
+import type { ServicePort } from '../affinity/asking/identify/kinds.js';
 import type { Protocol } from '../net/protocol.js';
 
 /** Reads `80/tcp,7410/udp`. A number without a protocol is TCP. Each port once. */

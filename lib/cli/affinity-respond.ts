@@ -1,6 +1,6 @@
 import { hostname } from 'node:os';
-import { portText } from '../affinity/identify/kinds.js';
-import { respond } from '../affinity/responder.js';
+import { portText } from '../affinity/asking/identify/kinds.js';
+import { respond } from '../affinity/asking/responder.js';
 import type { RespondFlags } from './affinity.js';
 
 /** Answers until a signal ends the process. Prints a line once all ports are open. */

@@ -1,8 +1,8 @@
 import { networkInterfaces } from 'node:os';
 import { analyse, type RunRecord } from '../affinity/analysis.js';
-import { isKindOf, portText, type ServicePort } from '../affinity/identify/kinds.js';
+import { isKindOf, portText, type ServicePort } from '../affinity/asking/identify/kinds.js';
+import { runTest } from '../affinity/asking/run.js';
 import { NotMeasured } from '../affinity/notmeasured.js';
-import { runTest } from '../affinity/run.js';
 import { type Family, familyOf } from '../net/address.js';
 import type { AffinityFlags } from './affinity.js';
 import { printResult } from './affinity-output.js';

@@ -1,4 +1,4 @@
-import type { ServicePort } from '../affinity/identify/kinds.js';
+import type { ServicePort } from '../affinity/asking/identify/kinds.js';
 import type { Affinity } from '../affinity/result.js';
 import { type EndpointSlice, isProxied, type Service } from '../model/objects.js';
 import type { Parsed } from '../model/parse.js';

@@ -1,5 +1,5 @@
 import { Command, Option } from 'commander';
-import { KINDS, type Kind, type ServicePort } from '../affinity/identify/kinds.js';
+import { KINDS, type Kind, type ServicePort } from '../affinity/asking/identify/kinds.js';
 import type { Affinity } from '../affinity/result.js';
 import { collectTexts, parseClients, parseReportUrl, parseServicePorts } from './affinity-flags.js';
 import {

@@ -1,5 +1,6 @@
-import type { DialectOptions, Kind, ServicePort } from './identify/kinds.js';
-import type { Link, Observation } from './observation.js';
+import type { Link, Observation } from '../observation.js';
+import type { DialectOptions } from './identify/dialects.js';
+import type { Kind, ServicePort } from './identify/kinds.js';
 
 /** What the thread that asks is started with. */
 export interface ClientSetup extends DialectOptions {

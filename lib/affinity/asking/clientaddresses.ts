@@ -1,5 +1,5 @@
-import { addressText, canonicalAddress } from '../net/address.js';
-import { parseCidr } from '../net/cidr.js';
+import { addressText, canonicalAddress } from '../../net/address.js';
+import { parseCidr } from '../../net/cidr.js';
 
 /** More would need more time for a round than any answer is worth. */
 export const MOST_CLIENTS = 1000;

@@ -1,14 +1,14 @@
 import { setTimeout as sleep } from 'node:timers/promises';
-import type { RunRecord, StageRecord } from './analysis.js';
+import type { RunRecord, StageRecord } from '../analysis.js';
+import { NotMeasured } from '../notmeasured.js';
+import { isAnswered, type Link, type Observation } from '../observation.js';
+import type { Asked, AskedPort, Timeout } from '../result.js';
+import { tenths } from '../tenths.js';
 import { Clients } from './clients.js';
 import type { ClientSetup } from './clienttasks.js';
 import { runCommand } from './event.js';
 import { type Kind, likelyKinds, portText, type ServicePort } from './identify/kinds.js';
-import { NotMeasured } from './notmeasured.js';
-import { isAnswered, type Link, type Observation } from './observation.js';
 import { whyUnreachable } from './reachability.js';
-import type { Asked, AskedPort, Timeout } from './result.js';
-import { tenths } from './tenths.js';
 import { measureTimeout } from './timeout.js';
 
 /** What a run is to do. */

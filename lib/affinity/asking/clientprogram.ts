@@ -3,10 +3,10 @@
 import { createSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { parentPort, workerData } from 'node:worker_threads';
-import { familyOf } from '../net/address.js';
+import { familyOf } from '../../net/address.js';
+import type { Link, Observation } from '../observation.js';
 import { bringUpClients } from './clientnetwork.js';
 import type { ClientSetup, FromClients, Task, Tasks } from './clienttasks.js';
-import type { Link, Observation } from './observation.js';
 import { type Moment, Prober } from './prober.js';
 import { shuffled } from './shuffle.js';
 import { SteadyProbes } from './steadyprobes.js';

@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Link, Observation } from '../observation.js';
 import type { UdpConversation } from './conversations.js';
-import type { Link, Observation } from './observation.js';
 import type { Prober } from './prober.js';
 
 /** Milliseconds that the answer to a datagram is waited for at least, before the next one is sent. */

@@ -1,10 +1,11 @@
+import type { Link, Observation } from '../observation.js';
+import { tenths } from '../tenths.js';
 import type { Attempt, ClientSetup } from './clienttasks.js';
 import { askOverTcp, UdpConversation, type Way } from './conversations.js';
 import type { Dialect } from './identify/dialect.js';
-import { dialectOf, type Kind, portText, type ServicePort } from './identify/kinds.js';
+import { dialectOf } from './identify/dialects.js';
+import { type Kind, portText, type ServicePort } from './identify/kinds.js';
 import { reasonOf } from './noname.js';
-import type { Link, Observation } from './observation.js';
-import { tenths } from './tenths.js';
 
 /** A port of the Service, and how its backends are asked for their names. */
 interface AskedPort extends ServicePort {

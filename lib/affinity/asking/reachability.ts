@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs';
-import { familyOf } from '../net/address.js';
+import { familyOf } from '../../net/address.js';
 
 /**
  * What on this node can keep answers from addresses that are in a namespace of their own. Settings are read

@@ -1,12 +1,12 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { BANNER } from '../../../lib/affinity/identify/banner.js';
-import type { Asker, Dialect } from '../../../lib/affinity/identify/dialect.js';
-import { dns } from '../../../lib/affinity/identify/dns.js';
-import { ECHO } from '../../../lib/affinity/identify/echo.js';
-import { http } from '../../../lib/affinity/identify/http.js';
-import { rtps } from '../../../lib/affinity/identify/rtps.js';
-import { readAnnouncement } from '../../../lib/rtps/announcement.js';
+import { BANNER } from '../../../../lib/affinity/asking/identify/banner.js';
+import type { Asker, Dialect } from '../../../../lib/affinity/asking/identify/dialect.js';
+import { dns } from '../../../../lib/affinity/asking/identify/dns.js';
+import { ECHO } from '../../../../lib/affinity/asking/identify/echo.js';
+import { http } from '../../../../lib/affinity/asking/identify/http.js';
+import { rtps } from '../../../../lib/affinity/asking/identify/rtps.js';
+import { readAnnouncement } from '../../../../lib/rtps/announcement.js';
 
 const ASKER: Asker = { token: '00112233445566ff', question: 3, address: '198.18.0.1', port: 40_000 };
 const HTTP = http('/who', '10.96.0.10', 80);

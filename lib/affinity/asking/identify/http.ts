@@ -1,4 +1,4 @@
-import { hostPort } from '../../net/hostport.js';
+import { hostPort } from '../../../net/hostport.js';
 import { type Dialect, tidyName } from './dialect.js';
 
 /** Bytes of an answer in which the name is looked for. */

@@ -1,6 +1,6 @@
-import type { Answered } from './observation.js';
-import type { Timeout, Trial } from './result.js';
-import { tenths } from './tenths.js';
+import type { Answered } from '../observation.js';
+import type { Timeout, Trial } from '../result.js';
+import { tenths } from '../tenths.js';
 
 /** Who answered a client, and when. */
 export type IdleAnswer = Pick<Answered, 'client' | 'backend' | 'atMs' | 'tookMs'>;

@@ -1,4 +1,4 @@
-import type { Protocol } from '../../net/protocol.js';
+import type { Protocol } from '../../../net/protocol.js';
 import { type Dialect, tidyName } from './dialect.js';
 
 const HEADER_SIZE = 12;

@@ -1,8 +1,8 @@
 import { closeSync } from 'node:fs';
-import { type Family, familyOf } from '../net/address.js';
-import { EEXIST, EOPNOTSUPP, EPERM, SysError } from '../sys/errno.js';
-import { Links } from '../sys/netlink/links.js';
-import { enterNewNetwork } from '../sys/networknamespace.js';
+import { type Family, familyOf } from '../../net/address.js';
+import { EEXIST, EOPNOTSUPP, EPERM, SysError } from '../../sys/errno.js';
+import { Links } from '../../sys/netlink/links.js';
+import { enterNewNetwork } from '../../sys/networknamespace.js';
 
 /** The loopback device has this number in every network namespace (LOOPBACK_IFINDEX). */
 const LOOPBACK_INDEX = 1;

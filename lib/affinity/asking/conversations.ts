@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { createSocket, type RemoteInfo, type Socket as UdpSocket } from 'node:dgram';
 import { once } from 'node:events';
 import { connect } from 'node:net';
-import { familyOf } from '../net/address.js';
+import { familyOf } from '../../net/address.js';
 import type { Asker, Dialect } from './identify/dialect.js';
 import { NoName, REASONS } from './noname.js';
 

@@ -1,8 +1,8 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { clientAddresses, MOST_CLIENTS } from '../../lib/affinity/clientaddresses.js';
-import { addressText } from '../../lib/net/address.js';
-import { CidrSet } from '../../lib/net/cidr.js';
+import { clientAddresses, MOST_CLIENTS } from '../../../lib/affinity/asking/clientaddresses.js';
+import { addressText } from '../../../lib/net/address.js';
+import { CidrSet } from '../../../lib/net/cidr.js';
 
 t.test('single addresses and ranges are joined, each address once', async (t) => {
   t.same(clientAddresses(['192.0.2.7', '192.0.2.4/30', '192.0.2.5']), [

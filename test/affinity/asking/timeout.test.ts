@@ -1,6 +1,6 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { type IdleAnswer, type IdleWorld, measureTimeout } from '../../lib/affinity/timeout.js';
+import { type IdleAnswer, type IdleWorld, measureTimeout } from '../../../lib/affinity/asking/timeout.js';
 
 /** A Service in a world whose clock runs only while somebody sleeps. Without its pin, a client moves. */
 class PretendService implements IdleWorld {

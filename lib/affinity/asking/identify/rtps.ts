@@ -1,8 +1,8 @@
-import { announcementOf, farewellOf } from '../../rtps/announcing.js';
-import { destinationAt, isRtps, SOURCE_PREFIX_AT } from '../../rtps/message.js';
-import { isSamePrefix, prefixText } from '../../rtps/prefix.js';
-import { ABSENT } from '../../rtps/submessages.js';
-import { FAST_DDS } from '../../rtps/vendor.js';
+import { announcementOf, farewellOf } from '../../../rtps/announcing.js';
+import { destinationAt, isRtps, SOURCE_PREFIX_AT } from '../../../rtps/message.js';
+import { isSamePrefix, prefixText } from '../../../rtps/prefix.js';
+import { ABSENT } from '../../../rtps/submessages.js';
+import { FAST_DDS } from '../../../rtps/vendor.js';
 import type { Asker, Dialect } from './dialect.js';
 
 /** First port of domain 0, and ports of one domain (DDSI-RTPS 2.5, 9.6.2.3). */
