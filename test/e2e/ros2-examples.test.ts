@@ -21,11 +21,16 @@ function settingsIn(example: string): { pods: string; robots: string } {
   return { pods, robots: configIn(example, 'robot', 'cyclonedds.xml') };
 }
 
+/** The test that runs a real program with an example. */
+function testOf(example: string): string | null {
+  if ([...CYCLONE, FAN_OUT].includes(example)) return 'ros2-examples';
+  if (example.startsWith('fastdds-')) return 'fastdds-examples';
+  return example === 'mqtt-active-standby' ? 'mqtt-example' : null;
+}
+
 t.test('every example says which test runs a real program with it', async (t) => {
   for (const example of EXAMPLES) {
-    const isCyclone = [...CYCLONE, FAN_OUT].includes(example);
-    const isFastDds = example.startsWith('fastdds-');
-    const test = isCyclone ? 'ros2-examples' : isFastDds ? 'fastdds-examples' : null;
+    const test = testOf(example);
     const line = test === null ? '# Not tested: ' : `in test/e2e/${test}.test.ts.`;
     t.ok(textOf(example).includes(line), example);
   }
