@@ -4,8 +4,8 @@ import type { AffinityResult, LinkResult, RoundsStage } from '../result.js';
 import type { Looks } from './looks.js';
 import { stageTitle } from './stagetitle.js';
 
-/** Backends that one cell names at most by their letters. More have no room, and are colours only. */
-const MOST_LETTERS = 3;
+/** Backends that one cell has room for. If it has more, they are narrow stripes without letters. */
+const MOST_LETTERS = 4;
 
 /** What became of a client in a stage of rounds. Its tile is listed under the first that holds. */
 const FATES = [
@@ -62,9 +62,10 @@ function tileGroups(tiles: readonly Tile[], stage: RoundsStage, looks: Looks): M
   });
 }
 
-/** The most backends that one cell has. All cells are as wide as it. */
+/** The most backends that one cell has, and has room for. All cells are as wide as it. */
 function mostBackends(tiles: readonly Tile[]): number {
-  return Math.max(...tiles.flatMap(({ cells }) => cells.map(({ backends }) => backends.length)), 1);
+  const counts = tiles.flatMap(({ cells }) => cells.map(({ backends }) => backends.length));
+  return Math.min(Math.max(...counts, 1), MOST_LETTERS);
 }
 
 function fateOf({ client, cells }: Tile, split: ReadonlySet<string>): Fate {

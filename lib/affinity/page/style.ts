@@ -69,8 +69,8 @@ b.silent { color: var(--ink); outline: 1px dashed var(--faint); outline-offset: 
 .tiles.silent li { border-color: var(--bad); }
 .tiles .client { min-width: var(--client); margin-right: 2px; }
 .cell { display: flex; width: var(--cell); height: 17px; }
-.cell b { flex: 1 0 13px; text-align: center; font: 600 11px/17px ${FONT}; }
-.cell b + b { border-left: 1px solid var(--paper); }
+.cell b { flex: 1 1 13px; min-width: 0; text-align: center; font: 600 11px/17px ${FONT}; }
+.cell b + b:not(:empty) { border-left: 1px solid var(--paper); }
 `;
 
 const TIMELINE = `

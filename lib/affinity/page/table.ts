@@ -8,6 +8,7 @@ export type Cell = Content | readonly Content[];
 
 /** Rows that are shown at once. The others can be unfolded. */
 const ROWS_AT_ONCE = 20;
+const MOST_ROWS = 5000;
 
 export function table(columns: readonly Column[], rows: readonly (readonly Cell[])[]): Markup {
   const head = columns.map((column) =>
@@ -29,16 +30,23 @@ function contentOf(cell: Cell): readonly Content[] {
   return Array.isArray(cell) ? cell : [cell as Content];
 }
 
-/** A table whose first rows are shown, and whose others can be unfolded. @param what the rows are */
+/**
+ * A table whose first rows are shown, and whose others can be unfolded. What is too much for a browser is left
+ * out, and the page says so.
+ * @param what the rows are
+ */
 export function longTable(
   columns: readonly Column[],
   rows: readonly (readonly Cell[])[],
   what: string,
 ): Markup[] {
-  const others = rows.slice(ROWS_AT_ONCE);
+  const others = rows.slice(ROWS_AT_ONCE, MOST_ROWS);
   const first = table(columns, rows.slice(0, ROWS_AT_ONCE));
   if (others.length === 0) return [first];
-  return [first, folded(`${others.length} more ${what}`, table(columns, others))];
+  const rest = folded(`${others.length} more ${what}`, table(columns, others));
+  if (rows.length <= MOST_ROWS) return [first, rest];
+  const left = `${rows.length - MOST_ROWS} more ${what} are left out. -o json has all.`;
+  return [first, rest, element('p', { class: 'faint' }, left)];
 }
 
 /** What is shown when the reader asks for it, and in print. */

@@ -191,3 +191,24 @@ t.test('a client that was split before an event and not after it is told so', as
     '1 of 2 clients: one backend on all ports',
   ]);
 });
+
+t.test('of very many moves the page has the first 5000, and says so', async (t) => {
+  const clients = Array.from({ length: 60 }, (_, index) => `10.0.0.${index}`);
+  const page = resultPage(
+    resultOf(clients.map((client) => ({ client, port: '80/tcp', met: 'ab'.repeat(51) }))),
+  );
+  checkPage(t, page);
+  t.match(page, '4980 more moves');
+  t.match(page, '1060 more moves are left out. -o json has all.');
+  t.equal(countOf(page, 'class="move"'), 0, 'so many marks would hide the colours');
+});
+
+t.test('a cell with more backends than it has room for has stripes without letters', async (t) => {
+  const [few, many] = ['abcdabcd', 'abcdeabcde'].map((met) =>
+    resultPage(resultOf([{ client: '10.0.0.1', port: '80/tcp', met }])),
+  );
+  const letters = (page = '') =>
+    /class="cell"[^>]*>(.*?)<\/span>/.exec(page)?.[1]?.match(/[A-Z](?=<)/g) ?? [];
+  t.same(letters(few), ['A', 'B', 'C', 'D']);
+  t.same(letters(many), []);
+});
