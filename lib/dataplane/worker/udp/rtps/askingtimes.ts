@@ -1,6 +1,6 @@
 /** An endpoint that has answered is asked again after this time, ms: its participant may be another one. */
 export const ASK_AGAIN = 90_000;
-/** The same if a client names a participant that no endpoint is known to have. */
+/** The same if a client has named a participant since, and no endpoint is known to have it. */
 export const ASK_FOR_STRANGER = 5_000;
 /** An endpoint that does not answer is asked again after this time, ms, twice that, and so on. */
 export const FIRST_PAUSE = 2_000;
@@ -20,10 +20,10 @@ export class AskingTimes {
     return this.#asked.size;
   }
 
-  /** @param hasStranger whether a client has named a participant that no endpoint is known to have */
-  isDue(endpoint: string, hasStranger: boolean, now: number): boolean {
+  /** @param strangerMetAt when a client last named a participant that no endpoint is known to have */
+  isDue(endpoint: string, strangerMetAt: number, now: number): boolean {
     const asked = this.#asked.get(endpoint);
-    return asked === undefined || now >= asked.at + pauseAfter(asked, hasStranger);
+    return asked === undefined || now >= asked.at + pauseAfter(asked, strangerMetAt);
   }
 
   asked(endpoint: string, now: number): void {
@@ -46,7 +46,7 @@ export class AskingTimes {
   }
 }
 
-function pauseAfter({ inVain }: Asked, hasStranger: boolean): number {
-  if (inVain === 0) return hasStranger ? ASK_FOR_STRANGER : ASK_AGAIN;
+function pauseAfter({ at, inVain }: Asked, strangerMetAt: number): number {
+  if (inVain === 0) return strangerMetAt > at ? ASK_FOR_STRANGER : ASK_AGAIN;
   return Math.min(FIRST_PAUSE * 2 ** (inVain - 1), ASK_AGAIN);
 }

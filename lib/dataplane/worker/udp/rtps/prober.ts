@@ -49,11 +49,10 @@ export class Prober implements Task, ProbeOwner {
     const { now } = this.loop;
     if (now < router.nextLook) return;
     router.nextLook = now + LOOK_PERIOD;
-    const { service, targets, hasMetStranger } = router;
-    router.hasMetStranger = false;
+    const { service, targets, strangerMetAt } = router;
     for (const target of targets) {
       if (this.#open >= MOST_PROBES) return;
-      if (!service.askingTimes.isDue(target.id, hasMetStranger, now)) continue;
+      if (!service.askingTimes.isDue(target.id, strangerMetAt, now)) continue;
       service.askingTimes.asked(target.id, now);
       const probe = this.#openProbe({ service, target, portal });
       if (probe !== null) this.#ask(probe, now);

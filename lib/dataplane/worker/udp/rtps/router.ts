@@ -31,8 +31,8 @@ export interface RoutingContext {
 export class RtpsRouter {
   /** Stands for the endpoints of the portal's flows. */
   readonly everyone = new Target({ id: 'all', address: '0.0.0.0', port: 0 }, 'all');
-  /** Whether a datagram was for a participant that no endpoint is known to have. Others set it to false. */
-  hasMetStranger = false;
+  /** When a datagram last named a participant that no endpoint is known to have, loop clock, ms. */
+  strangerMetAt = Number.NEGATIVE_INFINITY;
   /** When the {@link Prober} looks next which endpoints are due, loop clock, ms. */
   nextLook = 0;
   readonly service: RtpsService;
@@ -104,7 +104,7 @@ export class RtpsRouter {
     const at = destinationAt(bytes, start, end);
     if (at === ABSENT) return null;
     const owner = this.#ownerOf(bytes, at, now);
-    if (owner === null) this.hasMetStranger = true;
+    if (owner === null) this.strangerMetAt = now;
     return owner;
   }
 
