@@ -31,8 +31,8 @@ function contentOf(cell: Cell): readonly Content[] {
 }
 
 /**
- * A table whose first rows are shown, and whose others can be unfolded. What is too much for a browser is left
- * out, and the page says so.
+ * A table whose first rows are shown, and whose others can be unfolded. What is too much for a browser is
+ * left out, and the page says so.
  * @param what the rows are
  */
 export function longTable(
