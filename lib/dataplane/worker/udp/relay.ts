@@ -148,10 +148,12 @@ export class UdpRelay {
    */
   #sharedFlowOf(listener: UdpListener, head: ReceivedDatagram): UdpFlow | null {
     if (!this.table.hasTooManyParticipants(head)) return null;
+    head.tellApartBy(0);
+    const shared = this.table.find(listener, head);
+    if (shared !== null) return shared;
     const client = clientAddress(clientKey(head.names, head.nameAt));
     this.report({ kind: 'participantsLimited', portal: listener.portal.key, client });
-    head.tellApartBy(0);
-    return this.table.find(listener, head);
+    return null;
   }
 
   #forward(flow: UdpFlow): void {
