@@ -124,15 +124,20 @@ async function takeReplica(t: Test, link: Link, replica: Pod, take: () => unknow
   t.comment(`no sample for ${(first - last).toFixed(3)} s`);
 }
 
-t.test('a link whose replica dies goes on with another before the client announces itself', async (t) => {
-  const link = await linkFor(t, PING);
-  for (let kill = 1; kill <= 4; kill++) {
-    const replica = await link.replica();
-    await takeReplica(t, link, replica, () => link.replicas.get(replica)?.stop('SIGKILL'));
-    t.not(await link.replica(), replica);
-    link.replicas.set(replica, startDdsServer(replica, PING.replica, VIP));
-  }
-});
+for (const [what, roles] of [
+  ['sends and listens', PING],
+  ['only listens', LISTEN],
+] as const) {
+  t.test(`a link whose replica dies goes on with another, where the client ${what}`, async (t) => {
+    const link = await linkFor(t, roles);
+    for (let kill = 1; kill <= 4; kill++) {
+      const replica = await link.replica();
+      await takeReplica(t, link, replica, () => link.replicas.get(replica)?.stop('SIGKILL'));
+      t.not(await link.replica(), replica);
+      link.replicas.set(replica, startDdsServer(replica, roles.replica, VIP));
+    }
+  });
+}
 
 t.test(
   'a link whose replica leaves the Service goes on with another, although its client only listens',

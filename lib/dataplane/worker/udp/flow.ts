@@ -50,6 +50,8 @@ export class UdpFlow {
   isOfParticipant = false;
   /** Who sent the last RTPS message, if the portal speaks RTPS. */
   lastSender: Sender | null = null;
+  /** What its endpoint is asked while the client is silent, see LinkWatch. Null if it was never asked. */
+  question: Uint8Array | null = null;
   /** From this time on, runs may be segmented. */
   #segmentsFrom = 0;
   #pinRefreshAt: number;
@@ -69,6 +71,11 @@ export class UdpFlow {
     now: number,
   ) {
     this.#pinRefreshAt = now + portal.balancer.refreshPeriod;
+  }
+
+  /** Whether an ICMP error quotes the flow's question. Nobody but those who got the question knows it. */
+  hasAsked(quote: Uint8Array): boolean {
+    return this.question !== null && Buffer.compare(quote, this.question) === 0;
   }
 
   /** A datagram joins the flow's batch. @param hops that the datagram has left */

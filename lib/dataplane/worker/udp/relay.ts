@@ -17,6 +17,7 @@ import { FlowLifetimes } from './lifetimes.js';
 import { UdpListener } from './listener.js';
 import { FlowMover } from './mover.js';
 import type { ReceivedDatagram } from './receiveddatagram.js';
+import { LinkWatch } from './rtps/linkwatch.js';
 import { Participants } from './rtps/participants.js';
 import { Reannouncer } from './rtps/reannouncer.js';
 import { SpreadSockets } from './rtps/spreadsockets.js';
@@ -67,6 +68,7 @@ export class UdpRelay {
     );
     this.#reannouncer = new Reannouncer(this.participants, this.#mover);
     loop.addTask(this.#reannouncer);
+    loop.addTask(new LinkWatch(this.participants));
     this.#descriptors = new FlowDescriptors(budget, this.lifetimes, report);
     this.#sockets = new FlowSockets(loop, localPorts, this.#descriptors, this.lifetimes, this.#mover, report);
   }

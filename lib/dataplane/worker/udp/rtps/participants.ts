@@ -63,9 +63,18 @@ export class Participants {
     return this.#known?.values() ?? [];
   }
 
+  /** Whether no participant is known, or remembered although its lease is over. */
+  get isEmpty(): boolean {
+    return this.#known === null || this.#known.size === 0;
+  }
+
+  /** Forgets those whose lease is over. */
+  forgetSilent(): void {
+    this.#known?.purgeStale();
+  }
+
   /** One page of the list. */
   page({ service, from }: ParticipantsQuestion): ParticipantsPage {
-    this.#known?.purgeStale();
     const wanted = [...this.all()]
       .filter((participant) => participant.number >= from)
       .filter(

@@ -90,7 +90,8 @@ export class ErrorJudge {
     if (blameForConnect(code) !== Blame.Endpoint) return Verdict.Nothing;
     if (isLocal || this.#isFromThisNode(fd, address.family)) return Verdict.Unreachable;
     if (code === ECONNREFUSED && !this.#errors.isFrom(address.memory)) return Verdict.Nothing;
-    return this.inbox.isQuoteOf(flow, quote) ? Verdict.Refused : Verdict.Suspected;
+    const isProof = flow.hasAsked(quote) || this.inbox.isQuoteOf(flow, quote);
+    return isProof ? Verdict.Refused : Verdict.Suspected;
   }
 
   #isFromThisNode(fd: number, family: number): boolean {
