@@ -28,3 +28,11 @@ t.test('the API server accepts the Jobs that test the affinity of a Service', as
     'serviceaccount/affinity',
   ]);
 });
+
+t.test('the API server accepts the examples for ROS 2', async (t) => {
+  const api = await ApiServer.forTest(t, (await Lab.forTest(t)).node);
+  const args = ['apply', '--filename=examples/ros2', '--dry-run=server', '--output=name'];
+  const created = (await api.kubectl(args)).trim().split('\n');
+  t.ok(created.includes('service/cyclone-udp'));
+  t.ok(created.includes('statefulset.apps/mqtt'));
+});
