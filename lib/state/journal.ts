@@ -1,7 +1,6 @@
-import { constants } from 'node:fs';
-import { type FileHandle, open } from 'node:fs/promises';
 import { readRegularFile } from '../sys/readfile.js';
-import { removeFile, replaceFileBy } from '../sys/replacefile.js';
+import { removeFile } from '../sys/replacefile.js';
+import { AppendedFile } from './appendedfile.js';
 import { type JournalContent, journalLine, NO_JOURNAL, readJournal } from './journallines.js';
 import type { WriteReport } from './writereport.js';
 
@@ -12,8 +11,6 @@ const MAX_WAITING = 4 << 20;
 /** Milliseconds until a journal that could not be written is tried again. */
 const RETRY_MS = 5000;
 const READ_LIMITS = { maxBytes: 512 << 20, noLinks: true };
-/** Only root may read: a journal of pins says who talks to whom. */
-const MODE = 0o600;
 
 export interface JournalOptions {
   readonly path: string;
@@ -33,21 +30,26 @@ export interface JournalOptions {
  */
 export class JournalFile {
   readonly #options: JournalOptions;
-  readonly #header: string;
-  #handle: FileHandle | null = null;
-  #bytes: number;
+  readonly #file: AppendedFile;
   #rewrittenBytes = 0;
+  /** Lines that are not in the file yet. */
   #waiting = '';
-  /** The file does not have all entries. */
+  /**
+   * Lines since the rewriting began that are not in the new file yet. Null if the file is not rewritten, or
+   * if there were too many.
+   */
+  #missed: string | null = null;
+  /** The file lacks entries, and nothing is appended until it is rewritten. */
   #isStale = false;
   #mayRewrite = true;
-  #work: Promise<void> | null = null;
+  /** What changes the file does so in turn. */
+  #turns: Promise<void> = Promise.resolve();
+  #rewriting: Promise<void> | null = null;
   #retry: NodeJS.Timeout | null = null;
 
   constructor(options: JournalOptions) {
     this.#options = options;
-    this.#header = headerOf(options.kind);
-    this.#bytes = options.soundBytes;
+    this.#file = new AppendedFile(options.path, headerOf(options.kind), options.soundBytes);
   }
 
   /**
@@ -66,27 +68,27 @@ export class JournalFile {
 
   /** The entries are on the disk soon. */
   append(entries: readonly unknown[]): void {
-    // After a failure, the journal is rewritten. Nothing has to wait for that.
-    if (this.#retry !== null) return;
-    this.#waiting += entries.map(journalLine).join('');
-    if (this.#waiting.length > MAX_WAITING) {
-      this.#waiting = '';
-      this.#isStale = true;
-    }
-    this.#begin();
+    const lines = entries.map(journalLine).join('');
+    if (this.#missed !== null) this.#missed += lines;
+    if ((this.#missed?.length ?? 0) > MAX_WAITING) this.#missed = null;
+    if (this.#isStale) return;
+    if (this.#waiting === '') this.#takeTurn(() => this.#write());
+    this.#waiting += lines;
+    if (this.#waiting.length > MAX_WAITING) this.#becomeStale();
   }
 
   /** From now on, {@link JournalOptions.all} is not asked. Resolves when it is asked no longer. */
   async stopRewriting(): Promise<void> {
     this.#mayRewrite = false;
-    await this.#work;
+    await this.#rewriting;
   }
 
   /** Resolves when all entries are written, or cannot be written. */
   async close(): Promise<void> {
     await this.stopRewriting();
+    await this.#turns;
     if (this.#retry !== null) clearTimeout(this.#retry);
-    await this.#closeHandle();
+    await this.#file.close();
   }
 
   /** Removes the file. Only after {@link close}. */
@@ -94,92 +96,99 @@ export class JournalFile {
     await removeFile(this.#options.path);
   }
 
-  #begin(): void {
-    this.#work ??= this.#run().finally(() => {
-      this.#work = null;
-    });
+  #takeTurn(work: () => Promise<void>): void {
+    this.#turns = this.#turns.then(work).catch((error: Error) => this.#fail(error));
   }
 
-  async #run(): Promise<void> {
-    try {
-      // Entries of one turn of the event loop go to the disk together.
-      await Promise.resolve();
-      while (this.#waiting !== '' || this.#isRewriteDue) {
-        if (this.#isRewriteDue) await this.#rewrite();
-        else await this.#write();
-      }
-      this.#options.report.succeeded();
-    } catch (error) {
-      this.#options.report.failed((error as Error).message);
-      this.#isStale = true;
-      this.#waiting = '';
-      await this.#closeHandle();
-      this.#retry ??= setTimeout(() => {
-        this.#retry = null;
-        this.#begin();
-      }, RETRY_MS).unref();
-    }
-  }
-
-  get #isRewriteDue(): boolean {
-    const isLong = this.#bytes > 2 * this.#rewrittenBytes + MIN_GROWTH;
-    return this.#mayRewrite && (this.#isStale || isLong);
-  }
-
-  async #rewrite(): Promise<void> {
-    // What waits is older than the pages: they are asked for now.
-    this.#waiting = '';
-    this.#isStale = false;
-    await this.#replace(this.#options.all());
+  /** Waits for a turn. @returns what ends the turn */
+  #holdTurn(): Promise<() => void> {
+    return new Promise((resolve) => this.#takeTurn(() => new Promise((release) => resolve(release))));
   }
 
   async #write(): Promise<void> {
     const text = Buffer.from(this.#waiting);
     this.#waiting = '';
-    if (this.#bytes === 0) await this.#replace(nothing());
-    this.#handle ??= await openForAppending(this.#options.path, this.#bytes);
-    await this.#handle.writeFile(text);
-    this.#bytes += text.length;
-    // Somebody has removed the file, perhaps with the whole directory.
-    if ((await this.#handle.stat()).nlink === 0) this.#isStale = true;
+    if (this.#isStale || text.length === 0) return;
+    await this.#file.append(text);
+    this.#options.report.succeeded();
+    if (await this.#file.wasRemoved()) this.#becomeStale();
+    else if (this.#isLong) this.#rewriteSoon();
   }
 
-  async #replace(pages: AsyncIterable<readonly unknown[]>): Promise<void> {
-    await this.#closeHandle();
-    let bytes = this.#header.length;
-    this.#handle = await replaceFileBy(this.#options.path, MODE, async (file) => {
-      await file.writeFile(this.#header);
-      for await (const page of pages) {
-        const text = Buffer.from(page.map(journalLine).join(''));
-        await file.writeFile(text);
-        bytes += text.length;
-      }
-    });
-    this.#bytes = bytes;
-    this.#rewrittenBytes = bytes;
+  get #isLong(): boolean {
+    return this.#file.bytes > 2 * this.#rewrittenBytes + MIN_GROWTH;
   }
 
-  async #closeHandle(): Promise<void> {
-    const handle = this.#handle;
-    this.#handle = null;
-    await handle?.close();
+  #becomeStale(): void {
+    this.#isStale = true;
+    this.#waiting = '';
+    this.#rewriteSoon();
+  }
+
+  #rewriteSoon(): void {
+    if (!this.#mayRewrite || this.#rewriting !== null || this.#retry !== null) return;
+    this.#missed = '';
+    this.#rewriting = this.#rewrite()
+      .catch((error: Error) => {
+        // If the old file is sound, it goes on. It is rewritten when it has grown again.
+        if (this.#isStale) this.#fail(error);
+        this.#rewrittenBytes = this.#file.bytes;
+      })
+      .finally(() => {
+        this.#rewriting = null;
+        this.#missed = null;
+        if (this.#isStale) this.#rewriteLater();
+        else if (this.#isLong) this.#rewriteSoon();
+      });
+  }
+
+  /** The old file takes entries until the new one is in its place: a killed process loses none of them. */
+  async #rewrite(): Promise<void> {
+    let endTurn: (() => void) | undefined;
+    try {
+      await this.#file.replace(async (add) => {
+        let bytes = 0;
+        for await (const page of this.#options.all()) {
+          const lines = page.map(journalLine).join('');
+          await add(lines);
+          bytes += lines.length;
+        }
+        this.#rewrittenBytes = bytes;
+        endTurn = await this.#holdTurn();
+        // The old file has them, and stays.
+        if (this.#missed === null) throw new Error('more entries came than wait in memory');
+        await add(this.#takeMissed());
+      });
+      this.#isStale = this.#missed === null;
+      this.#waiting = this.#takeMissed();
+      this.#takeTurn(() => this.#write());
+      this.#options.report.succeeded();
+    } finally {
+      endTurn?.();
+    }
+  }
+
+  #takeMissed(): string {
+    const missed = this.#missed ?? '';
+    if (this.#missed !== null) this.#missed = '';
+    return missed;
+  }
+
+  #fail(error: Error): void {
+    this.#options.report.failed(error.message);
+    this.#isStale = true;
+    this.#waiting = '';
+    this.#rewriteLater();
+  }
+
+  #rewriteLater(): void {
+    this.#retry ??= setTimeout(() => {
+      this.#retry = null;
+      this.#rewriteSoon();
+    }, RETRY_MS).unref();
   }
 }
 
 function headerOf(kind: string): string {
   return journalLine({ journal: kind });
-}
-
-async function* nothing(): AsyncGenerator<readonly unknown[]> {}
-
-async function openForAppending(path: string, soundBytes: number): Promise<FileHandle> {
-  const { O_WRONLY, O_APPEND, O_NOFOLLOW } = constants;
-  const file = await open(path, O_WRONLY | O_APPEND | O_NOFOLLOW);
-  try {
-    await file.truncate(soundBytes);
-    return file;
-  } catch (error) {
-    await file.close();
-    throw error;
-  }
 }
