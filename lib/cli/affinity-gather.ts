@@ -4,7 +4,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import { analyse, type RunRecord } from '../affinity/analysis.js';
 import { gather } from '../affinity/gathering.js';
 import type { GatherFlags } from './affinity.js';
-import { printResult } from './affinity-output.js';
+import { measured, printResult } from './affinity-output.js';
 import { ProgressLine } from './progress-line.js';
 import { UsageError } from './usage-error.js';
 
@@ -12,7 +12,12 @@ import { UsageError } from './usage-error.js';
 const LONGEST_REPORT_BYTES = 64 << 20;
 
 /** Waits for the reports of all clients, and judges them together. @throws as `testAffinity` */
-export async function gatherReports({ listen, pods, wait, output }: GatherFlags): Promise<void> {
+export async function gatherReports(flags: GatherFlags): Promise<void> {
+  const records = await measured(() => receiveReports(flags));
+  printResult(analyse(gather(records)), flags.output);
+}
+
+async function receiveReports({ listen, pods, wait }: GatherFlags): Promise<readonly RunRecord[]> {
   if (listen === 'off') throw new UsageError('--listen: give an address, such as 0.0.0.0:8080');
   const gathering = new Gathering(pods);
   const server = createServer((request, response) => gathering.receive(request, response));
@@ -29,7 +34,7 @@ export async function gatherReports({ listen, pods, wait, output }: GatherFlags)
   const missing = pods - gathering.records.length;
   if (missing > 0)
     process.stderr.write(`${missing} of ${pods} clients have not reported within ${wait / 1000} s\n`);
-  printResult(analyse(gather(gathering.records)), output);
+  return gathering.records;
 }
 
 function close(server: Server): void {

@@ -5,7 +5,7 @@ import { runTest } from '../affinity/asking/run.js';
 import { NotMeasured } from '../affinity/notmeasured.js';
 import { type Family, familyOf } from '../net/address.js';
 import type { AffinityFlags } from './affinity.js';
-import { printResult } from './affinity-output.js';
+import { measured, printResult } from './affinity-output.js';
 import { report } from './affinity-report.js';
 import { findTarget, type Target } from './affinity-target.js';
 import { ProgressLine } from './progress-line.js';
@@ -16,11 +16,14 @@ import { UsageError } from './usage-error.js';
  * @throws Ended with the exit code of the verdict; NotMeasured, UsageError
  */
 export async function testAffinity(text: string, flags: AffinityFlags): Promise<void> {
-  const kubeconfig = flags.kubeconfig ?? (process.env.KUBECONFIG || undefined);
-  const target = await findTarget(text, familyOfClients(flags), kubeconfig);
-  const record = await carryOut(target, flags);
-  if (flags.reportTo === undefined) printResult(analyse(record), flags.output);
-  else await report(record, flags.reportTo);
+  const { reportTo, output } = flags;
+  const record = await measured(async () => {
+    const kubeconfig = flags.kubeconfig ?? (process.env.KUBECONFIG || undefined);
+    const target = await findTarget(text, familyOfClients(flags), kubeconfig);
+    return await carryOut(target, flags);
+  });
+  if (reportTo === undefined) printResult(analyse(record), output);
+  else await measured(() => report(record, reportTo));
 }
 
 /** The IP family of the clients; null if none are given. @throws UsageError if they cannot be clients */

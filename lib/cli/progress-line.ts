@@ -3,8 +3,11 @@ const LINE_PERIOD_MS = 10_000;
 /** Time between two drawings of the line on a terminal, ms. */
 const DRAW_PERIOD_MS = 1000;
 
+/** Width of a terminal that does not tell its own. */
+const DEFAULT_COLUMNS = 80;
+
 /** The stream that progress is shown on. */
-export type ProgressStream = Pick<NodeJS.WriteStream, 'write' | 'isTTY'>;
+export type ProgressStream = Pick<NodeJS.WriteStream, 'write' | 'isTTY'> & { readonly columns?: number };
 
 /**
  * Tells on standard error what a long command does now, and since when. On a terminal it is one line that
@@ -39,7 +42,9 @@ export class ProgressLine {
     if (this.#text === '') return;
     const seconds = Math.round((performance.now() - this.#since) / 1000);
     const line = `${this.#text}${seconds > 0 ? ` (${seconds} s)` : ''}`;
-    this.#stream.write(this.#stream.isTTY ? `${ERASED_LINE}${line}` : `${line}\n`);
+    const { columns = DEFAULT_COLUMNS } = this.#stream;
+    // A longer line would take two rows, of which only the last could be erased.
+    this.#stream.write(this.#stream.isTTY ? `${ERASED_LINE}${line.slice(0, columns - 1)}` : `${line}\n`);
   }
 }
 

@@ -179,3 +179,13 @@ t.test('wrong command lines end with exit code 2', async (t) => {
     t.match(stderr, message);
   }
 });
+
+t.test('what fails on the way to a result is not taken for a Service that is not as expected', async (t) => {
+  const lab = await Lab.forTest(t);
+  const named = await runTester(lab.node, ['default/web', '--kubeconfig', '/nowhere']);
+  t.equal(named.code, 3);
+  t.match(named.stderr, /^error: kubeconfig \/nowhere: /m);
+  const taken = await runTester(lab.node, ['gather', '--pods', '1', '--listen', '192.0.2.99:8080']);
+  t.equal(taken.code, 3);
+  t.match(taken.stderr, /EADDRNOTAVAIL/);
+});

@@ -5,9 +5,10 @@ import { isAnswered, type Link, type Observation } from '../observation.js';
 import type { Asked, AskedPort, Timeout } from '../result.js';
 import { tenths } from '../tenths.js';
 import { Clients } from './clients.js';
-import type { ClientSetup } from './clienttasks.js';
+import type { Attempt, ClientSetup } from './clienttasks.js';
 import { runCommand } from './event.js';
 import { type Kind, likelyKinds, portText, type ServicePort } from './identify/kinds.js';
+import { REASONS } from './noname.js';
 import { whyUnreachable } from './reachability.js';
 import { measureTimeout } from './timeout.js';
 
@@ -64,7 +65,7 @@ class Run {
   readonly #startNs: bigint;
   readonly #links: readonly Link[];
   readonly #stages: StageRecord[] = [];
-  readonly #observations: Observation[] = [];
+  #observations: Observation[] = [];
 
   constructor(options: RunOptions, clients: Clients, startNs: bigint) {
     this.#options = options;
@@ -112,7 +113,7 @@ class Run {
     const [stage, startMs] = [this.#stages.length, this.#nowMs()];
     for (let round = 0; round < rounds; round++) {
       this.#progress(`round ${round + 1} of ${rounds}: ${this.#links.length} links`);
-      this.#observations.push(...(await this.#clients.do('askEach', { stage, round, links: this.#links })));
+      this.#keep(await this.#clients.do('askEach', { stage, round, links: this.#links }));
     }
     this.#stages.push({ kind: 'rounds', startMs, endMs: this.#nowMs() });
   }
@@ -128,7 +129,7 @@ class Run {
     const commandEndMs = this.#nowMs();
     this.#progress('the command has ended; probing a little longer');
     await sleep(settleMs, null, { signal });
-    this.#observations.push(...(await this.#clients.do('endSteady', null)));
+    this.#keep(await this.#clients.do('endSteady', null));
     const times = { startMs, commandStartMs, commandEndMs, endMs: this.#nowMs() };
     this.#stages.push({ kind: 'event', command, exitCode, intervalMs, ...times });
   }
@@ -150,6 +151,11 @@ class Run {
     return await measureTimeout(world, port, this.#clients.addresses, longestPauseMs);
   }
 
+  /** A long event has too many for the arguments of push. */
+  #keep(observations: readonly Observation[]): void {
+    this.#observations = this.#observations.concat(observations);
+  }
+
   #progress(text: string): void {
     this.#options.signal.throwIfAborted();
     this.#options.onProgress(text);
@@ -160,13 +166,9 @@ class Run {
   }
 }
 
-function whyUnknown(
-  port: string,
-  attempts: readonly { readonly kind: Kind; readonly error: string }[],
-  { address, clients }: RunOptions,
-): string {
+function whyUnknown(port: string, attempts: readonly Attempt[], { address, clients }: RunOptions): string {
   const tried = attempts.map(({ kind, error }) => `${kind}: ${error}`).join('; ');
-  const isSilent = attempts.every(({ error }) => error === 'no answer');
+  const isSilent = attempts.every(({ error }) => error === REASONS.silence);
   const hints = isSilent && clients !== null ? `. ${whyUnreachable(address)}` : '';
   return `${port}: no backend told its name (${tried})${hints}`;
 }
