@@ -41,6 +41,7 @@ t.test('the header has vendor and prefix of the sender', async (t) => {
   t.equal(vendorName(vendorOf(cycloneData)), 'Cyclone DDS');
   t.equal(prefixText(fastServerAnnouncement, SOURCE_PREFIX_AT), '4453025f4550524f53494d41');
   t.equal(vendorName(vendorOf(fastServerAnnouncement)), 'Fast DDS');
+  t.equal(vendorName(0x0106), 'CoreDX DDS');
   t.equal(vendorName(0x01fe), '0x01fe', 'a vendor that nobody knows');
 });
 
