@@ -1,6 +1,7 @@
 import t from 'tap';
 import { DDS_PORTS, startDdsClient, startDdsServer } from '../lab/ddsperf.js';
 import type { Host } from '../lab/host.js';
+import { item } from '../lab/items.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
@@ -56,6 +57,11 @@ t.test('a client reaches each of three participants behind one VIP', async (t) =
   t.comment(`${received} datagrams, ${copies} copies`);
   t.ok(received > 100);
   t.ok(copies < 0.8 * REPLICAS.length * received, `${copies} copies of ${received}, fewer than by fan-out`);
+
+  await item(replicas, 0).stop('SIGKILL');
+  const again = startReplica(item(pods, 0));
+  t.ok((await hearsOthers(again, 1, RATE)) >= 0.95, 'a replica that starts again is another participant');
+  t.ok((await hearsOthers(client, 3, RATE)) >= 0.95, 'the client hears the three again');
 });
 
 t.test('the participant that asks the replicas who they are does not stay there', async (t) => {
