@@ -46,7 +46,10 @@ export interface Session {
   readonly portal: string;
   /** `address:port`. */
   readonly client: string;
-  /** `address:port`; null while a TCP connection waits for ports, descriptors or memory of the node. */
+  /**
+   * `address:port`; `all` for a flow whose datagrams go to several endpoints (rtps-routing); null while a TCP
+   * connection waits for ports, descriptors or memory of the node.
+   */
   readonly endpoint: string | null;
   /**
    * TCP: `connecting` until an endpoint has answered, then `open`. UDP, as conntrack tells flows apart:
