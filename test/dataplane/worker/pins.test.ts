@@ -30,9 +30,9 @@ class Worker {
     this.setPods(pods);
   }
 
-  setPods(pods: string): void {
+  setPods(pods: string, policy = PINNING): void {
     const endpoints = [...pods].map((id) => ({ id, address: `10.0.0.${id.charCodeAt(0)}`, port: 80 }));
-    this.balancer.update({ endpoints, policy: PINNING, pinCells: [...pods].map(cellOf) });
+    this.balancer.update({ endpoints, policy, pinCells: [...pods].map(cellOf) });
   }
 
   pick(client: number | string): string | null {
@@ -102,6 +102,19 @@ t.test('a client that no endpoint serves keeps its record, and moves when one do
   t.same(countsIn(worker.context.cells, 'a'), [0]);
   t.equal(worker.pick(7), 'a', 'the same endpoint again');
   t.match(worker.records(), [{ endpoint: 'a', moves: 0 }]);
+});
+
+t.test('active-standby: who moves goes to the first endpoint, however many pins it has', async (t) => {
+  const worker = new Worker('abc');
+  const standby = { ...PINNING, activeStandby: true };
+  for (const client of clients(9)) worker.pick(client);
+  worker.setPods('bc', standby);
+  t.same(
+    clients(9).map((client) => worker.pick(client)),
+    [...'bbcbbcbbc'],
+    'the clients of a, and nobody else',
+  );
+  t.same(countsIn(worker.context.cells, 'abc'), [0, 6, 3]);
 });
 
 t.test('the counts are right, whatever happens', async (t) => {
