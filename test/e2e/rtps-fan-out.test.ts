@@ -48,17 +48,3 @@ t.test('participants that know only the VIP find each other without multicast', 
   t.ok(sessions.length >= 4);
   t.same(new Set(sessions.map(({ endpoint }) => endpoint)), new Set(['all']));
 });
-
-t.test('a participant reaches one of the same address, which is an endpoint', async (t) => {
-  const lab = await Lab.forTest(t);
-  const host = lab.outside;
-  const kubePortal = await KubePortal.forTest(t, lab.node, { objects: serviceWithPods(FLEET, [host]) });
-  const other = startDdsClient(host, ['-1', 'pub', `${RATE}Hz`, 'sub'], VIP, { index: 1 });
-  await kubePortal.until(async () => {
-    const { counters } = await kubePortal.status();
-    return counters.some(({ datagramsIn }) => datagramsIn > 0);
-  }, 'it announces itself before the endpoint is there');
-  const endpoint = startRobot(host);
-  t.ok((await hearsOthers(other, 1, RATE)) >= 0.95);
-  t.ok((await hearsOthers(endpoint, 1, RATE)) >= 0.95);
-});
