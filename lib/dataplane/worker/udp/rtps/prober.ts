@@ -47,7 +47,7 @@ export class Prober implements Task, ProbeOwner {
   /** Asks the endpoints of a portal that are due. Called when a client has sent. @param portal its key */
   look(router: RtpsRouter, portal: string): void {
     const { now } = this.loop;
-    if (now < router.nextLook) return;
+    if (now < router.nextLook || !router.hasSeenRtps) return;
     router.nextLook = now + LOOK_PERIOD;
     const { service, targets, strangerMetAt } = router;
     for (const target of targets) {

@@ -31,6 +31,8 @@ export interface RoutingContext {
 export class RtpsRouter {
   /** Stands for the endpoints of the portal's flows. */
   readonly everyone = new Target({ id: 'all', address: '0.0.0.0', port: 0 }, 'all');
+  /** Whether a client has sent an RTPS message. Until then endpoints may speak anything else. */
+  hasSeenRtps = false;
   /** When a datagram last named a participant that no endpoint is known to have, loop clock, ms. */
   strangerMetAt = Number.NEGATIVE_INFINITY;
   /** When the {@link Prober} looks next which endpoints are due, loop clock, ms. */
@@ -68,6 +70,7 @@ export class RtpsRouter {
   route(datagram: Routed, now: number): readonly Target[] {
     const { bytes, start, end } = datagram;
     const isMessage = isRtps(bytes, start, end);
+    if (isMessage) this.hasSeenRtps = true;
     const sender = isMessage ? this.#senderOf(datagram, now) : this.#targetAtAddressOf(datagram);
     const chosen = this.#chosen;
     chosen.length = 0;

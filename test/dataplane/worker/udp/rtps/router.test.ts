@@ -63,6 +63,7 @@ t.test('fan-out: every datagram goes to every endpoint but its sender', async (t
   for (const hex of [SPDP_TO_ALL, TO_B, SECURED, 'abcd', '']) {
     t.same(route(router, hex, ROBOT), [POD_A, POD_B, POD_C], `from a robot: ${hex}`);
   }
+  t.equal(router.hasSeenRtps, true);
   t.same(route(router, SPDP_TO_ALL, POD_A), [POD_B, POD_C]);
   t.same(route(router, 'abcd', POD_B), [POD_A, POD_C], 'also what is no RTPS');
 });
