@@ -72,7 +72,7 @@ export class ServedPortal {
    */
   blame(target: Target, key: PinKey | null, isForAll = true): void {
     this.count(FIELD.connectFailures, 1);
-    if (isForAll) this.balancer.avoid(target);
+    if (isForAll) this.balancer.rotation.avoid(target);
     if (key !== null && this.balancer.unpin(key, target)) this.count(FIELD.pinsMoved, 1);
   }
 

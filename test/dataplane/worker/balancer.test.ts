@@ -55,11 +55,11 @@ t.test('new clients avoid an endpoint for a while after it failed, if there are 
   const stage = new Stage();
   const balancer = stage.balancer(pods('abc'));
   const a = balancer.pick(null) as Target;
-  balancer.avoid(a);
+  balancer.rotation.avoid(a);
   t.notMatch(picks(balancer, 6), 'a');
   const [b, c] = [balancer.pick(null), balancer.pick(null)] as [Target, Target];
-  balancer.avoid(b);
-  balancer.avoid(c);
+  balancer.rotation.avoid(b);
+  balancer.rotation.avoid(c);
   t.equal(picks(balancer, 3).length, 3, 'a failed one is better than none');
   stage.now += 5000;
   t.equal(new Set(picks(balancer, 3)).size, 3, 'all are back');
@@ -93,12 +93,12 @@ t.test('a pick among thousands of failed endpoints looks at few of them', async 
   const tried = new CountingSet<Target>();
   for (let i = 0; i < 16; i++) {
     const target = balancer.pickOther(null, tried) as Target;
-    balancer.avoid(target);
+    balancer.rotation.avoid(target);
     tried.add(target);
   }
   t.equal(tried.size, 16);
   t.ok(tried.questions <= 16, `${tried.questions} steps, as the failed ones are set apart`);
-  for (let i = 16; i < 10_000; i++) balancer.avoid(balancer.pick(null) as Target);
+  for (let i = 16; i < 10_000; i++) balancer.rotation.avoid(balancer.pick(null) as Target);
   tried.questions = 0;
   t.notOk(tried.has(balancer.pickOther(null, tried) as Target), 'one that failed is better than none');
   t.ok(tried.questions <= 18, `${tried.questions} steps`);
@@ -107,7 +107,7 @@ t.test('a pick among thousands of failed endpoints looks at few of them', async 
 t.test('all other endpoints share the clients that an avoided one would get', async (t) => {
   const stage = new Stage();
   const balancer = stage.balancer(pods('abc'));
-  balancer.avoid(balancer.pick(null) as Target);
+  balancer.rotation.avoid(balancer.pick(null) as Target);
   t.same([...picks(balancer, 6)].sort().join(''), 'bbbccc');
   balancer.update({ endpoints: pods('abcd'), policy: DEFAULT_POLICY });
   t.same([...picks(balancer, 6)].sort().join(''), 'bbccdd', 'also after an update');
@@ -124,8 +124,8 @@ t.test('active-standby: all clients get the first endpoint, and the next one onl
   const a = balancer.pick(null) as Target;
   const b = balancer.pickOther(null, new Set([a])) as Target;
   t.equal(b.id, 'b');
-  balancer.avoid(a);
-  balancer.avoid(b);
+  balancer.rotation.avoid(a);
+  balancer.rotation.avoid(b);
   t.equal(picks(balancer, 4), 'cccc', 'two failed');
   balancer.update({ endpoints: pods('abcd').slice(1), policy: standby });
   t.equal(picks(balancer, 4), 'cccc', 'and the first one goes');
@@ -134,7 +134,7 @@ t.test('active-standby: all clients get the first endpoint, and the next one onl
   stage.now += 5000;
   for (const target of ['a', 'b', 'c', 'd']) {
     t.equal(idOf(balancer.pick(null)), target);
-    balancer.avoid(balancer.pick(null) as Target);
+    balancer.rotation.avoid(balancer.pick(null) as Target);
   }
   t.equal(picks(balancer, 2), 'aa', 'one that failed is better than none');
 });

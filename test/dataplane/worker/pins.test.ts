@@ -83,7 +83,7 @@ t.test('clients of an endpoint that fails go where the fewest pins are', async (
   for (const client of clients(30)) worker.pick(client);
   const failed = worker.balancer.pick(0) as Target;
   t.equal(failed.id, 'a');
-  worker.balancer.avoid(failed);
+  worker.balancer.rotation.avoid(failed);
   for (const client of clients(30)) {
     const target = worker.balancer.pick(client) as Target;
     if (target !== failed) continue;

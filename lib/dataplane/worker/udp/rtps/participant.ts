@@ -50,7 +50,9 @@ export class Participant {
   /** See {@link unreachableAddresses}. A replica may announce the VIP in place of its own address. */
   get unreachableAt(): readonly string[] {
     const { announcement, address, flow } = this.announced;
-    return flow.portal.balancer.hasAddress(address) ? [] : unreachableAddresses(announcement, address);
+    return flow.portal.balancer.rotation.hasAddress(address)
+      ? []
+      : unreachableAddresses(announcement, address);
   }
 
   /** The participant as listings show it. */

@@ -79,18 +79,18 @@ export class RtpsRouter {
       if (owner !== sender) chosen.push(owner);
       return chosen;
     }
-    for (const target of this.#balancer.preferred) if (target !== sender) chosen.push(target);
+    for (const target of this.#balancer.rotation.preferred) if (target !== sender) chosen.push(target);
     return chosen;
   }
 
   /** All endpoints of the portal. */
   get targets(): readonly Target[] {
-    return this.#balancer.targets;
+    return this.#balancer.rotation.targets;
   }
 
   /** The endpoint with a socket address, which has sent an answer; null for strangers. */
   targetAt(sockaddr: Int32Array, at: number): Target | null {
-    for (const target of this.#balancer.targets) {
+    for (const target of this.#balancer.rotation.targets) {
       if (isSameSocket(target.address.memory.words, 0, sockaddr, at, this.#isV6)) return target;
     }
     return null;
@@ -129,13 +129,13 @@ export class RtpsRouter {
 
   #ownerOf(bytes: Uint8Array, at: number, now: number): Target | null {
     const id = this.service.owners.find(bytes, at, now);
-    return id === null ? null : this.#balancer.find(id);
+    return id === null ? null : this.#balancer.rotation.find(id);
   }
 
   #targetAtAddressOf({ sender, senderAt }: Routed): Target | null {
     const at = addressAt(senderAt, this.#isV6);
     const own = addressAt(0, this.#isV6);
-    for (const target of this.#balancer.targets) {
+    for (const target of this.#balancer.rotation.targets) {
       if (isSameAddress(target.address.memory.words, own, sender, at, this.#isV6)) return target;
     }
     return null;

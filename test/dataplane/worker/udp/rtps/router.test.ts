@@ -113,7 +113,7 @@ t.test('what is known of participants is forgotten in time, and with their endpo
 t.test('an endpoint that failed lately gets no copies, and still what only it can answer', async (t) => {
   const portal = portalWith('follow');
   hear(portal, POD_B, FROM_B);
-  const [, failed] = portal.balancer.targets;
+  const [, failed] = portal.balancer.rotation.targets;
   if (failed !== undefined) portal.blame(failed, null);
   t.same(route(routerOf(portal), SPDP_TO_ALL, ROBOT), [POD_A, POD_C]);
   t.same(route(routerOf(portal), TO_B, ROBOT), [POD_B]);
