@@ -4,10 +4,10 @@ import type { Move } from './result.js';
 
 /** All moves of all links, in the order of time. */
 export function movesOf(courses: readonly LinkCourse[]): Move[] {
-  const lastAnswers = new Map<string, number>();
+  const lastQuestions = new Map<string, number>();
   for (const { observations } of courses) {
     for (const { atMs, backend } of observations.filter(isAnswered))
-      lastAnswers.set(backend, Math.max(atMs, lastAnswers.get(backend) ?? 0));
+      lastQuestions.set(backend, Math.max(atMs, lastQuestions.get(backend) ?? 0));
   }
   return courses
     .flatMap(({ observations }) => changesOf(observations.filter(isAnswered)))
@@ -15,7 +15,7 @@ export function movesOf(courses: readonly LinkCourse[]): Move[] {
       ...{ client: now.client, port: now.port, atMs: now.atMs, stage: now.stage },
       from: before.backend,
       to: now.backend,
-      fromAnswersLater: (lastAnswers.get(before.backend) ?? 0) > now.atMs,
+      fromAnswersLater: (lastQuestions.get(before.backend) ?? 0) > now.atMs + now.tookMs,
     }))
     .sort((one, other) => one.atMs - other.atMs);
 }

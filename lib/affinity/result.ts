@@ -158,7 +158,10 @@ export interface Move extends Link {
   readonly stage: number;
   readonly from: string;
   readonly to: string;
-  /** Whether the backend that was left answered somebody later. If so, the move was not forced by its end. */
+  /**
+   * Whether the backend that was left answered a question that was sent later than the other backend's answer
+   * came. If so, its end did not force the move.
+   */
   readonly fromAnswersLater: boolean;
 }
 

@@ -73,12 +73,14 @@ function describe(found: Found): string {
 }
 
 function faultsIn({ findings, stages, answers }: Evidence): string[] {
+  // Names were taken to be equal wherever they could be, so there may be more.
+  const least = findings.aliases.length > 0 ? 'At least ' : '';
   const faults = stages
     .filter(({ split }) => split.length > 0)
     .map((stage) => {
       const after = findings.stages.indexOf(stage) === 0 ? '' : ' after the event';
       const clients = findings.asked.clients.length;
-      return `${stage.split.length} of ${clients} clients met several backends at a time${after}.`;
+      return `${least}${stage.split.length} of ${clients} clients met several backends at a time${after}.`;
     });
   const strayed = strayedClients(stages, answers);
   if (strayed.size > 0) faults.push(`${strayed.size} clients moved while nothing was done.`);

@@ -67,6 +67,9 @@ t.test('a client that leaves a backend for good on all ports is not split but ha
 t.test('a move away from a backend that is gone is told from one that nothing forced', async (t) => {
   const { moves } = resultOf([link('1', '80/tcp', 'aab')]);
   t.match(moves, [{ from: 'a', to: 'b', fromAnswersLater: false }]);
+  const [late, ...others] = observe([link('1', 'p', 'b'), link('1', 'q', 'a')], 0, 300);
+  const onItsWay = recordOf([...observe([link('1', 'p', 'aaa')]), { ...late!, tookMs: 50 }, ...others]);
+  t.match(analyse(onItsWay).moves, [{ fromAnswersLater: false }], 'the end may come between two questions');
 });
 
 const MIXED = {
@@ -100,9 +103,13 @@ t.test('different names do not hide that a client is split', async (t) => {
     link(String(client), '7410/udp', dds.repeat(3)),
     link(String(client), '7411/udp', dds.repeat(3)),
   ]);
-  const [stage] = resultOf(courses, MIXED).stages;
+  const {
+    stages: [stage],
+    verdict,
+  } = resultOf(courses, MIXED);
   t.match(stage, { split: [{ client: '3' }] });
   t.equal(stage?.kind === 'rounds' && stage.split.length, 1);
+  t.match(verdict.reasons, [/./, 'At least 1 of 4 clients met several backends at a time.']);
 });
 
 t.test('the distribution counts the last backend of each client, and all answers', async (t) => {
