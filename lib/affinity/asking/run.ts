@@ -6,10 +6,11 @@ import type { Asked, AskedPort, Timeout } from '../result.js';
 import { tenths } from '../tenths.js';
 import { Clients } from './clients.js';
 import type { Attempt, ClientSetup } from './clienttasks.js';
-import { runCommand } from './event.js';
+
 import { type Kind, likelyKinds, portText, type ServicePort } from './identify/kinds.js';
 import { REASONS } from './noname.js';
 import { whyUnreachable } from './reachability.js';
+import { runInShell } from './shell.js';
 import { measureTimeout } from './timeout.js';
 
 /** What a run is to do. */
@@ -125,7 +126,7 @@ class Run {
     await sleep(USUAL_MS, null, { signal });
     this.#progress(`probing ${this.#links.length} links while the command runs: ${command}`);
     const commandStartMs = this.#nowMs();
-    const exitCode = await runCommand(command, signal);
+    const exitCode = await runInShell(command, signal);
     const commandEndMs = this.#nowMs();
     this.#progress('the command has ended; probing a little longer');
     await sleep(settleMs, null, { signal });

@@ -7,7 +7,7 @@ import { once } from 'node:events';
  * @param signal ends the command, with all that it has started
  * @returns the exit code; null if a signal ended it
  */
-export async function runCommand(command: string, signal: AbortSignal): Promise<number | null> {
+export async function runInShell(command: string, signal: AbortSignal): Promise<number | null> {
   // In a process group of its own, so that what the shell has started can be ended with it.
   const child = spawn('/bin/sh', ['-c', command], { stdio: ['ignore', 2, 2], detached: true });
   const stop = () => process.kill(-(child.pid as number), 'SIGTERM');
