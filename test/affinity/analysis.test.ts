@@ -1,19 +1,7 @@
 import t from 'tap';
 import { analyse } from '../../lib/affinity/analysis.js';
 import type { RoundsStage } from '../../lib/affinity/result.js';
-import { type Course, observe, ROUNDS, recordOf, resultOf } from './fixtures.js';
-
-/** An event of which the observations are those of stage 1. */
-const EVENT = {
-  kind: 'event',
-  command: 'kill',
-  startMs: 1000,
-  commandStartMs: 1050,
-  commandEndMs: 1100,
-  endMs: 2000,
-  exitCode: 0,
-  intervalMs: 100,
-} as const;
+import { type Course, EVENT, observe, ROUNDS, recordOf, resultOf } from './fixtures.js';
 
 const link = (client: string, port: string, met: string): Course => ({ client, port, met });
 

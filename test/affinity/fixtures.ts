@@ -7,6 +7,18 @@ export type Course = Link & { readonly met: string };
 
 export const ROUNDS: StageRecord = { kind: 'rounds', startMs: 0, endMs: 10_000 };
 
+/** An event of which the observations are those of stage 1. */
+export const EVENT = {
+  kind: 'event',
+  command: 'kill',
+  startMs: 1000,
+  commandStartMs: 1050,
+  commandEndMs: 1100,
+  endMs: 2000,
+  exitCode: 0,
+  intervalMs: 100,
+} as const;
+
 /** The observations of links that are asked one after the other, the rounds 100 ms apart. */
 export function observe(courses: readonly Course[], stage = 0, startMs = 0): Observation[] {
   return courses.flatMap(({ client, port, met }, place) =>

@@ -6,7 +6,6 @@ import type { Asked, AskedPort, Timeout } from '../result.js';
 import { tenths } from '../tenths.js';
 import { Clients } from './clients.js';
 import type { Attempt, ClientSetup } from './clienttasks.js';
-
 import { type Kind, likelyKinds, portText, type ServicePort } from './identify/kinds.js';
 import { REASONS } from './noname.js';
 import { whyUnreachable } from './reachability.js';
