@@ -3,7 +3,6 @@ import { KubePortal } from '../lab/kubeportal.js';
 import { Lab, type Pod } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
 import { PATIENCE_MS } from '../lab/program.js';
-import { notMachineRoot } from '../lab/rights.js';
 import { writeKubeProxyRules } from './kubeproxyrules.js';
 import {
   CLIENTS,
@@ -139,7 +138,7 @@ t.test('a backend that tells no name, and a port where nobody answers, cannot be
   t.match(silent.stderr, /9\/tcp: no backend told its name \(http: ECONNREFUSED/);
 });
 
-t.test('client addresses need root', { skip: notMachineRoot }, async (t) => {
+t.test('client addresses need root', async (t) => {
   const { lab } = await stageFor(t);
   const [program = '', ...args] = ['setpriv', '--bounding-set=-all', '--inh-caps=-all', process.execPath];
   const { code, stderr } = await lab.node.exec(program, [...args, 'bin/kube-portal', 'affinity', ...RUN]);
