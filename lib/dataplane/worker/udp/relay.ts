@@ -40,7 +40,11 @@ export class UdpRelay {
   readonly #inbox = new Inbox();
   readonly #sender = new DatagramSender(RING_SLOTS);
   readonly #mover: FlowMover;
-  readonly #reannouncer: Reannouncer;
+  /**
+   * Made for the first flow that speaks RTPS. Most nodes have none, and each task costs something in every
+   * turn of the loop.
+   */
+  #reannouncer: Reannouncer | null = null;
   readonly #descriptors: FlowDescriptors;
   readonly #sockets: FlowSockets;
   /** Made for the first flow that needs it: it has a ring of its own, and most nodes have no such Service. */
@@ -62,13 +66,10 @@ export class UdpRelay {
       this.lifetimes,
       (flow) => this.#openCarrier(flow),
       (flow, from) => {
-        if (flow.portal.isRtps) this.#reannouncer.moved(flow, from);
+        if (flow.portal.isRtps) this.#reannouncer?.moved(flow, from);
       },
       report,
     );
-    this.#reannouncer = new Reannouncer(this.participants, this.#mover);
-    loop.addTask(this.#reannouncer);
-    loop.addTask(new LinkWatch(this.participants));
     this.#descriptors = new FlowDescriptors(budget, this.lifetimes, report);
     this.#sockets = new FlowSockets(loop, localPorts, this.#descriptors, this.lifetimes, this.#mover, report);
   }
@@ -94,7 +95,7 @@ export class UdpRelay {
     const { portal, flows } = listener;
     for (const flow of flows) if (flow.target.isRemoved) this.#mover.moveIfNeeded(flow);
     if (portal.router !== null && portal.hasNewEndpoints)
-      this.#reannouncer.announceAll(listener, this.loop.now);
+      this.#reannouncer?.announceAll(listener, this.loop.now);
   }
 
   /**
@@ -161,7 +162,7 @@ export class UdpRelay {
   #forward(flow: UdpFlow): void {
     // A flow without a slot has ended since: a new flow later in the batch needed its descriptor.
     if (flow.firstSlot === NO_SLOT || !this.#mover.moveIfNeeded(flow)) return;
-    if (flow.portal.isRtps) this.participants.hear(flow, this.#inbox);
+    if (flow.portal.isRtps) this.#hear(flow);
     const { now } = this.loop;
     const sender = this.#sender;
     sender.clear();
@@ -172,6 +173,18 @@ export class UdpRelay {
     const sent = flow.send(sender, now);
     if (sender.segments === 'sent') this.#inbox.noteRun(flow);
     if (sent < sender.count) this.#sendFailed(flow, sender.count - sent);
+  }
+
+  #hear(flow: UdpFlow): void {
+    this.#reannouncer ??= this.#watchParticipants();
+    this.participants.hear(flow, this.#inbox);
+  }
+
+  #watchParticipants(): Reannouncer {
+    const reannouncer = new Reannouncer(this.participants, this.#mover);
+    this.loop.addTask(reannouncer);
+    this.loop.addTask(new LinkWatch(this.participants));
+    return reannouncer;
   }
 
   #openCarrier(flow: UdpFlow): Carrier | number {
