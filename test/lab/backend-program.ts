@@ -26,6 +26,12 @@ const serve: Record<TcpMode, (socket: Socket) => void | Promise<void>> = {
     socket.on('data', (data) => socket.write(`${name}:${data}`));
     socket.on('end', () => socket.end());
   },
+  client(socket) {
+    // As a socket of both families names an address of IPv4.
+    const client = socket.remoteAddress?.replace(/^::ffff:/, '');
+    socket.on('data', () => socket.write(`${name}:${client}`));
+    socket.on('end', () => socket.end());
+  },
   echo(socket) {
     socket.pipe(socket);
   },
@@ -69,13 +75,18 @@ async function listenTcp(port: number, mode: TcpMode): Promise<void> {
   await once(server, 'listening');
 }
 
+function answerTo(mode: UdpMode, message: Buffer, from: RemoteInfo): Buffer {
+  if (mode === 'echo') return message;
+  return Buffer.concat([Buffer.from(`${name}:`), mode === 'client' ? Buffer.from(from.address) : message]);
+}
+
 async function listenUdp(port: number, mode: UdpMode): Promise<void> {
   for (const type of ['udp4', 'udp6'] as const) {
     const socket = createSocket({ type, ipv6Only: type === 'udp6', recvBufferSize: 4 * MEGABYTE });
     socket.on('message', async (message: Buffer, from: RemoteInfo) => {
       if (mode === 'silent') return;
       if (mode === 'late') await sleep(LATE_MS);
-      const answer = mode === 'echo' ? message : Buffer.concat([Buffer.from(`${name}:`), message]);
+      const answer = answerTo(mode, message, from);
       socket.send(answer, from.port, from.address, () => {});
     });
     socket.bind(port);

@@ -8,6 +8,8 @@ export type TcpMode =
   | 'http'
   /** Answers each piece of data with `name:data`, and ends when the client does. */
   | 'name'
+  /** Answers each piece of data with `name:client`, the address that it sees. */
+  | 'client'
   /** Sends everything back. */
   | 'echo'
   /** Reads to the end, then answers `name:bytes` and ends: a half-closed conversation. */
@@ -22,6 +24,8 @@ export type TcpMode =
 export type UdpMode =
   /** Answers `name:payload`. */
   | 'name'
+  /** Answers `name:client`, the address that it sees. */
+  | 'client'
   /** Sends the datagram back as it came. */
   | 'echo'
   /** Answers `name:payload` after two seconds. */

@@ -26,6 +26,26 @@ t.test('hosts of a lab reach each other', async (t) => {
   }
 });
 
+for (const link of ['neighbour', 'point to point'] as const) {
+  t.test(`hosts of a lab with the link ${link} reach each other`, async (t) => {
+    const lab = await Lab.forTest(t, { pods: ['client', 'server'], link });
+    const [client, server] = [lab.pod('client'), lab.pod('server')];
+    const remote = await lab.addRemote('remote', 1500);
+    await startBackend(server, { tcp: { 81: 'client' }, udp: { 53: 'client' } });
+    for (const family of ['address4', 'address6'] as const) {
+      const address = server[family];
+      for (const host of [client, lab.node, remote]) {
+        const sees = `server:${host[family]}`;
+        t.match(await askTcp(host, { address, port: 81, send: 'x' }), [{ text: sees }], `TCP, ${host.name}`);
+        t.match(await askUdp(host, { address, port: 53 }), [{ answers: [sees] }], `UDP, ${host.name}`);
+      }
+    }
+    const route = await client.must('ip', ['route', 'get', server.address4]);
+    const isDirect = !route.includes(`via ${lab.node.address4}`);
+    t.equal(isDirect, link === 'neighbour');
+  });
+}
+
 t.test('pods talk through the node only, even to their neighbours', async (t) => {
   const lab = await Lab.forTest(t, { pods: ['client', 'server'] });
   const { stdout } = await lab.pod('client').exec('ip', ['route', 'get', lab.pod('server').address4]);

@@ -1,24 +1,28 @@
 import { readdirSync } from 'node:fs';
 import { Host } from './host.js';
+import { linkPod, type PodLink } from './podlink.js';
 import { run, runOrThrow } from './program.js';
 
 export interface LabOptions {
   /** Names of the pods to begin with. */
   readonly pods?: readonly string[];
+  /** How pods are joined to the node. @defaultValue `bridge port` */
+  readonly link?: PodLink;
   /** Marks one iptables back end as the kubelet does, so that it is the one the node's programs choose. */
   readonly iptables?: 'nft' | 'legacy';
 }
 
 /** A pod: one host behind the node, with room for as many client addresses as a test wants. */
 export class Pod extends Host {
+  /** Among the node's pods, from 2 on. */
+  readonly number: number;
   readonly #node: Host;
-  readonly #number: number;
   #extra = 0;
 
   constructor(namespace: string, name: string, number: number, node: Host) {
     super({ name, namespace, address4: `10.244.0.${number}`, address6: `fd00:244::${number.toString(16)}` });
     this.#node = node;
-    this.#number = number;
+    this.number = number;
   }
 
   /** Gives the pod more addresses to be a client with. Resolves to them. @param count at most 250 */
@@ -39,8 +43,8 @@ export class Pod extends Host {
 
   #extraAddress(family: 'IPv4' | 'IPv6', index: number): string {
     return family === 'IPv4'
-      ? `10.244.${this.#number}.${index}`
-      : `fd00:244::${this.#number}:${index.toString(16)}`;
+      ? `10.244.${this.number}.${index}`
+      : `fd00:244::${this.number}:${index.toString(16)}`;
   }
 }
 
@@ -56,8 +60,7 @@ const OUTSIDE = { address4: '192.0.2.2', address6: 'fd00:2::2' };
  *
  *     outside 192.0.2.2 ── node 192.0.2.1 │ bridge 10.244.0.1/16 ── pods 10.244.0.2, .3, …
  *
- * and the same with IPv6. Pods have addresses with /32 and /128, so the node is their only neighbour. The
- * node routes all their traffic, and its netfilter sees both directions. The node's default route leads
+ * and the same with IPv6. {@link PodLink} says how pods are joined to the node. The node's default route leads
  * outside, so that programs of the node can send to a VIP before it is redirected.
  */
 export class Lab {
@@ -66,13 +69,15 @@ export class Lab {
   /** A machine of another network: a client of node ports and of external addresses. */
   readonly outside: Host;
   readonly #prefix: string;
+  readonly #link: PodLink;
   readonly #pods = new Map<string, Pod>();
   readonly #remotes: Host[] = [];
   #lastPod = 1;
   #destroyed = false;
 
-  private constructor(prefix: string) {
+  private constructor(prefix: string, link: PodLink) {
     this.#prefix = prefix;
+    this.#link = link;
     this.node = new Host({ name: 'node', namespace: `${prefix}-node`, ...NODE_PORT_ON_BRIDGE });
     this.outside = new Host({ name: 'outside', namespace: `${prefix}-outside`, ...OUTSIDE });
   }
@@ -88,9 +93,9 @@ export class Lab {
   }
 
   /** Needs root. */
-  static async create({ pods = [], iptables }: LabOptions = {}): Promise<Lab> {
+  static async create({ pods = [], link = 'bridge port', iptables }: LabOptions = {}): Promise<Lab> {
     await removeStale();
-    const lab = new Lab(`${PREFIX}-${process.pid}-${++Lab.#count}`);
+    const lab = new Lab(`${PREFIX}-${process.pid}-${++Lab.#count}`, link);
     try {
       await lab.#buildNode();
       for (const pod of pods) await lab.addPod(pod);
@@ -110,24 +115,11 @@ export class Lab {
   }
 
   async addPod(name: string): Promise<Pod> {
-    const number = ++this.#lastPod;
-    const pod = new Pod(`${this.#prefix}-${name}`, name, number, this.node);
+    const pod = new Pod(`${this.#prefix}-${name}`, name, ++this.#lastPod, this.node);
     await runOrThrow(['ip', 'netns', 'add', pod.namespace]);
     this.#pods.set(name, pod);
     await prepare(pod);
-    await this.node.ip(`
-      link add pod${number} type veth peer name eth0 netns ${pod.namespace}
-      link set pod${number} master bridge up
-    `);
-    await pod.ip(`
-      link set eth0 up
-      addr add ${pod.address4}/32 dev eth0
-      addr add ${pod.address6}/128 dev eth0 nodad
-      route add ${this.node.address4} dev eth0
-      route add default via ${this.node.address4}
-      route add ${this.node.address6} dev eth0
-      route add default via ${this.node.address6}
-    `);
+    await linkPod(pod, this.node, this.#link);
     return pod;
   }
 
