@@ -15,6 +15,8 @@ const BIN = fileURLToPath(new URL('../../../bin/kube-portal', import.meta.url));
 const POLL_MS = 50;
 /** For the test's own requests: none of those that the kernel gives, which a test may have made few. */
 const LOCAL_PORTS = '61000-65000';
+/** The `--carrier` of every kube-portal whose test names none. */
+const CARRIER = process.env.KUBE_PORTAL_TEST_CARRIER;
 
 export interface KubePortalOptions {
   /** What it serves at first; see {@link KubePortal.setManifest}. */
@@ -193,8 +195,8 @@ export class KubePortal {
     const limits = descriptorLimit === undefined ? [] : [`--nofile=${descriptorLimit}`];
     const source = kubeconfig ? ['--kubeconfig', kubeconfig] : ['--manifest', this.manifestDirectory];
     const directories = [...source, '--state-dir', this.stateDirectory];
-    const command = [...limits, ...launcher, process.execPath, BIN, 'run', ...directories, ...flags];
-    this.#program = this.#host.spawn('prlimit', command, { env });
+    const run = [process.execPath, BIN, 'run', ...directories, ...carrierFor(flags), ...flags];
+    this.#program = this.#host.spawn('prlimit', [...limits, ...launcher, ...run], { env });
   }
 
   async #get(url: string): Promise<string> {
@@ -207,4 +209,9 @@ export class KubePortal {
     const options = ['--silent', '--show-error', '--max-time', '5', '--local-port', LOCAL_PORTS];
     return this.#host.exec('curl', [...options, ...args]);
   }
+}
+
+function carrierFor(flags: readonly string[]): string[] {
+  const isGiven = flags.some((flag) => /^--carrier(=|$)/.test(flag));
+  return CARRIER === undefined || isGiven ? [] : [`--carrier=${CARRIER}`];
 }

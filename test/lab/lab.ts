@@ -60,8 +60,8 @@ const OUTSIDE = { address4: '192.0.2.2', address6: 'fd00:2::2' };
  *
  *     outside 192.0.2.2 ── node 192.0.2.1 │ bridge 10.244.0.1/16 ── pods 10.244.0.2, .3, …
  *
- * and the same with IPv6. {@link PodLink} says how pods are joined to the node. The node's default route leads
- * outside, so that programs of the node can send to a VIP before it is redirected.
+ * and the same with IPv6. {@link PodLink} says how pods are joined to the node. The node's default route
+ * leads outside, so that programs of the node can send to a VIP before it is redirected.
  */
 export class Lab {
   static #count = 0;
