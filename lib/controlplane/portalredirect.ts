@@ -1,3 +1,4 @@
+import { NONE } from '../model/compact.js';
 import type { Portal, Vip } from '../portal/portal.js';
 import type { Redirect } from '../redirect/driver.js';
 import { areSameVips } from './wantedlisteners.js';
@@ -13,7 +14,16 @@ export function portalRedirect(
   proxyPort: number | null,
 ): Redirect {
   const label = portName === '' ? service : `${service}:${portName}`;
-  return { id: key, label, protocol, family, vips, proxyPort: proxyPort ?? 0 };
+  return {
+    id: key,
+    label,
+    protocol,
+    family,
+    vips,
+    proxyPort: proxyPort ?? 0,
+    carriedVips: NONE,
+    carried: null,
+  };
 }
 
 /** Whether both redirects lead the same VIPs to the same proxy port. */

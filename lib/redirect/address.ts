@@ -6,6 +6,7 @@ import type { AddressFailure, RouteSocket } from '../sys/netlink/rtnetlink.js';
 import { addressMemory, recordedAddresses } from './addressrecord.js';
 import {
   type Capture,
+  noCarrier,
   type PreparedChange,
   type RedirectChange,
   type RedirectDriver,
@@ -45,6 +46,9 @@ interface Difference {
 export class AddressDriver implements RedirectDriver {
   readonly name = 'address';
   readonly bringsTraffic = true;
+  readonly carrier = noCarrier(
+    'VIPs are addresses of this node; the kernel carries with --redirect=iptables only',
+  );
   readonly #change = new OneChange();
   readonly #vips = new WantedVips();
   /** Whether the file holds the addresses of `#recorded`. */

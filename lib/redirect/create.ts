@@ -3,7 +3,7 @@ import { AddressDriver } from './address.js';
 import { clearAddresses } from './clearaddresses.js';
 import { clearIptables } from './cleariptables.js';
 import { type RunCommand, runCommand } from './command.js';
-import { type RedirectDriver, RedirectError } from './driver.js';
+import { type CarriedMarks, type RedirectDriver, RedirectError } from './driver.js';
 import { IptablesDriver } from './iptables.js';
 import { warnOfKubeProxy } from './kubeproxy.js';
 import { clearLeftovers } from './leftovers.js';
@@ -23,6 +23,8 @@ export interface RedirectOptions {
   readonly bindAddress: { readonly IPv4: string; readonly IPv6: string };
   /** Where the proxy ports are taken from. */
   readonly proxyPortRange: PortRange;
+  /** Left out: the kernel carries nothing, and no rules for it are tried. */
+  readonly carrier?: CarriedMarks | undefined;
   /** Runs programs. Default: {@link runCommand}. */
   readonly run?: RunCommand;
 }

@@ -14,6 +14,16 @@ export interface Redirect {
   readonly vips: readonly Vip[];
   /** Port of the portal's wildcard listener. Drivers that capture by address ignore it. */
   readonly proxyPort: number;
+  /**
+   * VIPs whose traffic the kernel carries once a worker has chosen the endpoint. Beside `vips`, they may be
+   * addresses of this node with the NodePort, which need no redirect. Empty: workers relay everything.
+   */
+  readonly carriedVips: readonly Vip[];
+  /**
+   * Where first packets of TCP connections to `carriedVips` wait for the worker. Null: they do not, as the
+   * portal relays, or serves UDP.
+   */
+  readonly carried: { readonly queue: number } | null;
 }
 
 /** One change: `set` adds or replaces by id, `remove` takes away by id. */
@@ -29,6 +39,26 @@ export interface RedirectChange {
  * - `address`: the portal listens on each VIP itself (IP_FREEBIND) and the driver makes the VIPs local.
  */
 export type Capture = 'port' | 'address';
+
+/**
+ * How rules find the tracked flows that workers insert for the kernel to carry, and which queues get packets
+ * that say that an endpoint does not answer.
+ */
+export interface CarriedMarks {
+  /** The bits of a conntrack mark that say whose the flow is. Other programs may use all other bits. */
+  readonly mask: number;
+  /** The bit of `mask` that all carried flows have. */
+  readonly ownBit: number;
+  /** For each worker: the bits of its flows under `mask`, and the number of its queue (NFQUEUE). */
+  readonly workers: readonly { readonly mark: number; readonly errorQueue: number }[];
+}
+
+/** For each family why the kernel cannot carry its traffic, with what to do. Null: it can. */
+export type CarrierSupport = Readonly<Record<Family, string | null>>;
+
+export function noCarrier(reason: string): CarrierSupport {
+  return { IPv4: reason, IPv6: reason };
+}
 
 /** A change that a driver has prepared. */
 export interface PreparedChange {
@@ -56,6 +86,8 @@ export interface RedirectDriver {
   readonly bringsTraffic: boolean;
   /** The families whose VIPs cannot be redirected on this node, each with the reason and what to do. */
   readonly unsupported: ReadonlyMap<Family, string>;
+  /** Whether the rules can be had that the kernel needs to carry traffic by tracked flows. */
+  readonly carrier: CarrierSupport;
   /** Sentences about what the kernel lacks for all redirects, each with the consequence and what to do. */
   readonly problems?: readonly string[];
   /** A sentence for each family that addresses serve because iptables does not work, with the reason. */

@@ -5,6 +5,7 @@ import type { RunCommand } from './command.js';
 import { DisturbanceWatch } from './disturbance.js';
 import {
   type Capture,
+  noCarrier,
   type PreparedChange,
   type Redirect,
   type RedirectChange,
@@ -31,6 +32,7 @@ export interface IptablesOptions extends FamilyOptions {
 export class IptablesDriver implements RedirectDriver {
   readonly name = 'iptables';
   readonly bringsTraffic = true;
+  readonly carrier = noCarrier('nobody asked for it (--carrier=relay)');
   readonly #change = new OneChange();
 
   readonly #options: IptablesOptions;

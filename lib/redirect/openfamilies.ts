@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import type { Family } from '../net/address.js';
+import type { CarriedMarks } from './driver.js';
 import { FamilyRules } from './familyrules.js';
 import { clearLeftovers } from './leftovers.js';
 import { probe } from './probe.js';
@@ -12,6 +13,8 @@ export interface FamilyOptions {
   /** Where the proxy ports listen. A wildcard is served by REDIRECT, one address by DNAT. */
   readonly bindAddress: { readonly IPv4: string; readonly IPv6: string };
   readonly proxyPortRange: PortRange;
+  /** Left out: the kernel carries nothing, and no rules for it are tried. */
+  readonly carrier?: CarriedMarks | undefined;
 }
 
 /** What one back end of iptables can do on this node. */

@@ -1,5 +1,12 @@
 import { FAMILIES, type Family } from '../net/address.js';
-import type { Capture, PreparedChange, Redirect, RedirectChange, RedirectDriver } from './driver.js';
+import type {
+  Capture,
+  CarrierSupport,
+  PreparedChange,
+  Redirect,
+  RedirectChange,
+  RedirectDriver,
+} from './driver.js';
 import { Failures } from './failures.js';
 import { OneChange } from './onechange.js';
 import type { PortGate } from './portgate.js';
@@ -14,6 +21,7 @@ export class PerFamilyDriver implements RedirectDriver {
   readonly name: string;
   readonly bringsTraffic = true;
   readonly unsupported: ReadonlyMap<Family, string>;
+  readonly carrier: CarrierSupport;
   readonly #drivers: FamilyDrivers;
   readonly #change = new OneChange();
   /** By family: the ids of the wanted redirects. */
@@ -22,6 +30,7 @@ export class PerFamilyDriver implements RedirectDriver {
   constructor(drivers: FamilyDrivers) {
     this.#drivers = drivers;
     this.name = `${drivers.IPv4.name} (IPv6: ${drivers.IPv6.name})`;
+    this.carrier = { IPv4: drivers.IPv4.carrier.IPv4, IPv6: drivers.IPv6.carrier.IPv6 };
     this.unsupported = new Map(
       FAMILIES.flatMap((family) => {
         const reason = drivers[family].unsupported.get(family);

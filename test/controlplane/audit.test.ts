@@ -9,6 +9,7 @@ import { ServiceProxy } from '../../lib/controlplane/proxy.js';
 import { Dataplane } from '../../lib/dataplane/dataplane.js';
 import {
   type Capture,
+  noCarrier,
   type PreparedChange,
   type RedirectChange,
   type RedirectDriver,
@@ -29,6 +30,7 @@ class SlowDriver implements RedirectDriver {
   readonly name = 'iptables';
   readonly bringsTraffic = true;
   readonly unsupported = new Map();
+  readonly carrier = noCarrier('a driver of a test');
   readonly changes: RedirectChange[] = [];
   isSlow = true;
   isBroken = false;

@@ -8,12 +8,13 @@ import { NodeAddresses } from '../../lib/controlplane/nodeaddresses.js';
 import { ServiceProxy } from '../../lib/controlplane/proxy.js';
 import type { DesiredState } from '../../lib/model/desiredstate.js';
 import type { ObjectSet } from '../../lib/model/objects.js';
-import type {
-  Capture,
-  PreparedChange,
-  Redirect,
-  RedirectChange,
-  RedirectDriver,
+import {
+  type Capture,
+  noCarrier,
+  type PreparedChange,
+  type Redirect,
+  type RedirectChange,
+  type RedirectDriver,
 } from '../../lib/redirect/driver.js';
 import { anyObjects } from '../model/arbitrary.js';
 import { buildHere, NODE, objectSet, service, slice } from '../model/fixtures.js';
@@ -25,6 +26,7 @@ const PROXY_PORTS = { first: 20_000, last: 20_999 };
 class FakeDriver implements RedirectDriver {
   readonly name = 'iptables';
   readonly unsupported = new Map();
+  readonly carrier = noCarrier('a driver of a test');
   readonly redirects = new Map<string, Redirect>();
 
   readonly bringsTraffic = true;

@@ -9,7 +9,13 @@ import { NodeAddresses } from '../../lib/controlplane/nodeaddresses.js';
 import { ServiceProxy } from '../../lib/controlplane/proxy.js';
 import { Dataplane } from '../../lib/dataplane/dataplane.js';
 import type { Snapshot } from '../../lib/portal/portal.js';
-import type { Capture, PreparedChange, RedirectChange, RedirectDriver } from '../../lib/redirect/driver.js';
+import {
+  type Capture,
+  noCarrier,
+  type PreparedChange,
+  type RedirectChange,
+  type RedirectDriver,
+} from '../../lib/redirect/driver.js';
 import { OneChange } from '../../lib/redirect/onechange.js';
 import { buildHere, objectSet, service, slice } from '../model/fixtures.js';
 import { sh } from '../redirect/namespace.js';
@@ -44,6 +50,7 @@ class FaultyDriver implements RedirectDriver {
   readonly name = 'iptables';
   readonly bringsTraffic = true;
   readonly unsupported = new Map();
+  readonly carrier = noCarrier('a driver of a test');
   /** The committed changes: +key or -key. */
   readonly committed: string[] = [];
   readonly redirected = new Set<string>();

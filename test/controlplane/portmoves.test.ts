@@ -9,6 +9,7 @@ import { ServiceProxy } from '../../lib/controlplane/proxy.js';
 import type { Snapshot } from '../../lib/portal/portal.js';
 import {
   type Capture,
+  noCarrier,
   type PreparedChange,
   type RedirectChange,
   type RedirectDriver,
@@ -41,6 +42,7 @@ class WatchingDriver implements RedirectDriver {
   readonly name = 'iptables';
   readonly bringsTraffic = true;
   readonly unsupported = new Map();
+  readonly carrier = noCarrier('a driver of a test');
   readonly steps: Step[] = [];
   isBroken = false;
 

@@ -25,6 +25,7 @@ import { listening } from '../state/listening.js';
 import { apply } from './apply.js';
 import { Pod, sh } from './namespace.js';
 import { NameServer, reach, reachFrom } from './reach.js';
+import { RELAYED } from './relayed.js';
 
 const log = pino({ level: 'silent' });
 const noPrograms: RunCommand = async () => null;
@@ -47,6 +48,7 @@ function redirect(name: string, ...addresses: string[]): Redirect {
     family: item(addresses, 0).includes(':') ? 'IPv6' : 'IPv4',
     vips: addresses.map((address) => ({ address, port: 80 })),
     proxyPort: 1,
+    ...RELAYED,
   };
 }
 

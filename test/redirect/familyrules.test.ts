@@ -6,6 +6,7 @@ import { FamilyRules } from '../../lib/redirect/familyrules.js';
 import { keyOf } from '../../lib/redirect/key.js';
 import { type ChangedVips, StaleFlows } from '../../lib/redirect/staleflows.js';
 import { Xtables } from '../../lib/redirect/xtables.js';
+import { RELAYED } from './relayed.js';
 
 /** Keeps what it is asked to look for in the place of looking. */
 class Lookout extends StaleFlows {
@@ -18,7 +19,7 @@ class Lookout extends StaleFlows {
 
 function redirect(name: string, proxyPort: number, ...hosts: number[]): Redirect {
   const vips = hosts.map((host) => ({ address: `10.96.0.${host}`, port: 80 }));
-  return { id: name, label: name, protocol: 'UDP', family: 'IPv4', vips, proxyPort };
+  return { id: name, label: name, protocol: 'UDP', family: 'IPv4', vips, proxyPort, ...RELAYED };
 }
 
 /** Rules whose `iptables-restore` answers `answer`, and the flows that they look for. */

@@ -11,6 +11,7 @@ import { notMachineRoot } from '../lab/rights.js';
 import { apply } from './apply.js';
 import { Pod, sh } from './namespace.js';
 import { NameServer, reach, reachFrom } from './reach.js';
+import { RELAYED } from './relayed.js';
 
 const log = pino({ level: 'silent' });
 const VIP = { IPv4: '10.96.0.10', IPv6: 'fd00:96::10' } as const;
@@ -51,7 +52,7 @@ function redirect(
 ): Redirect {
   const label = `default/${name}:main`;
   const id = `${label}/${protocol}/${family}`;
-  return { id, label, protocol, family, vips: [{ address: VIP[family], port }], proxyPort };
+  return { id, label, protocol, family, vips: [{ address: VIP[family], port }], proxyPort, ...RELAYED };
 }
 
 /** One Service port in all four forms. */

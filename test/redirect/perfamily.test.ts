@@ -8,6 +8,7 @@ import { type RunCommand, runCommand } from '../../lib/redirect/command.js';
 import { createRedirectDriver } from '../../lib/redirect/create.js';
 import {
   type Capture,
+  noCarrier,
   type PreparedChange,
   type Redirect,
   type RedirectChange,
@@ -18,12 +19,14 @@ import {
 import { PerFamilyDriver } from '../../lib/redirect/perfamily.js';
 import { apply } from './apply.js';
 import { sh } from './namespace.js';
+import { RELAYED } from './relayed.js';
 
 /** Writes down what it is told, and fails where the test says so. */
 class FakeDriver implements RedirectDriver {
   readonly name = 'fake';
   readonly bringsTraffic = true;
   readonly unsupported = new Map();
+  readonly carrier = noCarrier('a driver of a test');
   readonly steps: string[] = [];
   failure: { readonly at: 'prepare' | 'commit' | 'audit' | 'clear'; readonly error: Error } | null = null;
 
@@ -56,7 +59,7 @@ const SIX = redirect('six', 'IPv6');
 const BOTH = { set: [FOUR, SIX], remove: ['gone'] };
 
 function redirect(id: string, family: Family): Redirect {
-  return { id, label: id, protocol: 'TCP', family, vips: [], proxyPort: 1 };
+  return { id, label: id, protocol: 'TCP', family, vips: [], proxyPort: 1, ...RELAYED };
 }
 
 function open() {

@@ -12,6 +12,7 @@ import { IptablesDriver } from '../../lib/redirect/iptables.js';
 import { apply } from './apply.js';
 import { Pod, sh } from './namespace.js';
 import { NameServer } from './reach.js';
+import { RELAYED } from './relayed.js';
 
 t.setTimeout(0);
 
@@ -38,7 +39,7 @@ function redirect(
   port = PORT,
 ): Redirect {
   const vips = [{ address: VIPS[family], port }];
-  return { id: `${name}/${protocol}/${family}`, label: name, protocol, family, vips, proxyPort };
+  return { id: `${name}/${protocol}/${family}`, label: name, protocol, family, vips, proxyPort, ...RELAYED };
 }
 
 /** Some rule must be there for the kernel to track anything. */
