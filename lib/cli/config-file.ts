@@ -7,6 +7,7 @@ import {
   integerBetween,
   parseBindAddress,
   parseBindTarget,
+  parseBoolean,
   parseCidrs,
   parseDuration,
   parseNodePortAddresses,
@@ -33,8 +34,10 @@ const READERS: Readonly<Record<string, Reader>> = {
   ...Object.fromEntries(Object.entries(CONNTRACK_FIELDS).map(([name, read]) => [`conntrack.${name}`, read])),
   healthzBindAddress: (text) => ({ healthzBindAddress: parseBindTarget(withPort(text, 10_256)) }),
   hostnameOverride: (hostnameOverride) => ({ hostnameOverride }),
+  'iptables.masqueradeAll': readMasqueradeAll,
   'iptables.syncPeriod': (text) => ({ iptablesSyncPeriod: parseDuration(text) }),
   metricsBindAddress: (text) => ({ metricsBindAddress: parseBindTarget(withPort(text, 10_249)) }),
+  'nftables.masqueradeAll': readMasqueradeAll,
   nodePortAddresses: (text) => ({ nodeportAddresses: parseNodePortAddresses(text) }),
   oomScoreAdj: (text) => ({ oomScoreAdj: integerBetween(-1000, 1000)(text) }),
   portRange: (text) => ({ proxyPortRange: parsePortRange(text) }),
@@ -68,6 +71,10 @@ export function parseConfigFile(text: string): ConfigFile {
     ) as Partial<RunFlags>,
     ignored: set.map(([path]) => path).filter((path) => !Object.hasOwn(READERS, path)),
   };
+}
+
+function readMasqueradeAll(text: string): Partial<RunFlags> {
+  return { masqueradeAll: parseBoolean(text) };
 }
 
 function isSet(path: string, value: unknown): boolean {

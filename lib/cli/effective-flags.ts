@@ -19,6 +19,7 @@ const FLAGS_OF_FILE: readonly (keyof RunFlags)[] = [
   'healthzBindAddress',
   'iptablesSyncPeriod',
   'kubeconfig',
+  'masqueradeAll',
   'metricsBindAddress',
   'nodeportAddresses',
   'oomScoreAdj',

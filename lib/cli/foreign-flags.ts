@@ -31,7 +31,6 @@ const FOREIGN: Readonly<Record<string, boolean>> = {
   'log-text-info-buffer-size': false,
   'log-text-split-stream': true,
   'logging-format': false,
-  'masquerade-all': true,
   'metrics-port': false,
   'pod-bridge-interface': false,
   'pod-interface-name-prefix': false,

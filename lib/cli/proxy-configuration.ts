@@ -22,7 +22,10 @@ export function proxyConfiguration(flags: RunFlags): object {
     },
     healthzBindAddress: targetText(flags.healthzBindAddress),
     hostnameOverride: flags.hostnameOverride ?? '',
-    iptables: { syncPeriod: durationText(flags.iptablesSyncPeriod) },
+    iptables: {
+      masqueradeAll: flags.masqueradeAll ?? false,
+      syncPeriod: durationText(flags.iptablesSyncPeriod),
+    },
     metricsBindAddress: targetText(flags.metricsBindAddress),
     nodePortAddresses: flags.nodeportAddresses,
     portRange: `${flags.proxyPortRange.first}-${flags.proxyPortRange.last}`,

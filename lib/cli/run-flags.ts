@@ -1,5 +1,6 @@
 import { availableParallelism } from 'node:os';
 import { Command, Option } from 'commander';
+import { type CarrierFlags, carrierFlags } from './carrier-flags.js';
 import { type ConntrackFlags, conntrackFlags } from './conntrack-flags.js';
 import { addForeignFlags } from './foreign-flags.js';
 import {
@@ -17,7 +18,7 @@ export const DEFAULT_STATE_DIR = '/run/kube-portal';
 const MAX_DEFAULT_WORKERS = 4;
 
 /** The flags of `kube-portal run`. Times are milliseconds. */
-export interface RunFlags extends SourceFlags, RedirectFlags, ConntrackFlags {
+export interface RunFlags extends SourceFlags, RedirectFlags, CarrierFlags, ConntrackFlags {
   readonly config?: string;
   readonly oomScoreAdj?: number;
   readonly workers: number;
@@ -51,6 +52,7 @@ function groups(): [string, Option[]][] {
   return [
     ['What to serve:', sourceFlags()],
     ['How traffic gets here:', redirectFlags()],
+    ['What carries traffic:', carrierFlags()],
     ['How traffic is relayed:', relayFlags()],
     [
       'Connection tracking of the kernel (with iptables only; without a flag, a setting stays as it is):',

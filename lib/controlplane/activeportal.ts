@@ -175,6 +175,7 @@ export class ActivePortal {
       listeners: this.#sockets.all,
       onlyWorker: this.#placement,
       admission: admissionByIds(this.#admission, this.#portal, this.context),
+      carriage: null,
     };
   }
 

@@ -51,6 +51,7 @@ export async function assemble(
       maxPins: options.maxPins,
       udpTimeoutMs: options.udpTimeoutMs,
       rtpsCopies: options.rtpsCopies,
+      carrier: options.carrier,
     });
     const { driver } = both;
     dataplane = both.dataplane;

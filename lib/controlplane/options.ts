@@ -1,4 +1,5 @@
 import type { Logger } from 'pino';
+import type { CarrierOptions } from '../portal/carrier.js';
 import type { PortRange } from '../redirect/rules.js';
 import type { NodeAddresses } from './nodeaddresses.js';
 
@@ -30,6 +31,7 @@ export interface ProxyOptions {
    * that was not used for longest. `--max-pins`: 65,536.
    */
   readonly maxPins: number;
+  readonly carrier: CarrierOptions;
   /**
    * Milliseconds between two checks and repairs of all redirects. A listener that could not be opened is
    * tried again after this time, or after 5000 if that is less. `--iptables-sync-period`: 30,000.

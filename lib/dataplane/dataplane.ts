@@ -1,9 +1,19 @@
 import { EventEmitter } from 'node:events';
 import { setTimeout as sleep } from 'node:timers/promises';
+import type { Protocol } from '../net/protocol.js';
+import {
+  type CarrierNumbers,
+  type CarrierOptions,
+  errorQueueOf,
+  MAX_QUEUE_WORKERS,
+  markOfWorker,
+  synQueueOf,
+} from '../portal/carrier.js';
 import { DataplanePins } from './dataplanepins.js';
 import type { ListenerGroup } from './listeners.js';
 import { PortalIds } from './portalids.js';
 import { DescriptorBudget } from './shared/budget.js';
+import type { Carriage, CarrierReasons, CarrierSetup, Forwarding } from './shared/carrier.js';
 import type { CounterValues } from './shared/counters.js';
 import type { WorkerPortal } from './shared/messages.js';
 import type { Participant, ParticipantsPage } from './shared/participants.js';
@@ -14,10 +24,17 @@ import { WorkerThread, type WorkerThreadEvents } from './workerthread.js';
 const DRAIN_POLL_MS = 50;
 
 /** A portal as the control plane gives it to the data plane: with the listeners of all workers. */
-export interface DataplanePortal extends Omit<WorkerPortal, 'listeners' | 'pinCells'> {
+export interface DataplanePortal extends Omit<WorkerPortal, 'listeners' | 'pinCells' | 'carriage'> {
   readonly listeners: readonly PortalListener[];
   /** The index of the only worker that serves it, or null if all workers do. */
   readonly onlyWorker: number | null;
+  readonly carriage: PortalCarriage | null;
+}
+
+/** {@link Carriage} with the home for all workers. */
+export interface PortalCarriage extends Pick<Carriage, 'vips'> {
+  /** The index of the worker that takes the SYNs from its queue. */
+  readonly homeWorker: number;
 }
 
 export interface PortalListener {
@@ -52,6 +69,7 @@ export interface DataplaneOptions {
   readonly udpTimeoutMs: number | null;
   /** See ProxyOptions.rtpsCopies. */
   readonly rtpsCopies: number;
+  readonly carrier: CarrierNumbers & Pick<CarrierOptions, 'clusterCidrs'>;
 }
 
 /** The worker threads, seen from the main thread. */
@@ -71,6 +89,7 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
     maxPins,
     udpTimeoutMs,
     rtpsCopies,
+    carrier,
   }: DataplaneOptions) {
     super();
     this.budget.limit = descriptors;
@@ -87,6 +106,7 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
         pinCells: this.pins.cells.memory,
         udpTimeoutMs,
         rtpsCopies,
+        carrier: carrierSetup(index, carrier),
       }),
     );
     this.#threads = new Map(threads.map((thread) => [thread, new Set()]));
@@ -171,6 +191,28 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
     }
   }
 
+  /**
+   * Opens in all workers what the kernel carrier needs. Workers that have it open already keep it.
+   * @returns for each protocol why it cannot be had in one of the workers; null if all have it
+   * @throws Error if a worker has ended
+   */
+  async openCarrier(): Promise<CarrierReasons> {
+    const answers = await Promise.all(
+      Array.from(this.#threads.keys(), (thread) => thread.ask('openCarrier', null)),
+    );
+    const first = (protocol: Protocol) =>
+      answers.map((reasons) => reasons[protocol]).find((reason) => reason !== null) ?? null;
+    return { TCP: first('TCP'), UDP: first('UDP') };
+  }
+
+  /**
+   * Tells all workers whether this node forwards.
+   * @throws Error if a worker has ended
+   */
+  async setForwarding(forwarding: Forwarding): Promise<void> {
+    await Promise.all(Array.from(this.#threads.keys(), (thread) => thread.ask('forwarding', forwarding)));
+  }
+
   counters(id: number): CounterValues {
     return this.#ids.counters(id);
   }
@@ -210,13 +252,25 @@ function forWorker(
   worker: number,
   pinCells: readonly (number | null)[] | undefined,
 ): WorkerPortal {
-  const { listeners, onlyWorker: _, ...rest } = portal;
+  const { listeners, onlyWorker: _, carriage, ...rest } = portal;
   return {
     ...rest,
     ...(pinCells && { pinCells }),
+    carriage: carriage && { vips: carriage.vips, isHome: carriage.homeWorker === worker },
     listeners: listeners.flatMap(({ group, redirectedPort }) => {
       const fd = group.fds[worker] ?? null;
       return fd === null ? [] : [{ fd, redirectedPort }];
     }),
+  };
+}
+
+function carrierSetup(worker: number, carrier: DataplaneOptions['carrier']): CarrierSetup {
+  const hasQueues = worker < MAX_QUEUE_WORKERS;
+  return {
+    synQueue: hasQueues ? synQueueOf(worker, carrier) : null,
+    errorQueue: hasQueues ? errorQueueOf(worker, carrier) : null,
+    ownMark: markOfWorker(carrier.markMask, worker),
+    ownMask: carrier.markMask,
+    clusterCidrs: carrier.clusterCidrs,
   };
 }

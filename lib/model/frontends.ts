@@ -1,6 +1,6 @@
 import { type Family, familyOf } from '../net/address.js';
 import { EVERYONE, type Insiders } from '../portal/admission.js';
-import type { Portal, Vip } from '../portal/portal.js';
+import type { Masquerade, Portal, PortalVip } from '../portal/portal.js';
 import { compact, NONE } from './compact.js';
 import { isProxied, objectKey, type ProxiedPort, type Service, type TrafficPolicy } from './objects.js';
 import type { Problem } from './problem.js';
@@ -69,12 +69,24 @@ function frontend(service: Service, port: ProxiedPort, family: Family, scope: Sc
     family,
     vips: scope.addresses
       .filter((address) => familyOf(address) === family)
-      .map((address): Vip => ({ address, port: port.port })),
+      .map(
+        (address): PortalVip => ({ address, port: port.port, masquerade: masqueradeOf(service, address) }),
+      ),
     nodePort: scope.hasNodePort ? port.nodePort : null,
+    nodePortMasquerade: masqueradeOutside(service),
     policy: service.policy,
     admission: sources.length > 0 ? { sources, insiders: null } : EVERYONE,
     trafficPolicy: scope.trafficPolicy,
   };
+}
+
+function masqueradeOf(service: Service, address: string): Masquerade {
+  return service.clusterIPs.includes(address) ? 'off-cluster' : masqueradeOutside(service);
+}
+
+/** Another node's pod must answer through this node, because the client sent its packets here. */
+function masqueradeOutside({ externalTrafficPolicy }: Service): Masquerade {
+  return externalTrafficPolicy === 'Local' ? 'never' : 'always';
 }
 
 /** A copy of the frontend with these insiders. Null: without insiders. */

@@ -1,3 +1,4 @@
+import { CARRIER_MODES } from '../portal/carrier.js';
 import { type Affinity, DEFAULT_POLICY, type RtpsRouting, type ServicePolicy } from '../portal/policy.js';
 import { NONE } from './compact.js';
 import { type Field, readValid, show } from './field.js';
@@ -11,7 +12,7 @@ const MAX_AFFINITY_SECONDS = 86400;
 
 /** What an annotation of a Service begins with if it is meant for kube-portal. */
 const OWN = 'kube-portal.dev/';
-const NAMES = ['affinity-key', 'rtps-routing', 'active-standby'] as const;
+const NAMES = ['affinity-key', 'rtps-routing', 'active-standby', 'carrier'] as const;
 
 /** What the annotations of a Service must agree with. */
 interface Context {
@@ -36,10 +37,12 @@ export function readPolicy(service: Field, ports: readonly ServicePort[], refuse
   const by = read('affinity-key', (field) => readAffinityKey(field, context)) ?? 'client-ip';
   const activeStandby = read('active-standby', (field) => choice(field, 'true', 'false')) === 'true';
   const rtpsRouting = read('rtps-routing', (field) => readRouting(field, activeStandby, context)) ?? null;
+  const carrier = read('carrier', (field) => choice(field, ...CARRIER_MODES)) ?? null;
   return {
     affinity: affinity && { by, timeoutMs: affinity.timeoutMs },
     rtpsRouting,
     activeStandby,
+    carrier,
   };
 }
 

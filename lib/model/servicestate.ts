@@ -51,7 +51,8 @@ export function makeServiceState(
  * takes 400 bytes.
  */
 function makePortal(frontend: Frontend, { endpoints, unserved }: ChosenEndpoints): Portal {
-  const { key, service, portName, protocol, family, vips, nodePort, policy, admission } = frontend;
+  const { key, service, portName, protocol, family, vips, nodePort, nodePortMasquerade, policy, admission } =
+    frontend;
   return {
     key,
     service,
@@ -60,6 +61,7 @@ function makePortal(frontend: Frontend, { endpoints, unserved }: ChosenEndpoints
     family,
     vips,
     nodePort,
+    nodePortMasquerade,
     policy,
     admission,
     endpoints,

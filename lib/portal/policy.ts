@@ -1,3 +1,5 @@
+import type { CarrierMode } from './carrier.js';
+
 /**
  * How the clients of a Service are served. It is the same on all ports of the Service. The parser makes one
  * record for each Service, and that record goes unchanged to the worker. So a new attribute is written in
@@ -16,6 +18,8 @@ export interface ServicePolicy {
    * one only while the first is not there.
    */
   readonly activeStandby: boolean;
+  /** What moves the bytes of its clients. Null: as `--carrier` says. */
+  readonly carrier: CarrierMode | null;
 }
 
 /**
@@ -47,7 +51,12 @@ export interface Affinity {
  * The policy of a Service that asks for nothing. Such Services share this record because there may be many
  * thousands of them.
  */
-export const DEFAULT_POLICY: ServicePolicy = { affinity: null, rtpsRouting: null, activeStandby: false };
+export const DEFAULT_POLICY: ServicePolicy = {
+  affinity: null,
+  rtpsRouting: null,
+  activeStandby: false,
+  carrier: null,
+};
 
 /**
  * Whether the portals of a Service must live in one worker only. If clients are pinned by their addresses,

@@ -17,6 +17,22 @@ export interface Vip {
   readonly port: number;
 }
 
+/**
+ * Whose packets the kernel carries with the node's address as their source, as kube-proxy does:
+ *
+ * - `always`: those of all clients.
+ * - `off-cluster`: those of clients outside of the cluster's CIDRs.
+ * - `never`: those of no client. Clients that are addresses of this node are masqueraded all the same.
+ *
+ * A relayed connection is always one of the node itself.
+ */
+export type Masquerade = 'always' | 'off-cluster' | 'never';
+
+/** A VIP as a portal has it. */
+export interface PortalVip extends Vip {
+  readonly masquerade: Masquerade;
+}
+
 /** An address and port to which a connection or a flow can go. */
 export interface Endpoint {
   /**
@@ -47,9 +63,11 @@ export interface Portal {
   readonly portName: string;
   readonly protocol: Protocol;
   readonly family: Family;
-  readonly vips: readonly Vip[];
+  readonly vips: readonly PortalVip[];
   /** Port bound on the node's own addresses, or null. */
   readonly nodePort: number | null;
+  /** For clients of the NodePort. It means nothing where there is none. */
+  readonly nodePortMasquerade: Masquerade;
   /** The Service's own record, the same on all its portals. */
   readonly policy: ServicePolicy;
   /**

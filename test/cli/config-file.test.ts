@@ -55,7 +55,7 @@ conntrack:
   udpStreamTimeout: 1m
 healthzBindAddress: 127.0.0.1
 hostnameOverride: robot-7
-iptables: { syncPeriod: 1m }
+iptables: { masqueradeAll: true, syncPeriod: 1m }
 metricsBindAddress: "[::1]:9000"
 mode: ipvs
 ipvs: { scheduler: rr }
@@ -77,6 +77,7 @@ udpIdleTimeout: 250ms
     healthzBindAddress: { host: '127.0.0.1', port: 10256 },
     hostnameOverride: 'robot-7',
     iptablesSyncPeriod: 60_000,
+    masqueradeAll: true,
     metricsBindAddress: { host: '::1', port: 9000 },
     nodeportAddresses: ['192.0.2.0/24', '198.51.100.0/24'],
     oomScoreAdj: -999,
@@ -171,7 +172,6 @@ t.test('without a file, the command line is used', async (t) => {
 t.test("kube-proxy's other flags are accepted, and one line names them", async (t) => {
   const args = [
     '--proxy-mode=iptables',
-    '--masquerade-all',
     '--profiling=false',
     '--feature-gates=A=true,B=false',
     '--ipvs-scheduler',
@@ -184,8 +184,18 @@ t.test("kube-proxy's other flags are accepted, and one line names them", async (
   t.equal(flags.v, 2);
   t.same(notes, [
     'flags of kube-proxy without a meaning here: --feature-gates --ipvs-scheduler ' +
-      '--kube-api-qps --logging-format --masquerade-all --profiling --proxy-mode',
+      '--kube-api-qps --logging-format --profiling --proxy-mode',
   ]);
+});
+
+t.test("kube-proxy's --masquerade-all has the same meaning, as a flag and in the file", async (t) => {
+  const masqueradeAll = (args: string[], config?: string) => effective(t, args, config).flags.masqueradeAll;
+  t.equal(masqueradeAll(['--masquerade-all']), true);
+  t.equal(masqueradeAll(['--masquerade-all=false']), false);
+  for (const mode of ['iptables', 'nftables']) {
+    t.equal(masqueradeAll([], `${HEAD}${mode}: { masqueradeAll: true }\n`), true, mode);
+  }
+  t.equal(masqueradeAll(['--masquerade-all'], HEAD), undefined, 'the file replaces the flag');
 });
 
 t.test("kube-proxy's flags for connection tracking have the same meaning", async (t) => {

@@ -30,7 +30,7 @@ t.test('IPv6 addresses have brackets, and node ports and problems are shown', (t
   const text = portalTable([
     portalStatus({
       portName: '',
-      vips: [{ address: 'fd00::10', port: 80 }],
+      vips: [{ address: 'fd00::10', port: 80, masquerade: 'off-cluster' }],
       nodePort: 30_080,
       endpoints: [],
       state: 'pending',

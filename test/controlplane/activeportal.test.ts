@@ -29,8 +29,9 @@ const PORTAL: Portal = {
   portName: '',
   protocol: 'TCP',
   family: 'IPv4',
-  vips: [{ address: '10.96.0.10', port: 80 }],
+  vips: [{ address: '10.96.0.10', port: 80, masquerade: 'off-cluster' }],
   nodePort: null,
+  nodePortMasquerade: 'always',
   policy: DEFAULT_POLICY,
   admission: EVERYONE,
   endpoints: [{ id: 'a', address: '10.244.0.2', port: 8080 }],
@@ -100,7 +101,7 @@ t.test('a new version of a portal keeps its listener, its worker and its port', 
     t.same(active.forDataplane().listeners, [before]);
   }
   t.ok(
-    active.update({ ...PORTAL, vips: [{ address: '10.96.0.11', port: 80 }] }),
+    active.update({ ...PORTAL, vips: [{ address: '10.96.0.11', port: 80, masquerade: 'off-cluster' }] }),
     'another VIP, another redirect',
   );
 });

@@ -4,6 +4,7 @@ import t from 'tap';
 import { NodeAddresses } from '../../lib/controlplane/nodeaddresses.js';
 import { ServiceProxy } from '../../lib/controlplane/proxy.js';
 import type { RedirectDriver } from '../../lib/redirect/driver.js';
+import { RELAY } from '../portal/fixtures.js';
 import '../redirect/namespace.js';
 
 const OPTIONS = {
@@ -13,6 +14,7 @@ const OPTIONS = {
   proxyPortRange: { first: 20_000, last: 20_999 },
   udpTimeoutMs: null,
   rtpsCopies: 20_000,
+  carrier: RELAY,
   maxPins: 100,
   syncPeriodMs: 3_600_000,
   log: pino({ level: 'silent' }),

@@ -18,6 +18,7 @@ import {
 } from '../../lib/redirect/driver.js';
 import { item } from '../lab/items.js';
 import { buildHere, objectSet, service, slice } from '../model/fixtures.js';
+import { RELAY } from '../portal/fixtures.js';
 import '../redirect/namespace.js';
 
 /** Milliseconds between audits. */
@@ -87,6 +88,7 @@ async function startProxy(t: Test, driver: SlowDriver): Promise<ServiceProxy> {
     proxyPortRange: { first: 20_000, last: 20_999 },
     udpTimeoutMs: null,
     rtpsCopies: 20_000,
+    carrier: RELAY,
     maxPins: 100,
     syncPeriodMs: PERIOD,
     stateDir: directory,

@@ -18,6 +18,7 @@ import {
 } from '../../lib/redirect/driver.js';
 import { anyObjects } from '../model/arbitrary.js';
 import { buildHere, NODE, objectSet, service, slice } from '../model/fixtures.js';
+import { RELAY } from '../portal/fixtures.js';
 import { sh } from '../redirect/namespace.js';
 
 const PROXY_PORTS = { first: 20_000, last: 20_999 };
@@ -69,6 +70,7 @@ async function outcomeOf(states: readonly ObjectSet[], capture: 'port' | 'addres
     proxyPortRange: PROXY_PORTS,
     udpTimeoutMs: null,
     rtpsCopies: 20_000,
+    carrier: RELAY,
     maxPins: 100,
     syncPeriodMs: 3_600_000,
     stateDir: directory,

@@ -18,6 +18,7 @@ import {
 } from '../../lib/redirect/driver.js';
 import { OneChange } from '../../lib/redirect/onechange.js';
 import { buildHere, objectSet, service, slice } from '../model/fixtures.js';
+import { RELAY } from '../portal/fixtures.js';
 import { sh } from '../redirect/namespace.js';
 
 /** Lets one call fail once. */
@@ -139,6 +140,7 @@ async function startProxy(t: Test, syncPeriodMs = 3_600_000) {
     proxyPortRange: { first: 20_000, last: 20_009 },
     udpTimeoutMs: null,
     rtpsCopies: 20_000,
+    carrier: RELAY,
     maxPins: 100,
     syncPeriodMs,
     stateDir: directory,

@@ -17,6 +17,7 @@ import {
 } from '../../lib/redirect/driver.js';
 import { item } from '../lab/items.js';
 import { buildHere, objectSet, service, slice } from '../model/fixtures.js';
+import { RELAY } from '../portal/fixtures.js';
 import { sh } from '../redirect/namespace.js';
 
 const LAST = 20_009;
@@ -82,6 +83,7 @@ async function startProxy(t: Test) {
     proxyPortRange: { first: 20_000, last: LAST },
     udpTimeoutMs: null,
     rtpsCopies: 20_000,
+    carrier: RELAY,
     maxPins: 100,
     syncPeriodMs: 20,
     stateDir: directory,

@@ -5,6 +5,7 @@ import t from 'tap';
 import { Dataplane } from '../../lib/dataplane/dataplane.js';
 import { openListeners } from '../../lib/dataplane/listeners.js';
 import { localAddress } from '../../lib/sys/socket.js';
+import { RELAY } from '../portal/fixtures.js';
 import { LISTENER, tcpPortal } from './fixtures.js';
 
 /** A descriptor that no process has open. A worker that has to listen on it fails. */
@@ -18,6 +19,7 @@ t.test('no change and no drain waits for a worker that has failed', async (t) =>
     maxPins: 2,
     udpTimeoutMs: null,
     rtpsCopies: 1000,
+    carrier: RELAY,
   });
   const failed = once(dataplane, 'failed');
   const portal = tcpPortal(dataplane.takeId(), { spec: LISTENER, fds: [NOT_OPEN, null] }, []);
@@ -40,6 +42,7 @@ t.test('an open connection of a removed portal is counted separately until it en
     maxPins: 2,
     udpTimeoutMs: null,
     rtpsCopies: 1000,
+    carrier: RELAY,
   });
   t.teardown(() => dataplane.stop());
   const group = openListeners(LISTENER, 2);

@@ -31,5 +31,6 @@ export function tcpPortal(
     policy: DEFAULT_POLICY,
     onlyWorker: null,
     admission: EVERYONE,
+    carriage: null,
   };
 }

@@ -25,6 +25,7 @@ function startThread(t: Test): WorkerThread {
     maxPins: 10,
     udpTimeoutMs: null,
     rtpsCopies: 1000,
+    carrier: { synQueue: null, errorQueue: null, ownMark: 0, ownMask: 0, clusterCidrs: [] },
   });
   t.teardown(() => thread.stop());
   return thread;
@@ -79,6 +80,7 @@ t.test('all questions to a worker that has failed are rejected', async (t) => {
         listeners: [{ fd: NOT_OPEN, redirectedPort: null }],
         endpoints: [],
         policy: DEFAULT_POLICY,
+        carriage: null,
         admission: EVERYONE,
       },
     ],

@@ -22,12 +22,15 @@ t.test('annotations choose the policy', async (t) => {
   const timeoutMs = 10_800_000;
   for (const by of ['client-ip', 'rtps-participant', 'rtps-host']) {
     t.same(readOne('affinity-key', by), {
-      policy: { affinity: { by, timeoutMs }, rtpsRouting: null, activeStandby: false },
+      policy: { affinity: { by, timeoutMs }, rtpsRouting: null, activeStandby: false, carrier: null },
       refused: [],
     });
   }
   for (const routing of ['pin', 'follow', 'fan-out']) {
     t.match(readOne('rtps-routing', routing), { policy: { rtpsRouting: routing }, refused: [] });
+  }
+  for (const carrier of ['auto', 'kernel', 'relay']) {
+    t.same(readOne('carrier', carrier, {}), { policy: { ...DEFAULT_POLICY, carrier }, refused: [] });
   }
   t.match(readOne('active-standby', 'true', {}), { policy: { activeStandby: true, affinity: null } });
   t.same(readOne('active-standby', 'false', {}).policy, DEFAULT_POLICY);
@@ -64,6 +67,7 @@ t.test('an annotation that cannot be used is refused, with value and reason', as
       '"pin" needs spec.sessionAffinity: ClientIP, as nothing is pinned without it',
     ],
     ['active-standby', 'yes', {}, '"yes" is not one of true, false'],
+    ['carrier', 'ebpf', {}, '"ebpf" is not one of auto, kernel, relay'],
     ['active-standby', true, {}, 'true is not a string; put it in quotes'],
   ];
   for (const [own, value, spec, reason] of table) {
@@ -92,6 +96,7 @@ t.test('an unknown annotation is refused, with the name that was meant', async (
     ['AffinityKey', 'affinity-key'],
     ['rtps_routing', 'rtps-routing'],
     ['active-standby-mode', 'active-standby'],
+    ['carier', 'carrier'],
   ] as const) {
     t.equal(
       advice(wrong),
@@ -115,12 +120,12 @@ t.test('what was refused is a problem of the Service, which is served', async (t
 
 const anyAnnotation = fc.tuple(
   fc.oneof(
-    fc.constantFrom('affinity-key', 'rtps-routing', 'active-standby', 'affinity', ''),
+    fc.constantFrom('affinity-key', 'rtps-routing', 'active-standby', 'carrier', 'affinity', ''),
     fc.string({ unit: 'grapheme' }),
   ),
   fc.oneof(
     fc.constantFrom('client-ip', 'rtps-participant', 'rtps-host', 'pin', 'follow', 'fan-out'),
-    fc.constantFrom('true', 'false'),
+    fc.constantFrom('true', 'false', 'auto', 'kernel', 'relay'),
     fc.jsonValue(),
   ),
 );
@@ -149,11 +154,12 @@ t.test('each annotation is used or refused, and the policy always makes sense', 
   );
 });
 
-function usedBy({ affinity, rtpsRouting, activeStandby }: ServicePolicy): string[] {
+function usedBy({ affinity, rtpsRouting, activeStandby, carrier }: ServicePolicy): string[] {
   return [
     ...(affinity === null || affinity.by === 'client-ip' ? [] : ['affinity-key']),
     ...(rtpsRouting === null ? [] : ['rtps-routing']),
     ...(activeStandby ? ['active-standby'] : []),
+    ...(carrier === null ? [] : ['carrier']),
   ];
 }
 

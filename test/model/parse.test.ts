@@ -173,7 +173,12 @@ t.test('an ordinary dual-stack Service is read as the API server prints it', asy
     externalIPs: ['192.0.2.1'],
     ingressIPs: ['198.51.100.1'],
     ports: [{ name: 'http', protocol: 'TCP', port: 80, nodePort: 30080 }],
-    policy: { affinity: { by: 'client-ip', timeoutMs: 60_000 }, rtpsRouting: null, activeStandby: false },
+    policy: {
+      affinity: { by: 'client-ip', timeoutMs: 60_000 },
+      rtpsRouting: null,
+      activeStandby: false,
+      carrier: null,
+    },
     publishNotReadyAddresses: false,
     internalTrafficPolicy: 'Cluster',
     externalTrafficPolicy: 'Cluster',

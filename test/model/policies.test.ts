@@ -175,6 +175,38 @@ t.test('loadBalancerSourceRanges of the other family restrict nothing, as in kub
   t.equal(portals.get('default/web:/load-balancer/TCP/IPv4')?.admission.sources, null);
 });
 
+t.test('masquerade: as in kube-proxy, by the kind of VIP and the external traffic policy', async (t) => {
+  const portalsWith = (spec: Record<string, unknown>) => [
+    ...portalsOf(loadBalancer(spec), sliceAt(HERE)).values(),
+  ];
+  const masqueradeOf = (spec: Record<string, unknown>) => ({
+    vips: Object.fromEntries(
+      portalsWith(spec).flatMap(({ vips }) => vips.map(({ address, masquerade }) => [address, masquerade])),
+    ),
+    nodePort: portalsWith(spec).find(({ nodePort }) => nodePort !== null)?.nodePortMasquerade,
+  });
+  const ranges = { loadBalancerSourceRanges: ['203.0.113.0/24'] };
+  const internal = { internalTrafficPolicy: 'Local' };
+  for (const spec of [{}, ranges, internal]) {
+    t.same(
+      masqueradeOf(spec),
+      {
+        vips: { '10.96.0.10': 'off-cluster', '192.0.2.1': 'always', '192.0.2.2': 'always' },
+        nodePort: 'always',
+      },
+      JSON.stringify(spec),
+    );
+    t.same(
+      masqueradeOf({ ...spec, externalTrafficPolicy: 'Local' }),
+      {
+        vips: { '10.96.0.10': 'off-cluster', '192.0.2.1': 'never', '192.0.2.2': 'never' },
+        nodePort: 'never',
+      },
+      `${JSON.stringify(spec)} and Local`,
+    );
+  }
+});
+
 t.test('an address that is named twice has one portal', async (t) => {
   const portals = portalsOf(
     loadBalancer({

@@ -38,7 +38,7 @@ export function portalStatus(over: Partial<PortalStatus> = {}): PortalStatus {
     portName: 'http',
     protocol: 'TCP',
     family: 'IPv4',
-    vips: [{ address: '10.96.0.10', port: 80 }],
+    vips: [{ address: '10.96.0.10', port: 80, masquerade: 'off-cluster' }],
     nodePort: null,
     proxyPort: 20_000,
     endpoints: ['10.0.0.1:8080', '10.0.0.2:8080'],

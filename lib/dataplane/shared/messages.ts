@@ -1,5 +1,6 @@
 import type { Admission } from '../../portal/admission.js';
 import type { Portal } from '../../portal/portal.js';
+import type { Carriage, CarrierSetup } from './carrier.js';
 import type { PinChange } from './pins.js';
 import type { Answered, Asked } from './questions.js';
 
@@ -12,6 +13,8 @@ export interface WorkerPortal
   readonly listeners: readonly WorkerListener[];
   /** Who may use the portal. It names other portals by their ids. */
   readonly admission: Admission<number>;
+  /** How the kernel may carry its clients. Null: they are all relayed. */
+  readonly carriage: Carriage | null;
   /**
    * For each endpoint, in their order, the cell that counts its pins, see pincells.ts. Null if no cell is
    * left. Absent without affinity.
@@ -113,4 +116,5 @@ export interface WorkerSetup {
   readonly udpTimeoutMs: number | null;
   /** See ProxyOptions.rtpsCopies. */
   readonly rtpsCopies: number;
+  readonly carrier: CarrierSetup;
 }

@@ -1,3 +1,4 @@
+import type { CarrierReasons, Forwarding } from './carrier.js';
 import type { WorkerPortal } from './messages.js';
 import type { ParticipantsPage, ParticipantsQuestion } from './participants.js';
 import type { PinName, PinRecord, PinsPage, PinsQuestion } from './pins.js';
@@ -17,6 +18,10 @@ export interface Questions {
   releasePins: { readonly question: Pick<PinName, 'service' | 'client'>; readonly answer: number };
   /** Take pins of an earlier run, in the order in which they end. */
   restorePins: { readonly question: readonly PinRecord[]; readonly answer: null };
+  /** Open the queues and sockets by which the kernel carries, if they are not open. */
+  openCarrier: { readonly question: null; readonly answer: CarrierReasons };
+  /** Whether this node forwards. It comes before the first carriage, and whenever it has changed. */
+  forwarding: { readonly question: Forwarding; readonly answer: null };
 }
 
 export type Topic = keyof Questions;

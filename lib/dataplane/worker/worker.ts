@@ -26,6 +26,9 @@ import { LocalPorts } from './udp/sockets/localports.js';
 /** Period of the {@link EventLimiter}: the main thread learns of suppressed events this often. */
 const REPORT_PERIOD_MS = 1000;
 
+/** Why this worker hands nothing over to the kernel. */
+const RELAY_ONLY = 'this version of kube-portal relays all traffic';
+
 /** A data-plane thread. It relays, answers the control plane's questions, and ends when it is told to. */
 class DataplaneWorker {
   readonly #loop = new EventLoop((event) => this.#report(event));
@@ -158,6 +161,8 @@ function answerersOf(
       pins.restore(records);
       return null;
     },
+    openCarrier: () => ({ TCP: RELAY_ONLY, UDP: RELAY_ONLY }),
+    forwarding: () => null,
   };
 }
 

@@ -47,6 +47,7 @@ export function servedPortal(over: Partial<WorkerPortal> = {}): ServedPortal {
     endpoints: [],
     policy: DEFAULT_POLICY,
     admission: EVERYONE,
+    carriage: null,
     ...over,
   };
   const routing = { services: new RtpsServices(), copiesPerSecond: 1000 };

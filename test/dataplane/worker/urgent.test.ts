@@ -9,6 +9,7 @@ import * as libc from '../../../lib/sys/libc.js';
 import { Memory } from '../../../lib/sys/memory.js';
 import { SocketAddress } from '../../../lib/sys/sockaddr.js';
 import { closeSocket, connect, localAddress, openStream, shutdownWrite } from '../../../lib/sys/socket.js';
+import { RELAY } from '../../portal/fixtures.js';
 import { LISTENER, tcpPortal } from '../fixtures.js';
 
 const MSG_OOB = 1;
@@ -29,6 +30,7 @@ t.test('bytes around urgent ones arrive, and so does the end', async (t) => {
     maxFlows: 1,
     udpTimeoutMs: null,
     rtpsCopies: 1000,
+    carrier: RELAY,
   });
   t.teardown(() => dataplane.stop());
   const server = createServer({ allowHalfOpen: true }).listen(0, '127.0.0.1');

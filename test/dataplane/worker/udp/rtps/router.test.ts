@@ -135,6 +135,7 @@ t.test('a portal whose policy changes gives its flows another target', async (t)
       endpoints,
       policy: { ...DEFAULT_POLICY, rtpsRouting },
       admission: { sources: null, insiders: null },
+      carriage: null,
     });
   };
   change('fan-out');
