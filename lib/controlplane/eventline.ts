@@ -22,6 +22,14 @@ const NODE_FAILURES: Readonly<Record<string, string>> = {
   ENOMEM: 'the kernel has no memory for another socket',
 };
 
+/** Why the kernel does not carry, and what to do. */
+const CARRIER_CAUSES: Readonly<Record<string, string>> = {
+  'FORWARD policy':
+    'the FORWARD chain of this node drops packets to the endpoint; let the firewall accept forwarded packets of pods',
+  ENOMEM:
+    'the table of tracked flows is full or the kernel has no memory; raise net.netfilter.nf_conntrack_max',
+};
+
 const STUCK =
   'a socket is ready and gives nothing but an error, again and again: kube-portal tries it ten times a second until the error ends; check whether a seccomp filter or a security module forbids the call, or the kernel lacks it';
 const PORTS_SHORT =
@@ -54,6 +62,10 @@ export function lineOf(event: DataplaneEvent, limit: number): EventLine {
     }
     case 'nodeFailed':
       return { values, message: `a client was not served: ${causeOf(event.reason)}` };
+    case 'notCarried': {
+      const cause = CARRIER_CAUSES[event.reason] ?? 'the kernel refused to track a connection';
+      return { values, message: `clients are relayed, not carried by the kernel: ${cause}` };
+    }
     case 'listenerWaits':
       return { values, message: `new clients wait: ${causeOf(event.reason)}` };
     case 'stuck':

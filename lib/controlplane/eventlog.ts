@@ -10,6 +10,7 @@ const PERIOD_MS = 5000;
 const TITLES: Readonly<Record<DataplaneEvent['kind'], string>> = {
   endpointFailed: 'endpoints failed',
   nodeFailed: 'clients were not served',
+  notCarried: 'clients were relayed and not carried by the kernel',
   portsShort: 'local ports were short',
   hopsUsedUp: 'clients had no hops left',
   participantsLimited: 'clients sent for too many DDS participants',

@@ -29,6 +29,21 @@ export class SocketAddress {
     return this;
   }
 
+  /**
+   * As {@link set}, without garbage.
+   * @param bytes they have 4 or 16 bytes in network order from byte `at` on
+   */
+  setBytes(bytes: Uint8Array, at: number, isV6: boolean, port: number): this {
+    const { view, bytes: target } = this.memory;
+    target.fill(0);
+    view.setUint16(0, isV6 ? AF_INET6 : AF_INET, true);
+    view.setUint16(2, port);
+    const start = isV6 ? 8 : 4;
+    for (let byte = 0; byte < (isV6 ? 16 : 4); byte++) target[start + byte] = bytes[at + byte];
+    this.length = isV6 ? SOCKADDR_IN6_SIZE : SOCKADDR_IN_SIZE;
+    return this;
+  }
+
   get family(): number {
     return this.memory.view.getUint16(0, true);
   }

@@ -58,6 +58,17 @@ export type DataplaneEvent =
       /** Name of the error, for example `EADDRNOTAVAIL`. */
       readonly reason: string;
     }
+  /**
+   * The kernel could not carry a client, so it is relayed. `reason`: the name of the error with which the
+   * kernel refused to track it, or `FORWARD policy` if this node's firewall drops what the endpoint shall
+   * get.
+   */
+  | {
+      readonly kind: 'notCarried';
+      readonly portal: string;
+      readonly endpoint: string;
+      readonly reason: string;
+    }
   /** A worker has nearly used up its local ports towards an endpoint. `ports`: how many it has. */
   | { readonly kind: 'portsShort'; readonly endpoint: string; readonly ports: number }
   /** A client's connection or datagram has no hop left to the endpoint, see hops.ts. */

@@ -1,9 +1,11 @@
 import { isDeepStrictEqual } from 'node:util';
 import { type Admission, EVERYONE } from '../../portal/admission.js';
 import { DEFAULT_POLICY, type ServicePolicy, speaksRtps } from '../../portal/policy.js';
+import type { Carriage } from '../shared/carrier.js';
 import { FIELD, firstCell, REMOVED_PORTALS } from '../shared/counters.js';
 import type { WorkerPortal } from '../shared/messages.js';
 import { Balancer, type BalancerContext } from './balancer.js';
+import { CarriedPortal } from './kernel/carriedportal.js';
 import type { PinKey } from './pinkey.js';
 import { AddressRanges } from './ranges.js';
 import type { Target } from './target.js';
@@ -22,6 +24,8 @@ export class ServedPortal {
   readonly balancer: Balancer;
   /** Whether the datagrams of its clients are looked into, see {@link speaksRtps}. */
   isRtps = false;
+  /** What the kernel may carry. Null: all clients are relayed. */
+  carried: CarriedPortal | null = null;
   /** Whether the last version has endpoints that the one before did not have. */
   hasNewEndpoints = false;
   readonly #protocol: WorkerPortal['protocol'];
@@ -48,6 +52,7 @@ export class ServedPortal {
     this.key = portal.key;
     this.isRtps = speaksRtps(portal.policy);
     this.#setSpreading(spreadingOf(portal.policy));
+    this.#setCarriage(portal.carriage);
     this.hasNewEndpoints = this.balancer.update(portal);
   }
 
@@ -111,7 +116,17 @@ export class ServedPortal {
     this.#cells[removed + active] += this.#cells[this.#firstCell + active];
     this.#firstCell = removed;
     this.#setSpreading(null);
+    this.#setCarriage(null);
     this.#removeTargets();
+  }
+
+  #setCarriage(carriage: Carriage | null): void {
+    if (carriage === null) {
+      this.carried = null;
+      return;
+    }
+    this.carried ??= new CarriedPortal(this.balancer.rotation, this.isV6);
+    this.carried.vips = carriage.vips;
   }
 
   /** The flows of a portal that begins or ceases to spread have to go on with another target. */

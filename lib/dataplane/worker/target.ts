@@ -1,6 +1,7 @@
 import { hostPort } from '../../net/hostport.js';
 import type { Endpoint } from '../../portal/portal.js';
 import { SocketAddress } from '../../sys/sockaddr.js';
+import type { Reach } from './kernel/reach.js';
 import type { ServiceEndpoint } from './serviceendpoints.js';
 
 /** An endpoint's refusal of one client is remembered for this time. */
@@ -14,6 +15,8 @@ export class Target {
   isRemoved = false;
   /** The endpoint over all ports of its Service. Null if clients are not pinned. */
   home: ServiceEndpoint | null = null;
+  /** What is known of the kernel's way to it. Null until the kernel shall carry to it, see reachOf. */
+  reach: Reach | null = null;
   #name: string | null;
   /** When it last answered a UDP client (loop clock, ms). */
   answeredAt = Number.NEGATIVE_INFINITY;

@@ -1,4 +1,5 @@
 import { AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP } from '../constants.js';
+import type { SocketAddress } from '../sockaddr.js';
 import { type Attributes, attribute, type Encoded, nested, uint8, uint16 } from './attributes.js';
 
 /** linux/netfilter/nfnetlink_conntrack.h: enum ctattr_tuple, ctattr_ip and ctattr_l4proto. */
@@ -19,6 +20,12 @@ export interface AddressPort {
   /** 4 or 16 bytes. */
   readonly address: Uint8Array;
   readonly port: number;
+}
+
+/** A copy of what a socket address says. */
+export function endOf({ family, port, memory }: SocketAddress): AddressPort {
+  const { bytes } = memory;
+  return { address: family === AF_INET6 ? bytes.slice(8, 24) : bytes.slice(4, 8), port };
 }
 
 /** The addresses and ports in the packets of one direction. */

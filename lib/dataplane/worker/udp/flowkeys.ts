@@ -15,7 +15,7 @@ import {
   isSameAddress,
   isSameSocket,
 } from '../../../sys/sockaddrwords.js';
-import { sipHash } from './siphash.js';
+import { sipHash } from '../siphash.js';
 
 /** A flow's place in the arrays of the {@link FlowTable}. */
 export type FlowIndex = number;

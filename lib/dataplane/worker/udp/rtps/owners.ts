@@ -1,5 +1,5 @@
 import { u32At } from '../../../../rtps/bytes.js';
-import { sipHash } from '../siphash.js';
+import { sipHash } from '../../siphash.js';
 
 /** Limit of participants of a Service. Beyond it, the one that was learned first is forgotten. */
 export const MOST_OWNERS = 1024;

@@ -1,5 +1,5 @@
 import t from 'tap';
-import { sipHash } from '../../../../lib/dataplane/worker/udp/siphash.js';
+import { sipHash } from '../../../lib/dataplane/worker/siphash.js';
 
 t.test('the hash is HalfSipHash-1-3', async (t) => {
   const key = Int32Array.of(0x03020100, 0x07060504);

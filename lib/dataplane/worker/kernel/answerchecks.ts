@@ -1,0 +1,106 @@
+import { SysError } from '../../../sys/errno.js';
+import type { ConntrackSocket } from '../../../sys/netlink/conntrack.js';
+import { STATUS } from '../../../sys/netlink/flow.js';
+import { endOf, type Tuple } from '../../../sys/netlink/tuple.js';
+import type { SocketAddress } from '../../../sys/sockaddr.js';
+import type { DataplaneEvent } from '../../shared/messages.js';
+import type { Task } from '../loop.js';
+import type { ServedPortal } from '../servedportal.js';
+import type { Target } from '../target.js';
+import { type TimerEntry, TimerList } from '../timers.js';
+import type { KernelNode } from './node.js';
+import { reachOf } from './paths.js';
+
+/** An endpoint that this node forwards to has answered by then, ms. */
+const ANSWER_MS = 200;
+
+/** A client that was handed over to an endpoint that is doubtful. */
+class Check implements TimerEntry {
+  timerPrevious: TimerEntry | null = null;
+  timerNext: TimerEntry | null = null;
+  timerDeadline = 0;
+  timerList: TimerList | null = null;
+
+  constructor(
+    readonly portal: ServedPortal,
+    readonly target: Target,
+    readonly original: Tuple,
+    readonly onSilence: (target: Target) => void,
+    readonly settle: (check: Check) => void,
+  ) {}
+
+  onTimer(): void {
+    this.settle(this);
+  }
+}
+
+/**
+ * Where the FORWARD chain drops what no rule allows, the first client of each endpoint shows whether a rule
+ * allows it. One answer proves the endpoint for good. Without one, its clients are relayed for a while.
+ */
+export class AnswerChecks implements Task {
+  readonly #conntrack: ConntrackSocket;
+  readonly #node: KernelNode;
+  readonly #report: (event: DataplaneEvent) => void;
+  readonly #waiting = new TimerList(ANSWER_MS);
+
+  /** @param report takes events for the log */
+  constructor(conntrack: ConntrackSocket, node: KernelNode, report: (event: DataplaneEvent) => void) {
+    this.#conntrack = conntrack;
+    this.#node = node;
+    this.#report = report;
+  }
+
+  get deadline(): number {
+    return this.#waiting.deadline;
+  }
+
+  expire(now: number): void {
+    this.#waiting.expire(now);
+  }
+
+  /**
+   * A client was handed over. If its endpoint is doubtful and not being checked, its answer is waited for.
+   * @param onSilence called if the endpoint has failed; its clients that wait should be relayed
+   */
+  handedOver(
+    protocol: Tuple['protocol'],
+    client: SocketAddress,
+    vip: SocketAddress,
+    portal: ServedPortal,
+    target: Target,
+    onSilence: (target: Target) => void,
+  ): void {
+    if (this.#node.forwards(portal.isV6) !== 'doubtful') return;
+    const reach = reachOf(target);
+    const { route } = reach;
+    if (reach.isProved || reach.isBeingChecked || (typeof route !== 'number' && route.isLocal)) return;
+    reach.isBeingChecked = true;
+    const original = { protocol, source: endOf(client), destination: endOf(vip), zone: 0 };
+    const check = new Check(portal, target, original, onSilence, (done) => this.#settle(done));
+    this.#waiting.start(check, this.#node.now());
+  }
+
+  #settle({ portal, target, original, onSilence }: Check): void {
+    const reach = reachOf(target);
+    reach.isBeingChecked = false;
+    const isAnswered = this.#isAnswered(original);
+    if (isAnswered === true) reach.isProved = true;
+    if (isAnswered !== false) return;
+    reach.fail(this.#node.now());
+    this.#node.version++;
+    this.#report({ kind: 'notCarried', portal: portal.key, endpoint: target.name, reason: 'FORWARD policy' });
+    onSilence(target);
+  }
+
+  /** Null if the entry is gone: then it says nothing. */
+  #isAnswered(original: Tuple): boolean | null {
+    try {
+      const flow = this.#conntrack.get(original);
+      return flow && (flow.status & STATUS.seenReply) !== 0;
+    } catch (error) {
+      if (error instanceof SysError) return null;
+      throw error;
+    }
+  }
+}
