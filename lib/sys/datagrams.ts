@@ -11,7 +11,7 @@ import { SOCKADDR_SIZE } from './sockaddr.js';
  * receiver (Cyclone DDS sends 14.7 KB). With 192 bytes more, the slots do not all start in the same cache
  * set.
  */
-const SLOT_SIZE = 65536 + 192;
+const ANY_DATAGRAM = 65536 + 192;
 export const NAME_WORDS = SOCKADDR_SIZE / 4;
 
 export const HEADER_WORDS = layout.mmsghdr.size / 4;
@@ -38,15 +38,18 @@ export class DatagramRing {
   readonly #vectors: Memory;
   readonly #headers: Memory;
   readonly #hasNames: boolean;
+  readonly #slotSize: number;
 
   /**
    * @param hasNames whether to receive senders and control messages; they cost time, and a connected socket
    *   does not need them
+   * @param slotSize bytes, a multiple of 4; a longer datagram is cut
    */
-  constructor(slots: number, hasNames: boolean) {
+  constructor(slots: number, hasNames: boolean, slotSize = ANY_DATAGRAM) {
     this.slots = slots;
     this.#hasNames = hasNames;
-    this.#payload = new Memory(slots * SLOT_SIZE);
+    this.#slotSize = slotSize;
+    this.#payload = new Memory(slots * this.#slotSize);
     this.#names = new Memory(hasNames ? slots * SOCKADDR_SIZE : 0);
     this.#controls = new Memory(hasNames ? slots * CONTROL_SIZE : 0);
     this.#vectors = new Memory(slots * layout.iovec.size);
@@ -56,8 +59,8 @@ export class DatagramRing {
 
   #prepare(slot: number): void {
     const vector = slot * IOVEC_WORDS;
-    this.#vectors.setPointer(vector, this.#payload, slot * SLOT_SIZE);
-    this.#vectors.words[vector + IOVEC_LENGTH_WORD] = SLOT_SIZE;
+    this.#vectors.setPointer(vector, this.#payload, slot * this.#slotSize);
+    this.#vectors.words[vector + IOVEC_LENGTH_WORD] = this.#slotSize;
     const { words } = this.#headers;
     const header = slot * HEADER_WORDS;
     this.#headers.setPointer(header + layout.msghdr.iov / 4, this.#vectors, slot * layout.iovec.size);
@@ -122,7 +125,7 @@ export class DatagramRing {
   }
 
   payload(slot: number): Uint8Array {
-    return this.#payload.bytes.subarray(slot * SLOT_SIZE, slot * SLOT_SIZE + this.length(slot));
+    return this.#payload.bytes.subarray(slot * this.#slotSize, slot * this.#slotSize + this.length(slot));
   }
 
   /**
@@ -134,7 +137,7 @@ export class DatagramRing {
 
   /** Byte of {@link payloads} where a slot begins. */
   startOf(slot: number): number {
-    return slot * SLOT_SIZE;
+    return slot * this.#slotSize;
   }
 
   /** The senders' socket addresses, NAME_WORDS words a slot. */

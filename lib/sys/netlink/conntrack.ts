@@ -2,6 +2,8 @@ import { AF_INET, AF_INET6 } from '../constants.js';
 import { ENOENT, SysError } from '../errno.js';
 import { Exchange } from './exchange.js';
 import {
+  CT_DELETE,
+  CT_NEW,
   CTA_TUPLE_ORIG,
   decodeFlow,
   encodeFlow,
@@ -16,10 +18,8 @@ import { NETLINK_NETFILTER, NetlinkSocket } from './socket.js';
 import { atOnce, type Steps } from './steps.js';
 import { addressFamilyOf, encodeTuple, type Tuple } from './tuple.js';
 
-/** linux/netfilter/nfnetlink_conntrack.h: enum cntl_msg_types; the upper byte is NFNL_SUBSYS_CTNETLINK. */
-const CT_NEW = 0x100;
+/** linux/netfilter/nfnetlink_conntrack.h, as {@link CT_NEW}. */
 const CT_GET = 0x101;
-const CT_DELETE = 0x102;
 const CT_GET_STATS = 0x105;
 
 const FAMILY_NUMBER = { IPv4: AF_INET, IPv6: AF_INET6 } as const;

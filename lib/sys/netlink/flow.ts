@@ -11,23 +11,27 @@ import {
   type Tuple,
 } from './tuple.js';
 
-/** linux/netfilter/nfnetlink_conntrack.h: enum ctattr_type, ctattr_protoinfo, ctattr_nat. */
+/** linux/netfilter/nfnetlink_conntrack.h: enum cntl_msg_types; the upper byte is NFNL_SUBSYS_CTNETLINK. */
+export const CT_NEW = 0x100;
+export const CT_DELETE = 0x102;
+
+/** The same header: enum ctattr_type, ctattr_protoinfo, ctattr_nat. */
 export const CTA_TUPLE_ORIG = 1;
 export const CTA_TUPLE_REPLY = 2;
 const CTA_STATUS = 3;
-const CTA_PROTOINFO = 4;
-const CTA_NAT_SRC = 6;
-const CTA_TIMEOUT = 7;
+export const CTA_PROTOINFO = 4;
+export const CTA_NAT_SRC = 6;
+export const CTA_TIMEOUT = 7;
 export const CTA_MARK = 8;
 const CTA_ID = 12;
-const CTA_NAT_DST = 13;
+export const CTA_NAT_DST = 13;
 const CTA_ZONE = 18;
-const CTA_PROTOINFO_TCP = 1;
-const CTA_PROTOINFO_TCP_STATE = 1;
+export const CTA_PROTOINFO_TCP = 1;
+export const CTA_PROTOINFO_TCP_STATE = 1;
 /** CTA_NAT_V4_MINIP and CTA_NAT_V4_MAXIP, and the same for IPv6. */
-const CTA_NAT_IP = { [AF_INET]: [1, 2], [AF_INET6]: [4, 5] } as const;
-const CTA_NAT_PROTO = 3;
-const CTA_PROTONAT_PORT_MIN = 1;
+export const CTA_NAT_IP = { [AF_INET]: [1, 2], [AF_INET6]: [4, 5] } as const;
+export const CTA_NAT_PROTO = 3;
+export const CTA_PROTONAT_PORT_MIN = 1;
 const CTA_PROTONAT_PORT_MAX = 2;
 
 /** Bits of a flow's status: linux/netfilter/nf_conntrack_common.h. */

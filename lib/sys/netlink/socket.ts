@@ -32,7 +32,7 @@ const RECEIVE_TIMEOUT_S = 2;
 
 /** A netlink socket to one part of the kernel. It sends and receives datagrams. */
 export class NetlinkSocket {
-  readonly #fd: number;
+  readonly fd: number;
   readonly #buffer = new Memory(BUFFER_SIZE);
 
   /**
@@ -40,7 +40,7 @@ export class NetlinkSocket {
    * @throws SysError
    */
   constructor(protocol: number) {
-    this.#fd = checked('socket', libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
+    this.fd = checked('socket', libc.socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, protocol));
     try {
       this.#limitWaiting();
     } catch (error) {
@@ -54,7 +54,7 @@ export class NetlinkSocket {
     const { bytes, words, address } = this.#buffer;
     bytes.fill(0, 0, 2 * layout.pointer);
     words[0] = RECEIVE_TIMEOUT_S;
-    const result = libc.setsockopt(this.#fd, SOL_SOCKET, SO_RCVTIMEO, address, 2 * layout.pointer);
+    const result = libc.setsockopt(this.fd, SOL_SOCKET, SO_RCVTIMEO, address, 2 * layout.pointer);
     checked('setsockopt', result);
   }
 
@@ -70,7 +70,7 @@ export class NetlinkSocket {
     bytes.fill(0, 0, SOCKADDR_NL_SIZE);
     view.setUint16(0, AF_NETLINK, true);
     view.setUint32(NL_GROUPS, 2 ** (group - 1), true);
-    checked('bind', libc.bindSocket(this.#fd, address, SOCKADDR_NL_SIZE));
+    checked('bind', libc.bindSocket(this.fd, address, SOCKADDR_NL_SIZE));
   }
 
   /**
@@ -85,7 +85,7 @@ export class NetlinkSocket {
       end += request.length;
     }
     let sent: number;
-    do sent = libc.send(this.#fd, this.#buffer.address, end, 0);
+    do sent = libc.send(this.fd, this.#buffer.address, end, 0);
     while (sent < 0 && errno() === EINTR);
     checked('netlink request', sent);
   }
@@ -113,12 +113,12 @@ export class NetlinkSocket {
   }
 
   close(): void {
-    libc.close(this.#fd);
+    libc.close(this.fd);
   }
 
   /** With MSG_TRUNC the result is the datagram's real length (netlink(7), recv(2)). */
   #receive(flags: number): number {
-    return libc.recv(this.#fd, this.#buffer.address, BUFFER_SIZE, flags | MSG_TRUNC);
+    return libc.recv(this.fd, this.#buffer.address, BUFFER_SIZE, flags | MSG_TRUNC);
   }
 
   #messages(length: number): Message[] {

@@ -1,0 +1,210 @@
+import { AF_INET6, IPPROTO_UDP } from '../constants.js';
+import { EEXIST, EINTR, errno, SysError } from '../errno.js';
+import * as libc from '../libc.js';
+import { Memory } from '../memory.js';
+import { SocketAddress } from '../sockaddr.js';
+import { Acknowledgements, commitAfter, SEQUENCE_WORD, sequenceOf } from './acknowledgements.js';
+import {
+  type FlowProtocol,
+  type FlowTemplate,
+  networkWord,
+  putAddress,
+  putDestination,
+  putTuple,
+  templatesFor,
+} from './flowtemplates.js';
+import { NETLINK_NETFILTER, NetlinkSocket } from './socket.js';
+
+/**
+ * Default capacity. Two answers a position wait in the socket's receive buffer until the call returns; this
+ * many fit into a buffer of default size.
+ */
+const CAPACITY = 64;
+/** How often the positions that failed with EEXIST are repeated in one commit. */
+const REPEATS = 4;
+/** Bytes. Deletion and insertion of a TCP flow over IPv6 with both ends translated take 360. */
+const POSITION_SIZE = 384;
+/** The members of a {@link NetlinkSocket} that a batch uses. */
+export type Channel = Pick<NetlinkSocket, 'fd' | 'close'>;
+
+/**
+ * Replaces and deletes entries of the kernel's table of tracked flows, many with one system call (needs
+ * CAP_NET_ADMIN). It allocates nothing once it is made.
+ *
+ * The translation of an entry cannot be changed (EOPNOTSUPP of ctnetlink_change_conntrack), so replacing
+ * means deleting and inserting. A packet of the flow may come between and make an entry of its own. The
+ * kernel then refuses the insertion with EEXIST, and both are repeated.
+ */
+export class FlowBatch {
+  readonly #netlink: Channel;
+  readonly #messages: Memory;
+  readonly #acknowledgements: Acknowledgements;
+  /** Where the messages of each position begin and end, words. */
+  readonly #starts: Int32Array;
+  readonly #ends: Int32Array;
+  readonly #codes: Int32Array;
+  /** Words of the messages in use. */
+  #end = 0;
+  #size = 0;
+  #commit = 0;
+
+  /**
+   * @param netlink a socket for netfilter; the batch closes it
+   * @param capacity positions in one commit
+   */
+  constructor(
+    netlink: Channel,
+    readonly capacity = CAPACITY,
+  ) {
+    this.#netlink = netlink;
+    this.#messages = new Memory(capacity * POSITION_SIZE);
+    this.#acknowledgements = new Acknowledgements(netlink.fd, 2 * capacity);
+    this.#starts = new Int32Array(capacity);
+    this.#ends = new Int32Array(capacity);
+    this.#codes = new Int32Array(capacity);
+  }
+
+  /**
+   * @param capacity positions in one commit
+   * @throws SysError if the kernel has no nf_conntrack_netlink (EINVAL), or without CAP_NET_ADMIN (EPERM)
+   */
+  static open(capacity?: number): FlowBatch {
+    const batch = new FlowBatch(new NetlinkSocket(NETLINK_NETFILTER), capacity);
+    // Nobody has an address for documentation (RFC 5737), so the kernel answers ENOENT.
+    const nobody = SocketAddress.of('192.0.2.1', 1);
+    batch.end(IPPROTO_UDP, nobody, nobody);
+    const code = batch.commit() || batch.codeOf(0);
+    if (code === 0) return batch;
+    batch.close();
+    throw new SysError('conntrack entry', code);
+  }
+
+  /** Positions queued since the last commit. */
+  get size(): number {
+    return this.#size;
+  }
+
+  get isFull(): boolean {
+    return this.#size === this.capacity;
+  }
+
+  /**
+   * Queues: from the next packet on, the kernel translates what the client sends to the VIP, so that it goes
+   * to the endpoint. An entry that the flow has is deleted. The kernel translates only if the network
+   * namespace has at least one rule that translates, for instance REDIRECT: a nat table without one tracks
+   * nothing. The batch must not be full.
+   *
+   * @param client of the same family as the other addresses
+   * @param source the address from which the endpoint sees the packets come; its port is not used: the kernel
+   *   takes the client's port, or another one if that is taken. Null: the client's own address.
+   * @param mark conntrack mark of the entry, 32 bits
+   * @returns position for {@link codeOf}
+   */
+  replace(
+    protocol: FlowProtocol,
+    client: SocketAddress,
+    vip: SocketAddress,
+    endpoint: SocketAddress,
+    source: SocketAddress | null,
+    mark: number,
+  ): number {
+    const { words } = this.#messages;
+    const isV6 = client.family === AF_INET6;
+    const { deletion, insertion } = templatesFor(protocol, isV6, source !== null);
+    const position = this.#begin();
+    const from = client.memory.words;
+    const to = vip.memory.words;
+    putTuple(words, this.#append(position, deletion) + deletion.original, from, to, isV6);
+    const at = this.#append(position, insertion);
+    putTuple(words, at + insertion.original, from, to, isV6);
+    putTuple(words, at + insertion.reply, to, from, isV6);
+    words[at + insertion.mark] = networkWord(mark);
+    putDestination(words, at + insertion.natDestination, endpoint.memory.words, isV6);
+    if (source !== null) putAddress(words, at + insertion.natSource, source.memory.words, isV6);
+    return position;
+  }
+
+  /**
+   * Queues that the flow's entry is deleted. The flow's next packet meets the rules. The batch must not be
+   * full.
+   * @returns position for {@link codeOf}
+   */
+  end(protocol: FlowProtocol, client: SocketAddress, vip: SocketAddress): number {
+    const isV6 = client.family === AF_INET6;
+    const { deletion } = templatesFor(protocol, isV6, false);
+    const position = this.#begin();
+    const at = this.#append(position, deletion) + deletion.original;
+    putTuple(this.#messages.words, at, client.memory.words, vip.memory.words, isV6);
+    return position;
+  }
+
+  #begin(): number {
+    if (this.isFull) throw new RangeError(`more than ${this.capacity} flows in a batch`);
+    this.#starts[this.#size] = this.#end;
+    return this.#size++;
+  }
+
+  /** @returns the word where the message begins */
+  #append(position: number, { words }: FlowTemplate): number {
+    const at = this.#end;
+    this.#messages.words.set(words, at);
+    this.#messages.words[at + SEQUENCE_WORD] = sequenceOf(this.#commit, position);
+    this.#end = at + words.length;
+    this.#ends[position] = this.#end;
+    return at;
+  }
+
+  /**
+   * Sends what is queued. The kernel does it before this returns.
+   * @returns 0; {@link codeOf} then tells the result of each position. Otherwise the errno of the socket, and
+   *   nobody knows what was done: ENOBUFS if an answer was lost.
+   */
+  commit(): number {
+    const size = this.#size;
+    this.#codes.fill(0, 0, size);
+    let code = this.#exchange();
+    for (let repeats = 0; repeats < REPEATS && code === 0 && this.#keepRefused(size); repeats++) {
+      code = this.#exchange();
+    }
+    if (code !== 0) this.#codes.fill(code, 0, size);
+    this.#end = 0;
+    this.#size = 0;
+    this.#commit = commitAfter(this.#commit);
+    return code;
+  }
+
+  /**
+   * Result of a position of the last commit: 0 or an errno. ENOMEM: the table is full. EEXIST: there is
+   * another flow with the same addresses and ports, even after repetitions. EINVAL, EOPNOTSUPP: the kernel
+   * lacks what is needed. A flow that was to be ended and is not there gives 0.
+   */
+  codeOf(position: number): number {
+    return this.#codes[position];
+  }
+
+  close(): void {
+    this.#netlink.close();
+  }
+
+  /** Keeps the messages of those positions only that failed with EEXIST. @returns false if there are none */
+  #keepRefused(size: number): boolean {
+    this.#end = 0;
+    for (let position = 0; position < size; position++) {
+      if (this.#codes[position] !== EEXIST) continue;
+      this.#codes[position] = 0;
+      const start = this.#starts[position];
+      this.#messages.words.copyWithin(this.#end, start, this.#ends[position]);
+      this.#starts[position] = this.#end;
+      this.#end += this.#ends[position] - start;
+      this.#ends[position] = this.#end;
+    }
+    return this.#end > 0;
+  }
+
+  #exchange(): number {
+    let sent: number;
+    do sent = libc.send(this.#netlink.fd, this.#messages.address, this.#end * 4, 0);
+    while (sent < 0 && errno() === EINTR);
+    return sent < 0 ? errno() : this.#acknowledgements.read(this.#commit, this.#codes);
+  }
+}
