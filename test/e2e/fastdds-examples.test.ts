@@ -40,10 +40,13 @@ t.test('clients of discovery servers of Fast DDS find each other through the exa
     for (const talker of talkers) {
       await talker.waitFor(() => (heardBy(talker).length >= 20 ? true : null), `${example}: 20 samples`);
     }
+    // Now, as the flows of clients that have ended do not stay for long.
+    if (example === 'fastdds-discovery-mesh') {
+      const { sessions } = await kubePortal.sessions('service=default/discovery-mesh');
+      t.equal(new Set(sessions.map(({ endpoint }) => endpoint)).size, 2, 'with the mesh, by two servers');
+    }
     await Promise.all([...talkers, ...servers].map((program) => program.stop('SIGKILL')));
   }
-  const { sessions } = await kubePortal.sessions('service=default/discovery-mesh');
-  t.equal(new Set(sessions.map(({ endpoint }) => endpoint)).size, 2, 'with the mesh, by two servers');
 });
 
 /** The other servers that an example names to each server. */
