@@ -55,7 +55,7 @@ function messageOf(flow: Flow, id: number): DataView {
 t.test('an encoded flow is decoded as the same flow', async (t) => {
   fc.assert(
     fc.property(flow, number, (flow, id) => {
-      t.strictSame(decodeFlow(messageOf(flow, id)), { ...flow, id, zone: 0 });
+      t.strictSame(decodeFlow(messageOf(flow, id)), { ...flow, id, zone: 0, counters: null });
     }),
   );
 });
