@@ -18,14 +18,14 @@ export const CT_DELETE = 0x102;
 /** The same header: enum ctattr_type, ctattr_protoinfo, ctattr_nat. */
 export const CTA_TUPLE_ORIG = 1;
 export const CTA_TUPLE_REPLY = 2;
-const CTA_STATUS = 3;
+export const CTA_STATUS = 3;
 export const CTA_PROTOINFO = 4;
 export const CTA_NAT_SRC = 6;
 export const CTA_TIMEOUT = 7;
 export const CTA_MARK = 8;
-const CTA_COUNTERS_ORIG = 9;
-const CTA_COUNTERS_REPLY = 10;
-const CTA_ID = 12;
+export const CTA_COUNTERS_ORIG = 9;
+export const CTA_COUNTERS_REPLY = 10;
+export const CTA_ID = 12;
 export const CTA_NAT_DST = 13;
 const CTA_ZONE = 18;
 export const CTA_PROTOINFO_TCP = 1;
@@ -35,8 +35,8 @@ export const CTA_NAT_IP = { [AF_INET]: [1, 2], [AF_INET6]: [4, 5] } as const;
 export const CTA_NAT_PROTO = 3;
 export const CTA_PROTONAT_PORT_MIN = 1;
 const CTA_PROTONAT_PORT_MAX = 2;
-const CTA_COUNTERS_PACKETS = 1;
-const CTA_COUNTERS_BYTES = 2;
+export const CTA_COUNTERS_PACKETS = 1;
+export const CTA_COUNTERS_BYTES = 2;
 
 /** Bits of a flow's status: linux/netfilter/nf_conntrack_common.h. */
 export const STATUS = {
