@@ -36,10 +36,9 @@ const SLOT_SIZE = 1024;
 const RECEIVE_BUFFER = 8 << 20;
 
 /**
- * Tells of tracked flows that have ended, of those only whose mark says so. The kernel drops the other messages
- * before they take room in the receive buffer (needs CAP_NET_ADMIN for more room than other programs get).
- * A flow that began while nobody listened, or while net.netfilter.nf_conntrack_events was 0, ends without a
- * message.
+ * Tells of tracked flows that have ended, and only of those whose mark says so. The kernel drops the other
+ * messages before they take room in the receive buffer. A flow that began while nobody listened, or while
+ * net.netfilter.nf_conntrack_events was 0, ends without a message.
  */
 export class FlowEvents {
   readonly #netlink: NetlinkSocket;
