@@ -30,7 +30,7 @@ for (const link of ['neighbour', 'point to point'] as const) {
   t.test(`hosts of a lab with the link ${link} reach each other`, async (t) => {
     const lab = await Lab.forTest(t, { pods: ['client', 'server'], link });
     const [client, server] = [lab.pod('client'), lab.pod('server')];
-    const remote = await lab.addRemote('remote', 1500);
+    const remote = await lab.addRemotePod('remote');
     await startBackend(server, { tcp: { 81: 'client' }, udp: { 53: 'client' } });
     for (const family of ['address4', 'address6'] as const) {
       const address = server[family];

@@ -127,29 +127,20 @@ export class Lab {
    * A host behind the machine outside, which routes to it.
    * @param mtu of the link between the two: the node has to learn that of the path
    */
-  async addRemote(name: string, mtu: number): Promise<Host> {
+  addRemote(name: string, mtu: number): Promise<Host> {
     const number = this.#remotes.length + 1;
-    const [address4, router4] = [`198.51.${number}.2`, `198.51.${number}.1`];
-    const [address6, router6] = [`fd00:51:${number}::2`, `fd00:51:${number}::1`];
-    const host = new Host({ name, namespace: `${this.#prefix}-${name}`, address4, address6 });
-    await runOrThrow(['ip', 'netns', 'add', host.namespace]);
-    this.#remotes.push(host);
-    await prepare(host);
-    await this.outside.sysctl({ 'net/ipv4/ip_forward': '1', 'net/ipv6/conf/all/forwarding': '1' });
-    await this.outside.ip(`
-      link add remote${number} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ${host.namespace}
-      link set remote${number} up
-      addr add ${router4}/24 dev remote${number}
-      addr add ${router6}/64 dev remote${number} nodad
+    return this.#addBehindOutside(name, mtu, `198.51.${number}`, `fd00:51:${number}`);
+  }
+
+  /** A pod of another node, which is the machine outside. The node has a route to its network. */
+  async addRemotePod(name: string): Promise<Host> {
+    const number = this.#remotes.length + 1;
+    const [network4, network6] = [`10.244.${128 + number}`, `fd00:244:0:${number}`];
+    await this.node.ip(`
+      route add ${network4}.0/24 via ${this.outside.address4}
+      route add ${network6}::/64 via ${this.outside.address6}
     `);
-    await host.ip(`
-      link set eth0 up
-      addr add ${address4}/24 dev eth0
-      addr add ${address6}/64 dev eth0 nodad
-      route add default via ${router4}
-      route add default via ${router6}
-    `);
-    return host;
+    return this.#addBehindOutside(name, 1500, network4, network6);
   }
 
   /** Takes a pod away with its programs: nobody answers at its addresses any more. */
@@ -199,6 +190,31 @@ export class Lab {
       route add default via ${NODE_UPLINK.address4}
       route add default via ${NODE_UPLINK.address6}
     `);
+  }
+
+  async #addBehindOutside(name: string, mtu: number, network4: string, network6: string): Promise<Host> {
+    const device = `remote${this.#remotes.length + 1}`;
+    const [address4, router4] = [`${network4}.2`, `${network4}.1`];
+    const [address6, router6] = [`${network6}::2`, `${network6}::1`];
+    const host = new Host({ name, namespace: `${this.#prefix}-${name}`, address4, address6 });
+    await runOrThrow(['ip', 'netns', 'add', host.namespace]);
+    this.#remotes.push(host);
+    await prepare(host);
+    await this.outside.sysctl({ 'net/ipv4/ip_forward': '1', 'net/ipv6/conf/all/forwarding': '1' });
+    await this.outside.ip(`
+      link add ${device} mtu ${mtu} type veth peer name eth0 mtu ${mtu} netns ${host.namespace}
+      link set ${device} up
+      addr add ${router4}/24 dev ${device}
+      addr add ${router6}/64 dev ${device} nodad
+    `);
+    await host.ip(`
+      link set eth0 up
+      addr add ${address4}/24 dev eth0
+      addr add ${address6}/64 dev eth0 nodad
+      route add default via ${router4}
+      route add default via ${router6}
+    `);
+    return host;
   }
 
   async #markBackend(backend: 'nft' | 'legacy'): Promise<void> {

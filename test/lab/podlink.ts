@@ -19,7 +19,7 @@ export async function linkPod(pod: Pod, node: Host, link: PodLink): Promise<void
     ${link === 'point to point' ? routesTo(pod, node, device) : `link set ${device} master bridge`}
     ${link === 'neighbour' ? `link set ${device} type bridge_slave hairpin on` : ''}
   `);
-  const [length4, length6] = link === 'neighbour' ? [16, 64] : [32, 128];
+  const [length4, length6] = link === 'neighbour' ? [24, 64] : [32, 128];
   await pod.ip(`
     link set eth0 up
     addr add ${pod.address4}/${length4} dev eth0
