@@ -63,10 +63,12 @@ export const packages = new Provision({ isFor: runsPrograms, command: ['scripts/
 export const provisions = [
   packages,
   new Provision({
-    isFor: isIn('apiserver/', 'image/'),
+    isFor: isIn('apiserver/', 'image/', 'networkpolicy/'),
     command: ['scripts/apiserver.sh'],
     variable: 'KUBEBUILDER_ASSETS',
   }),
+  new Provision({ isFor: isIn('apiserver/kube-proxy.test.ts'), command: ['scripts/kube-proxy.sh'] }),
+  new Provision({ isFor: isIn('networkpolicy/'), command: ['scripts/kube-router.sh'] }),
   new Provision({ isFor: isIn('image/'), command: [process.execPath, 'dist/test/image/prepare.js'] }),
 ];
 

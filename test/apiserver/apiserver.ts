@@ -104,6 +104,12 @@ export class ApiServer {
     await this.kubectl(['apply', '--server-side', '--filename=-'], JSON.stringify(list));
   }
 
+  /** Sets parts of an object's status, as its controller does. @param object by kind and name */
+  async setStatus(object: string, status: object): Promise<void> {
+    const patch = JSON.stringify({ status });
+    await this.kubectl(['patch', object, '--subresource=status', '--type=merge', `--patch=${patch}`]);
+  }
+
   /** Makes etcd forget all versions up to the present one. */
   async compact(): Promise<void> {
     const json = (path: string, body: object) =>
