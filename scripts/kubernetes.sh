@@ -48,7 +48,7 @@ build_programs() {
   (set -e; require_module; build) >build.log 2>&1
   status=$?
   set -e
-  [ "$status" != 77 ] || cannot_be_had "the Go module proxy does not give k8s.io/kubernetes (see $cache/download.json)"
+  [ "$status" != 77 ] || cannot_be_had "the Go module proxy does not give its module (see $cache/download.json)"
   [ "$status" != 0 ] || mv building/* bin/ || true
 }
 
