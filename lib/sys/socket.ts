@@ -10,6 +10,7 @@ import {
   SO_ERROR,
   SO_KEEPALIVE,
   SO_LINGER,
+  SO_MEMINFO,
   SO_ORIGINAL_DST,
   SO_RCVBUF,
   SO_RCVBUFFORCE,
@@ -38,6 +39,9 @@ export const OPEN_FLAGS = SOCK_NONBLOCK | SOCK_CLOEXEC;
 const noLinger = new Memory(8);
 noLinger.words[0] = 1;
 const lengthCell = new Memory(8);
+/** Nine words, of which the last counts what was dropped: linux/sock_diag.h, enum of SK_MEMINFO_. */
+const memoryInfo = new Memory(40);
+const DROPPED_WORD = 8;
 const ANY4 = SocketAddress.of('0.0.0.0', 0);
 const ANY6 = SocketAddress.of('::', 0);
 
@@ -142,6 +146,17 @@ export function setReceiveBuffer(fd: number, size: number): void {
 /** Sets the send buffer. With CAP_NET_ADMIN it may be above net.core.wmem_max. @param size bytes */
 export function setSendBuffer(fd: number, size: number): void {
   if (!setOption(fd, SOL_SOCKET, SO_SNDBUFFORCE, size)) preferOption(fd, SOL_SOCKET, SO_SNDBUF, size);
+}
+
+/**
+ * How many messages the kernel dropped because the receive buffer of a socket was full, modulo 2^32 (socket(7)
+ * has SO_MEMINFO not yet; Linux 4.12). 0 if the kernel does not tell.
+ */
+export function countDropped(fd: number): number {
+  memoryInfo.words[DROPPED_WORD] = 0;
+  lengthCell.words[0] = memoryInfo.bytes.length;
+  libc.getsockopt(fd, SOL_SOCKET, SO_MEMINFO, memoryInfo.address, lengthCell.address);
+  return memoryInfo.words[DROPPED_WORD] >>> 0;
 }
 
 /**
