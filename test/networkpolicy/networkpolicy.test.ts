@@ -82,7 +82,7 @@ async function serve(t: Test, { lab, api, server, dns, guest }: Stage, carrier: 
 /** Of a client that may not: by TCP and by UDP. */
 const NOT = ['refused', 'refused'];
 
-/** What a pod sees of the client by TCP and by UDP. The node does not answer each datagram that it refuses. */
+/** What a pod sees of the client by TCP and UDP. The node does not answer each datagram that it refuses. */
 async function seen(client: Host, address: string, port = 80): Promise<string[]> {
   const replies = await askEach(client, [
     { what: 'tcp', address, port, send: '?' },
