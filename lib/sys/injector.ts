@@ -18,9 +18,9 @@ const VECTORS = 2;
 
 /**
  * Sends packets whose source is an address of another host, as if they had just come from there (raw(7),
- * IPPROTO_RAW; needs CAP_NET_RAW). They pass OUTPUT and POSTROUTING, not PREROUTING and FORWARD. A flow's entry
- * in conntrack translates them as it translates the packets of that host. It allocates nothing once it is
- * made.
+ * IPPROTO_RAW; needs CAP_NET_RAW). They pass OUTPUT and POSTROUTING, not PREROUTING and FORWARD. The entry of
+ * their flow in conntrack translates them as it translates the packets of that host. Nothing is allocated
+ * for a packet.
  */
 export class PacketInjector {
   readonly #fd: number;

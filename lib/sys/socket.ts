@@ -149,8 +149,8 @@ export function setSendBuffer(fd: number, size: number): void {
 }
 
 /**
- * How many messages the kernel dropped because the receive buffer of a socket was full, modulo 2^32 (socket(7)
- * has SO_MEMINFO not yet; Linux 4.12). 0 if the kernel does not tell.
+ * How many messages the kernel dropped because the receive buffer of a socket was full, modulo 2^32
+ * (SO_MEMINFO of asm-generic/socket.h; Linux 4.12). 0 if the kernel does not tell.
  */
 export function countDropped(fd: number): number {
   memoryInfo.words[DROPPED_WORD] = 0;

@@ -39,8 +39,8 @@ export interface QueueSizes {
  * (NFQA_CFG_F_FAIL_OPEN).
  *
  * The buffer is the only limit: of packets that it has no room for, the kernel keeps a count, of those above
- * the queue's length with FAIL_OPEN it keeps none (__nfqnl_enqueue_packet). With NETLINK_NO_ENOBUFS the socket
- * takes packets again as soon as there is room, else only after all that wait were received
+ * the queue's length with FAIL_OPEN it keeps none (__nfqnl_enqueue_packet). With NETLINK_NO_ENOBUFS the
+ * socket takes packets again as soon as there is room, else only after all that wait were received
  * (netlink_overrun).
  *
  * @throws SysError: EBUSY if another program has the queue, EPERM without CAP_NET_ADMIN, EINVAL if the kernel
