@@ -4,17 +4,28 @@ import * as libc from './libc.js';
 import { Memory } from './memory.js';
 
 /**
- * Opcodes of classic BPF (linux/bpf_common.h): load a word at an absolute offset; AND and modulo with a
- * constant; jump if equal; return a constant; return the accumulator.
+ * Opcodes of classic BPF (linux/bpf_common.h): load a constant into the accumulator or into X; load a word at
+ * an absolute offset, or at one that counts from X; AND and modulo with a constant; jump if equal, or if
+ * greater or equal; copy the accumulator to X; return a constant; return the accumulator.
  */
+export const BPF_LD_IMM = 0x00;
+export const BPF_LDX_IMM = 0x01;
 export const BPF_LD_W_ABS = 0x20;
+export const BPF_LD_W_IND = 0x40;
 export const BPF_AND_K = 0x54;
 export const BPF_MOD_K = 0x94;
 export const BPF_JEQ_K = 0x15;
+export const BPF_JGE_K = 0x35;
+export const BPF_TAX = 0x07;
 export const BPF_RET_K = 0x06;
 export const BPF_RET_A = 0x16;
 /** Added to an offset that counts from the network header (SKF_NET_OFF, -0x100000). */
 export const NET_HEADER = 0xfff00000;
+/**
+ * Instead of an offset: finds the netlink attribute whose type is in X, from the byte in the accumulator on
+ * (SKF_AD_OFF + SKF_AD_NLATTR). The result is its position; 0: there is none.
+ */
+export const NETLINK_ATTRIBUTE = 0xfffff00c;
 
 /** A `struct sock_filter`. `otherwiseSkip`: the number of instructions that a failed comparison skips. */
 export interface ClassicInstruction {

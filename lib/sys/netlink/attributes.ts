@@ -131,6 +131,12 @@ export class Attributes {
     return this.#sized(type, 4)?.getUint32(0) ?? fallbackOrFail(fallback);
   }
 
+  /** A number of 64 bits in network order. Above 2^53 it is not exact. */
+  uint64(type: number): number {
+    const value = this.require(type, 8);
+    return value.getUint32(0) * 2 ** 32 + value.getUint32(4);
+  }
+
   has(type: number): boolean {
     return this.find(type) !== null;
   }

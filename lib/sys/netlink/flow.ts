@@ -18,12 +18,14 @@ export const CT_DELETE = 0x102;
 /** The same header: enum ctattr_type, ctattr_protoinfo, ctattr_nat. */
 export const CTA_TUPLE_ORIG = 1;
 export const CTA_TUPLE_REPLY = 2;
-const CTA_STATUS = 3;
+export const CTA_STATUS = 3;
 export const CTA_PROTOINFO = 4;
 export const CTA_NAT_SRC = 6;
 export const CTA_TIMEOUT = 7;
 export const CTA_MARK = 8;
-const CTA_ID = 12;
+export const CTA_COUNTERS_ORIG = 9;
+export const CTA_COUNTERS_REPLY = 10;
+export const CTA_ID = 12;
 export const CTA_NAT_DST = 13;
 const CTA_ZONE = 18;
 export const CTA_PROTOINFO_TCP = 1;
@@ -33,6 +35,8 @@ export const CTA_NAT_IP = { [AF_INET]: [1, 2], [AF_INET6]: [4, 5] } as const;
 export const CTA_NAT_PROTO = 3;
 export const CTA_PROTONAT_PORT_MIN = 1;
 const CTA_PROTONAT_PORT_MAX = 2;
+export const CTA_COUNTERS_PACKETS = 1;
+export const CTA_COUNTERS_BYTES = 2;
 
 /** Bits of a flow's status: linux/netfilter/nf_conntrack_common.h. */
 export const STATUS = {
@@ -67,12 +71,23 @@ export interface Flow {
   readonly tcpState: number | null;
 }
 
+/** What a flow has carried so far. Bytes are those of whole IP packets, headers included. */
+export interface FlowCounters {
+  /** In the original direction: from the client. */
+  readonly packetsIn: number;
+  readonly bytesIn: number;
+  readonly packetsOut: number;
+  readonly bytesOut: number;
+}
+
 /** A flow in the kernel's table. */
 export interface TrackedFlow extends Flow {
   /** Number of the flow. A later flow with the same addresses and ports has another id. */
   readonly id: number;
   /** The conntrack zone of both directions. 0: none. */
   readonly zone: number;
+  /** Null if the flow began while net.netfilter.nf_conntrack_acct was off. */
+  readonly counters: FlowCounters | null;
 }
 
 /** Reads a flow from a message. Null for protocols other than TCP and UDP. @throws SysError with EBADMSG */
@@ -90,6 +105,19 @@ export function decodeFlow(body: DataView): TrackedFlow | null {
     tcpState: original.protocol === 'TCP' ? decodeTcpState(attributes) : null,
     id: attributes.uint32(CTA_ID),
     zone: attributes.uint16(CTA_ZONE, 0),
+    counters: decodeCounters(attributes),
+  };
+}
+
+function decodeCounters(attributes: Attributes): FlowCounters | null {
+  if (!attributes.has(CTA_COUNTERS_ORIG)) return null;
+  const fromClient = attributes.nested(CTA_COUNTERS_ORIG);
+  const fromEndpoint = attributes.nested(CTA_COUNTERS_REPLY);
+  return {
+    packetsIn: fromClient.uint64(CTA_COUNTERS_PACKETS),
+    bytesIn: fromClient.uint64(CTA_COUNTERS_BYTES),
+    packetsOut: fromEndpoint.uint64(CTA_COUNTERS_PACKETS),
+    bytesOut: fromEndpoint.uint64(CTA_COUNTERS_BYTES),
   };
 }
 

@@ -3,15 +3,15 @@ import type { SocketAddress } from '../sockaddr.js';
 import { type Attributes, attribute, type Encoded, nested, uint8, uint16 } from './attributes.js';
 
 /** linux/netfilter/nfnetlink_conntrack.h: enum ctattr_tuple, ctattr_ip and ctattr_l4proto. */
-const CTA_TUPLE_IP = 1;
-const CTA_TUPLE_PROTO = 2;
+export const CTA_TUPLE_IP = 1;
+export const CTA_TUPLE_PROTO = 2;
 const CTA_TUPLE_ZONE = 3;
-const CTA_IP = {
+export const CTA_IP = {
   [AF_INET]: { source: 1, destination: 2 },
   [AF_INET6]: { source: 3, destination: 4 },
 } as const;
-const CTA_PROTO_NUM = 1;
-const CTA_PROTO_PORT = { source: 2, destination: 3 } as const;
+export const CTA_PROTO_NUM = 1;
+export const CTA_PROTO_PORT = { source: 2, destination: 3 } as const;
 
 const PROTOCOLS = { TCP: IPPROTO_TCP, UDP: IPPROTO_UDP } as const;
 
