@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import { NodeAddresses } from '../controlplane/nodeaddresses.js';
 import type { ProxyOptions } from '../controlplane/options.js';
 import { ServiceProxy } from '../controlplane/proxy.js';
-import { errorQueueOf, MAX_QUEUE_WORKERS, markOfWorker, ownBit } from '../portal/carrier.js';
+import { errorQueueOf, homesAmong, markOfWorker, ownBit } from '../portal/carrier.js';
 import { Commands } from '../redirect/command.js';
 import { createRedirectDriver } from '../redirect/create.js';
 import type { CarriedMarks } from '../redirect/driver.js';
@@ -58,7 +58,7 @@ export async function openParts(flags: RunFlags, log: Log, stopRequests: StopReq
 
 /** What rules must know of the entries that workers insert. */
 function carriedMarks({ carrier, workers }: ProxyOptions): CarriedMarks {
-  const numbers = Array.from({ length: Math.min(workers, MAX_QUEUE_WORKERS) }, (_, worker) => worker);
+  const numbers = Array.from({ length: homesAmong(workers) }, (_, worker) => worker);
   return {
     mask: carrier.markMask,
     ownBit: ownBit(carrier.markMask),

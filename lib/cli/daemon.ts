@@ -55,7 +55,10 @@ export class Daemon {
     const log = parts.log.logger;
     this.#parts = parts;
     this.#servers = new HttpServers(this.#connections, new OwnNames([nodeNameOf(flags), hostname()]));
-    proxy.on('problem', (problem) => source.warnOwner?.(problem, 'ListenFailed'));
+    proxy.on('problem', (problem, reason) => source.warnOwner?.(problem, reason));
+    proxy.on('nodeProblem', (message) =>
+      source.warnOwner?.({ object: `Node ${nodeNameOf(flags)}`, message }, 'NotForwarding'),
+    );
     this.broken = new Promise((_, reject) => proxy.once('failed', reject));
     this.broken.catch((error: unknown) => log.fatal({ err: error }, 'the data plane has failed'));
     const syncLimitMs = Math.max(2 * flags.iptablesSyncPeriod, MIN_SYNC_LIMIT_MS);

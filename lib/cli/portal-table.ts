@@ -13,29 +13,50 @@ const AFFINITY_NAMES: Readonly<Record<AffinityStatus['by'], string>> = {
   'rtps-host': 'rtps-host',
 };
 
+interface Column {
+  readonly title: string;
+  readonly textOf: (portal: PortalStatus) => string;
+}
+
+const COLUMNS: readonly Column[] = [
+  {
+    title: 'SERVICE',
+    textOf: ({ service, portName }) => (portName === '' ? service : `${service}:${portName}`),
+  },
+  {
+    title: 'VIP:PORT',
+    textOf: (portal) =>
+      [...portal.vips.map(({ address, port }) => hostPort(address, port)), ...nodePortText(portal)].join(
+        '\n',
+      ),
+  },
+  { title: 'PROTOCOL', textOf: ({ protocol }) => protocol },
+  { title: 'ENDPOINTS', textOf: ({ endpoints }) => endpointsText(endpoints) },
+  { title: 'AFFINITY', textOf: (portal) => policyLines(portal).join('\n') },
+];
+const CARRIER: Column = { title: 'CARRIER', textOf: ({ carrier }) => carrier };
+const STATE: Column = { title: 'STATE', textOf: ({ state, problems }) => [state, ...problems].join('\n') };
+
 /**
  * The portals of a node as a table, sorted by key. With `counters`, the column OPEN has each portal's number
- * of open connections and flows.
+ * of open connections and flows. There is no column CARRIER if all portals are relayed.
  */
 export function portalTable(unsorted: readonly PortalStatus[], counters?: readonly PortalCounters[]): string {
   const portals = unsorted.toSorted((a, b) => (a.key < b.key ? -1 : 1));
-  const titles = ['SERVICE', 'VIP:PORT', 'PROTOCOL', 'ENDPOINTS', 'AFFINITY', 'STATE'];
-  const rowOf = (portal: PortalStatus) => [
-    portal.portName === '' ? portal.service : `${portal.service}:${portal.portName}`,
-    [...portal.vips.map(({ address, port }) => hostPort(address, port)), ...nodePortText(portal)].join('\n'),
-    portal.protocol,
-    endpointsText(portal.endpoints),
-    policyLines(portal).join('\n'),
-    [portal.state, ...portal.problems].join('\n'),
-  ];
-  if (counters === undefined) return table(titles, portals.map(rowOf));
+  const isCarried = portals.some(({ carrier }) => carrier === 'kernel');
+  const columns = [...COLUMNS, ...(isCarried ? [CARRIER] : []), STATE, ...openColumn(counters)];
+  return table(
+    columns.map(({ title }) => title),
+    portals.map((portal) => columns.map(({ textOf }) => textOf(portal))),
+  );
+}
+
+function openColumn(counters: readonly PortalCounters[] | undefined): Column[] {
+  if (counters === undefined) return [];
   const open = new Map(
     counters.map((counter) => [counter.key, counter.connectionsActive + counter.flowsActive]),
   );
-  return table(
-    [...titles, 'OPEN'],
-    portals.map((portal) => [...rowOf(portal), String(open.get(portal.key) ?? 0)]),
-  );
+  return [{ title: 'OPEN', textOf: ({ key }) => String(open.get(key) ?? 0) }];
 }
 
 function policyLines({ affinity, rtpsRouting, activeStandby }: PortalStatus): string[] {

@@ -12,9 +12,11 @@ export function statusCommand(): Command {
   return command;
 }
 
-function describe({ driver, fallbacks, workers, problems, portals, counters }: StatusReport): string {
-  const heading = `redirect: ${driver}, workers: ${workers}, service ports: ${portals.length}\n`;
+function describe(report: StatusReport): string {
+  const { driver, fallbacks, workers, carrier, carrierLimits, problems, portals, counters } = report;
+  const heading = `redirect: ${driver}, carrier: ${carrier}, workers: ${workers}, service ports: ${portals.length}\n`;
   const fallbackLines = fallbacks.map((fallback) => `redirect: ${fallback}\n`).join('');
+  const limitLines = carrierLimits.map((limit) => `carrier: ${limit}\n`).join('');
   const problemLines = problems.map((problem) => `problem: ${problem}\n`).join('');
-  return `${heading}${fallbackLines}${problemLines}\n${portalTable(portals, counters)}`;
+  return `${heading}${fallbackLines}${limitLines}${problemLines}\n${portalTable(portals, counters)}`;
 }

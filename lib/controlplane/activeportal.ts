@@ -1,12 +1,14 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { DataplanePortal } from '../dataplane/dataplane.js';
+import type { DataplanePortal, PortalCarriage } from '../dataplane/dataplane.js';
 import { NONE } from '../model/compact.js';
 import { type Admission, EVERYONE } from '../portal/admission.js';
-import type { Portal, Vip } from '../portal/portal.js';
+import type { Portal, PortalVip, Vip } from '../portal/portal.js';
 import type { PortalStatus } from '../portal/status.js';
 import type { Redirect, RedirectDriver } from '../redirect/driver.js';
 import { admissionByIds, nodeAdmission, type PortalIdLookup } from './admission.js';
 import type { Capacity } from './capacity.js';
+import { areSameCarried, type CarriedContext, carriedVips } from './carriedvips.js';
+import type { Carriers } from './carriers.js';
 import { hearOnly, steerClients } from './clientfilters.js';
 import { type OpeningContext, openMissing } from './listeneropening.js';
 import type { Placement, Placements } from './placement.js';
@@ -16,11 +18,12 @@ import { isSameRedirect, portalRedirect } from './portalredirect.js';
 import { PortalSockets } from './portalsockets.js';
 import { portalStatus } from './portalstatus.js';
 import { RedirectProgress } from './redirectprogress.js';
-import { areSameVips, isSamePlace, type WantedListener, wantedListeners } from './wantedlisteners.js';
+import { isSamePlace, type WantedListener, wantedListeners } from './wantedlisteners.js';
 
 /** What all portals of a node share. */
-export interface NodeContext extends OpeningContext, PortalIdLookup {
+export interface NodeContext extends OpeningContext, PortalIdLookup, CarriedContext {
   readonly driver: Pick<RedirectDriver, 'captureOf' | 'bringsTraffic' | 'unsupported' | 'gate'>;
+  readonly carriers: Carriers;
   readonly placements: Placements;
   readonly capacity: Capacity;
 }
@@ -35,6 +38,8 @@ export class ActivePortal {
   /** A list: with thousands of portals, a map in each of them would take most of the memory. */
   #problems: readonly PortalProblem[] = NONE;
   #admission: Admission = EVERYONE;
+  /** What the kernel may carry. Null: nothing. */
+  #carriedVips: readonly PortalVip[] | null = null;
 
   constructor(
     portal: Portal,
@@ -65,6 +70,10 @@ export class ActivePortal {
     return !this.context.driver.unsupported.has(this.#portal.family);
   }
 
+  get carrier(): PortalStatus['carrier'] {
+    return this.#carriedVips === null ? 'relay' : 'kernel';
+  }
+
   /** What went wrong since the portal last began to open its listeners. */
   get problems(): readonly PortalProblem[] {
     return this.#problems;
@@ -89,12 +98,14 @@ export class ActivePortal {
   update(portal: Portal): boolean {
     const before = this.#portal;
     const { placements } = this.context;
+    const redirect = this.redirect();
     this.#portal = portal;
     // It joins before it leaves: else a Service's only portal would move to another worker with every update.
     this.#placement = placements.join(portal.service, portal.policy);
     placements.leave(before.service, before.policy);
     if (before.key !== portal.key) this.context.ports.rename(before.key, portal.key);
-    const isAnother = before.key !== portal.key || !areSameVips(before.vips, portal.vips);
+    this.#carry();
+    const isAnother = before.key !== portal.key || !isSameRedirect(redirect, this.redirect());
     if (isAnother) this.redirectProgress.outdate();
     return isAnother;
   }
@@ -126,10 +137,11 @@ export class ActivePortal {
       context: this.context,
     });
     this.#note(problems);
+    const hasOtherCarriage = this.#carry();
     if (!isSameRedirect(before, this.redirect())) this.redirectProgress.outdate();
     const hasOtherClients = this.#admit();
     if (this.#isEmpty) this.#note(hearOnly(this.#sockets.all, this.#admission.insiders?.sources ?? NONE));
-    return hasClosed || hasOpened || hasOtherClients;
+    return hasClosed || hasOpened || hasOtherClients || hasOtherCarriage;
   }
 
   /**
@@ -175,19 +187,32 @@ export class ActivePortal {
       listeners: this.#sockets.all,
       onlyWorker: this.#placement,
       admission: admissionByIds(this.#admission, this.#portal, this.context),
-      carriage: null,
+      carriage: this.#carriage,
     };
   }
 
   /** The redirect that the portal wants now. */
   redirect(): Redirect {
-    return portalRedirect(this.#portal, this.#vipsServed, this.#proxyPort);
+    const { carriers } = this.context;
+    return portalRedirect(this.#portal, this.#vipsServed, this.#proxyPort, this.#carriage, carriers);
   }
 
   status(): PortalStatus {
     const { state, problems, context } = this;
     const unsupported = context.driver.unsupported.get(this.#portal.family);
-    return portalStatus(this.#portal, { state, problems, unsupported, proxyPort: this.#proxyPort });
+    return portalStatus(this.#portal, {
+      state,
+      problems,
+      unsupported,
+      proxyPort: this.#proxyPort,
+      carrier: this.carrier,
+      carriers: context.carriers,
+    });
+  }
+
+  get #carriage(): PortalCarriage | null {
+    const vips = this.#carriedVips;
+    return vips && { vips, homeWorker: this.context.carriers.homeOf(this.id, this.#placement) };
   }
 
   get #vipsServed(): readonly Vip[] {
@@ -204,6 +229,14 @@ export class ActivePortal {
 
   #wanted(): WantedListener[] {
     return wantedListeners(this.#portal, this.#proxyPort, this.context);
+  }
+
+  /** @returns whether the kernel may carry other traffic than before */
+  #carry(): boolean {
+    const vips = carriedVips(this.#portal, this.context);
+    if (areSameCarried(vips, this.#carriedVips)) return false;
+    this.#carriedVips = vips;
+    return true;
   }
 
   /** @returns whether other clients than before are let in */

@@ -8,6 +8,8 @@ import { raiseDescriptorLimit } from '../sys/limits.js';
 import type { NodeContext } from './activeportal.js';
 import { ActivePortals } from './activeportals.js';
 import { Capacity } from './capacity.js';
+import { Carriers } from './carriers.js';
+import { ForwardingWatch } from './forwardingwatch.js';
 import { NodeLock } from './nodelock.js';
 import type { ProxyOptions } from './options.js';
 import { PinMemory } from './pinmemory.js';
@@ -24,6 +26,7 @@ export interface ProxyParts {
   readonly pinMemory: PinMemory;
   readonly driver: RedirectDriver;
   readonly dataplane: Dataplane;
+  readonly forwarding: ForwardingWatch;
   readonly context: NodeContext;
   readonly portals: ActivePortals;
 }
@@ -57,8 +60,11 @@ export async function assemble(
     dataplane = both.dataplane;
     const pinMemory = await PinMemory.open(options.stateDir, dataplane, options.log);
     const portals = new ActivePortals();
-    const context = await nodeContext(options, portMemory, capacity, driver, portals);
-    return { lock, state, portMemory, pinMemory, driver, dataplane, context, portals };
+    const forwarding = new ForwardingWatch({ driver, dataplane, log: options.log });
+    const { carrier, workers } = options;
+    const carriers = new Carriers({ options: carrier, workers, driver, dataplane, forwarding });
+    const context = await nodeContext(options, portMemory, { capacity, driver, portals, carriers });
+    return { lock, state, portMemory, pinMemory, driver, dataplane, forwarding, context, portals };
   } catch (error) {
     await dataplane?.stop();
     await state?.removeIfEmpty();
@@ -90,13 +96,18 @@ function memoryOfPorts({ stateDir, log }: ProxyOptions): StateMemory {
   });
 }
 
+interface SharedParts {
+  readonly capacity: Capacity;
+  readonly driver: RedirectDriver;
+  readonly portals: ActivePortals;
+  readonly carriers: Carriers;
+}
+
 /** What all portals of this node share. */
 async function nodeContext(
   options: ProxyOptions,
   portMemory: StateMemory,
-  capacity: Capacity,
-  driver: RedirectDriver,
-  portals: ActivePortals,
+  { capacity, driver, portals, carriers }: SharedParts,
 ): Promise<NodeContext> {
   const publicPorts = new PublicPorts();
   const saved = await savedPorts(driver, portMemory);
@@ -107,7 +118,10 @@ async function nodeContext(
     nodeAddresses: options.nodeAddresses,
     ports: new ProxyPorts(options.proxyPortRange, saved, publicPorts),
     publicPorts,
-    placements: new Placements(options.workers, probeSteering(), capacity),
+    carriers,
+    placements: new Placements(options.workers, probeSteering(), capacity, (policy) =>
+      carriers.mayCarryAny(policy),
+    ),
     capacity,
     idOf: (key) => portals.idOf(key),
     isVip: (protocol, place) => portals.isVip(protocol, place),

@@ -61,7 +61,7 @@ export class Executor {
     let redirected = listening;
     for (const step of steps) {
       if (step.do === 'unredirect') await this.#unredirect(step.keys);
-      else if (step.do === 'take over') this.#takeOver(step.desired, step.diff, step.stale);
+      else if (step.do === 'take over') await this.#takeOver(step.desired, step.diff, step.stale);
       else if (step.do === 'close') await this.#close(step.keys);
       else if (step.do === 'open') this.#open(step.keys);
       else if (step.do === 'tell workers') {
@@ -86,8 +86,9 @@ export class Executor {
     await this.#tools.redirects.change({ set: [], remove: keys });
   }
 
-  #takeOver(desired: Snapshot, diff: SnapshotDiff, stale: readonly string[]): void {
+  async #takeOver(desired: Snapshot, diff: SnapshotDiff, stale: readonly string[]): Promise<void> {
     const { context, portals, dataplane } = this.#tools;
+    await context.carriers.openFor([...diff.added, ...diff.changed.map(({ after }) => after)]);
     this.#portals = desired;
     context.publicPorts.update(diff);
     for (const key of stale) this.#stale.add(key);

@@ -8,10 +8,16 @@ import { CidrSet } from '../net/cidr.js';
  */
 export const NODE_PORT_KEYWORDS = ['primary', 'localhost', 'all'] as const;
 
+/** Milliseconds. The addresses of thousands of portals are listed once in this time. */
+const FRESH_MS = 1000;
+/** Each of them takes a rule for each NodePort. What comes to others is relayed. */
+const MAX_SINGLE = 16;
+
 /** Finds the node addresses that NodePorts bind, by the rules of kube-proxy's --nodeport-addresses. */
 export class NodeAddresses {
   readonly #wanted: readonly string[];
   readonly #primary: () => readonly string[];
+  readonly #single = new Map<Family, { readonly addresses: readonly string[]; readonly untilMs: number }>();
 
   /**
    * @param wanted CIDRs and {@link NODE_PORT_KEYWORDS}. A family without any is served on all addresses.
@@ -32,7 +38,26 @@ export class NodeAddresses {
     if (cidrs.length === 0) return primary?.length === 0 ? [] : [WILDCARD[family]];
     return cidrs.includes(ALL[family]) ? [WILDCARD[family]] : addressesIn(cidrs, family);
   }
+
+  /**
+   * The addresses of a family by which other hosts reach NodePorts, one by one: at most 16, without loopback
+   * and link-local addresses. They are of the last second.
+   */
+  single(family: Family): readonly string[] {
+    const now = performance.now();
+    const known = this.#single.get(family);
+    if (known !== undefined && now < known.untilMs) return known.addresses;
+    const bound = this.of(family);
+    const own = ownAddresses(family).filter((address) => !address.startsWith(LINK_LOCAL));
+    const addresses = own
+      .filter((address) => bound.includes(WILDCARD[family]) || bound.includes(address))
+      .slice(0, MAX_SINGLE);
+    this.#single.set(family, { addresses, untilMs: now + FRESH_MS });
+    return addresses;
+  }
 }
+
+const LINK_LOCAL = 'fe80:';
 
 const ALL = { IPv4: '0.0.0.0/0', IPv6: '::/0' } as const;
 
@@ -54,7 +79,7 @@ function addressesIn(cidrs: readonly string[], family: Family): string[] {
   return Object.values(networkInterfaces())
     .flatMap((addresses) => addresses ?? [])
     .filter((entry) => entry.family === family && ranges.has(entry.address))
-    .filter((entry) => !entry.address.startsWith('fe80:'))
+    .filter((entry) => !entry.address.startsWith(LINK_LOCAL))
     .map((entry) => entry.address);
 }
 

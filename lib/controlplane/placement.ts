@@ -1,3 +1,4 @@
+import { homesAmong } from '../portal/carrier.js';
 import { needsOneWorker, type ServicePolicy } from '../portal/policy.js';
 import type { Capacity } from './capacity.js';
 
@@ -17,15 +18,18 @@ export class Placements {
   /**
    * @param canSteer whether the kernel can choose a worker by the client's address. False: portals with
    *   affinity listen in one worker.
+   * @param mayCarry whether the kernel may carry clients of a Service. All that is known of such clients is
+   *   in workers that have queues.
    */
   constructor(
     readonly workers: number,
     readonly canSteer: boolean,
     readonly capacity: Capacity,
+    readonly mayCarry: (policy: ServicePolicy) => boolean = () => false,
   ) {}
 
   join(service: string, policy: ServicePolicy): Placement {
-    const needs = needsOf(policy);
+    const needs = this.#needsOf(policy);
     const key = keyOf(service, needs);
     let known = this.#services.get(key);
     if (known === undefined) {
@@ -38,7 +42,7 @@ export class Placements {
   }
 
   leave(service: string, policy: ServicePolicy): void {
-    const key = keyOf(service, needsOf(policy));
+    const key = keyOf(service, this.#needsOf(policy));
     const known = this.#services.get(key);
     if (known === undefined) return;
     this.#promised -= this.#listenersIn(known.placement);
@@ -49,27 +53,34 @@ export class Placements {
     return placement === null ? this.workers : 1;
   }
 
-  #choose(needs: Needs): Placement {
+  #choose({ where, isCarried }: Needs): Placement {
     if (this.workers === 1) return 0;
-    const maySpread = needs === 'any worker' || (needs === 'steering' && this.canSteer);
+    const maySpread = where === 'any worker' || (where === 'steering' && this.canSteer);
     const spread = maySpread && this.capacity.hasRoomInAll(this.workers, this.#promised);
-    return spread ? null : this.#turn++ % this.workers;
+    const candidates = isCarried ? homesAmong(this.workers) : this.workers;
+    return spread ? null : this.#turn++ % candidates;
+  }
+
+  #needsOf(policy: ServicePolicy): Needs {
+    const isCarried = this.mayCarry(policy);
+    if (policy.affinity === null && !needsOneWorker(policy)) return { where: 'any worker', isCarried };
+    return { where: isCarried || needsOneWorker(policy) ? 'one worker' : 'steering', isCarried };
   }
 }
 
-/**
- * What a Service needs so that a client always meets the worker that knows its pin. `any worker`: there are
- * no pins. `steering`: the kernel chooses the worker by the client's address. `one worker`: the kernel cannot
- * choose the worker, see {@link needsOneWorker}.
- */
-type Needs = 'any worker' | 'steering' | 'one worker';
-
-function needsOf(policy: ServicePolicy): Needs {
-  if (needsOneWorker(policy)) return 'one worker';
-  return policy.affinity === null ? 'any worker' : 'steering';
+/** What a Service needs so that a client always meets the worker that knows its pin. */
+interface Needs {
+  /**
+   * - `any worker`: there are no pins.
+   * - `steering`: the kernel chooses the worker by the client's address.
+   * - `one worker`: the kernel cannot choose the worker, see {@link needsOneWorker}. A queue of SYNs has one
+   *   worker, too.
+   */
+  readonly where: 'any worker' | 'steering' | 'one worker';
+  readonly isCarried: boolean;
 }
 
 /** If the needs of a Service change, its workers are chosen again. */
-function keyOf(service: string, needs: Needs): string {
-  return `${service} ${needs}`;
+function keyOf(service: string, { where, isCarried }: Needs): string {
+  return `${service} ${where}${isCarried ? ' with a queue' : ''}`;
 }

@@ -2,6 +2,7 @@ import type { Logger } from 'pino';
 import { NONE } from '../model/compact.js';
 import type { Problem } from '../model/problem.js';
 import type { Family } from '../net/address.js';
+import type { ServicePolicy } from '../portal/policy.js';
 import type { RedirectDriver } from '../redirect/driver.js';
 import type { ActivePortal } from './activeportal.js';
 import type { PortalProblem } from './portalproblem.js';
@@ -9,16 +10,21 @@ import type { PortalProblem } from './portalproblem.js';
 /** Reports each problem of the portals once, in the log and as an event of the Service. */
 export class ProblemReports {
   readonly #reportedFamilies = new Set<Family>();
+  /** The messages about portals that the kernel shall carry and cannot. */
+  readonly #carrierMessages = new Set<string>();
+  /** Those portals, each with the policy that it had then. */
+  readonly #relayed = new WeakMap<ActivePortal, ServicePolicy>();
   /** The messages that were reported and still hold. A portal without problems has no entry. */
   readonly #reported = new WeakMap<ActivePortal, readonly string[]>();
   readonly #log: Logger;
   readonly #unsupported: RedirectDriver['unsupported'];
-  readonly #emit: (problem: Problem) => void;
+  readonly #emit: (problem: Problem, reason: string) => void;
 
+  /** @param emit takes a problem, with one CamelCase word for machines */
   constructor(
     log: Logger,
     { unsupported }: Pick<RedirectDriver, 'unsupported'>,
-    emit: (problem: Problem) => void,
+    emit: (problem: Problem, reason: string) => void,
   ) {
     this.#log = log;
     this.#unsupported = unsupported;
@@ -34,9 +40,10 @@ export class ProblemReports {
     for (const active of portals) {
       const { service, family } = active.portal;
       if (!active.isSupported) this.#tellOfFamily(family);
+      this.#tellOfCarrier(active);
       for (const message of this.#fresh(active, isSettled)) {
         this.#log.warn({ portal: active.key }, message);
-        this.#emit({ object: `Service ${service}`, message });
+        this.#emit({ object: `Service ${service}`, message }, 'ListenFailed');
       }
     }
   }
@@ -57,5 +64,19 @@ export class ProblemReports {
     this.#reportedFamilies.add(family);
     const reason = this.#unsupported.get(family);
     this.#log.warn({ family, reason }, `VIPs of ${family} are not served on this node`);
+  }
+
+  /** Logs each reason once: it may be the same for thousands of portals. The Services that ask are told. */
+  #tellOfCarrier(active: ActivePortal): void {
+    const { key, portal, context } = active;
+    const message = context.carriers.problemOf(portal);
+    if (message === null) return;
+    if (portal.policy !== this.#relayed.get(active) && portal.policy.carrier === 'kernel') {
+      this.#emit({ object: `Service ${portal.service}`, message }, 'NotCarried');
+    }
+    this.#relayed.set(active, portal.policy);
+    if (this.#carrierMessages.has(message)) return;
+    this.#carrierMessages.add(message);
+    this.#log.warn({ portal: key }, `${message}; other portals may have the same problem`);
   }
 }

@@ -30,7 +30,9 @@ interface StopOptions {
 
 interface ProxyEvents {
   /** This node cannot give a Service something that it asks for. */
-  problem: [Problem];
+  problem: [Problem, reason: string];
+  /** This node keeps the kernel from carrying traffic. The text says what to do. */
+  nodeProblem: [string];
   /** The data plane broke. The process should end and be started again. */
   failed: [Error];
 }
@@ -56,8 +58,10 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     this.#options = options;
     this.#parts = parts;
     this.#redirects = new Redirects(driver, this.#backlog, log);
-    const reports = new ProblemReports(log, driver, (problem) => this.emit('problem', problem));
+    const reports = new ProblemReports(log, driver, (...problem) => this.emit('problem', ...problem));
     const shared = { ...parts, redirects: this.#redirects };
+    const { forwarding } = parts;
+    forwarding.on('problem', (problem) => this.emit('nodeProblem', problem));
     this.#reconciler = new Reconciler({ ...shared, reports, backlog: this.#backlog, log });
     this.#eventLog = new EventLog(log, () => context.capacity.limit);
     dataplane.on('event', (event) => this.#eventLog.write(event));
@@ -117,8 +121,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     return driver.bringsTraffic && FAMILIES.some((family) => driver.captureOf(family) === 'port');
   }
 
-  /** The state of each portal. Costs much less than the whole {@link status}. */
-  states(): readonly Pick<PortalStatus, 'key' | 'state'>[] {
+  /** State and carrier of each portal. Costs much less than the whole {@link status}. */
+  states(): readonly Pick<PortalStatus, 'key' | 'state' | 'carrier'>[] {
     return [...this.#parts.portals.all()];
   }
 
@@ -131,9 +135,12 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     const problems = [
       ...(this.#parts.driver.problems ?? NONE),
       ...(this.#parts.driver.gate?.problems ?? NONE),
+      ...this.#parts.forwarding.problems,
     ];
     const { name: driver, fallbacks = NONE } = this.#parts.driver;
-    return { driver, fallbacks, workers: this.#options.workers, problems };
+    const { workers, carrier } = this.#options;
+    const { limits } = this.#parts.context.carriers;
+    return { driver, fallbacks, workers, carrier: carrier.mode, carrierLimits: limits, problems };
   }
 
   /** Each portal's status, read when it is taken. A portal that has gone by then is left out. */

@@ -7,6 +7,7 @@ import type { NodeContext } from './activeportal.js';
 import type { ActivePortals } from './activeportals.js';
 import type { Backlog } from './backlog.js';
 import { type DeliveredChange, DONE, Executor } from './executor.js';
+import type { ForwardingWatch } from './forwardingwatch.js';
 import { isUnfinished, plan, planTelling } from './plan.js';
 import type { ProblemReports } from './problemreports.js';
 import { ProxyPortMoves } from './proxyportmoves.js';
@@ -20,6 +21,7 @@ export interface ReconcilerTools {
   readonly dataplane: Dataplane;
   readonly redirects: Redirects;
   readonly reports: ProblemReports;
+  readonly forwarding: ForwardingWatch;
   /** The file of the proxy ports, for the next run. */
   readonly portMemory: StateMemory;
   readonly backlog: Backlog;
@@ -51,7 +53,10 @@ export class Reconciler {
     this.#executor = new Executor({
       ...tools,
       savePorts: () => this.#savePorts(),
-      opened: (opened) => reports.tell(opened),
+      opened: (opened) => {
+        reports.tell(opened);
+        tools.forwarding.concern(opened);
+      },
     });
     this.#moves = new ProxyPortMoves({
       ...tools,

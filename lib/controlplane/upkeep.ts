@@ -1,5 +1,6 @@
 import type { RedirectDriver } from '../redirect/driver.js';
 import type { ActivePortals } from './activeportals.js';
+import type { ForwardingWatch } from './forwardingwatch.js';
 import type { ProxyOptions } from './options.js';
 import { logFailure, type Reconciler } from './reconciler.js';
 import type { Redirects } from './redirects.js';
@@ -11,6 +12,7 @@ const DISTURBANCE_PERIOD_MS = 500;
 
 export interface UpkeepTools {
   readonly reconciler: Pick<Reconciler, 'retry'>;
+  readonly forwarding: Pick<ForwardingWatch, 'check'>;
   readonly redirects: Pick<Redirects, 'audit' | 'wereDisturbed'>;
   readonly driver: Pick<RedirectDriver, 'wasDisturbed'>;
   readonly portals: ActivePortals;
@@ -25,11 +27,12 @@ export class Upkeep {
 
   constructor(tools: UpkeepTools) {
     this.#tools = tools;
-    const { driver, reconciler } = tools;
+    const { driver, reconciler, forwarding } = tools;
     const { syncPeriodMs } = tools.options;
     if (driver.wasDisturbed) this.#every(DISTURBANCE_PERIOD_MS, () => this.#repairSoon());
     this.#every(syncPeriodMs, () => this.#audit());
     this.#every(Math.min(RETRY_PERIOD_MS, syncPeriodMs), () => reconciler.retry());
+    this.#every(Math.min(RETRY_PERIOD_MS, syncPeriodMs), () => forwarding.check());
   }
 
   /** Begins no more work. Work that runs goes on. */

@@ -47,6 +47,11 @@ export function markOfWorker(mask: number, worker: number): number {
   return ownBit(mask) + lowestBit(mask) * (worker % MAX_QUEUE_WORKERS);
 }
 
+/** How many of the workers have queues: the first ones. */
+export function homesAmong(workers: number): number {
+  return Math.min(workers, MAX_QUEUE_WORKERS);
+}
+
 /** The queue of the SYNs for which a worker decides. @param worker below {@link MAX_QUEUE_WORKERS} */
 export function synQueueOf(worker: number, { firstQueue }: CarrierNumbers): number {
   return firstQueue + worker;

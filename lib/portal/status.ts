@@ -1,3 +1,4 @@
+import type { CarrierMode } from './carrier.js';
 import type { Affinity, ServicePolicy } from './policy.js';
 import type { Portal } from './portal.js';
 
@@ -21,6 +22,13 @@ export interface PortalStatus
    * portals are tried again.
    */
   readonly state: 'serving' | 'pending' | 'taken' | 'no-endpoints' | 'unsupported';
+  /**
+   * What moves the bytes of its clients. With `kernel`, clients that the kernel cannot carry are relayed all
+   * the same: those of endpoints that it does not reach, and those that an endpoint has of itself.
+   */
+  readonly carrier: 'kernel' | 'relay';
+  /** Why it is relayed although `auto` or `kernel` is wanted. Null: it is not, or `relay` is wanted. */
+  readonly relayReason: string | null;
   readonly problems: readonly string[];
 }
 
@@ -42,6 +50,10 @@ export interface ProxyStatus {
    */
   readonly fallbacks: readonly string[];
   readonly workers: number;
+  /** What carries the traffic of Services without an annotation about it. `--carrier` */
+  readonly carrier: CarrierMode;
+  /** One sentence for each reason why the kernel cannot carry something on this node. */
+  readonly carrierLimits: readonly string[];
   /** Problems of the node, not of one portal. */
   readonly problems: readonly string[];
   readonly portals: readonly PortalStatus[];

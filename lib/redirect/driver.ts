@@ -88,6 +88,11 @@ export interface RedirectDriver {
   readonly unsupported: ReadonlyMap<Family, string>;
   /** Whether the rules can be had that the kernel needs to carry traffic by tracked flows. */
   readonly carrier: CarrierSupport;
+  /**
+   * For each family: whether packets that are not the node's own are dropped where no rule accepts them (the
+   * policy of the chain FORWARD), as the rules were last read. Absent: the driver reads no rules.
+   */
+  readonly dropsForwarded?: Readonly<Record<Family, boolean>>;
   /** Sentences about what the kernel lacks for all redirects, each with the consequence and what to do. */
   readonly problems?: readonly string[];
   /** A sentence for each family that addresses serve because iptables does not work, with the reason. */

@@ -36,6 +36,8 @@ export class IptablesDriver implements RedirectDriver {
   readonly #change = new OneChange();
 
   readonly #options: IptablesOptions;
+  /** The first has our rules. Packets pass the rules of all. */
+  readonly #backends: readonly Backend[];
   readonly #families: ReadonlyMap<Family, FamilyRules>;
   /** Null: the back end does not announce changes. */
   readonly #watch: DisturbanceWatch | null;
@@ -46,10 +48,12 @@ export class IptablesDriver implements RedirectDriver {
 
   private constructor(
     options: IptablesOptions,
+    backends: readonly Backend[],
     { rules, missing, problems }: OpenFamilies,
     watch: DisturbanceWatch | null,
   ) {
     this.#options = options;
+    this.#backends = backends;
     this.#families = rules;
     this.missing = missing;
     this.problems = problems;
@@ -71,11 +75,10 @@ export class IptablesDriver implements RedirectDriver {
     for (const backend of backends) {
       try {
         const families = await openFamilies(backend, options);
-        await clearOthers(
-          backends.filter((other) => other !== backend),
-          options,
-        );
-        return new IptablesDriver(options, families, DisturbanceWatch.open(backend, options.log));
+        const others = backends.filter((other) => other !== backend);
+        await clearOthers(others, options);
+        const watch = DisturbanceWatch.open(backend, options.log);
+        return new IptablesDriver(options, [backend, ...others], families, watch);
       } catch (error) {
         problems.push(`${backend.name}: ${(error as Error).message}`);
       }
@@ -87,6 +90,11 @@ export class IptablesDriver implements RedirectDriver {
 
   get unsupported(): Map<Family, string> {
     return new Map([...this.missing].map(([family, reason]) => [family, explainMissing(reason)]));
+  }
+
+  get dropsForwarded(): Record<Family, boolean> {
+    const drops = (family: Family) => this.#backends.some((backend) => backend[family].dropsForwarded);
+    return { IPv4: drops('IPv4'), IPv6: drops('IPv6') };
   }
 
   captureOf(): Capture {
@@ -115,6 +123,7 @@ export class IptablesDriver implements RedirectDriver {
 
   async audit(): Promise<number> {
     this.#change.end();
+    await this.#readOthers();
     const failures = new Failures();
     let count = 0;
     for (const rules of this.#families.values()) {
@@ -125,6 +134,12 @@ export class IptablesDriver implements RedirectDriver {
     this.#watch?.forget();
     failures.throwIfAny();
     return count;
+  }
+
+  /** For {@link dropsForwarded}. An audit reads only the rules of our own back end. */
+  async #readOthers(): Promise<void> {
+    const [, ...others] = this.#backends;
+    await Promise.allSettled(others.flatMap(({ IPv4, IPv6 }) => [IPv4.save(), IPv6.save()]));
   }
 
   wasDisturbed(): boolean {

@@ -39,6 +39,11 @@ export class PerFamilyDriver implements RedirectDriver {
     );
   }
 
+  get dropsForwarded(): Record<Family, boolean> {
+    const drops = (family: Family) => this.#drivers[family].dropsForwarded?.[family] ?? false;
+    return { IPv4: drops('IPv4'), IPv6: drops('IPv6') };
+  }
+
   get problems(): string[] {
     return FAMILIES.flatMap((family) => this.#drivers[family].problems ?? []);
   }

@@ -32,6 +32,7 @@ export class Xtables {
   readonly #program: string;
   readonly #run: RunCommand;
   #lockArguments: readonly string[] = ['-w', LOCK_SECONDS];
+  #dropsForwarded = false;
 
   constructor(
     readonly backend: BackendName,
@@ -43,12 +44,18 @@ export class Xtables {
       (family === 'IPv4' ? 'iptables' : 'ip6tables') + (backend === 'system' ? '' : `-${backend}`);
   }
 
+  /** Whether a chain FORWARD had the policy DROP when {@link save} last read the rules. */
+  get dropsForwarded(): boolean {
+    return this.#dropsForwarded;
+  }
+
   /** All tables as text. Null: the program is not installed. @throws RedirectError */
   async save(): Promise<string | null> {
     const program = `${this.#program}-save`;
     const result = await this.#run(program, []);
     if (result === null) return null;
     if (result.code !== 0) throw new RedirectError(`${program} failed: ${firstLine(result.stderr)}`);
+    this.#dropsForwarded = result.stdout.includes('\n:FORWARD DROP ');
     return result.stdout;
   }
 

@@ -14,7 +14,7 @@ export interface MetricsSource extends ProcessSource {
   /** Reads a portal's status when the iteration reaches it. A portal removed before that is left out. */
   portals(): Iterable<PortalStatus>;
   /** The state of each portal, without the rest of its status. */
-  states(): readonly Pick<PortalStatus, 'state'>[];
+  states(): readonly Pick<PortalStatus, 'state' | 'carrier'>[];
   /** Reads counters lazily, as {@link portals} does. */
   counters(): Iterable<PortalCounters>;
   readonly pins: PinCounts;
@@ -30,7 +30,7 @@ export interface MetricsSource extends ProcessSource {
  * @param registry may already contain other metrics
  */
 export function metricsRoutes(source: MetricsSource, registry = new Registry()): Routes {
-  registerPortalStates(registry, source);
+  registerPortalCounts(registry, source);
   processMetrics(registry, source);
   return {
     '/metrics': async () => {
@@ -81,16 +81,35 @@ const STATES: readonly PortalStatus['state'][] = [
   'unsupported',
 ];
 
-function registerPortalStates(registry: Registry, source: MetricsSource): void {
-  const gauge = new Gauge({
+const CARRIERS: readonly PortalStatus['carrier'][] = ['kernel', 'relay'];
+
+function registerPortalCounts(registry: Registry, source: MetricsSource): void {
+  const registers = [registry];
+  new Gauge({
     name: 'kubeportal_portals',
     help: 'Service ports by state.',
     labelNames: ['state'] as const,
-    registers: [registry],
+    registers,
     collect() {
-      const counts = new Map(STATES.map((state) => [state, 0]));
-      for (const { state } of source.states()) counts.set(state, (counts.get(state) ?? 0) + 1);
-      for (const [state, count] of counts) gauge.set({ state }, count);
+      const states = source.states().map(({ state }) => state);
+      for (const [state, count] of counted(STATES, states)) this.set({ state }, count);
     },
   });
+  new Gauge({
+    name: 'kubeportal_portals_by_carrier',
+    help: 'Service ports by what may carry their traffic: the kernel, or only the relay.',
+    labelNames: ['carrier'] as const,
+    registers,
+    collect() {
+      const carriers = source.states().map(({ carrier }) => carrier);
+      for (const [carrier, count] of counted(CARRIERS, carriers)) this.set({ carrier }, count);
+    },
+  });
+}
+
+/** How often each of these values occurs. */
+function counted<T>(values: readonly T[], occurring: readonly T[]): Map<T, number> {
+  const counts = new Map(values.map((value) => [value, 0]));
+  for (const value of occurring) counts.set(value, (counts.get(value) ?? 0) + 1);
+  return counts;
 }

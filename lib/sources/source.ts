@@ -15,7 +15,7 @@ export interface Source {
   /** The Node object of this machine, if the source has one. When it changes, `onChange` is called. */
   readonly node?: NodeState | null;
   /**
-   * Warns the owner of the object about a problem, if the source can do this.
+   * Warns the owner of a Service or a Node about a problem, if the source can do this.
    * @param reason one CamelCase word for machines
    */
   warnOwner?(problem: Problem, reason: string): void;

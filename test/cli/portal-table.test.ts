@@ -42,6 +42,19 @@ t.test('IPv6 addresses have brackets, and node ports and problems are shown', (t
   t.end();
 });
 
+t.test('the carrier has a column once the kernel carries a portal', (t) => {
+  const relayed = portalStatus();
+  t.notMatch(portalTable([relayed]), 'CARRIER');
+  const text = portalTable([
+    relayed,
+    portalStatus({ key: 'a', service: 'a', portName: '', carrier: 'kernel' }),
+  ]);
+  t.match(text, /^SERVICE .* AFFINITY +CARRIER +STATE$/m);
+  t.match(text, /^a .* none +kernel +serving$/m);
+  t.match(text, /^default\/web:http .* none +relay +serving$/m);
+  t.end();
+});
+
 t.test('rows are sorted, in whatever order the portals come', (t) => {
   const named = (name: string) => portalStatus({ key: `${name}/TCP/IPv4`, service: name, portName: '' });
   const text = portalTable(['b/web', 'a/web', 'b/api'].map(named));

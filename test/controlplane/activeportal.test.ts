@@ -14,6 +14,7 @@ import type { Portal } from '../../lib/portal/portal.js';
 import { listenStream, startListening } from '../../lib/sys/listening.js';
 import { closeSocket, localAddress } from '../../lib/sys/socket.js';
 import { exactly, item } from '../lab/items.js';
+import { relayOnly } from './carrying.js';
 
 /** Opens another program's listener on a free port of the loopback address. @returns the port */
 function occupy(t: Test): number {
@@ -51,6 +52,7 @@ function activate(
   range: { first: number; last: number },
   capacity: Capacity,
   Active = ActivePortal,
+  carriers = relayOnly(),
 ): ActivePortal {
   const publicPorts = new PublicPorts();
   const active = new Active(portal, 1, {
@@ -60,7 +62,8 @@ function activate(
     nodeAddresses: new NodeAddresses([]),
     ports: new ProxyPorts(range, null, publicPorts),
     publicPorts,
-    placements: new Placements(2, true, capacity),
+    carriers,
+    placements: new Placements(2, true, capacity, (policy) => carriers.mayCarryAny(policy)),
     capacity,
     idOf: () => undefined,
     isVip: () => false,

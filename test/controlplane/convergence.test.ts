@@ -6,10 +6,13 @@ import pino from 'pino';
 import t from 'tap';
 import { NodeAddresses } from '../../lib/controlplane/nodeaddresses.js';
 import { ServiceProxy } from '../../lib/controlplane/proxy.js';
+import { Dataplane } from '../../lib/dataplane/dataplane.js';
 import type { DesiredState } from '../../lib/model/desiredstate.js';
 import type { ObjectSet } from '../../lib/model/objects.js';
+import type { CarrierMode } from '../../lib/portal/carrier.js';
 import {
   type Capture,
+  type CarrierSupport,
   noCarrier,
   type PreparedChange,
   type Redirect,
@@ -20,6 +23,7 @@ import { anyObjects } from '../model/arbitrary.js';
 import { buildHere, NODE, objectSet, service, slice } from '../model/fixtures.js';
 import { RELAY } from '../portal/fixtures.js';
 import { sh } from '../redirect/namespace.js';
+import { ALL, BOTH } from './carrying.js';
 
 const PROXY_PORTS = { first: 20_000, last: 20_999 };
 
@@ -27,12 +31,17 @@ const PROXY_PORTS = { first: 20_000, last: 20_999 };
 class FakeDriver implements RedirectDriver {
   readonly name = 'iptables';
   readonly unsupported = new Map();
-  readonly carrier = noCarrier('a driver of a test');
+  readonly carrier: CarrierSupport;
   readonly redirects = new Map<string, Redirect>();
 
   readonly bringsTraffic = true;
 
-  constructor(readonly capture: Capture) {}
+  constructor(
+    readonly capture: Capture,
+    isCarrying: boolean,
+  ) {
+    this.carrier = isCarrying ? ALL : noCarrier('a driver of a test');
+  }
 
   captureOf(): Capture {
     return this.capture;
@@ -56,13 +65,18 @@ class FakeDriver implements RedirectDriver {
   }
 }
 
+interface Way {
+  readonly capture: Capture;
+  readonly mode: CarrierMode;
+}
+
 /**
  * What can be seen from outside after these states, one after the other. The numbers of proxy ports may
  * differ.
  */
-async function outcomeOf(states: readonly ObjectSet[], capture: 'port' | 'address'): Promise<string[]> {
+async function outcomeOf(states: readonly ObjectSet[], { capture, mode }: Way): Promise<string[]> {
   const directory = mkdtempSync(join(tmpdir(), 'kube-portal-test-'));
-  const driver = new FakeDriver(capture);
+  const driver = new FakeDriver(capture, mode === 'auto');
   const options = {
     workers: 1,
     bindAddress: { IPv4: '0.0.0.0', IPv6: '::' },
@@ -70,7 +84,7 @@ async function outcomeOf(states: readonly ObjectSet[], capture: 'port' | 'addres
     proxyPortRange: PROXY_PORTS,
     udpTimeoutMs: null,
     rtpsCopies: 20_000,
-    carrier: RELAY,
+    carrier: { ...RELAY, mode },
     maxPins: 100,
     syncPeriodMs: 3_600_000,
     stateDir: directory,
@@ -124,12 +138,22 @@ const WALKS: [ObjectSet[]][] = [
 
 t.setTimeout(0);
 
-for (const capture of ['port', 'address'] as const) {
-  t.test(`after any changes, the node is as after a new start (capture ${capture})`, async (t) => {
+const WAYS: readonly Way[] = [
+  { capture: 'port', mode: 'relay' },
+  { capture: 'port', mode: 'auto' },
+  { capture: 'address', mode: 'relay' },
+];
+
+// The probe of connection tracking needs a rule.
+sh('iptables -t nat -A PREROUTING -j ACCEPT; ip6tables -t nat -A PREROUTING -j ACCEPT');
+
+for (const way of WAYS) {
+  t.test(`after any changes, the node is as after a new start: ${JSON.stringify(way)}`, async (t) => {
+    t.intercept(Dataplane.prototype, 'openCarrier', { value: async () => BOTH });
     await fc.assert(
       fc.asyncProperty(fc.array(anyObjects, { minLength: 2, maxLength: 5 }), async (states) => {
-        const walked = await outcomeOf(states, capture);
-        const fresh = await outcomeOf(states.slice(-1), capture);
+        const walked = await outcomeOf(states, way);
+        const fresh = await outcomeOf(states.slice(-1), way);
         t.same(walked, fresh);
         return t.passing();
       }),

@@ -90,3 +90,23 @@ t.test('capacity is divided and never negative', async (t) => {
   t.equal(tiny.maxFlows, 64);
   t.equal(new Capacity(10_000_000).maxFlows, 131_072);
 });
+
+t.test('what the kernel may carry is in workers with queues, and pins are in one of them', async (t) => {
+  const carried: ServicePolicy = { ...DEFAULT_POLICY, carrier: 'kernel' };
+  const pinned: ServicePolicy = { ...PINNED, carrier: 'kernel' };
+  const mayCarry = ({ carrier }: ServicePolicy) => carrier === 'kernel';
+  const placements = new Placements(8, true, roomy(), mayCarry);
+  t.equal(placements.join('any', carried), null, 'without pins, all workers listen');
+  const services = ['a', 'b', 'c', 'd', 'e', 'f'];
+  t.same(
+    services.map((service) => placements.join(service, pinned)),
+    [0, 1, 2, 3, 0, 1],
+  );
+  t.equal(placements.join('a', PINNED), null, 'the annotation goes, and the kernel steers again');
+  const cramped = new Placements(8, true, narrow(), mayCarry);
+  t.same(
+    services.map((service) => cramped.join(service, carried)),
+    [0, 1, 2, 3, 0, 1],
+    'without room, too',
+  );
+});

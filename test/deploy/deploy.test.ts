@@ -113,7 +113,14 @@ t.test('the dashboard asks for metrics that exist', async (t) => {
   new SyncMetrics(registry);
   const routes = metricsRoutes(
     {
-      summary: () => ({ driver: 'none', workers: 1, fallbacks: [], problems: [] }),
+      summary: () => ({
+        driver: 'none',
+        workers: 1,
+        fallbacks: [],
+        carrier: 'relay',
+        carrierLimits: [],
+        problems: [],
+      }),
       portals: () => [],
       states: () => [],
       counters: () => [],

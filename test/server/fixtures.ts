@@ -46,6 +46,8 @@ export function portalStatus(over: Partial<PortalStatus> = {}): PortalStatus {
     rtpsRouting: null,
     activeStandby: false,
     state: 'serving',
+    carrier: 'relay',
+    relayReason: null,
     problems: [],
     ...over,
   };

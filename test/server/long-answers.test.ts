@@ -72,7 +72,14 @@ for (const path of ['/metrics', '/status']) {
       }
     }
     const routes = metricsRoutes({
-      summary: () => ({ driver: 'none', workers: 1, fallbacks: [], problems: [] }),
+      summary: () => ({
+        driver: 'none',
+        workers: 1,
+        fallbacks: [],
+        carrier: 'relay',
+        carrierLimits: [],
+        problems: [],
+      }),
       portals: () => services.map((service) => portalStatus({ service })),
       states: () => [],
       counters,

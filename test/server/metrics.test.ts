@@ -11,7 +11,14 @@ function routesOf(
   pins: PinCounts = NO_PINS,
 ) {
   return metricsRoutes({
-    summary: () => ({ driver: 'address', workers: 2, fallbacks: [], problems: [] }),
+    summary: () => ({
+      driver: 'address',
+      workers: 2,
+      fallbacks: [],
+      carrier: 'relay',
+      carrierLimits: [],
+      problems: [],
+    }),
     portals: () => portals,
     states: () => [...portals],
     counters: () => counters,
@@ -104,6 +111,13 @@ t.test('quotes and line ends in a name are escaped', async (t) => {
     body,
     'kubeportal_connections_total{namespace="default",service="web",port="a\\"b\\\\c\\nd",protocol=',
   );
+});
+
+t.test('/metrics counts portals by what may carry them', async (t) => {
+  const portals = [portalStatus(), portalStatus({ carrier: 'kernel' }), portalStatus()];
+  const found = series(await bodyOf(routesOf(portals, []), '/metrics'));
+  t.equal(found.get('kubeportal_portals_by_carrier{carrier="kernel"}'), 1);
+  t.equal(found.get('kubeportal_portals_by_carrier{carrier="relay"}'), 2);
 });
 
 t.test('/metrics counts portals by state, and has the metrics of the process', async (t) => {

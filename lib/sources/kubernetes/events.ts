@@ -16,11 +16,20 @@ const MAX_NOTE_BYTES = 1024;
 /** The object that an Event is about. */
 export interface EventSubject {
   readonly apiVersion: 'v1';
-  readonly kind: 'Service';
-  readonly namespace: string;
+  readonly kind: 'Service' | 'Node';
+  /** Absent: the object has none. Its Events are in the namespace `default`. */
+  readonly namespace?: string;
   readonly name: string;
   /** `kubectl describe` finds the Events of an object by its uid. */
   readonly uid?: string;
+}
+
+/**
+ * A Node as the kubelet names it in its own Events: its uid is its name, and `kubectl describe node` looks
+ * for that.
+ */
+export function nodeSubject(name: string): EventSubject {
+  return { apiVersion: 'v1', kind: 'Node', name, uid: name };
 }
 
 /**
@@ -71,7 +80,7 @@ export class EventRecorder {
     return {
       apiVersion: 'events.k8s.io/v1',
       kind: 'Event',
-      metadata: { namespace: subject.namespace, generateName: `${subject.name}-` },
+      metadata: { namespace: subject.namespace ?? 'default', generateName: `${subject.name}-` },
       // A MicroTime has six digits after the point.
       eventTime: new Date().toISOString().replace('Z', '000Z'),
       type: 'Warning',

@@ -5,7 +5,7 @@ import { describeProblem, freshProblems, type Problem } from '../../model/proble
 import type { Source } from '../source.js';
 import { ApiClient, type ClientTimes } from './client.js';
 import { Coalescer } from './coalescer.js';
-import { EventRecorder } from './events.js';
+import { EventRecorder, type EventSubject, nodeSubject } from './events.js';
 import type { ClusterUser } from './kubeconfig.js';
 import { Mirror } from './mirror.js';
 import { Outage } from './outage.js';
@@ -61,13 +61,20 @@ export class KubernetesSource implements Source {
     return this.#nodes.values.values().next().value ?? null;
   }
 
-  /** Writes an Event if the object of the problem is a Service. */
+  /** Writes an Event if the object of the problem is a Service or a Node. */
   warnOwner({ object, field, message }: Problem, reason: string): void {
-    const [, namespace, name] = /^Service ([^/]+)\/(.+)$/.exec(object) ?? [];
-    if (namespace === undefined || name === undefined) return;
-    const uid = this.#services.uidOf(`${namespace}/${name}`);
-    const subject = { apiVersion: 'v1', kind: 'Service', namespace, name, ...(uid && { uid }) } as const;
+    const subject = this.#subjectOf(object);
+    if (subject === null) return;
     this.#events.warn(subject, reason, field === undefined ? message : `${field}: ${message}`);
+  }
+
+  #subjectOf(object: string): EventSubject | null {
+    const [, node] = /^Node (.+)$/.exec(object) ?? [];
+    if (node !== undefined) return nodeSubject(node);
+    const [, namespace, name] = /^Service ([^/]+)\/(.+)$/.exec(object) ?? [];
+    if (namespace === undefined || name === undefined) return null;
+    const uid = this.#services.uidOf(`${namespace}/${name}`);
+    return { apiVersion: 'v1', kind: 'Service', namespace, name, ...(uid && { uid }) };
   }
 
   /**

@@ -34,3 +34,15 @@ t.test('the note of an Event is cut to the size that an API server takes', async
   t.ok(Buffer.byteLength(note) <= 1024, 'bytes in UTF-8');
   t.match(note, /^xé+\.\.\. \(\d+ more characters\)$/);
 });
+
+t.test('the Event of a Node is where kubectl describe looks for it', async (t) => {
+  const { api, harness } = await prepareSynced(t);
+  harness.source.warnOwner({ object: 'Node robot.example', message: 'it does not forward' }, 'NotForwarding');
+  await harness.until(() => api.events.length > 0, 'an Event');
+  t.match(api.events[0], {
+    metadata: { namespace: 'default', generateName: 'robot.example-' },
+    regarding: { apiVersion: 'v1', kind: 'Node', name: 'robot.example', uid: 'robot.example' },
+    reason: 'NotForwarding',
+    note: 'it does not forward',
+  });
+});

@@ -1,0 +1,133 @@
+import type { Dataplane } from '../dataplane/dataplane.js';
+import type { CarrierReasons } from '../dataplane/shared/carrier.js';
+import { FAMILIES, type Family } from '../net/address.js';
+import type { Protocol } from '../net/protocol.js';
+import { type CarrierMode, type CarrierOptions, homesAmong, synQueueOf } from '../portal/carrier.js';
+import { type ServicePolicy, speaksRtps } from '../portal/policy.js';
+import type { Portal } from '../portal/portal.js';
+import type { RedirectDriver } from '../redirect/driver.js';
+import { probeTracking } from '../sys/netlink/trackingprobe.js';
+import type { ForwardingWatch } from './forwardingwatch.js';
+import type { Placement } from './placement.js';
+
+const PROTOCOLS: readonly Protocol[] = ['TCP', 'UDP'];
+const READS_RTPS = 'workers read the datagrams of a Service with an annotation about RTPS';
+
+/** What decides whether the kernel may carry a portal. */
+type Kind = Pick<Portal, 'policy' | 'family' | 'protocol'>;
+
+/** For each family and protocol, why the kernel cannot carry it on this node; null if it can. */
+type Support = Readonly<Record<Family, CarrierReasons>>;
+
+export interface CarrierTools {
+  readonly options: CarrierOptions;
+  readonly workers: number;
+  readonly driver: Pick<RedirectDriver, 'carrier'>;
+  readonly dataplane: Pick<Dataplane, 'openCarrier'>;
+  readonly forwarding: Pick<ForwardingWatch, 'begin'>;
+}
+
+/** Decides which portals the kernel may carry. */
+export class Carriers {
+  readonly #tools: CarrierTools;
+  /** Null: no portal has asked yet. */
+  #support: Support | null = null;
+
+  constructor(tools: CarrierTools) {
+    this.#tools = tools;
+  }
+
+  /**
+   * Finds out what the kernel can carry on this node, once a portal wants it. Call it before the portals are
+   * used: the answers to all other questions depend on it.
+   * @throws Error if a worker has ended
+   */
+  async openFor(portals: Iterable<Pick<Portal, 'policy'>>): Promise<void> {
+    if (this.#support !== null) return;
+    for (const { policy } of portals) {
+      if (this.modeOf(policy) === 'relay') continue;
+      this.#support = await this.#findSupport();
+      return;
+    }
+  }
+
+  modeOf({ carrier }: ServicePolicy): CarrierMode {
+    return carrier ?? this.#tools.options.mode;
+  }
+
+  /** Why a portal is relayed although its mode is another. Null: it is not, or it shall be relayed. */
+  obstacleTo({ policy, family, protocol }: Kind): string | null {
+    if (this.modeOf(policy) === 'relay') return null;
+    return speaksRtps(policy) ? READS_RTPS : (this.#support?.[family][protocol] ?? null);
+  }
+
+  /** The problem of a portal that the kernel shall carry and cannot. */
+  problemOf(portal: Kind): string | null {
+    const reason = this.obstacleTo(portal);
+    if (reason === null || this.modeOf(portal.policy) !== 'kernel') return null;
+    return `the kernel cannot carry its traffic, so kube-portal relays it: ${reason}`;
+  }
+
+  /** Whether the kernel may carry clients of a portal. */
+  mayCarry(portal: Kind): boolean {
+    return (
+      this.#support !== null && this.modeOf(portal.policy) !== 'relay' && this.obstacleTo(portal) === null
+    );
+  }
+
+  /** Whether the kernel may carry clients of a Service with this policy, on any of its ports. */
+  mayCarryAny(policy: ServicePolicy): boolean {
+    return FAMILIES.some((family) =>
+      PROTOCOLS.some((protocol) => this.mayCarry({ policy, family, protocol })),
+    );
+  }
+
+  /**
+   * The worker that decides about a portal's TCP connections: one that serves the portal and has queues.
+   * @param placement of a portal that the kernel may carry
+   */
+  homeOf(id: number, placement: Placement): number {
+    return placement ?? id % homesAmong(this.#tools.workers);
+  }
+
+  get masqueradesAll(): boolean {
+    return this.#tools.options.masqueradeAll;
+  }
+
+  /** The queue of the SYNs for which a worker decides. */
+  queueOf(home: number): number {
+    return synQueueOf(home, this.#tools.options);
+  }
+
+  /** For each reason: what cannot be carried, and why. Empty too while no portal has asked. */
+  get limits(): readonly string[] {
+    const byReason = new Map<string, string[]>();
+    for (const family of FAMILIES) {
+      for (const protocol of PROTOCOLS) {
+        const reason = this.#support?.[family][protocol] ?? null;
+        if (reason !== null)
+          byReason.set(reason, [...(byReason.get(reason) ?? []), `${protocol} over ${family}`]);
+      }
+    }
+    return Array.from(byReason, ([reason, what]) => `${what.join(', ')}: relayed, because ${reason}`);
+  }
+
+  async #findSupport(): Promise<Support> {
+    const { driver, dataplane, forwarding } = this.#tools;
+    const nobody = (reason: string) => ({ TCP: reason, UDP: reason });
+    if (FAMILIES.every((family) => driver.carrier[family] !== null)) {
+      return { IPv4: nobody(driver.carrier.IPv4 ?? ''), IPv6: nobody(driver.carrier.IPv6 ?? '') };
+    }
+    const workers = await dataplane.openCarrier();
+    await forwarding.begin();
+    const reasonFor = (family: Family, protocol: Protocol) =>
+      driver.carrier[family] ?? probed(family, protocol) ?? workers[protocol];
+    const of = (family: Family) => ({ TCP: reasonFor(family, 'TCP'), UDP: reasonFor(family, 'UDP') });
+    return { IPv4: of('IPv4'), IPv6: of('IPv6') };
+  }
+}
+
+function probed(family: Family, protocol: Protocol): string | null {
+  const reason = probeTracking(family, protocol);
+  return reason && `connection tracking cannot be told of flows: ${reason}`;
+}

@@ -1,0 +1,100 @@
+import '../redirect/namespace.js';
+import t from 'tap';
+import { DEFAULT_POLICY, type ServicePolicy } from '../../lib/portal/policy.js';
+import type { Portal } from '../../lib/portal/portal.js';
+import { sh } from '../redirect/namespace.js';
+import { BOTH, type CarryingNode, carriersOf } from './carrying.js';
+
+// The probe of connection tracking needs it.
+sh('iptables -t nat -A PREROUTING -j ACCEPT; ip6tables -t nat -A PREROUTING -j ACCEPT');
+
+const KINDS = ['TCP/IPv4', 'UDP/IPv4', 'TCP/IPv6', 'UDP/IPv6'] as const;
+const AUTO: ServicePolicy = { ...DEFAULT_POLICY, carrier: 'auto' };
+const PINNED: ServicePolicy = { ...DEFAULT_POLICY, affinity: { by: 'client-ip', timeoutMs: 1000 } };
+
+type Kind = Pick<Portal, 'policy' | 'family' | 'protocol'>;
+
+function ofEachKind(policy: ServicePolicy): Kind[] {
+  return KINDS.map((kind) => {
+    const [protocol, family] = kind.split('/') as [Portal['protocol'], Portal['family']];
+    return { protocol, family, policy };
+  });
+}
+
+async function carried(node: CarryingNode, policy: ServicePolicy): Promise<string> {
+  const carriers = carriersOf(node);
+  const portals = ofEachKind(policy);
+  await carriers.openFor(portals);
+  return portals
+    .filter((portal) => carriers.mayCarry(portal))
+    .map(({ protocol, family }) => `${protocol}/${family}`)
+    .join(' ');
+}
+
+const ALL_KINDS = KINDS.join(' ');
+const auto = { mode: 'auto' } as const;
+const TABLE: [string, CarryingNode, ServicePolicy, string][] = [
+  ['auto', { options: auto }, DEFAULT_POLICY, ALL_KINDS],
+  ['kernel', { options: { mode: 'kernel' } }, DEFAULT_POLICY, ALL_KINDS],
+  ['relay', {}, DEFAULT_POLICY, ''],
+  ['relay, and a Service that asks for the kernel', {}, AUTO, ALL_KINDS],
+  ['auto, and a Service that asks for the relay', { options: auto }, { ...AUTO, carrier: 'relay' }, ''],
+  ['affinity', { options: auto }, PINNED, ALL_KINDS],
+  ['RTPS routing', { options: auto }, { ...PINNED, rtpsRouting: 'pin' }, ''],
+  ['an RTPS key', { options: auto }, { ...AUTO, affinity: { by: 'rtps-host', timeoutMs: 1 } }, ''],
+  ['no rules for IPv6', { options: auto, driver: { IPv4: null, IPv6: 'no' } }, AUTO, 'TCP/IPv4 UDP/IPv4'],
+  ['no queues', { options: auto, worker: { ...BOTH, TCP: 'no' } }, AUTO, 'UDP/IPv4 UDP/IPv6'],
+];
+
+for (const [name, node, policy, expected] of TABLE) {
+  t.test(`what the kernel may carry: ${name}`, async (t) => {
+    t.equal(await carried(node, policy), expected);
+  });
+}
+
+t.test('nobody is asked until a portal wants the kernel, and then once', async (t) => {
+  const asked: string[] = [];
+  const carriers = carriersOf({}, asked);
+  await carriers.openFor(ofEachKind(DEFAULT_POLICY));
+  t.same(asked, []);
+  t.equal(carriers.mayCarryAny(AUTO), false, 'and none is carried before');
+  await carriers.openFor(ofEachKind(AUTO));
+  await carriers.openFor(ofEachKind(AUTO));
+  t.same(asked, ['workers', 'forwarding'], 'workers know whether the node forwards before they carry');
+  t.equal(carriers.mayCarryAny(AUTO), true);
+});
+
+t.test('workers open nothing where there can be no rules', async (t) => {
+  const asked: string[] = [];
+  const carriers = carriersOf(
+    { options: auto, driver: { IPv4: 'no iptables', IPv6: 'no ip6tables' } },
+    asked,
+  );
+  await carriers.openFor(ofEachKind(DEFAULT_POLICY));
+  t.same(asked, []);
+  t.same(carriers.limits, [
+    'TCP over IPv4, UDP over IPv4: relayed, because no iptables',
+    'TCP over IPv6, UDP over IPv6: relayed, because no ip6tables',
+  ]);
+});
+
+t.test('an obstacle is named only where something else than the relay is wanted', async (t) => {
+  const carriers = carriersOf({ options: auto, worker: { ...BOTH, UDP: 'no socket' } });
+  await carriers.openFor(ofEachKind(DEFAULT_POLICY));
+  const obstacles = (policy: ServicePolicy) =>
+    ofEachKind(policy).map((portal) => carriers.obstacleTo(portal));
+  t.same(obstacles(DEFAULT_POLICY), [null, 'no socket', null, 'no socket']);
+  t.same(obstacles({ ...DEFAULT_POLICY, carrier: 'relay' }), [null, null, null, null]);
+  t.match(obstacles({ ...PINNED, rtpsRouting: 'follow' }), [/about RTPS/, /about RTPS/, /RTPS/, /RTPS/]);
+  t.same(carriers.limits, ['UDP over IPv4, UDP over IPv6: relayed, because no socket']);
+});
+
+t.test('the home of a portal is the worker that it is in, or one that has queues', async (t) => {
+  const carriers = carriersOf({});
+  t.same(
+    [0, 1, 2, 3].map((id) => carriers.homeOf(id, null)),
+    [0, 1, 0, 1],
+  );
+  t.equal(carriers.homeOf(2, 1), 1);
+  t.equal(carriers.queueOf(1), 20_481);
+});
