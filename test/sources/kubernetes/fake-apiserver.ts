@@ -180,16 +180,33 @@ export class FakeApiServer {
   #watch({ pathname: path, searchParams }: URL, response: ServerResponse): void {
     response.writeHead(200, { 'content-type': 'application/json' });
     response.flushHeaders();
-    const missed = this.#collections.changesAfter(path, Number(searchParams.get('resourceVersion')));
-    if (missed === null) {
-      const object = { kind: 'Status', code: 410, message: 'too old resource version' };
-      response.end(lineOf({ type: 'ERROR', object }));
-      return;
-    }
-    for (const event of missed) response.write(lineOf(event));
+    if (searchParams.get('sendInitialEvents') === 'true') this.#sendAll(path, response);
+    else if (!this.#sendMissed(path, Number(searchParams.get('resourceVersion')), response)) return;
     const watch = { path, response };
     this.#watches.add(watch);
     response.on('close', () => this.#watches.delete(watch));
+  }
+
+  /** A watch that begins with a list: all objects, and a bookmark at the list's end (WatchList). */
+  #sendAll(path: string, response: ServerResponse): void {
+    const { objects, version } = this.#collections.page(path, '', Number.POSITIVE_INFINITY)!;
+    for (const object of objects) response.write(lineOf({ type: 'ADDED', object }));
+    const { apiVersion, kind }: Partial<FakeObject> = objects[0] ?? {};
+    const annotations = { 'k8s.io/initial-events-end': 'true' };
+    const metadata = { resourceVersion: String(version), annotations };
+    response.write(lineOf({ type: 'BOOKMARK', object: { apiVersion, kind, metadata } }));
+  }
+
+  /** @returns false: the watch has ended, because what came after the version is forgotten */
+  #sendMissed(path: string, version: number, response: ServerResponse): boolean {
+    const missed = this.#collections.changesAfter(path, version);
+    if (missed === null) {
+      const object = { kind: 'Status', code: 410, message: 'too old resource version' };
+      response.end(lineOf({ type: 'ERROR', object }));
+      return false;
+    }
+    for (const event of missed) response.write(lineOf(event));
+    return true;
   }
 }
 
