@@ -1,5 +1,5 @@
 import type { Contender, Running, ServiceSet } from './contenders/contender.js';
-import { Testbed } from './testbed.js';
+import { Testbed, type TestbedOptions } from './testbed.js';
 
 /** A testbed on which a contender runs. */
 export class Deployment {
@@ -10,12 +10,17 @@ export class Deployment {
     readonly startSeconds: number,
   ) {}
 
-  static async open(contender: Contender, services: ServiceSet): Promise<Deployment> {
-    const testbed = await Testbed.open();
+  static async open(
+    contender: Contender,
+    services: ServiceSet,
+    options?: TestbedOptions,
+  ): Promise<Deployment> {
+    const testbed = await Testbed.open(options);
     try {
-      const start = performance.now();
+      const begun = performance.now();
       const running = await contender.start(testbed, services);
-      return new Deployment(testbed, running, (performance.now() - start) / 1000);
+      const { startedAt = begun } = running;
+      return new Deployment(testbed, running, (performance.now() - startedAt) / 1000);
     } catch (error) {
       await testbed.close();
       throw error;

@@ -20,14 +20,23 @@ export interface Flags {
 }
 
 /** Durations are seconds. */
-const FULL = { rounds: 3, duration: 0.7, warmup: 0.2, attempts: 3 };
+const FULL = { rounds: 3, duration: 0.7, warmup: 0.2, endurance: 60, attempts: 3 };
 const QUICK = {
   rounds: 1,
   duration: 0.5,
   warmup: 0.2,
+  endurance: 5,
   attempts: 1,
-  rows: ['udp', 'one-way-1x64', 'dds-1k', 'connect', 'roundtrip-1', 'roundtrip-32', 'bulk-1'],
-  without: ['nginx-plain', 'kube-portal-address-1'],
+  rows: ['udp', 'one-way-1x64', 'flows', 'dds-1k', 'connect', 'roundtrip-1', 'roundtrip-32', 'bulk-1'],
+  without: [
+    'kernel-masquerade',
+    'kube-proxy-nftables',
+    'nginx-plain',
+    'kube-portal-kernel-2',
+    'kube-portal-masquerade-1',
+    'kube-portal-relay-2',
+    'kube-portal-address-1',
+  ],
 };
 
 const list = (text: string) => text.split(',');
@@ -75,9 +84,10 @@ export function scheduleOf(flags: Flags): Schedule {
     rows: choose<Row>(ROWS, flags.rows ?? (flags.quick ? QUICK.rows : namesOf(ROWS)), '--rows'),
     contenders: choose<Contender>(all, flags.contenders ?? namesOf(usual), '--contenders'),
     rounds: flags.rounds ?? length.rounds,
-    span: {
+    times: {
       warmup: Math.min(length.warmup, flags.seconds ?? length.warmup),
       duration: flags.seconds ?? length.duration,
+      endurance: length.endurance,
     },
     attempts: flags.attempts ?? length.attempts,
   };

@@ -20,6 +20,12 @@ async function requirePrograms(contenders: readonly Contender[]): Promise<void> 
   if (missing.length > 0) throw new Error(`programs are missing: apt-get install ${missing.join(' ')}`);
 }
 
+function isAvailable({ title, prepare }: Contender): boolean {
+  if (prepare === undefined || prepare()) return true;
+  process.stderr.write(`${title} is left out\n`);
+  return false;
+}
+
 const TOOLS = [
   { needs: { program: 'iperf3', packages: 'iperf3' } },
   { needs: { program: 'ddsperf', packages: 'cyclonedds-tools' } },
@@ -28,8 +34,9 @@ const TOOLS = [
 async function main(): Promise<void> {
   const flags = parseFlags(process.argv.slice(2));
   if (process.getuid?.() !== 0) throw new Error('the bench makes network namespaces: run it as root');
-  const schedule = scheduleOf(flags);
-  await requirePrograms(schedule.contenders);
+  const wanted = scheduleOf(flags);
+  await requirePrograms(wanted.contenders);
+  const schedule = { ...wanted, contenders: wanted.contenders.filter(isAvailable) };
   const { samples, failures } = await runSchedule(schedule, (progress) =>
     process.stderr.write(`${progress}\n`),
   );

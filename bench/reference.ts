@@ -10,7 +10,9 @@ export interface Reference {
 
 export const REFERENCES: readonly Reference[] = [
   { title: 'kernel', contenders: ['kernel'] },
+  { title: 'masquerade', contenders: ['kernel-masquerade'] },
   { title: 'best peer', contenders: ['nginx', 'haproxy'] },
+  { title: 'kube-proxy', contenders: ['kube-proxy-iptables', 'kube-proxy-nftables'] },
   { title: 'ancestor', contenders: ['ancestor'] },
 ];
 

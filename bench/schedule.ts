@@ -1,9 +1,8 @@
 import type { Contender } from './contenders/contender.js';
 import { foreignCpuSeconds } from './cpu.js';
-import type { Span } from './load/plan.js';
 import type { Values } from './rows/figure.js';
 import type { Row } from './rows/row.js';
-import { Turn } from './turn.js';
+import { type Times, Turn } from './turn.js';
 
 /** One measurement. */
 export interface Sample {
@@ -23,8 +22,7 @@ export interface Schedule {
   readonly rows: readonly Row[];
   readonly contenders: readonly Contender[];
   readonly rounds: number;
-  /** The time of each measurement. */
-  readonly span: Span;
+  readonly times: Times;
   /** How often a measurement is tried while it is disturbed. */
   readonly attempts: number;
 }
@@ -60,7 +58,7 @@ async function measureContender(
   round: number,
   fail: (row: Row, reason: string) => void,
 ): Promise<Sample[]> {
-  const turn = new Turn(contender, schedule.span);
+  const turn = new Turn(contender, schedule.times);
   const samples: Sample[] = [];
   for (const row of schedule.rows) {
     if (!row.suits(contender) || (row.isMeasuredOnce && round > 0)) continue;

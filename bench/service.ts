@@ -21,6 +21,7 @@ export const SERVICE_PORTS: readonly ServicePort[] = [
   { name: 'discovery', protocol: 'UDP', port: DDS_PORTS.discovery },
   { name: 'data', protocol: 'UDP', port: DDS_PORTS.data },
   { name: 'echo-tcp', protocol: 'TCP', port: SERVER_PORTS.echo },
+  { name: 'keep', protocol: 'TCP', port: SERVER_PORTS.keep },
   { name: 'once', protocol: 'TCP', port: SERVER_PORTS.once },
   { name: 'iperf3', protocol: 'TCP', port: IPERF_PORT },
 ];

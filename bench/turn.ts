@@ -1,9 +1,16 @@
 import type { Contender, ServiceSet } from './contenders/contender.js';
 import { Deployment } from './deployment.js';
 import type { Span } from './load/plan.js';
+import type { TestbedOptions } from './testbed.js';
 
 /** Service ports in rows that do not measure many ports. */
 export const FEW_PORTS = 10;
+
+/** The times of measurements, seconds. */
+export interface Times extends Span {
+  /** For rows about what goes wrong only after a while. */
+  readonly endurance: number;
+}
 
 /** One contender's turn in one round. A deployment is made when the first row needs it. */
 export class Turn {
@@ -11,7 +18,7 @@ export class Turn {
 
   constructor(
     readonly contender: Contender,
-    readonly span: Span,
+    readonly times: Times,
   ) {}
 
   /** A deployment that the rows of this turn share. @param ports service ports */
@@ -27,8 +34,9 @@ export class Turn {
   async inFreshDeployment<Result>(
     services: ServiceSet,
     work: (deployment: Deployment) => Promise<Result>,
+    options?: TestbedOptions,
   ): Promise<Result> {
-    const deployment = await Deployment.open(this.contender, services);
+    const deployment = await Deployment.open(this.contender, services, options);
     try {
       return await work(deployment);
     } finally {

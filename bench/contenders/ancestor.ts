@@ -2,7 +2,7 @@ import { setTimeout as sleep } from 'node:timers/promises';
 import type { Program } from '../../test/lab/program.js';
 import { VIP } from '../service.js';
 import type { Testbed } from '../testbed.js';
-import { ApiServer, NODE_NAME } from './api-server.js';
+import { ApiServer, CLUSTER_CIDR, NODE_NAME } from './api-server.js';
 import { BOTH, type Contender } from './contender.js';
 
 const TIMEOUT_MS = 300_000;
@@ -24,13 +24,14 @@ export function ancestor(program: string): Contender {
     maxConnections: 3000,
     async start(testbed, { ports }) {
       const api = await ApiServer.start(testbed, ports);
-      const proxy = testbed.node.spawn(program, [
+      const startedAt = performance.now();
+      const proxy = testbed.spawnProxy(program, [
         `--kubeconfig=${api.kubeconfig}`,
         '--proxy-mode=userspace',
         '--feature-gates=EndpointSliceProxying=false',
         `--hostname-override=${NODE_NAME}`,
         `--bind-address=${testbed.node.address4}`,
-        '--cluster-cidr=10.244.0.0/16',
+        `--cluster-cidr=${CLUSTER_CIDR}`,
         '--conntrack-max-per-core=0',
       ]);
       await untilProgrammed(testbed, proxy, ports);
@@ -38,7 +39,7 @@ export function ancestor(program: string): Contender {
         await proxy.stop('SIGKILL');
         await api.dispose();
       };
-      return { address: VIP, pid: proxy.pid, stop };
+      return { address: VIP, pid: proxy.pid, startedAt, stop };
     },
   };
 }

@@ -13,11 +13,15 @@ import type { Testbed } from '../testbed.js';
 const PROGRAM = fileURLToPath(new URL('api-server-program.js', import.meta.url));
 
 const CHANGING = 'changing.json';
+const SERVICE_CIDRS = '/apis/networking.k8s.io/v1/servicecidrs';
+
+/** The addresses of pods. */
+export const CLUSTER_CIDR = '10.244.0.0/16';
 
 /** The name of the node in the cluster. */
 export const NODE_NAME = 'node';
 
-/** An API server on the node. It has what proxies read: Services, Endpoints, EndpointSlices and a Node. */
+/** An API server on the node. It has what proxies read: Services, their endpoints, a Node and more. */
 export class ApiServer {
   private constructor(
     /** Path of a kubeconfig for a proxy on this node. */
@@ -40,7 +44,11 @@ export class ApiServer {
     const file = join(directory, 'objects.json');
     writeFileSync(
       file,
-      JSON.stringify({ ...collections(manyServices(ports), backend), [PATHS.nodes]: [nodeObject(node)] }),
+      JSON.stringify({
+        ...collections(manyServices(ports), backend),
+        [PATHS.nodes]: [nodeObject(node)],
+        [SERVICE_CIDRS]: [serviceCidr],
+      }),
     );
     const program = node.spawn(process.execPath, [PROGRAM, file, join(directory, CHANGING)]);
     const [server] = await program.waitForOutput(/^http:\S+$/m);
@@ -88,6 +96,13 @@ function nodeObject({ address4 }: Host): object {
     status: { addresses: [{ type: 'InternalIP', address: address4 }] },
   };
 }
+
+const serviceCidr = {
+  apiVersion: 'networking.k8s.io/v1',
+  kind: 'ServiceCIDR',
+  metadata: { name: 'kubernetes' },
+  spec: { cidrs: ['10.96.0.0/12'] },
+};
 
 function configFor(server: string): object {
   return {

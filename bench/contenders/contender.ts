@@ -10,6 +10,8 @@ export interface Running {
   readonly pid: number | null;
   /** The API server that it follows. Absent: it follows none. */
   readonly api?: ApiServer;
+  /** When the proxy was started (performance.now()). Absent: before anything else was done. */
+  readonly startedAt?: number;
   stop(): Promise<void>;
 }
 
@@ -23,8 +25,18 @@ export interface ServiceSet {
   readonly source?: 'manifest' | 'api';
 }
 
-/** `path`: no program relays. `peer`: another proxy. `ancestor`: kube-proxy. `own`: kube-portal. */
-export type Role = 'path' | 'peer' | 'ancestor' | 'own';
+/**
+ * `path`: no program relays. `peer`: another proxy. `ancestor`: kube-proxy's old userspace mode. `incumbent`:
+ * kube-proxy as people run it. `kernel`: kube-portal where the kernel carries. `relay`: kube-portal's relay.
+ */
+export type Role = 'path' | 'peer' | 'ancestor' | 'incumbent' | OwnRole;
+
+type OwnRole = 'kernel' | 'relay';
+
+/** Whether it is kube-portal. */
+export function isOwn(role: Role): role is OwnRole {
+  return role === 'kernel' || role === 'relay';
+}
 
 /** Something that brings the traffic of a VIP to the backend. */
 export interface Contender {
@@ -34,10 +46,14 @@ export interface Contender {
   readonly role: Role;
   /** Number of service ports in rows that measure many ports. Absent: it takes no part in these rows. */
   readonly manyPorts?: number;
-  /** Most TCP connections that it can hold with 20,000 descriptors. Absent: more than any row opens. */
+  /** Most TCP connections that it can hold in a row that measures its memory. Absent: as many as others. */
   readonly maxConnections?: number;
+  /** Milliseconds between two changes of a Service, if it needs more than others to apply each at once. */
+  readonly changePauseMs?: number;
   /** A program that it needs, and the Debian packages that contain the program. */
   readonly needs?: { readonly program: string; readonly packages: string };
+  /** Makes what no package has. @returns whether this machine can have it; if not, the user knows why */
+  prepare?(): boolean;
   /** Resolves once it serves. */
   start(testbed: Testbed, services: ServiceSet): Promise<Running>;
 }

@@ -1,4 +1,5 @@
 import { VIP } from '../service.js';
+import type { Testbed } from '../testbed.js';
 import { BOTH, type Contender } from './contender.js';
 import { redirect } from './redirect.js';
 
@@ -20,7 +21,25 @@ export const dnat: Contender = {
   protocols: BOTH,
   role: 'path',
   async start(testbed) {
-    await redirect(testbed, ({ port }) => `DNAT --to-destination ${testbed.backend.address4}:${port}`);
+    await translate(testbed);
     return { address: VIP, pid: null, stop: nothing };
   },
 };
+
+/** The best case where the endpoint must see the node's address. */
+export const masquerade: Contender = {
+  id: 'kernel-masquerade',
+  title: 'kernel DNAT + MASQUERADE',
+  protocols: BOTH,
+  role: 'path',
+  async start(testbed) {
+    await translate(testbed);
+    const rule = ['-A', 'POSTROUTING', '-d', testbed.backend.address4, '-j', 'MASQUERADE'];
+    await testbed.node.must('iptables', ['-w', '-t', 'nat', ...rule]);
+    return { address: VIP, pid: null, stop: nothing };
+  },
+};
+
+function translate(testbed: Testbed): Promise<void> {
+  return redirect(testbed, ({ port }) => `DNAT --to-destination ${testbed.backend.address4}:${port}`);
+}

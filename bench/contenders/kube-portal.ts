@@ -1,26 +1,58 @@
 import { KubePortal } from '../../test/lab/kubeportal.js';
 import { manyServiceObjects } from '../manyservices.js';
 import { VIP } from '../service.js';
-import { ApiServer, NODE_NAME } from './api-server.js';
-import { BOTH, type Contender } from './contender.js';
+import { PROXY_DESCRIPTORS } from '../testbed.js';
+import { ApiServer, CLUSTER_CIDR, NODE_NAME } from './api-server.js';
+import { BOTH, type Contender, type Role } from './contender.js';
 
-export function kubePortal(redirect: 'iptables' | 'address', workers: 1 | 2): Contender {
+interface Way {
+  readonly title: string;
+  readonly role: Role;
+  readonly flags: readonly string[];
+}
+
+const KERNEL = ['--redirect=iptables', '--carrier=kernel', `--cluster-cidr=${CLUSTER_CIDR}`];
+
+/** Who carries the bytes, and how they come to it. */
+const WAYS = {
+  kernel: { title: 'kernel carrier', role: 'kernel', flags: KERNEL },
+  masquerade: {
+    title: 'masquerading',
+    role: 'kernel',
+    flags: [...KERNEL, '--masquerade-all'],
+  },
+  relay: { title: 'relay', role: 'relay', flags: ['--redirect=iptables', '--carrier=relay'] },
+  address: {
+    title: 'address driver',
+    role: 'relay',
+    flags: ['--redirect=address', '--carrier=relay'],
+  },
+} satisfies Record<string, Way>;
+
+export function kubePortal(way: keyof typeof WAYS, workers: 1 | 2): Contender {
+  const { title, role, flags: wayFlags } = WAYS[way];
   return {
-    id: `kube-portal-${redirect}-${workers}`,
-    title: `kube-portal, ${redirect}, ${workers} ${workers === 1 ? 'worker' : 'workers'}`,
+    id: `kube-portal-${way}-${workers}`,
+    title: `kube-portal ${title}, ${workers} ${workers === 1 ? 'worker' : 'workers'}`,
     protocols: BOTH,
-    role: 'own',
-    // Rows with many ports take minutes, and the number of workers hardly changes their figures.
-    ...(workers === 1 && { manyPorts: 10_000 }),
+    role,
+    // Rows with many ports take minutes. Neither the number of workers nor MASQUERADE changes much there.
+    ...(workers === 1 && way !== 'masquerade' && { manyPorts: 10_000 }),
     async start(testbed, { ports, source }) {
-      const flags = ['--redirect', redirect, '--workers', String(workers)];
+      const descriptorLimit = PROXY_DESCRIPTORS;
+      const flags = [...wayFlags, `--workers=${workers}`];
       const api = source === 'api' ? await ApiServer.start(testbed, ports) : null;
       const portal =
         api === null
-          ? KubePortal.launch(testbed.node, { objects: manyServiceObjects(ports, testbed.backend), flags })
+          ? KubePortal.launch(testbed.node, {
+              objects: manyServiceObjects(ports, testbed.backend),
+              flags,
+              descriptorLimit,
+            })
           : KubePortal.launch(testbed.node, {
               kubeconfig: api.kubeconfig,
-              flags: [...flags, '--hostname-override', NODE_NAME],
+              flags: [...flags, `--hostname-override=${NODE_NAME}`],
+              descriptorLimit,
             });
       const stop = async () => {
         await portal.dispose();

@@ -51,7 +51,7 @@ export function peer(
       const udp = SERVICE_PORTS.filter(({ protocol }) => protocol === 'UDP').map(forward);
       writeFileSync(file, configure({ tcp, udp, directory }));
       const [name, ...args] = command(file);
-      const program = testbed.node.spawn(name, args);
+      const program = testbed.spawnProxy(name, args);
       await untilListening(testbed, program, item(tcp, 0).listen);
       await redirect(testbed, ({ port }) => `REDIRECT --to-ports ${port + PORT_OFFSET}`);
       const stop = async () => {

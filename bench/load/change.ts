@@ -16,16 +16,12 @@ const LOST_AFTER_MS = 200;
 const LOST_IN_A_ROW = 3;
 /** Milliseconds. A change that has no effect within this time fails the measurement. */
 const MAX_EFFECT_MS = 30_000;
-/**
- * Milliseconds between two changes. With less, a proxy would collect several changes and apply them together.
- */
-const CHANGE_PAUSE_MS = 300;
 
 /**
  * Changes the endpoint of a Service `times` times. Measures the time from each rename to the first new flow
  * to the new endpoint.
  */
-export function change(target: Target, { file, versions, times }: ChangeWork): LoadResult {
+export function change(target: Target, { file, versions, times, pauseMs }: ChangeWork): LoadResult {
   const latencies: number[] = [];
   const probe = new Probe(target);
   put(versions[0].file, file);
@@ -33,7 +29,7 @@ export function change(target: Target, { file, versions, times }: ChangeWork): L
   const start = performance.now();
   for (let i = 1; i <= times; i++) {
     const version = versions[i % versions.length];
-    probe.sleep(CHANGE_PAUSE_MS);
+    probe.sleep(pauseMs);
     const changedAt = put(version.file, file);
     probe.until(version.port);
     latencies.push((performance.now() - changedAt) * 1000);

@@ -8,6 +8,7 @@ import { tcpConnect } from './tcp-connect.js';
 import { tcpRoundTrips } from './tcp-round-trips.js';
 import { udpEcho } from './udp-echo.js';
 import { udpFlows } from './udp-flows.js';
+import { udpLookups } from './udp-lookups.js';
 import { udpOneWay } from './udp-one-way.js';
 
 function generate(plan: LoadPlan): LoadResult {
@@ -21,6 +22,8 @@ function generate(plan: LoadPlan): LoadResult {
       return metered(plan, (meter) => udpEcho(plan, work, meter));
     case 'flows':
       return metered(plan, (meter) => udpFlows(plan, work, meter));
+    case 'lookups':
+      return metered(plan, (meter) => udpLookups(plan, work, meter));
     case 'connect':
       return metered(plan, (meter) => tcpConnect(plan, work, meter));
     case 'roundtrip':

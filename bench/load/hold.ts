@@ -1,48 +1,89 @@
 /**
- * A program: opens idle connections from the client pod. It makes one round trip on each, prints a line,
- * and keeps the connections until its input ends. Arguments: address, port, number of connections.
+ * A program: opens idle connections from the client pod, and asks on each. After a line of input it asks
+ * again on all, and prints how many are still open. Its argument is a HoldPlan as JSON.
  */
 import { readSync } from 'node:fs';
-import { EPOLLIN, MSG_NOSIGNAL } from '../../lib/sys/constants.js';
+import { EPOLLERR, EPOLLET, EPOLLHUP, EPOLLIN, EPOLLOUT, MSG_NOSIGNAL } from '../../lib/sys/constants.js';
 import { Epoll } from '../../lib/sys/epoll.js';
 import * as libc from '../../lib/sys/libc.js';
 import { raiseDescriptorLimit } from '../../lib/sys/limits.js';
 import { Memory } from '../../lib/sys/memory.js';
-import { MESSAGE_SIZE } from './plan.js';
-import { openStreams } from './stream.js';
+import { SocketAddress } from '../../lib/sys/sockaddr.js';
+import { type HoldPlan, MESSAGE_SIZE, SERVER_PORTS } from './plan.js';
+import { Sources } from './sources.js';
+import { beginStream } from './stream.js';
 
 /** Connections that begin at the same time. The backlog of a listener holds as many. */
 const AT_ONCE = 200;
 const ANSWER_TIMEOUT_MS = 5000;
 const STDIN = 0;
 
-/** Makes one round trip on each connection. @throws Error if an answer is missing */
-function makeRoundTrips(fds: readonly number[]): void {
-  const epoll = new Epoll(fds.length);
-  const buffer = new Memory(MESSAGE_SIZE);
-  for (const fd of fds) {
-    epoll.add(fd, EPOLLIN, 0);
-    libc.send(fd, buffer.address, MESSAGE_SIZE, MSG_NOSIGNAL);
-  }
-  let answered = 0;
-  while (answered < fds.length) {
+const { address, connections, sources } = JSON.parse(process.argv[2]) as HoldPlan;
+const target = SocketAddress.of(address, SERVER_PORTS.keep);
+const source = new Sources(sources);
+const buffer = new Memory(MESSAGE_SIZE);
+
+/** Opens connections, and asks on each. @returns those that were answered in time */
+function open(count: number): number[] {
+  const epoll = new Epoll(count);
+  for (let i = 0; i < count; i++) epoll.add(beginStream(target, source), EPOLLIN | EPOLLOUT | EPOLLET, 0);
+  const asked = new Set<number>();
+  const answered: number[] = [];
+  for (let ended = 0; ended < count; ) {
     const ready = epoll.wait(ANSWER_TIMEOUT_MS);
-    if (ready === 0) throw new Error('a connection has no answer');
+    if (ready === 0) break;
     for (let i = 0; i < ready; i++) {
-      if (libc.read(epoll.fdAt(i), buffer.address, MESSAGE_SIZE) <= 0)
-        throw new Error('a connection ended before its answer');
-      epoll.remove(epoll.fdAt(i));
-      answered++;
+      const fd = epoll.fdAt(i);
+      const events = epoll.eventsAt(i);
+      if (events & EPOLLOUT && !asked.has(fd)) {
+        asked.add(fd);
+        ask(fd);
+      }
+      if (!(events & (EPOLLIN | EPOLLHUP | EPOLLERR))) continue;
+      ended++;
+      if (isAnswered(fd)) answered.push(fd);
+      epoll.remove(fd);
     }
   }
   epoll.close();
+  return answered;
 }
 
-const [address, port, connections] = process.argv.slice(2);
-const target = { address, port: Number(port) };
-raiseDescriptorLimit();
-for (let open = 0; open < Number(connections); open += AT_ONCE) {
-  makeRoundTrips(openStreams(target, Math.min(AT_ONCE, Number(connections) - open)));
+/** Asks on open connections. @returns how many are answered in time */
+function countAnswers(fds: readonly number[]): number {
+  const epoll = new Epoll(AT_ONCE);
+  for (const fd of fds) {
+    epoll.add(fd, EPOLLIN | EPOLLET, 0);
+    ask(fd);
+  }
+  let answers = 0;
+  for (let ended = 0; ended < fds.length; ) {
+    const ready = epoll.wait(ANSWER_TIMEOUT_MS);
+    if (ready === 0) break;
+    for (let i = 0; i < ready; i++) if (isAnswered(epoll.fdAt(i))) answers++;
+    ended += ready;
+  }
+  return answers;
 }
-process.stdout.write('open\n');
-readSync(STDIN, new Uint8Array(1));
+
+function ask(fd: number): void {
+  libc.send(fd, buffer.address, MESSAGE_SIZE, MSG_NOSIGNAL);
+}
+
+function isAnswered(fd: number): boolean {
+  return libc.read(fd, buffer.address, MESSAGE_SIZE) > 0;
+}
+
+const waitForInput = () => readSync(STDIN, new Uint8Array(1));
+
+raiseDescriptorLimit();
+const fds: number[] = [];
+for (let wanted = 0; fds.length === wanted && wanted < connections; ) {
+  const count = Math.min(AT_ONCE, connections - wanted);
+  wanted += count;
+  fds.push(...open(count));
+}
+process.stdout.write('opened\n');
+waitForInput();
+process.stdout.write(`open ${countAnswers(fds)}\n`);
+waitForInput();

@@ -10,6 +10,8 @@ export const SERVER_PORTS = {
   count: 9002,
   /** UDP: each answers with its own port number. */
   who: [9003, 9004],
+  /** TCP: sends every message back. Several programs share it, so that there may be many connections. */
+  keep: 9005,
 } as const;
 
 /** Bytes of a TCP request and of its answer. */
@@ -30,8 +32,10 @@ export const COUNTER = {
 export type Work =
   /** UDP round trips. Each flow keeps `outstanding` datagrams of `size` bytes under way. */
   | { readonly kind: 'udp'; readonly flows: number; readonly outstanding: number; readonly size: number }
-  /** UDP: each client opens a flow, makes one round trip, and closes the flow, again and again. */
-  | { readonly kind: 'flows'; readonly clients: number }
+  /** UDP: each client opens a flow, makes some round trips, and closes the flow, again and again. */
+  | (SourceAddresses & { readonly kind: 'flows'; readonly clients: number; readonly requests: number })
+  /** UDP at a fixed rate: one round trip on a new flow each time. */
+  | (SourceAddresses & { readonly kind: 'lookups'; readonly perSecond: number })
   /** UDP in one direction: finds the highest rate that arrives. */
   | { readonly kind: 'one-way'; readonly flows: number; readonly size: number }
   /** TCP: each client connects, asks, gets the answer, and closes, again and again. */
@@ -40,6 +44,11 @@ export type Work =
   | { readonly kind: 'roundtrip'; readonly connections: number }
   /** Changes a Service, see {@link ChangeWork}. */
   | ChangeWork;
+
+export interface SourceAddresses {
+  /** Addresses of the client pod from which new flows come. */
+  readonly sources: readonly string[];
+}
 
 /** The port in a version of a Service in which nothing answers. */
 export const NOBODY = 0;
@@ -53,6 +62,8 @@ export interface ChangeWork {
   readonly versions: readonly { readonly file: string; readonly port: number }[];
   /** Number of changes. */
   readonly times: number;
+  /** Milliseconds between two changes. */
+  readonly pauseMs: number;
 }
 
 export type WorkOf<Kind extends Work['kind']> = Extract<Work, { readonly kind: Kind }>;
@@ -67,6 +78,12 @@ export interface Span {
 export interface Target {
   readonly address: string;
   readonly port: number;
+}
+
+/** For the program that holds connections. */
+export interface HoldPlan extends SourceAddresses {
+  readonly address: string;
+  readonly connections: number;
 }
 
 export interface LoadPlan extends Target, Span {

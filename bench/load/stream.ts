@@ -4,12 +4,17 @@ import { checked, EINPROGRESS, errno } from '../../lib/sys/errno.js';
 import { SocketAddress } from '../../lib/sys/sockaddr.js';
 import { connect, openStream, setNoDelay, takeError } from '../../lib/sys/socket.js';
 import type { Target } from './plan.js';
+import type { Sources } from './sources.js';
 
 const CONNECT_TIMEOUT_MS = 5000;
 
-/** A TCP socket that begins to connect. @throws Error if the connect fails at once */
-export function beginStream(target: SocketAddress): number {
+/**
+ * A TCP socket that begins to connect. @param sources where it comes from. Undefined: the kernel chooses.
+ * @throws Error if the connect fails at once
+ */
+export function beginStream(target: SocketAddress, sources?: Sources): number {
   const fd = checked('socket', openStream(AF_INET));
+  sources?.bind(fd);
   if (connect(fd, target) < 0 && errno() !== EINPROGRESS) throw new Error(`connect: errno ${errno()}`);
   return fd;
 }

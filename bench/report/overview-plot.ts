@@ -1,5 +1,5 @@
 import { element, type Markup } from '../../lib/markup/markup.js';
-import type { Contender, Role } from '../contenders/contender.js';
+import { type Contender, isOwn, type Role } from '../contenders/contender.js';
 import type { Row } from '../rows/row.js';
 import type { Summary } from '../summary.js';
 import { text } from './svg.js';
@@ -9,7 +9,9 @@ const WIDTH = 880;
 const NAME_WIDTH = 350;
 const RIGHT_MARGIN = 24;
 const LINE_HEIGHT = 24;
-const HEAD_HEIGHT = 46;
+const LEGEND_LINE_HEIGHT = 20;
+/** Height of the numbers above the lines. */
+const SCALE_HEIGHT = 26;
 const DOT_RADIUS = 5;
 const TICKS = [0, 0.25, 0.5, 0.75, 1];
 /** The ratio to the kernel's figure at the right end. */
@@ -34,7 +36,9 @@ export function overviewPlot(
     const marks = marksOf(row, summaries, contenders);
     return marks.length === 0 ? [] : [{ title: row.title.replace(/, highest rate.*/, ''), marks }];
   });
-  const height = HEAD_HEIGHT + lines.length * LINE_HEIGHT + 8;
+  const { marks: legend, height: head } = legendOf(contenders);
+  const top = head + SCALE_HEIGHT;
+  const height = top + lines.length * LINE_HEIGHT + 8;
   const attributes = {
     xmlns: 'http://www.w3.org/2000/svg',
     viewBox: `0 0 ${WIDTH} ${height}`,
@@ -47,10 +51,10 @@ export function overviewPlot(
     attributes,
     element('title', {}, 'Rates as a share of the kernel’s DNAT'),
     ...background,
-    ...legend(contenders),
-    ...scale(height),
+    ...legend,
+    ...scale(top, height),
     ...lines.flatMap(({ title, marks }, i) =>
-      linePlot(title, marks, HEAD_HEIGHT + i * LINE_HEIGHT + LINE_HEIGHT / 2),
+      linePlot(title, marks, top + i * LINE_HEIGHT + LINE_HEIGHT / 2),
     ),
   );
 }
@@ -75,30 +79,35 @@ function xOf(ratio: number): number {
   return NAME_WIDTH + (Math.min(ratio, MAX_RATIO) / MAX_RATIO) * (WIDTH - NAME_WIDTH - RIGHT_MARGIN);
 }
 
-function scale(height: number): Markup[] {
+function scale(top: number, height: number): Markup[] {
   return TICKS.flatMap((ratio) => [
-    element('line', { x1: xOf(ratio), x2: xOf(ratio), y1: HEAD_HEIGHT - 6, y2: height - 6, class: 'line' }),
-    text(xOf(ratio), HEAD_HEIGHT - 12, ratio === 1 ? 'kernel DNAT' : String(ratio), {
+    element('line', { x1: xOf(ratio), x2: xOf(ratio), y1: top - 6, y2: height - 6, class: 'line' }),
+    text(xOf(ratio), top - 12, ratio === 1 ? 'kernel DNAT' : String(ratio), {
       class: 'faint',
       'text-anchor': 'middle',
     }),
   ]);
 }
 
-function legend(contenders: readonly Contender[]): Markup[] {
-  const present = contenders.filter(({ role }) => role !== 'path');
-  const peers = present
-    .filter(({ role }) => role !== 'own')
-    .map(({ id, role }) => ({ id, role, title: titles[id] ?? id }));
-  const own = present.some(({ role }) => role === 'own')
-    ? [{ id: 'kube-portal', role: 'own' as Role, title: 'kube-portal, its variants' }]
-    : [];
-  let x = 8;
-  return [...own, ...peers].flatMap(({ id, role, title }) => {
-    const at = x;
-    x += 28 + title.length * 7;
-    return [dot(at, 10, role, id), text(at + 11, 14.5, title)];
-  });
+/** Names the marks, in as many lines as it takes. */
+function legendOf(contenders: readonly Contender[]): { readonly marks: Markup[]; readonly height: number } {
+  const marks: Markup[] = [];
+  let [x, y] = [8, 10];
+  for (const { id, role, title } of legendEntries(contenders)) {
+    const width = 28 + title.length * 7;
+    if (x + width > WIDTH) [x, y] = [8, y + LEGEND_LINE_HEIGHT];
+    marks.push(dot(x, y, role, id), text(x + 11, y + 4.5, title));
+    x += width;
+  }
+  return { marks, height: y + LEGEND_LINE_HEIGHT / 2 };
+}
+
+/** One for each contender, kube-portal first. All of kube-portal's with the same role have one. */
+function legendEntries(contenders: readonly Contender[]): { id: string; role: Role; title: string }[] {
+  const own = contenders.filter(({ role }) => isOwn(role));
+  const others = contenders.filter(({ role }) => role !== 'path' && !isOwn(role));
+  const entries = [...own, ...others].map(({ id, role }) => ({ id: isOwn(role) ? role : id, role }));
+  return [...new Map(entries.map(({ id, role }) => [id, { id, role, title: titles[id] ?? id }])).values()];
 }
 
 const titles: Readonly<Record<string, string>> = {
@@ -106,35 +115,45 @@ const titles: Readonly<Record<string, string>> = {
   nginx: 'nginx stream',
   'nginx-plain': 'nginx, default UDP buffers',
   ancestor: 'kube-proxy 1.20 userspace',
+  'kube-proxy-iptables': 'kube-proxy iptables',
+  'kube-proxy-nftables': 'kube-proxy nftables',
+  kernel: 'kube-portal, kernel carrier',
+  relay: 'kube-portal, relay',
 };
 
 function linePlot(title: string, marks: readonly Mark[], y: number): Markup[] {
-  const own = marks.filter(({ role }) => role === 'own').map(({ ratio }) => xOf(ratio));
-  const band =
-    own.length === 0
-      ? []
-      : [
-          element('rect', {
-            x: Math.min(...own) - DOT_RADIUS,
-            y: y - DOT_RADIUS,
-            width: Math.max(...own) - Math.min(...own) + 2 * DOT_RADIUS,
-            height: 2 * DOT_RADIUS,
-            rx: DOT_RADIUS,
-            class: 'own band',
-          }),
-        ];
   const dots = marks.map(({ role, contender, ratio }) => dot(xOf(ratio), y, role, contender));
-  return [text(8, y + 4.5, title), ...band, ...dots];
+  return [text(8, y + 4.5, title), ...band('kernel', marks, y), ...band('relay', marks, y), ...dots];
 }
 
-/** Corners of the peers' marks, relative to the centre. All peers have one colour and differ in shape. */
+/** Joins the marks of all contenders with the same role. */
+function band(role: Role, marks: readonly Mark[], y: number): Markup[] {
+  const places = marks.filter((mark) => mark.role === role).map(({ ratio }) => xOf(ratio));
+  if (places.length === 0) return [];
+  const [first, last] = [Math.min(...places), Math.max(...places)];
+  return [
+    element('rect', {
+      x: first - DOT_RADIUS,
+      y: y - DOT_RADIUS,
+      width: last - first + 2 * DOT_RADIUS,
+      height: 2 * DOT_RADIUS,
+      rx: DOT_RADIUS,
+      class: `${role} band`,
+    }),
+  ];
+}
+
+const DIAMOND = [
+  [0, -DOT_RADIUS - 1],
+  [DOT_RADIUS + 1, 0],
+  [0, DOT_RADIUS + 1],
+  [-DOT_RADIUS - 1, 0],
+] as const;
+
+/** Corners of marks, relative to the centre. Contenders with the same colour differ in shape. */
 const shapes: Readonly<Record<string, readonly (readonly [x: number, y: number])[]>> = {
-  haproxy: [
-    [0, -DOT_RADIUS - 1],
-    [DOT_RADIUS + 1, 0],
-    [0, DOT_RADIUS + 1],
-    [-DOT_RADIUS - 1, 0],
-  ],
+  haproxy: DIAMOND,
+  'kube-proxy-nftables': DIAMOND,
   'nginx-plain': [
     [0, -DOT_RADIUS - 1],
     [DOT_RADIUS + 1, DOT_RADIUS],

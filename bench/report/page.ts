@@ -9,16 +9,18 @@ import { rowPlot } from './row-plot.js';
 import { STYLE } from './style.js';
 
 const PAGE_STYLE = `
-body { max-width: 1180px; margin: 2.5rem auto; padding: 0 1.2rem; background: var(--paper); color: var(--ink);
+body { max-width: 1280px; margin: 2.5rem auto; padding: 0 1.2rem; background: var(--paper); color: var(--ink);
   font: 15px/1.5 ${FONT}; }
 h1 { font-size: 1.7rem; margin-bottom: 0.2rem; } h2 { font-size: 1.05rem; margin: 2.2rem 0 0.3rem; }
 p { color: var(--faint); max-width: 52rem; } svg { max-width: 100%; height: auto; }
 `;
 
 const EXPLANATION = `Client, proxy and server share the cores, so a proxy's own cost slows down the load too: look at CPU
-seconds beside the rates. Bars are medians over the rounds, whiskers the lowest and highest round. ×N kernel, ×N best peer and
-×N ancestor compare a figure with that of kernel DNAT, of the better one of nginx and HAProxy, and of kube-proxy's old
-userspace mode. The direct path shows what the load generator can ask for.`;
+seconds beside the rates. Bars are medians over the rounds, whiskers the lowest and highest round. The columns × kernel,
+× masquerade, × best peer, × kube-proxy and × ancestor compare a figure with that of kernel DNAT, of kernel DNAT with
+MASQUERADE, of the better one of nginx and HAProxy, of the better mode of the present kube-proxy, and of kube-proxy's old
+userspace mode. The direct path shows what the load generator can ask for. kube-portal is there with the kernel as the carrier
+of the bytes, and with its relay.`;
 
 /** A page with all results. It has no scripts and loads nothing. */
 export function page(

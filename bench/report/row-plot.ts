@@ -1,24 +1,26 @@
 import { element, type Markup } from '../../lib/markup/markup.js';
-import type { Contender, Role } from '../contenders/contender.js';
+import { type Contender, isOwn, type Role } from '../contenders/contender.js';
 import { REFERENCES, referenceValue } from '../reference.js';
 import type { Figure } from '../rows/figure.js';
 import type { Row } from '../rows/row.js';
-import type { Summary } from '../summary.js';
+import type { Spread, Summary } from '../summary.js';
 import { numberText } from './numbertext.js';
 import { text } from './svg.js';
 
 /** Sizes are pixels. */
-const WIDTH = 1180;
-const NAME_WIDTH = 250;
+const WIDTH = 1280;
+const NAME_WIDTH = 270;
 /** Width of a panel beside the main panel. */
-const SIDE_WIDTH = 130;
+const SIDE_WIDTH = 110;
 const PANEL_GAP = 20;
 const LINE_HEIGHT = 26;
 const BAR_HEIGHT = 15;
 const HEAD_HEIGHT = 30;
 /** Room to the right of a bar, in the main panel and in the others. */
-const MAIN_LABEL = 365;
+const MAIN_LABEL = 80;
 const SIDE_LABEL = 48;
+/** Width of a column with ratios. */
+const RATIO_WIDTH = 96;
 
 interface Line {
   readonly title: string;
@@ -36,6 +38,14 @@ interface Panel {
   readonly most: number;
 }
 
+/** A column of ratios between a panel's figure and that of a reference. */
+interface Ratios {
+  readonly title: string;
+  readonly right: number;
+  /** The reference's value. */
+  readonly value: number;
+}
+
 /** Bars for one row: the main figure with its spread and ratios, and the others beside it. */
 export function rowPlot(row: Row, summaries: readonly Summary[], contenders: readonly Contender[]): Markup {
   const lines = contenders.flatMap(({ id, title, role }) => {
@@ -44,9 +54,13 @@ export function rowPlot(row: Row, summaries: readonly Summary[], contenders: rea
   });
   const height = HEAD_HEIGHT + lines.length * LINE_HEIGHT;
   const names = lines.map(({ title, role }, i) =>
-    text(0, baseline(i), title, role === 'own' ? { class: 'strong' } : {}),
+    text(0, baseline(i), title, isOwn(role) ? { class: 'strong' } : {}),
   );
-  const bars = panelsOf(row, lines).flatMap((panel, i) => panelPlot(panel, lines, i === 0));
+  const [main, ...sides] = panelsOf(row, lines);
+  const bars = [
+    ...(main === undefined ? [] : mainPlot(main, lines)),
+    ...sides.flatMap((panel) => panelPlot(panel, panel.figure.title, lines, sideLabel)),
+  ];
   const attributes = { viewBox: `0 0 ${WIDTH} ${height}`, width: WIDTH, height, role: 'img' };
   return element('svg', attributes, element('title', {}, row.title), ...names, ...bars);
 }
@@ -60,7 +74,8 @@ function panelsOf({ figures }: Row, lines: readonly Line[]): Panel[] {
     const left = WIDTH - (others.length - i) * (SIDE_WIDTH + PANEL_GAP) + PANEL_GAP;
     return { figure, left, width: SIDE_WIDTH - SIDE_LABEL, most: mostOf(figure, lines) };
   });
-  const width = WIDTH - NAME_WIDTH - others.length * (SIDE_WIDTH + PANEL_GAP) - MAIN_LABEL;
+  const columns = referencesOf(main, lines).length * RATIO_WIDTH;
+  const width = WIDTH - NAME_WIDTH - MAIN_LABEL - columns - others.length * (SIDE_WIDTH + PANEL_GAP);
   return [{ figure: main, left: NAME_WIDTH, width, most: mostOf(main, lines) }, ...sides];
 }
 
@@ -68,38 +83,68 @@ function mostOf({ id }: Figure, lines: readonly Line[]): number {
   return Math.max(...lines.map(({ summary }) => summary.spreads[id]?.highest ?? 0));
 }
 
-/** @param isMain whether ratios and spreads are shown */
-function panelPlot(panel: Panel, lines: readonly Line[], isMain: boolean): Markup[] {
-  const { figure, left } = panel;
+/** Bars with whiskers, and columns of ratios. */
+function mainPlot(panel: Panel, lines: readonly Line[]): Markup[] {
+  const { figure, left, width } = panel;
   const hint = figure.better === 'less' ? ' (less is better)' : '';
-  const head = text(left, 14, isMain ? `${figure.title}${hint}` : figure.title, { class: 'faint' });
-  const height = HEAD_HEIGHT + lines.length * LINE_HEIGHT;
-  const axis = element('line', { x1: left, x2: left, y1: HEAD_HEIGHT - 8, y2: height, class: 'line' });
-  return [head, axis, ...lines.flatMap((line, i) => barOf(panel, line, i, isMain ? lines : null))];
+  const columns = referencesOf(figure, lines).map(
+    ({ title, value }, i): Ratios => ({
+      title,
+      right: left + width + MAIN_LABEL + (i + 1) * RATIO_WIDTH - PANEL_GAP / 2,
+      value,
+    }),
+  );
+  const end = { class: 'faint', 'text-anchor': 'end' };
+  return [
+    ...panelPlot(panel, `${figure.title}${hint}`, lines, mainLabel),
+    ...columns.map(({ title, right }) => text(right, 14, `× ${title}`, end)),
+    ...lines.flatMap(({ role, summary }, i) => {
+      const spread = summary.spreads[figure.id];
+      if (spread === undefined || role === 'path') return [];
+      return columns.map(({ right, value }) =>
+        text(right, baseline(i), (spread.median / value).toFixed(2), { 'text-anchor': 'end' }),
+      );
+    }),
+  ];
 }
 
-/** @param all the lines to compare with. Null: no ratio is shown. */
-function barOf(panel: Panel, { role, summary }: Line, index: number, all: readonly Line[] | null): Markup[] {
-  const { figure, left } = panel;
-  const spread = summary.spreads[figure.id];
-  if (spread === undefined) return [];
-  const x = (value: number) => left + (Math.max(0, value) / panel.most) * panel.width;
-  const y = HEAD_HEIGHT + index * LINE_HEIGHT + (LINE_HEIGHT - BAR_HEIGHT) / 2;
-  const bar = element('rect', {
-    x: left,
-    y,
-    width: x(spread.median) - left,
-    height: BAR_HEIGHT,
-    rx: 2,
-    class: role,
+/** The references that have the figure, with their values. */
+function referencesOf(figure: Figure, lines: readonly Line[]): { title: string; value: number }[] {
+  const summaries = lines.map(({ summary }) => summary);
+  return REFERENCES.flatMap((reference) => {
+    const value = referenceValue(reference, figure, summaries);
+    return value ? [{ title: reference.title, value }] : [];
   });
-  const value = element('tspan', { class: 'strong' }, numberText(spread.median));
-  const place = { x: x(spread.highest) + 7, y: baseline(index) };
-  if (all === null)
-    return [bar, element('text', { ...place, x: x(spread.median) + 6 }, numberText(spread.median))];
-  const compared = role === 'path' ? '' : ratiosOf(figure, spread.median, all);
-  const ratios = element('tspan', { class: 'faint', dx: 8 }, compared);
-  return [bar, ...whisker(x(spread.lowest), x(spread.highest), y), element('text', place, value, ratios)];
+}
+
+/** What stands beside a bar. @param x the place of a value on the panel's scale */
+type Label = (spread: Spread, x: (value: number) => number, index: number) => Markup[];
+
+/** The median, behind a whisker from the lowest to the highest value. */
+const mainLabel: Label = ({ lowest, median, highest }, x, index) => [
+  ...whisker(x(lowest), x(highest), topOf(index)),
+  text(x(highest) + 7, baseline(index), numberText(median), { class: 'strong' }),
+];
+
+const sideLabel: Label = ({ median }, x, index) => [text(x(median) + 6, baseline(index), numberText(median))];
+
+function panelPlot(panel: Panel, title: string, lines: readonly Line[], label: Label): Markup[] {
+  const { figure, left, width, most } = panel;
+  const x = (value: number) => left + (Math.max(0, value) / most) * width;
+  const height = HEAD_HEIGHT + lines.length * LINE_HEIGHT;
+  const axis = element('line', { x1: left, x2: left, y1: HEAD_HEIGHT - 8, y2: height, class: 'line' });
+  const bars = lines.flatMap(({ role, summary }, index) => {
+    const spread = summary.spreads[figure.id];
+    if (spread === undefined) return [];
+    const length = x(spread.median) - left;
+    const bar = { x: left, y: topOf(index), width: length, height: BAR_HEIGHT, rx: 2, class: role };
+    return [element('rect', bar), ...label(spread, x, index)];
+  });
+  return [text(left, 14, title, { class: 'faint' }), axis, ...bars];
+}
+
+function topOf(index: number): number {
+  return HEAD_HEIGHT + index * LINE_HEIGHT + (LINE_HEIGHT - BAR_HEIGHT) / 2;
 }
 
 function whisker(from: number, to: number, y: number): Markup[] {
@@ -111,15 +156,6 @@ function whisker(from: number, to: number, y: number): Markup[] {
     end(from),
     end(to),
   ];
-}
-
-function ratiosOf(figure: Figure, median: number, lines: readonly Line[]): string {
-  const summaries = lines.map(({ summary }) => summary);
-  const ratios = REFERENCES.flatMap((reference) => {
-    const value = referenceValue(reference, figure, summaries);
-    return value ? [`×${(median / value).toFixed(2)} ${reference.title}`] : [];
-  });
-  return ratios.join(' · ');
 }
 
 function baseline(index: number): number {

@@ -27,7 +27,7 @@ function bulkRow(streams: number): Row {
     async measure(turn) {
       const { testbed, running } = await turn.deployment();
       const { result, seconds } = await cpuOf(running.pid, () =>
-        iperf(testbed, running.address, streams, turn.span),
+        iperf(testbed, running.address, streams, turn.times),
       );
       const bytes = result.intervals.reduce((total, { sum }) => total + sum.bytes, 0);
       return {

@@ -30,7 +30,7 @@ async function runLink(turn: Turn, { backend, client }: Link): Promise<LinkRepor
   const { address, pid } = running;
   const server = startDdsServer(testbed.backend, backend, address);
   const { result, seconds } = await cpuOf(pid, () =>
-    startDdsClient(testbed.client, ['-D', String(secondsFor(turn.span)), ...client], address).finish(),
+    startDdsClient(testbed.client, ['-D', String(secondsFor(turn.times)), ...client], address).finish(),
   );
   await server.stop();
   return { backend: server.stdout, client: result.stdout, seconds };
@@ -83,7 +83,7 @@ const pingRow: Row = {
     const line = [...client.matchAll(/ 50% (\S+)us .* 99% (\S+)us .* cnt (\d+)/g)].at(-1);
     if (line === undefined) return {};
     const [p50, p99, perSecond] = exactly(3, line.slice(1).map(Number));
-    const total = perSecond * secondsFor(turn.span);
+    const total = perSecond * secondsFor(turn.times);
     return { p50, p99, ...(seconds !== null && { cpu: (seconds / total) * 1e6 }) };
   },
 };

@@ -1,4 +1,3 @@
-import { SERVER_PORTS } from '../load/plan.js';
 import { memoryOf } from '../memory.js';
 import { FEW_PORTS } from '../turn.js';
 import type { Figure } from './figure.js';
@@ -15,18 +14,21 @@ const perConnection: Figure = { id: 'memory', title: 'KB per connection', better
  */
 export const idleRow: Row = {
   id: 'idle',
-  title: `${CONNECTIONS} idle TCP connections (kube-proxy: 3000), user memory`,
+  title: `${CONNECTIONS} idle TCP connections (kube-proxy 1.20: 3000), user memory`,
   isMeasuredOnce: true,
   figures: [perConnection],
-  suits: (contender) => contender.role !== 'path' && relays('TCP')(contender),
+  suits: (contender) => !['path', 'incumbent'].includes(contender.role) && relays('TCP')(contender),
   measure: (turn) =>
     turn.inFreshDeployment({ ports: FEW_PORTS }, async ({ testbed, running }) => {
       if (running.pid === null) return {};
-      const target = { address: running.address, port: SERVER_PORTS.echo };
       const connections = Math.min(CONNECTIONS, turn.contender.maxConnections ?? CONNECTIONS) - FIRST;
-      await testbed.hold(target, FIRST);
+      const hold = async (connections: number) => {
+        if ((await testbed.hold(running.address, connections)) < connections)
+          throw new Error('connections are refused');
+      };
+      await hold(FIRST);
       const before = memoryOf(running.pid).anonymous;
-      await testbed.hold(target, connections);
+      await hold(connections);
       const after = memoryOf(running.pid).anonymous;
       return { memory: (after - before) / connections / 1000 };
     }),

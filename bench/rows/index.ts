@@ -1,6 +1,7 @@
 import { BULK_ROWS } from './bulk.js';
 import { changeRow } from './change.js';
 import { DDS_ROWS } from './dds.js';
+import { ENDURANCE_ROWS } from './endurance.js';
 import { idleRow } from './idle.js';
 import { TCP_ROWS, UDP_ROWS } from './load.js';
 import type { Row } from './row.js';
@@ -11,6 +12,7 @@ export const ROWS: readonly Row[] = [
   ...DDS_ROWS,
   ...TCP_ROWS,
   ...BULK_ROWS,
+  ...ENDURANCE_ROWS,
   idleRow,
   apiMemoryRow,
   startRow,

@@ -1,6 +1,7 @@
 import type { Protocol } from '../../lib/net/protocol.js';
 import { cpuOf } from '../cpu.js';
 import { SERVER_PORTS, type Work } from '../load/plan.js';
+import { CLIENT_ADDRESSES } from '../testbed.js';
 import { cpuPerMillion, type Figure, lost, p50, p99, rate, type Values } from './figure.js';
 import { type Row, relays } from './row.js';
 
@@ -24,7 +25,7 @@ function loadRow({ id, title, protocol, port, work, figures }: LoadRow): Row {
     suits: relays(protocol),
     async measure(turn) {
       const { testbed, running } = await turn.deployment();
-      const plan = { ...turn.span, work, address: running.address, port };
+      const plan = { ...turn.times, work, address: running.address, port };
       const { result, seconds } = await cpuOf(running.pid, () => testbed.load(plan));
       const { rate, total, losses, p50, p99 } = result;
       const cpu = seconds === null ? undefined : (seconds / total) * 1e6;
@@ -73,6 +74,28 @@ function roundTripRow(connections: number): Row {
   });
 }
 
+function flowsRow(id: string, clients: number, requests: number): Row {
+  return loadRow({
+    id,
+    title: `New UDP flows, ${count(requests, 'request')} each, ${count(clients, 'client')}`,
+    protocol: 'UDP',
+    port: SERVER_PORTS.echo,
+    work: { kind: 'flows', clients, requests, sources: CLIENT_ADDRESSES },
+    figures: [rate, cpuPerMillion, lost],
+  });
+}
+
+function connectRow(id: string, clients: number): Row {
+  return loadRow({
+    id,
+    title: `TCP connect + request + response, ${count(clients, 'client')}`,
+    protocol: 'TCP',
+    port: SERVER_PORTS.once,
+    work: { kind: 'connect', clients },
+    figures: [rate, cpuPerMillion, lost],
+  });
+}
+
 export const UDP_ROWS: readonly Row[] = [
   echoRow('udp', 8, 16, 64),
   echoRow('udp-big', 1, 64, 1200),
@@ -81,17 +104,14 @@ export const UDP_ROWS: readonly Row[] = [
   oneWayRow(1, 1400),
   oneWayRow(16, 64),
   oneWayRow(16, 1400),
+  flowsRow('flows', 32, 1),
+  flowsRow('flows-1', 1, 1),
+  flowsRow('flows-of-8', 32, 8),
 ];
 
 export const TCP_ROWS: readonly Row[] = [
-  loadRow({
-    id: 'connect',
-    title: 'TCP connect + request + response, 32 clients',
-    protocol: 'TCP',
-    port: SERVER_PORTS.once,
-    work: { kind: 'connect', clients: 32 },
-    figures: [rate, cpuPerMillion, lost],
-  }),
+  connectRow('connect', 32),
+  connectRow('connect-1', 1),
   roundTripRow(1),
   roundTripRow(32),
 ];

@@ -4,6 +4,7 @@ import { cpuOf } from '../cpu.js';
 import { SERVER_PORTS, type Work } from '../load/plan.js';
 import { median } from '../median.js';
 import { memoryOf } from '../memory.js';
+import { CLIENT_ADDRESSES } from '../testbed.js';
 import { FEW_PORTS } from '../turn.js';
 import { cpuPerMillion, type Figure, rate } from './figure.js';
 import type { Row } from './row.js';
@@ -11,7 +12,7 @@ import type { Row } from './row.js';
 const MEGABYTE = 1e6;
 /** Milliseconds after the start. By then, the proxy has given back the memory that only the start needs. */
 const SETTLING_MS = 2000;
-const MANY = '10,000 service ports (kube-proxy: 2000)';
+const MANY = '10,000 service ports (kube-proxy 1.20: 2000)';
 /** How often the load is measured with many ports and with few ports. */
 const PAIRS = 3;
 
@@ -62,7 +63,7 @@ function growthRow(id: string, title: string, port: number, work: Work): Row {
       const costs: number[] = [];
       for (let pair = 0; pair < PAIRS; pair++) {
         for (const [which, { testbed, running }] of Object.entries({ many, few })) {
-          const plan = { ...turn.span, work, address: running.address, port };
+          const plan = { ...turn.times, work, address: running.address, port };
           const { result, seconds } = await cpuOf(running.pid, () => testbed.load(plan));
           rates[which as 'many' | 'few'].push(result.rate);
           if (which === 'many' && seconds !== null) costs.push((seconds / result.total) * 1e6);
@@ -82,5 +83,7 @@ export const GROWTH_ROWS: readonly Row[] = [
   growthRow('many-flows', 'UDP new flow + round trip, 32 clients', SERVER_PORTS.echo, {
     kind: 'flows',
     clients: 32,
+    requests: 1,
+    sources: CLIENT_ADDRESSES,
   }),
 ];

@@ -12,7 +12,7 @@ const bench = (...args: string[]) => run([process.execPath, MAIN, ...args], { ti
 
 t.test('a short bench measures the chosen contenders in the chosen rows', { timeout: 200_000 }, async (t) => {
   const rows = ['udp', 'bulk-1'];
-  const contenders = ['kernel', 'haproxy', 'kube-portal-iptables-1'];
+  const contenders = ['kernel', 'haproxy', 'kube-portal-relay-1'];
   const short = ['--rounds', '1', '--seconds', '0.3', '--attempts', '1', '-o', 'json'];
   const chosen = ['--rows', rows.join(), '--contenders', contenders.join()];
   const files = ['report.html', 'plot.svg'].map((name) => join(t.testdir(), name));
@@ -29,7 +29,7 @@ t.test('a short bench measures the chosen contenders in the chosen rows', { time
   const { summaries } = JSON.parse(stdout) as { summaries: Summary[] };
   const measured = (row: string) =>
     summaries.filter((summary) => summary.row === row).map(({ contender }) => contender);
-  t.same(measured('udp'), ['kernel', 'kube-portal-iptables-1'], 'HAProxy relays no UDP');
+  t.same(measured('udp'), ['kernel', 'kube-portal-relay-1'], 'HAProxy relays no UDP');
   t.same(measured('bulk-1'), contenders);
   for (const { row, contender, spreads } of summaries) {
     const main = spreads.rate ?? spreads.gigabits;

@@ -38,14 +38,14 @@ t.test('every row has a well-formed plot', async (t) => {
   for (const row of ROWS) {
     const plot = String(rowPlot(row, summaries, all));
     t.same(unbalanced(plot), [], row.id);
-    t.notMatch(plot, /NaN|undefined|Infinity/);
+    t.notMatch(plot, /NaN|undefined|Infinity|width="-/);
     for (const { title } of all.filter((contender) => row.suits(contender))) t.ok(plot.includes(title));
   }
 });
 
 t.test('a plot has bars in proportion, whiskers and ratios', async (t) => {
   const row = ROWS.find(({ id }) => id === 'udp')!;
-  const rates = { kernel: [90, 100, 110], nginx: [50, 50, 50], 'kube-portal-iptables-1': [75, 75, 75] };
+  const rates = { kernel: [90, 100, 110], nginx: [50, 50, 50], 'kube-portal-relay-1': [75, 75, 75] };
   const summaries = summarize(
     Object.entries(rates).flatMap(([contender, values]) =>
       values.map((rate, round) => ({ row: 'udp', contender, round, values: { rate }, disturbance: 0 })),
@@ -55,7 +55,14 @@ t.test('a plot has bars in proportion, whiskers and ratios', async (t) => {
   const widths = [...plot.matchAll(/<rect [^>]*width="([\d.]+)"/g)].map(([, width]) => Number(width));
   t.equal(widths.length, 3);
   t.ok(Math.abs(item(widths, 1) / item(widths, 0) - 0.5) < 0.01, 'half as much, half as long');
-  t.match(plot, '×0.75 kernel · ×1.50 best peer');
+  const texts = [...plot.matchAll(/<text [^>]*>([^<]*)</g)].map(([, content]) => content);
+  t.ok(texts.includes('× kernel') && texts.includes('× best peer'));
+  t.notOk(texts.includes('× kube-proxy'), 'who was not measured is no reference');
+  t.same(
+    texts.filter((content) => content?.match(/^\d\.\d\d$/)),
+    ['0.50', '1.00', '0.75', '1.50'],
+    'ratios of nginx and of kube-portal',
+  );
   t.equal(plot.match(/class="whisker"/g)?.length, 9, 'a line with two ends for each');
 });
 

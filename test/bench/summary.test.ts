@@ -29,11 +29,14 @@ t.test('disturbed rounds count only if all rounds were disturbed', async (t) => 
 });
 
 t.test('the best peer is the peer with the best figure', async (t) => {
-  const [kernel, peer, ancestor] = exactly(3, REFERENCES);
-  const summaries = summarize([sample('nginx', 0, 10), sample('haproxy', 0, 12), sample('kernel', 0, 30)]);
+  const [kernel, masquerade, peer, kubeProxy, ancestor] = exactly(5, REFERENCES);
+  const rates = { nginx: 10, haproxy: 12, kernel: 30, 'kube-proxy-iptables': 28, 'kube-proxy-nftables': 29 };
+  const summaries = summarize(Object.entries(rates).map(([contender, rate]) => sample(contender, 0, rate)));
   t.equal(referenceValue(peer, rate, summaries), 12);
   t.equal(referenceValue(peer, { ...rate, better: 'less' }, summaries), 10);
   t.equal(referenceValue(kernel, rate, summaries), 30);
+  t.equal(referenceValue(kubeProxy, rate, summaries), 29, 'the better of both modes');
+  t.equal(referenceValue(masquerade, rate, summaries), undefined, 'who was not measured is no reference');
   t.equal(referenceValue(ancestor, rate, summaries), undefined, 'who was not measured is no reference');
   t.equal(referenceValue(peer, cpuPerMillion, summaries), undefined, 'nor who has no such figure');
 });
