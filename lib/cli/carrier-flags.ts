@@ -22,7 +22,7 @@ export function carrierFlags(): Option[] {
       .default('relay'),
     new Option(
       '--masquerade-all [boolean]',
-      "show pods the node's address instead of the client's, also where the kernel carries",
+      "show pods the node's address in the place of any client of a ClusterIP, also where the kernel carries",
     ).argParser(parseBoolean),
     new Option(
       '--carrier-mark-mask <mask>',

@@ -23,7 +23,12 @@ export function carriedVips(portal: Portal, context: CarriedContext): readonly P
   const nodePorts = nodePortVips(portal, context);
   // Nearly all portals share the list that they have already.
   const vips = nodePorts.length === 0 ? portal.vips : [...portal.vips, ...nodePorts];
-  return carriers.masqueradesAll ? vips.map((vip) => ({ ...vip, masquerade: 'always' })) : vips;
+  return carriers.masqueradesAll ? vips.map(masquerading) : vips;
+}
+
+/** A ClusterIP as kube-proxy's --masquerade-all has it: it concerns no other VIP. */
+function masquerading(vip: PortalVip): PortalVip {
+  return vip.masquerade === 'off-cluster' ? { ...vip, masquerade: 'always' } : vip;
 }
 
 /** A VIP takes precedence over a NodePort with the same address and port. */

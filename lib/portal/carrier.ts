@@ -19,7 +19,7 @@ export interface CarrierNumbers {
 export interface CarrierOptions extends CarrierNumbers {
   /** For Services without the annotation. `--carrier` */
   readonly mode: CarrierMode;
-  /** Whether all clients are masqueraded. `--masquerade-all` */
+  /** Whether all clients of ClusterIPs are masqueraded. `--masquerade-all` */
   readonly masqueradeAll: boolean;
   /** The addresses of the cluster's pods. Empty: not known. `--cluster-cidr` */
   readonly clusterCidrs: readonly string[];
