@@ -1,5 +1,6 @@
 import type { Dataplane } from '../dataplane/dataplane.js';
 import type { CarrierReasons } from '../dataplane/shared/carrier.js';
+import { NONE } from '../model/compact.js';
 import { FAMILIES, type Family } from '../net/address.js';
 import type { Protocol } from '../net/protocol.js';
 import { type CarrierMode, type CarrierOptions, homesAmong, synQueueOf } from '../portal/carrier.js';
@@ -99,17 +100,9 @@ export class Carriers {
     return synQueueOf(home, this.#tools.options);
   }
 
-  /** For each reason: what cannot be carried, and why. Empty too while no portal has asked. */
+  /** One sentence for each reason: what is relayed, and why. None while no portal has asked. */
   get limits(): readonly string[] {
-    const byReason = new Map<string, string[]>();
-    for (const family of FAMILIES) {
-      for (const protocol of PROTOCOLS) {
-        const reason = this.#support?.[family][protocol] ?? null;
-        if (reason !== null)
-          byReason.set(reason, [...(byReason.get(reason) ?? []), `${protocol} over ${family}`]);
-      }
-    }
-    return Array.from(byReason, ([reason, what]) => `${what.join(', ')}: relayed, because ${reason}`);
+    return this.#support === null ? NONE : limitsOf(this.#support);
   }
 
   async #findSupport(): Promise<Support> {
@@ -130,4 +123,17 @@ export class Carriers {
 function probed(family: Family, protocol: Protocol): string | null {
   const reason = probeTracking(family, protocol);
   return reason && `connection tracking cannot be told of flows: ${reason}`;
+}
+
+function limitsOf(support: Support): string[] {
+  const reasonOf = (family: Family, protocol: Protocol) => support[family][protocol];
+  const kinds = FAMILIES.flatMap((family) => PROTOCOLS.map((protocol) => ({ family, protocol })));
+  const reasons = new Set(kinds.map(({ family, protocol }) => reasonOf(family, protocol)));
+  return [...reasons].flatMap((reason) => {
+    if (reason === null) return [];
+    const concerned = kinds.filter(({ family, protocol }) => reasonOf(family, protocol) === reason);
+    if (concerned.length === kinds.length) return `all traffic is relayed: ${reason}`;
+    const names = concerned.map(({ family, protocol }) => `${protocol} over ${family}`);
+    return `relayed: ${names.join(', ')}: ${reason}`;
+  });
 }

@@ -189,7 +189,7 @@ for (const mode of ['auto', 'kernel'] as const) {
     await proxy.apply(web());
     const { portals, carrierLimits, ...node } = proxy.status();
     t.match(portals, [{ state: 'serving', carrier: 'relay', relayReason: 'there is no queue' }]);
-    t.same(carrierLimits, ['TCP over IPv4, TCP over IPv6: relayed, because there is no queue']);
+    t.same(carrierLimits, ['relayed: TCP over IPv4, TCP over IPv6: there is no queue']);
     t.equal(node.carrier, mode);
     t.same(driver.redirects.get(KEY)?.carriedVips, []);
     t.equal(problems().length, mode === 'kernel' ? 1 : 0, 'a problem with kernel only');

@@ -73,9 +73,12 @@ t.test('workers open nothing where there can be no rules', async (t) => {
   await carriers.openFor(ofEachKind(DEFAULT_POLICY));
   t.same(asked, []);
   t.same(carriers.limits, [
-    'TCP over IPv4, UDP over IPv4: relayed, because no iptables',
-    'TCP over IPv6, UDP over IPv6: relayed, because no ip6tables',
+    'relayed: TCP over IPv4, UDP over IPv4: no iptables',
+    'relayed: TCP over IPv6, UDP over IPv6: no ip6tables',
   ]);
+  const other = carriersOf({ options: auto, driver: { IPv4: 'no rules', IPv6: 'no rules' } });
+  await other.openFor(ofEachKind(DEFAULT_POLICY));
+  t.same(other.limits, ['all traffic is relayed: no rules']);
 });
 
 t.test('an obstacle is named only where something else than the relay is wanted', async (t) => {
@@ -86,7 +89,7 @@ t.test('an obstacle is named only where something else than the relay is wanted'
   t.same(obstacles(DEFAULT_POLICY), [null, 'no socket', null, 'no socket']);
   t.same(obstacles({ ...DEFAULT_POLICY, carrier: 'relay' }), [null, null, null, null]);
   t.match(obstacles({ ...PINNED, rtpsRouting: 'follow' }), [/about RTPS/, /about RTPS/, /RTPS/, /RTPS/]);
-  t.same(carriers.limits, ['UDP over IPv4, UDP over IPv6: relayed, because no socket']);
+  t.same(carriers.limits, ['relayed: UDP over IPv4, UDP over IPv6: no socket']);
 });
 
 t.test('the home of a portal is the worker that it is in, or one that has queues', async (t) => {
