@@ -43,6 +43,8 @@ export class FlowBatch {
   readonly #starts: Int32Array;
   readonly #ends: Int32Array;
   readonly #codes: Int32Array;
+  /** By position: 1 if it is repeated after EEXIST. */
+  readonly #isRepeated: Uint8Array;
   /** Words of the messages in use. */
   #end = 0;
   #size = 0;
@@ -62,6 +64,7 @@ export class FlowBatch {
     this.#starts = new Int32Array(capacity);
     this.#ends = new Int32Array(capacity);
     this.#codes = new Int32Array(capacity);
+    this.#isRepeated = new Uint8Array(capacity);
   }
 
   /**
@@ -108,19 +111,23 @@ export class FlowBatch {
     source: SocketAddress | null,
     mark: number,
   ): number {
-    const { words } = this.#messages;
-    const isV6 = client.family === AF_INET6;
-    const { deletion, insertion } = templatesFor(protocol, isV6, source !== null);
-    const position = this.#begin();
-    const from = client.memory.words;
-    const to = vip.memory.words;
-    putTuple(words, this.#append(position, deletion) + deletion.original, from, to, isV6);
-    const at = this.#append(position, insertion);
-    putTuple(words, at + insertion.original, from, to, isV6);
-    putTuple(words, at + insertion.reply, to, from, isV6);
-    words[at + insertion.mark] = networkWord(mark);
-    putDestination(words, at + insertion.natDestination, endpoint.memory.words, isV6);
-    if (source !== null) putAddress(words, at + insertion.natSource, source.memory.words, isV6);
+    const position = this.#begin(true);
+    this.#appendDeletion(position, protocol, client, vip);
+    this.#appendInsertion(position, protocol, client, vip, endpoint, source, mark);
+    return position;
+  }
+
+  /** As {@link replace}, but an entry that the flow has stays as it is: the code is EEXIST then. */
+  insert(
+    protocol: FlowProtocol,
+    client: SocketAddress,
+    vip: SocketAddress,
+    endpoint: SocketAddress,
+    source: SocketAddress | null,
+    mark: number,
+  ): number {
+    const position = this.#begin(false);
+    this.#appendInsertion(position, protocol, client, vip, endpoint, source, mark);
     return position;
   }
 
@@ -130,18 +137,46 @@ export class FlowBatch {
    * @returns position for {@link codeOf}
    */
   end(protocol: FlowProtocol, client: SocketAddress, vip: SocketAddress): number {
-    const isV6 = client.family === AF_INET6;
-    const { deletion } = templatesFor(protocol, isV6, false);
-    const position = this.#begin();
-    const at = this.#append(position, deletion) + deletion.original;
-    putTuple(this.#messages.words, at, client.memory.words, vip.memory.words, isV6);
+    const position = this.#begin(true);
+    this.#appendDeletion(position, protocol, client, vip);
     return position;
   }
 
-  #begin(): number {
+  /** @param isRepeated whether the position is repeated after EEXIST */
+  #begin(isRepeated: boolean): number {
     if (this.isFull) throw new RangeError(`more than ${this.capacity} flows in a batch`);
     this.#starts[this.#size] = this.#end;
+    this.#isRepeated[this.#size] = isRepeated ? 1 : 0;
     return this.#size++;
+  }
+
+  #appendDeletion(position: number, protocol: FlowProtocol, client: SocketAddress, vip: SocketAddress): void {
+    const isV6 = client.family === AF_INET6;
+    const { deletion } = templatesFor(protocol, isV6, false);
+    const at = this.#append(position, deletion) + deletion.original;
+    putTuple(this.#messages.words, at, client.memory.words, vip.memory.words, isV6);
+  }
+
+  #appendInsertion(
+    position: number,
+    protocol: FlowProtocol,
+    client: SocketAddress,
+    vip: SocketAddress,
+    endpoint: SocketAddress,
+    source: SocketAddress | null,
+    mark: number,
+  ): void {
+    const { words } = this.#messages;
+    const isV6 = client.family === AF_INET6;
+    const { insertion } = templatesFor(protocol, isV6, source !== null);
+    const from = client.memory.words;
+    const to = vip.memory.words;
+    const at = this.#append(position, insertion);
+    putTuple(words, at + insertion.original, from, to, isV6);
+    putTuple(words, at + insertion.reply, to, from, isV6);
+    words[at + insertion.mark] = networkWord(mark);
+    putDestination(words, at + insertion.natDestination, endpoint.memory.words, isV6);
+    if (source !== null) putAddress(words, at + insertion.natSource, source.memory.words, isV6);
   }
 
   /** @returns the word where the message begins */
@@ -190,7 +225,7 @@ export class FlowBatch {
   #keepRefused(size: number): boolean {
     this.#end = 0;
     for (let position = 0; position < size; position++) {
-      if (this.#codes[position] !== EEXIST) continue;
+      if (this.#codes[position] !== EEXIST || this.#isRepeated[position] === 0) continue;
       this.#codes[position] = 0;
       const start = this.#starts[position];
       this.#messages.words.copyWithin(this.#end, start, this.#ends[position]);

@@ -245,6 +245,21 @@ t.test('a batch has all kinds of flows, and each position its own result', async
   }
 });
 
+t.test('an insertion leaves an entry that is there as it is', async (t) => {
+  for (const family of FAMILIES) {
+    const { client, vip, endpoint, other } = ADDRESSES[family];
+    const flow = { family, protocol: 'TCP', clientPort: nextPort++ } as const;
+    const [from, to] = [SocketAddress.of(client, flow.clientPort), SocketAddress.of(vip, VIP_PORT)];
+    const insert = (address: string) =>
+      commitOne(batch.insert(IPPROTO_TCP, from, to, SocketAddress.of(address, 8080), null, MARK));
+    t.equal(insert(endpoint), 0);
+    t.equal(insert(other), EEXIST);
+    const { reply, mark } = entryOf(flow) as TrackedFlow;
+    t.strictSame(reply.source.address, Uint8Array.from(addressBytes(endpoint)), family);
+    t.equal(mark, MARK);
+  }
+});
+
 t.test('an entry for which the node has no port left fails alone', async (t) => {
   // A client's port below 512 is translated to such a port only (nf_nat_l4proto_unique_tuple).
   const { client, other, node, endpoint, vip } = ADDRESSES.IPv4;
