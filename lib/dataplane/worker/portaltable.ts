@@ -1,8 +1,10 @@
 import type { Admission } from '../../portal/admission.js';
+import type { Carriage } from '../shared/carrier.js';
 import type { WorkerListener, WorkerPortal } from '../shared/messages.js';
 import type { PortalChange } from '../shared/questions.js';
 import { type PortalContext, ServedPortal } from './servedportal.js';
 import type { Acceptor } from './tcp/acceptor.js';
+import type { VipTable } from './tcp/handover/viptable.js';
 import type { TcpListener } from './tcp/listener.js';
 import { UdpListener } from './udp/listener.js';
 import type { UdpRelay } from './udp/relay.js';
@@ -17,14 +19,25 @@ interface Entry {
 export class PortalTable {
   readonly #acceptor: Acceptor;
   readonly #udp: UdpRelay;
+  readonly #vips: VipTable;
   readonly #context: PortalContext;
   readonly #cells: Float64Array;
   readonly #entries = new Map<number, Entry>();
 
-  /** @param cells this worker's counters */
-  constructor(acceptor: Acceptor, udp: UdpRelay, context: PortalContext, cells: Float64Array) {
+  /**
+   * @param vips the VIPs whose TCP clients this worker hands over to the kernel
+   * @param cells this worker's counters
+   */
+  constructor(
+    acceptor: Acceptor,
+    udp: UdpRelay,
+    vips: VipTable,
+    context: PortalContext,
+    cells: Float64Array,
+  ) {
     this.#acceptor = acceptor;
     this.#udp = udp;
+    this.#vips = vips;
     this.#context = context;
     this.#cells = cells;
   }
@@ -39,6 +52,7 @@ export class PortalTable {
     for (const [index, entry] of changed.entries()) {
       this.#setListeners(entry, set[index].listeners);
       this.#setAdmission(entry, set[index].admission);
+      this.#setVips(entry, set[index].carriage);
     }
     for (const { portal, listeners } of changed) {
       if (portal.isRtps) for (const listener of listeners) endpointsChanged(listener);
@@ -64,8 +78,13 @@ export class PortalTable {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
     this.#closeAllBut(entry, []);
+    this.#setVips(entry, null);
     entry.portal.detach();
     this.#entries.delete(id);
+  }
+
+  #setVips({ portal, protocol }: Entry, carriage: Carriage | null): void {
+    if (protocol === 'TCP') this.#vips.set(portal, carriage?.isHome ? carriage.vips : []);
   }
 
   #setAdmission({ portal, listeners }: Entry, admission: Admission<number>): void {
@@ -78,6 +97,7 @@ export class PortalTable {
 
   #setListeners(entry: Entry, wanted: readonly WorkerListener[]): void {
     this.#closeAllBut(entry, wanted);
+    entry.portal.redirectedPort = redirectedPortOf(wanted);
     for (const { fd, redirectedPort } of wanted) {
       if (entry.listeners.some((listener) => listener.fd === fd)) continue;
       const listener =
@@ -95,6 +115,10 @@ export class PortalTable {
     entry.listeners = entry.listeners.filter(isWanted);
     for (const listener of unwanted) listener.close();
   }
+}
+
+function redirectedPortOf(listeners: readonly WorkerListener[]): number | null {
+  return listeners.find(({ redirectedPort }) => redirectedPort !== null)?.redirectedPort ?? null;
 }
 
 function endpointsChanged(listener: TcpListener | UdpListener): void {

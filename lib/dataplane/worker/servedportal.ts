@@ -26,6 +26,8 @@ export class ServedPortal {
   isRtps = false;
   /** What the kernel may carry. Null: all clients are relayed. */
   carried: CarriedPortal | null = null;
+  /** The proxy port to which netfilter redirects its clients. Null if it does not. */
+  redirectedPort: number | null = null;
   /** Whether the last version has endpoints that the one before did not have. */
   hasNewEndpoints = false;
   readonly #protocol: WorkerPortal['protocol'];

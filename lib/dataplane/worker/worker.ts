@@ -9,6 +9,7 @@ import { workerCells } from '../shared/counters.js';
 import { EventLimiter } from '../shared/eventlimiter.js';
 import type { DataplaneEvent, FromWorker, ToWorker, WorkerSetup } from '../shared/messages.js';
 import type { Answerers, Asked, Topic } from '../shared/questions.js';
+import { Handovers } from './handovers.js';
 import { EventLoop } from './loop.js';
 import { PinOutbox } from './pinoutbox.js';
 import { PinTable } from './pins.js';
@@ -26,9 +27,6 @@ import { LocalPorts } from './udp/sockets/localports.js';
 /** Period of the {@link EventLimiter}: the main thread learns of suppressed events this often. */
 const REPORT_PERIOD_MS = 1000;
 
-/** Why this worker hands nothing over to the kernel. */
-const RELAY_ONLY = 'this version of kube-portal relays all traffic';
-
 /** A data-plane thread. It relays, answers the control plane's questions, and ends when it is told to. */
 class DataplaneWorker {
   readonly #loop = new EventLoop((event) => this.#report(event));
@@ -36,6 +34,7 @@ class DataplaneWorker {
   readonly #wakeup: Wakeup;
   readonly #tcp: TcpRelay;
   readonly #portals: PortalTable;
+  readonly #handovers: Handovers;
   readonly #answerers: Answerers;
   readonly #limiter = new EventLimiter(REPORT_PERIOD_MS, (suppressed) =>
     this.#send({ type: 'suppressed', suppressed }),
@@ -72,12 +71,16 @@ class DataplaneWorker {
       routing: { services: new RtpsServices(), copiesPerSecond: rtpsCopies },
       now,
     };
-    this.#portals = new PortalTable(this.#tcp.acceptor, udp, context, workerCells(setup.counters, index));
+    this.#handovers = new Handovers(this.#loop, setup.carrier, report);
+    const { vips } = this.#handovers;
+    const cells = workerCells(setup.counters, index);
+    this.#portals = new PortalTable(this.#tcp.acceptor, udp, vips, context, cells);
     this.#answerers = answerersOf(
       this.#portals,
       new SessionListing(this.#tcp, udp.table, now),
       udp.participants,
       context.pins,
+      this.#handovers,
     );
     for (const task of [this.#limiter, context.pins, this.#pinOutbox]) this.#loop.addTask(task);
     this.#wakeup = Wakeup.from(setup.wakeupFd);
@@ -119,6 +122,7 @@ class DataplaneWorker {
         this.#send(this.#answer(message));
         break;
       case 'stop':
+        this.#handovers.close();
         this.#portals.closeListeners();
         this.#tcp.resetAll();
         this.#pinOutbox.flush(this.#loop.now);
@@ -147,6 +151,7 @@ function answerersOf(
   listing: SessionListing,
   participants: Participants,
   pins: PinTable,
+  handovers: Handovers,
 ): Answerers {
   return {
     apply: (change) => {
@@ -161,8 +166,11 @@ function answerersOf(
       pins.restore(records);
       return null;
     },
-    openCarrier: () => ({ TCP: RELAY_ONLY, UDP: RELAY_ONLY }),
-    forwarding: () => null,
+    openCarrier: () => handovers.open(),
+    forwarding: (forwarding) => {
+      handovers.forwarding = forwarding;
+      return null;
+    },
   };
 }
 

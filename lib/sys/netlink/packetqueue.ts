@@ -21,8 +21,8 @@ const NFQA_PAYLOAD = 10;
 const NF_DROP = 0;
 const NF_ACCEPT = 1;
 
-/** Most packets in one receive. */
-const BATCH = 64;
+/** Most packets in one receive. If there are fewer, no more were waiting. */
+export const BATCH = 64;
 /** Bytes. An IPv6 header and the longest TCP header take 100, an IPv4 header with options 20 more. */
 const SYN_SIZE = 128;
 /** Bytes in front of the packet in a message. All attributes of an IP packet together take less. */

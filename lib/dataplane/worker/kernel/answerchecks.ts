@@ -59,23 +59,25 @@ export class AnswerChecks implements Task {
     this.#waiting.expire(now);
   }
 
+  /** Whether nobody knows yet if the kernel reaches an endpoint, and no check is under way. */
+  isDoubtful(portal: ServedPortal, target: Target): boolean {
+    if (this.#node.forwards(portal.isV6) !== 'doubtful') return false;
+    const { route, isProved, isBeingChecked } = reachOf(target);
+    return !isProved && !isBeingChecked && !(typeof route !== 'number' && route.isLocal);
+  }
+
   /**
-   * A client was handed over. If its endpoint is doubtful and not being checked, its answer is waited for.
+   * A client was handed over to an endpoint that is doubtful: waits for its answer.
    * @param onSilence called if the endpoint has failed; its clients that wait should be relayed
    */
-  handedOver(
+  start(
     protocol: Tuple['protocol'],
-    client: SocketAddress,
-    vip: SocketAddress,
+    { client, vip }: { readonly client: SocketAddress; readonly vip: SocketAddress },
     portal: ServedPortal,
     target: Target,
     onSilence: (target: Target) => void,
   ): void {
-    if (this.#node.forwards(portal.isV6) !== 'doubtful') return;
-    const reach = reachOf(target);
-    const { route } = reach;
-    if (reach.isProved || reach.isBeingChecked || (typeof route !== 'number' && route.isLocal)) return;
-    reach.isBeingChecked = true;
+    reachOf(target).isBeingChecked = true;
     const original = { protocol, source: endOf(client), destination: endOf(vip), zone: 0 };
     const check = new Check(portal, target, original, onSilence, (done) => this.#settle(done));
     this.#waiting.start(check, this.#node.now());

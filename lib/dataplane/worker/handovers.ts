@@ -1,0 +1,96 @@
+import { SysError } from '../../sys/errno.js';
+import { PacketQueue } from '../../sys/netlink/packetqueue.js';
+import type { CarrierReasons, CarrierSetup, Forwarding } from '../shared/carrier.js';
+import type { DataplaneEvent } from '../shared/messages.js';
+import { ErrorQueue } from './kernel/errorqueue.js';
+import { KernelTools } from './kernel/tools.js';
+import type { EventLoop } from './loop.js';
+import { TcpHandover } from './tcp/handover/handover.js';
+import { TcpRefusals } from './tcp/handover/refusals.js';
+import { SynQueue } from './tcp/handover/synqueue.js';
+import { VipTable } from './tcp/handover/viptable.js';
+
+/** Bytes of a reset or an ICMP error that are received: an ICMP error may quote a whole packet. */
+const ERROR_SIZE = 1500;
+
+/** What hands clients of one worker over to the kernel. Nothing is opened until the main thread asks. */
+export class Handovers {
+  /** The VIPs whose SYNs come to this worker. */
+  readonly vips = new VipTable();
+  readonly #loop: EventLoop;
+  readonly #setup: CarrierSetup;
+  readonly #report: (event: DataplaneEvent) => void;
+  #forwarding: Forwarding | null = null;
+  #tools: KernelTools | null = null;
+  #queues: readonly (SynQueue | ErrorQueue)[] | null = null;
+
+  /** @param report takes events for the log */
+  constructor(loop: EventLoop, setup: CarrierSetup, report: (event: DataplaneEvent) => void) {
+    this.#loop = loop;
+    this.#setup = setup;
+    this.#report = report;
+  }
+
+  set forwarding(forwarding: Forwarding) {
+    this.#forwarding = forwarding;
+    if (this.#tools !== null) this.#tools.node.forwarding = forwarding;
+  }
+
+  /**
+   * Opens what is not open yet.
+   * @returns for each protocol, why the kernel cannot carry it; null if it can
+   */
+  open(): CarrierReasons {
+    const UDP = 'this version of kube-portal relays all datagrams';
+    const reason = reasonOf(() => this.#openTools());
+    return { TCP: reason ?? reasonOf(() => this.#openQueues()), UDP: reason ?? UDP };
+  }
+
+  close(): void {
+    for (const queue of this.#queues ?? []) queue.close();
+    this.#queues = null;
+  }
+
+  #openTools(): KernelTools {
+    if (this.#tools !== null) return this.#tools;
+    const tools = new KernelTools(this.#setup, () => this.#loop.now, this.#report);
+    if (this.#forwarding !== null) tools.node.forwarding = this.#forwarding;
+    this.#loop.addTask(tools.checks);
+    this.#tools = tools;
+    return tools;
+  }
+
+  #openQueues(): void {
+    if (this.#queues !== null) return;
+    const tools = this.#openTools();
+    const { synQueue, errorQueue } = this.#setup;
+    const errors = errorQueue === null ? null : PacketQueue.open(errorQueue, { copied: ERROR_SIZE });
+    let syns: PacketQueue | null;
+    try {
+      syns = synQueue === null ? null : PacketQueue.open(synQueue);
+    } catch (error) {
+      errors?.close();
+      throw error;
+    }
+    const handover = new TcpHandover(tools, this.vips, tools.injectors, this.#report);
+    const refusals = new TcpRefusals(handover);
+    const queues: (SynQueue | ErrorQueue)[] = [];
+    if (syns !== null) queues.push(new SynQueue(this.#loop, syns, handover));
+    if (errors !== null) {
+      const handlers = { TCP: refusals.onRefused.bind(refusals), UDP: () => false };
+      queues.push(new ErrorQueue(this.#loop, errors, handlers));
+    }
+    this.#queues = queues;
+  }
+}
+
+/** Why something cannot be opened; null if it can. */
+function reasonOf(open: () => unknown): string | null {
+  try {
+    open();
+    return null;
+  } catch (error) {
+    if (error instanceof SysError) return error.message;
+    throw error;
+  }
+}

@@ -1,0 +1,159 @@
+import { IPPROTO_TCP } from '../../../../sys/constants.js';
+import { EEXIST, errnoName, SysError } from '../../../../sys/errno.js';
+import { TCP_STATE, type TrackedFlow } from '../../../../sys/netlink/flow.js';
+import type { Route } from '../../../../sys/netlink/routequery.js';
+import { endOf } from '../../../../sys/netlink/tuple.js';
+import { SocketAddress } from '../../../../sys/sockaddr.js';
+import { FIELD } from '../../../shared/counters.js';
+import type { DataplaneEvent } from '../../../shared/messages.js';
+import { sourceFor } from '../../kernel/masquerade.js';
+import type { KernelTools } from '../../kernel/tools.js';
+import type { ServedPortal } from '../../servedportal.js';
+import type { Target } from '../../target.js';
+import type { Ends } from './queuedsyn.js';
+import type { SavedSyns } from './savedsyns.js';
+import type { Slot } from './synkeys.js';
+import type { CarriedVip } from './viptable.js';
+
+/** The kernel itself lets a SYN open these again (tcp_conntracks in nf_conntrack_proto_tcp.c). */
+const REUSABLE: ReadonlySet<number | null> = new Set([TCP_STATE.timeWait, TCP_STATE.close]);
+
+/**
+ * Makes the entries of TCP connections in the kernel's table of tracked flows. A SYN without an entry goes on
+ * to the redirect, so its client is relayed.
+ */
+export class TcpEntries {
+  readonly #tools: KernelTools;
+  readonly #saved: SavedSyns;
+  readonly #report: (event: DataplaneEvent) => void;
+  readonly #onSilence: (target: Target) => void;
+  readonly #ends: Ends = { client: new SocketAddress(), vip: new SocketAddress() };
+  /** By position in the batch: the SYN. */
+  readonly #slots: Int32Array;
+
+  /**
+   * @param report takes events for the log
+   * @param onSilence see AnswerChecks.handedOver
+   */
+  constructor(
+    tools: KernelTools,
+    saved: SavedSyns,
+    report: (event: DataplaneEvent) => void,
+    onSilence: (target: Target) => void,
+  ) {
+    this.#tools = tools;
+    this.#onSilence = onSilence;
+    this.#saved = saved;
+    this.#report = report;
+    this.#slots = new Int32Array(tools.batch.capacity);
+  }
+
+  /**
+   * Queues the entry of a new connection, unless there is one with its addresses and ports: a stranger could
+   * end an open connection by a SYN that seems to come from its client.
+   */
+  insert(slot: Slot): void {
+    this.#queue(slot, false);
+  }
+
+  /** Queues that the entry of a connection leads to another endpoint. */
+  replace(slot: Slot): void {
+    this.#queue(slot, true);
+  }
+
+  /** Makes what is queued. SYNs whose entries the kernel refuses are forgotten. */
+  commit(): void {
+    const contested = this.#exchange();
+    let replaced = 0;
+    for (let index = 0; index < contested; index++) {
+      const slot = this.#slots[index];
+      if (!this.#isReusable(slot)) this.#saved.delete(slot);
+      else this.#slots[replaced++] = slot;
+    }
+    for (let index = 0; index < replaced; index++) this.replace(this.#slots[index]);
+    const lost = this.#exchange();
+    for (let index = 0; index < lost; index++) this.#saved.delete(this.#slots[index]);
+  }
+
+  /** The entry of a connection. Null if there is none, or if the kernel does not tell. */
+  find({ client, vip }: Ends): TrackedFlow | null {
+    const original = { protocol: 'TCP', source: endOf(client), destination: endOf(vip), zone: 0 } as const;
+    try {
+      return this.#tools.conntrack.get(original);
+    } catch (error) {
+      if (error instanceof SysError) return null;
+      throw error;
+    }
+  }
+
+  #queue(slot: Slot, replaces: boolean): void {
+    const { batch, node, setup } = this.#tools;
+    const { client, vip } = this.#ends;
+    this.#saved.readEnds(slot, this.#ends);
+    const target = this.#saved.targets[slot] as Target;
+    const route = node.paths.to(target) as Route;
+    const { masquerade } = this.#saved.vips[slot] as CarriedVip;
+    const device = this.#saved.inputDeviceOf(slot);
+    const source = sourceFor(client.memory.words, 0, masquerade, device, target, route, node);
+    const position = replaces
+      ? batch.replace(IPPROTO_TCP, client, vip, target.address, source, setup.ownMark)
+      : batch.insert(IPPROTO_TCP, client, vip, target.address, source, setup.ownMark);
+    this.#slots[position] = slot;
+  }
+
+  /** @returns how many entries there were before; their slots are the first ones then */
+  #exchange(): number {
+    const { batch } = this.#tools;
+    const count = batch.size;
+    if (count === 0) return 0;
+    batch.commit();
+    let contested = 0;
+    for (let position = 0; position < count; position++) {
+      const slot = this.#slots[position];
+      const code = batch.codeOf(position);
+      // A later SYN of the same batch may have taken its place.
+      if (!this.#saved.has(slot)) continue;
+      if (code === 0) this.#onEntered(slot);
+      else if (code === EEXIST) this.#slots[contested++] = slot;
+      else this.#onRefused(slot, code);
+    }
+    return contested;
+  }
+
+  #onEntered(slot: Slot): void {
+    const saved = this.#saved;
+    const { checks, node } = this.#tools;
+    const portal = saved.portals[slot] as ServedPortal;
+    if (saved.handedAt[slot] === 0) portal.count(FIELD.connectionsTotal, 1);
+    saved.handedAt[slot] = node.now();
+    const target = saved.targets[slot] as Target;
+    if (!checks.isDoubtful(portal, target)) return;
+    saved.readEnds(slot, this.#ends);
+    checks.start('TCP', this.#ends, portal, target, this.#onSilence);
+  }
+
+  /** The node lacks something, and will lack it for the next client too. */
+  #onRefused(slot: Slot, code: number): void {
+    const portal = this.#saved.portals[slot] as ServedPortal;
+    const target = this.#saved.targets[slot] as Target;
+    this.#saved.delete(slot);
+    this.#tools.node.pause();
+    this.#report({
+      kind: 'notCarried',
+      portal: portal.key,
+      endpoint: target.name,
+      reason: errnoName(code),
+    });
+  }
+
+  /**
+   * Whether a SYN may take the place of the entry that is there. An own entry in SYN_SENT had no answer: its
+   * client has given up and begins anew. The relay's entries belong to connections that the relay serves.
+   */
+  #isReusable(slot: Slot): boolean {
+    this.#saved.readEnds(slot, this.#ends);
+    const flow = this.find(this.#ends);
+    if (flow === null || REUSABLE.has(flow.tcpState)) return true;
+    return this.#tools.isOwn(flow.mark) && flow.tcpState === TCP_STATE.synSent;
+  }
+}

@@ -1,0 +1,124 @@
+import { errnoName } from '../../../../sys/errno.js';
+import { STATUS } from '../../../../sys/netlink/flow.js';
+import type { DataplaneEvent } from '../../../shared/messages.js';
+import { Blame, blameForConnect } from '../../blame.js';
+import { Failover } from '../../failover.js';
+import type { KernelTools } from '../../kernel/tools.js';
+import type { PinKey } from '../../pinkey.js';
+import type { ServedPortal } from '../../servedportal.js';
+import type { Target } from '../../target.js';
+import { TcpEntries } from './entries.js';
+import type { Ends, QueuedSyn } from './queuedsyn.js';
+import { SavedSyns } from './savedsyns.js';
+import { NO_SLOT, type Slot } from './synkeys.js';
+import { type Injectors, SynSender } from './synsender.js';
+import type { VipTable } from './viptable.js';
+
+/** A SYN that comes again before this time has passed was doubled on its way, ms: no TCP is so impatient. */
+const DOUBLED_MS = 200;
+
+/** Decides where TCP connections go that the kernel carries: for each SYN, and when an endpoint fails it. */
+export class TcpHandover {
+  readonly saved = new SavedSyns();
+  readonly entries: TcpEntries;
+  readonly sender: SynSender;
+
+  /** @param report takes events for the log */
+  constructor(
+    readonly tools: KernelTools,
+    readonly vips: VipTable,
+    injectors: Injectors,
+    readonly report: (event: DataplaneEvent) => void,
+  ) {
+    const onSilence = (target: Target) => this.sender.relayClientsOf(target);
+    this.entries = new TcpEntries(tools, this.saved, report, onSilence);
+    this.sender = new SynSender(tools, this.saved, this.entries, injectors);
+  }
+
+  /** Queues what becomes of a SYN. It may go on after the entries are committed. */
+  decide(syn: QueuedSyn): void {
+    const slot = this.saved.find(syn);
+    if (slot === NO_SLOT) this.#begin(syn);
+    else if (this.saved.sequenceOf(slot) === syn.sequence) this.#decideAgain(syn, slot);
+    else this.#beginInstead(syn, slot);
+  }
+
+  /**
+   * Queues that another endpoint gets a client whose endpoint has failed before it answered.
+   * @param ends of the connection
+   * @param reason for the log
+   * @returns false if no other endpoint is left
+   */
+  moveOn(slot: Slot, { client }: Ends, reason: string): boolean {
+    const portal = this.saved.portals[slot] as ServedPortal;
+    const { now } = this.tools.node;
+    this.saved.failovers[slot] ??= this.#failover(
+      portal,
+      portal.balancer.keyOf(client.memory.words, 0, null),
+    );
+    const failover = this.saved.failovers[slot];
+    const next = failover.next(this.saved.targets[slot] as Target, reason, now());
+    const target = this.#withRoute(next, () => failover);
+    if (target === null) return false;
+    this.saved.targets[slot] = target;
+    this.entries.replace(slot);
+    return true;
+  }
+
+  /** Another connection has the addresses and ports of one that was handed over. */
+  #beginInstead(syn: QueuedSyn, slot: Slot): void {
+    this.saved.delete(slot);
+    this.#begin(syn);
+  }
+
+  #begin(syn: QueuedSyn): void {
+    const { words } = syn.client.memory;
+    const vip = this.vips.find(syn.vip, syn.isV6);
+    const portal = vip?.portal.forClient(words, 0);
+    // The listener refuses clients that may not use the portal, as it does with all others.
+    if (vip === undefined || !portal?.carried?.mayCarry(words, 0, this.tools.node)) return;
+    const key = portal.balancer.keyOf(words, 0, null);
+    const target = this.#withRoute(portal.balancer.pick(key), () => this.#failover(portal, key));
+    if (target !== null) this.entries.insert(this.saved.add(syn, vip, portal, target));
+  }
+
+  /** A client sends its SYN again where its endpoint is silent, or where the endpoint's answer was lost. */
+  #decideAgain(syn: QueuedSyn, slot: Slot): void {
+    const { saved, tools } = this;
+    if (saved.isOnItsWay[slot] !== 0 && syn.inputDevice === 0) {
+      saved.isOnItsWay[slot] = 0;
+      return;
+    }
+    const handedAt = saved.handedAt[slot];
+    if (handedAt === 0 || tools.node.now() - handedAt < DOUBLED_MS) return;
+    const flow = this.entries.find(syn);
+    if (flow === null) this.#beginInstead(syn, slot);
+    else if (tools.isOwn(flow.mark) && (flow.status & STATUS.seenReply) === 0) {
+      this.moveOn(slot, syn, 'no answer in time');
+    }
+  }
+
+  /**
+   * An endpoint to which a route leads.
+   * @param first the one to begin with
+   * @param failover finds the next ones
+   * @returns null if there is none, or if the kernel does not tell
+   */
+  #withRoute(first: Target | null, failover: () => Failover): Target | null {
+    const { paths, now } = this.tools.node;
+    let target = first;
+    let failing: Failover | null = null;
+    while (target !== null) {
+      const route = paths.to(target);
+      if (typeof route !== 'number') return target;
+      if (blameForConnect(route) === Blame.Node) return null;
+      failing ??= failover();
+      target = failing.next(target, errnoName(route), now());
+    }
+    return null;
+  }
+
+  #failover(portal: ServedPortal, key: PinKey | null): Failover {
+    return new Failover(portal, key, this.tools.node.now(), this.report);
+  }
+}

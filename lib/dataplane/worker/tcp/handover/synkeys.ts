@@ -1,0 +1,97 @@
+import { AF_INET6 } from '../../../../sys/constants.js';
+import type { SocketAddress } from '../../../../sys/sockaddr.js';
+import { addressAt, addressWords } from '../../../../sys/sockaddrwords.js';
+import { sipHash } from '../../siphash.js';
+
+/** A SYN's place in the arrays of {@link SavedSyns}. */
+export type Slot = number;
+export const NO_SLOT = -1;
+
+/** Family and port of the client, and port of the VIP; then both addresses. */
+const KEY_WORDS = 10;
+const CLIENT_WORD = 2;
+const VIP_WORD = 6;
+
+/**
+ * Finds a SYN's slot by the addresses and ports of its client and VIP. Strangers send SYNs as fast as they
+ * can, so this is a chained hash over typed arrays, as FlowKeys is for datagrams.
+ */
+export class SynKeys {
+  readonly #keys: Int32Array;
+  readonly #keyBytes: Uint8Array;
+  readonly #hashes: Int32Array;
+  readonly #buckets: Int32Array;
+  readonly #chain: Int32Array;
+  readonly #hashKey = crypto.getRandomValues(new Int32Array(2));
+  readonly #wanted = new Int32Array(KEY_WORDS);
+
+  /** @param capacity all slots are below it; a power of two */
+  constructor(capacity: number) {
+    this.#keys = new Int32Array(capacity * KEY_WORDS);
+    this.#keyBytes = new Uint8Array(this.#keys.buffer);
+    this.#hashes = new Int32Array(capacity);
+    this.#buckets = new Int32Array(capacity * 2).fill(NO_SLOT);
+    this.#chain = new Int32Array(capacity);
+  }
+
+  /** @returns NO_SLOT if there is none */
+  find(client: SocketAddress, vip: SocketAddress): Slot {
+    const hash = this.#want(client, vip);
+    let slot = this.#buckets[hash & (this.#buckets.length - 1)];
+    while (slot !== NO_SLOT && !(this.#hashes[slot] === hash && this.#isWanted(slot))) {
+      slot = this.#chain[slot];
+    }
+    return slot;
+  }
+
+  /** Adds a key that {@link find} has not found. */
+  add(slot: Slot, client: SocketAddress, vip: SocketAddress): void {
+    const hash = this.#want(client, vip);
+    const bucket = hash & (this.#buckets.length - 1);
+    this.#keys.set(this.#wanted, slot * KEY_WORDS);
+    this.#hashes[slot] = hash;
+    this.#chain[slot] = this.#buckets[bucket];
+    this.#buckets[bucket] = slot;
+  }
+
+  delete(slot: Slot): void {
+    const bucket = this.#hashes[slot] & (this.#buckets.length - 1);
+    if (this.#buckets[bucket] === slot) {
+      this.#buckets[bucket] = this.#chain[slot];
+      return;
+    }
+    let before = this.#buckets[bucket];
+    while (this.#chain[before] !== slot) before = this.#chain[before];
+    this.#chain[before] = this.#chain[slot];
+  }
+
+  /** Copies the addresses and ports of a slot. */
+  read(slot: Slot, client: SocketAddress, vip: SocketAddress): void {
+    const start = slot * KEY_WORDS;
+    const isV6 = (this.#keys[start] & 0xffff) === AF_INET6;
+    client.setBytes(this.#keyBytes, (start + CLIENT_WORD) * 4, isV6, this.#keys[start] >>> 16);
+    vip.setBytes(this.#keyBytes, (start + VIP_WORD) * 4, isV6, this.#keys[start + 1]);
+  }
+
+  /** @returns the hash of the key, which is then in {@link #wanted} */
+  #want(client: SocketAddress, vip: SocketAddress): number {
+    const isV6 = client.family === AF_INET6;
+    const address = addressAt(0, isV6);
+    const key = this.#wanted.fill(0);
+    key[0] = client.family | (client.port << 16);
+    key[1] = vip.port;
+    for (let word = 0; word < addressWords(isV6); word++) {
+      key[CLIENT_WORD + word] = client.memory.words[address + word];
+      key[VIP_WORD + word] = vip.memory.words[address + word];
+    }
+    return sipHash(this.#hashKey, key, KEY_WORDS);
+  }
+
+  #isWanted(slot: Slot): boolean {
+    const start = slot * KEY_WORDS;
+    for (let word = 0; word < KEY_WORDS; word++) {
+      if (this.#keys[start + word] !== this.#wanted[word]) return false;
+    }
+    return true;
+  }
+}

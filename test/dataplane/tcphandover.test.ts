@@ -1,0 +1,246 @@
+import '../redirect/namespace.js';
+import t from 'tap';
+import type { Family } from '../../lib/net/address.js';
+import { IPPROTO_UDP } from '../../lib/sys/constants.js';
+import { FlowBatch } from '../../lib/sys/netlink/flowbatch.js';
+import { SocketAddress } from '../../lib/sys/sockaddr.js';
+import { startBackend } from '../lab/backend.js';
+import { askTcp, type TcpReply } from '../lab/client.js';
+import type { Host } from '../lab/host.js';
+import { count, nameIn } from '../lab/tally.js';
+import { sh } from '../redirect/namespace.js';
+import { addPod, carried, HandoverStage, NODE, POD_PORT, PORT, prepareNode, VIPS } from './handoverstage.js';
+
+t.setTimeout(0);
+
+prepareNode();
+const client = addPod('client', 2);
+const pods = ['a', 'b', 'c'].map((name, index) => addPod(name, 3 + index));
+const backends = new Map(
+  await Promise.all(
+    pods.map(async (pod) => [pod.name, await startBackend(pod, { tcp: { [POD_PORT]: 'client' } })] as const),
+  ),
+);
+t.teardown(async () => {
+  for (const host of [client, ...pods]) await host.killPrograms();
+});
+
+function hostOf(name: string): Host {
+  return pods.find((pod) => pod.name === name) as Host;
+}
+
+const ask = (family: Family, times: number, more = {}): Promise<TcpReply[]> =>
+  askTcp(client, { address: VIPS[family], port: PORT, send: '?', times, concurrency: 1, ...more });
+
+for (const family of ['IPv4', 'IPv6'] as const) {
+  t.test(`endpoints see the client, in exact turns, ${family}`, async (t) => {
+    const stage = await HandoverStage.start();
+    t.teardown(() => stage.stop());
+    await stage.serve({ family, endpoints: pods });
+    const own = family === 'IPv4' ? client.address4 : client.address6;
+    const replies = await ask(family, 30);
+    t.same(count(replies.map(({ text }) => text)), {
+      [`a:${own}`]: 10,
+      [`b:${own}`]: 10,
+      [`c:${own}`]: 10,
+    });
+    t.match(stage.counters(family), { connectionsTotal: 30, connectionsRefused: 0 });
+    t.same(stage.events, []);
+  });
+}
+
+for (const family of ['IPv4', 'IPv6'] as const) {
+  t.test(`a client does not see that an endpoint refuses, ${family}`, async (t) => {
+    const stage = await HandoverStage.start();
+    t.teardown(() => stage.stop());
+    await stage.serve({ family, endpoints: pods });
+    await backends.get('a')!.stop('SIGKILL');
+    const replies = await ask(family, 12);
+    backends.set('a', await startBackend(pods[0]!, { tcp: { [POD_PORT]: 'client' } }));
+    t.same(Object.keys(names(replies)), ['b', 'c']);
+    t.match(await stage.event('endpointFailed'), { reason: 'ECONNREFUSED' });
+    t.match(stage.counters(family), { connectionsTotal: 12, connectionsRefused: 0, connectFailures: 1 });
+  });
+}
+
+/** What the endpoints have seen, without their names. */
+const sources = (replies: readonly TcpReply[]) => count(replies.map(({ text }) => text.replace(/^.*?:/, '')));
+const names = (replies: readonly TcpReply[]) => count(replies.map(({ text }) => nameIn(text)));
+
+t.test('a silent endpoint loses its client at the second SYN', async (t) => {
+  const stage = await HandoverStage.start();
+  t.teardown(() => stage.stop());
+  await stage.serve({ endpoints: pods });
+  await pods[1]!.must('iptables', ['-A', 'INPUT', '-p', 'tcp', '-j', 'DROP']);
+  const replies = await ask('IPv4', 9);
+  await pods[1]!.must('iptables', ['-F', 'INPUT']);
+  t.same(Object.keys(names(replies)), ['a', 'c']);
+  t.match(await stage.event('endpointFailed'), { reason: 'no answer in time' });
+  t.match(stage.counters(), { connectionsTotal: 9, connectFailures: 1 });
+});
+
+for (const family of ['IPv4', 'IPv6'] as const) {
+  const [own, node] = family === 'IPv4' ? [client.address4, NODE.address4] : [client.address6, NODE.address6];
+
+  t.test(`where masquerading is due, endpoints see the node, ${family}`, async (t) => {
+    const stage = await HandoverStage.start();
+    t.teardown(() => stage.stop());
+    await stage.serve({ family, endpoints: pods, masquerade: 'always' });
+    t.same(sources(await ask(family, 6)), { [node]: 6 });
+    await stage.serve({ family, endpoints: pods, masquerade: 'off-cluster' });
+    t.same(sources(await ask(family, 6)), { [own]: 6 }, 'no CIDR of the cluster is known');
+    await backends.get('a')!.stop('SIGKILL');
+    await stage.serve({ family, endpoints: pods, masquerade: 'always' });
+    const replies = await ask(family, 6);
+    backends.set('a', await startBackend(pods[0]!, { tcp: { [POD_PORT]: 'client' } }));
+    t.same(sources(replies), { [node]: 6 }, 'and clients do not see that an endpoint refuses');
+    t.match(stage.counters(family), { connectionsTotal: 18, connectionsRefused: 0, connectFailures: 1 });
+  });
+
+  t.test(`programs of the node are carried too, ${family}`, async (t) => {
+    const stage = await HandoverStage.start();
+    t.teardown(() => stage.stop());
+    await stage.serve({ family, endpoints: pods });
+    const before = carried(family);
+    const replies = await askTcp(NODE, { address: VIPS[family], port: PORT, send: '?', times: 6 });
+    t.same(sources(replies), { [node]: 6 });
+    t.same(names(replies), { a: 2, b: 2, c: 2 });
+    t.equal(carried(family) - before, 6, 'by the kernel');
+  });
+
+  t.test(`without forwarding, clients are relayed, ${family}`, async (t) => {
+    const stage = await HandoverStage.start();
+    t.teardown(() => stage.stop());
+    await stage.serve({ family, endpoints: pods });
+    await stage.setForwarding('off');
+    const replies = await ask(family, 6);
+    t.same(sources(replies), { [node]: 6 });
+    t.same(names(replies), { a: 2, b: 2, c: 2 }, 'and no turn is lost');
+    await stage.setForwarding('forwards');
+    t.same(sources(await ask(family, 6)), { [own]: 6 });
+    t.same(stage.events, []);
+  });
+
+  t.test(`a pod that reaches itself is relayed, ${family}`, async (t) => {
+    const stage = await HandoverStage.start();
+    t.teardown(() => stage.stop());
+    await stage.serve({ family, endpoints: pods });
+    const request = { address: VIPS[family], port: PORT, send: '?', times: 6 };
+    t.same(sources(await askTcp(pods[0]!, request)), { [node]: 6 });
+  });
+
+  t.test(`where the firewall drops, waiting clients go to the relay, ${family}`, async (t) => {
+    const iptables = family === 'IPv4' ? 'iptables' : 'ip6tables';
+    const stage = await HandoverStage.start();
+    t.teardown(async () => {
+      sh(`${iptables} -F FORWARD; ${iptables} -P FORWARD ACCEPT`);
+      await stage.stop();
+    });
+    const b = family === 'IPv4' ? pods[1]!.address4 : pods[1]!.address6;
+    sh(
+      `${iptables} -P FORWARD DROP; ${iptables} -A FORWARD -d ${b} -j ACCEPT; ${iptables} -A FORWARD -s ${b} -j ACCEPT`,
+    );
+    await stage.setForwarding('doubtful');
+    await stage.serve({ family, endpoints: [pods[1]!] });
+    t.same(sources(await ask(family, 2)), { [own]: 2 }, 'a rule lets it pass');
+    await stage.serve({ family, endpoints: pods });
+    const replies = await ask(family, 12, { concurrency: 3 });
+    t.same(Object.keys(names(replies)), ['a', 'b', 'c'], 'all are served');
+    t.same(Object.keys(sources(replies)).includes(node), true, 'by the relay too');
+    t.match(await stage.event('notCarried'), { reason: 'FORWARD policy' });
+    t.equal(stage.counters(family).connectFailures, 0, 'no endpoint is blamed');
+    t.same(sources(await ask(family, 6)), { [node]: 6 }, 'then all are relayed');
+  });
+}
+
+t.test('clients are relayed while the table of tracked flows is full', async (t) => {
+  const max = Number(sh('cat /proc/sys/net/netfilter/nf_conntrack_max'));
+  if (max > 300_000) {
+    t.pass(`not tried: there is room for ${max} flows`);
+    return;
+  }
+  const stage = await HandoverStage.start();
+  t.teardown(() => stage.stop());
+  await stage.serve({ endpoints: pods });
+  const filler = FlowBatch.open();
+  const [from, to] = [new SocketAddress(), new SocketAddress()];
+  for (let flow = 0; flow < max + 1000; flow++) {
+    from.set(`198.51.100.${flow >> 16}`, flow & 0xffff);
+    filler.insert(IPPROTO_UDP, from, to.set('192.0.2.99', 9), to, null, 0);
+    if (filler.isFull) filler.commit();
+  }
+  const replies = await ask('IPv4', 6);
+  filler.close();
+  sh('conntrack -F');
+  t.same(sources(replies), { [NODE.address4]: 6 });
+  t.match(await stage.event('notCarried'), { reason: 'ENOMEM' });
+});
+
+t.test('an old connection gives its port free, an open one does not', async (t) => {
+  const stage = await HandoverStage.start();
+  t.teardown(() => stage.stop());
+  await stage.serve({ endpoints: pods });
+  const script = (count: number) => `
+    import { connect } from 'node:net';
+    for (let i = 0; i < ${count}; i++) {
+      const socket = connect({ host: '${VIPS.IPv4}', port: ${PORT}, localPort: 45678 });
+      socket.on('error', (error) => { process.stdout.write(error.code + ' '); });
+      socket.write('?');
+      const text = await new Promise((resolve) => socket.once('data', resolve).once('close', () => resolve('')));
+      process.stdout.write(text + ' ');
+      socket.resetAndDestroy();
+      await new Promise((resolve) => socket.once('close', resolve));
+    }`;
+  const output = await client.must(process.execPath, ['--input-type=module', '-e', script(3)]);
+  const own = client.address4;
+  t.equal(output, `a:${own} b:${own} c:${own} `, 'the next in turn each time');
+  t.equal(stage.counters().connectionsTotal, 3);
+});
+
+t.test('clients with affinity keep their endpoint, and lose it when it fails', async (t) => {
+  const stage = await HandoverStage.start();
+  t.teardown(() => stage.stop());
+  const policy = { affinity: { by: 'client-ip', timeoutMs: 60_000 } } as const;
+  await stage.serve({ endpoints: pods, policy });
+  const first = Object.keys(names(await ask('IPv4', 6)));
+  t.equal(first.length, 1);
+  const [name] = first as [string];
+  await backends.get(name)!.stop('SIGKILL');
+  const second = Object.keys(names(await ask('IPv4', 6)));
+  backends.set(name, await startBackend(hostOf(name), { tcp: { [POD_PORT]: 'client' } }));
+  t.equal(second.length, 1);
+  t.not(second[0], name);
+  t.same(Object.keys(names(await ask('IPv4', 6))), second, 'it stays with the second');
+  t.match(stage.counters(), { pinsMoved: 1, connectFailures: 1 });
+});
+
+t.test('an endpoint to which no route leads is passed over', async (t) => {
+  const [pod] = pods as [Host];
+  const stage = await HandoverStage.start();
+  t.teardown(() => stage.stop());
+  sh(`ip route replace blackhole ${pod.address4}`);
+  await stage.serve({ endpoints: pods });
+  const replies = await ask('IPv4', 6);
+  sh(`ip route del blackhole ${pod.address4}; ip route add ${pod.address4} dev pod-a src ${NODE.address4}`);
+  t.same(names(replies), { b: 3, c: 3 });
+  t.match(await stage.event('endpointFailed'), { reason: 'EINVAL' });
+});
+
+t.test('without an endpoint, clients are refused by the listener', async (t) => {
+  const stage = await HandoverStage.start();
+  t.teardown(() => stage.stop());
+  await stage.serve({ endpoints: [] });
+  t.match(await ask('IPv4', 1), [{ outcome: 'ECONNRESET' }]);
+  t.equal(stage.counters().connectionsRefused, 1);
+});
+
+t.test('when all endpoints refuse, so the client is refused', async (t) => {
+  const stage = await HandoverStage.start();
+  t.teardown(() => stage.stop());
+  for (const { name } of pods) await backends.get(name)!.stop('SIGKILL');
+  await stage.serve({ endpoints: pods });
+  const replies = await ask('IPv4', 1);
+  for (const pod of pods) backends.set(pod.name, await startBackend(pod, { tcp: { [POD_PORT]: 'client' } }));
+  t.match(replies, [{ outcome: 'ECONNREFUSED' }]);
+  t.match(stage.counters(), { connectFailures: 3, connectionsRefused: 1, connectionsTotal: 1 });
+});
