@@ -29,8 +29,12 @@ const SYN_SIZE = 128;
 const MESSAGE_ROOM = 256;
 /** Bytes of kernel memory that a message takes beside the packet (Linux 6.18, 64 bits). */
 const MESSAGE_COST = 704;
-/** Packets that may wait. */
-const CAPACITY = 8192;
+/**
+ * Packets that may wait. A SYN costs the thread 40 to 100 us, of which the way of the accepted packet through
+ * the kernel takes the most. So the last one waits at most about 100 ms: if a flood lets SYNs wait for a
+ * second, their clients send them again and make it worse.
+ */
+const CAPACITY = 1024;
 
 /** Bytes: struct nlmsghdr and struct nfgenmsg in front of the attributes; struct nlattr. */
 const ATTRIBUTES_AT = 20;
@@ -49,7 +53,7 @@ const ACCEPT_WORD = NF_ACCEPT << 24;
 export interface PacketQueueOptions {
   /** Bytes of each packet that are received. The default is enough for a TCP SYN. */
   readonly copied?: number;
-  /** About how many packets may wait. Packets above that pass as if they were accepted. */
+  /** About how many packets may wait, 1,024 by default. Those above that pass as if they were accepted. */
   readonly capacity?: number;
 }
 
