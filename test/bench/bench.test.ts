@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs';
+import { readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
@@ -36,6 +36,27 @@ t.test('a short bench measures the chosen contenders in the chosen rows', { time
     t.ok(main && main.median > 0, `${contender} did something in ${row}`);
     t.equal('cpu' in spreads, contender !== 'kernel', 'and its cost is known');
   }
+});
+
+t.test('where kube-proxy cannot be built, the bench says so and measures the others', async (t) => {
+  const directory = t.testdir({ bin: {} });
+  const programs = { 'dpkg-query': 'echo installed', go: 'exit 1', python3: 'exit 1' };
+  for (const [name, script] of Object.entries(programs))
+    writeFileSync(join(directory, 'bin', name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+  const env = {
+    PATH: `${directory}/bin:${process.env.PATH}`,
+    XDG_CACHE_HOME: join(directory, 'cache'),
+  };
+  const short = ['--rounds', '1', '--seconds', '0.1', '--attempts', '1', '-o', 'json'];
+  const chosen = ['--rows', 'flows', '--contenders', 'kernel,kube-proxy-iptables'];
+  const { code, stdout, stderr } = await run([process.execPath, MAIN, ...short, ...chosen], { env });
+  t.equal(code, 0, stderr);
+  t.match(stderr, /^kube-proxy cannot be built here: .*\nkube-proxy, iptables is left out$/m);
+  const { summaries } = JSON.parse(stdout) as { summaries: Summary[] };
+  t.same(
+    summaries.map(({ contender }) => contender),
+    ['kernel'],
+  );
 });
 
 t.test('an unknown row or contender is refused, and the error names the known ones', async (t) => {
