@@ -72,7 +72,7 @@ export function kubePortal(way: keyof typeof WAYS, workers: 1 | 2): Contender {
   };
 }
 
-/** @throws Error with the reason where the kernel does not carry: figures of the relay would pass for its own */
+/** @throws Error with the reason where the kernel does not carry: the relay's figures would pass for its own */
 async function mustCarry(portal: KubePortal): Promise<void> {
   const { portals } = await portal.status();
   const relayed = portals.find(({ carrier }) => carrier === 'relay');
