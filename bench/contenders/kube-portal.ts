@@ -72,7 +72,7 @@ export function kubePortal(way: keyof typeof WAYS, workers: 1 | 2): Contender {
   };
 }
 
-/** @throws Error with the reason where the kernel does not carry: the relay's figures would pass for its own */
+/** @throws Error where the kernel does not carry, with the reason: the relay must not pass for it */
 async function mustCarry(portal: KubePortal): Promise<void> {
   const { portals } = await portal.status();
   const relayed = portals.find(({ carrier }) => carrier === 'relay');
