@@ -1,9 +1,9 @@
-import { AF_INET6, IPPROTO_RAW, MSG_DONTWAIT, SOCK_RAW } from './constants.js';
-import { HEADER_WORDS, IOVEC_LENGTH_WORD, IOVEC_WORDS, NAME_LENGTH_WORD } from './datagrams.js';
-import { checked, ENOSYS, errno } from './errno.js';
-import { layout, storePointer } from './layout.js';
+import { AF_INET6, IPPROTO_RAW, SOCK_RAW } from './constants.js';
+import { checked, EMSGSIZE, errno } from './errno.js';
+import { Fragments } from './fragments.js';
 import * as libc from './libc.js';
 import { Memory } from './memory.js';
+import { PacketBatch } from './packetbatch.js';
 import { SOCKADDR_IN_SIZE, SOCKADDR_IN6_SIZE, SOCKADDR_SIZE, type SocketAddress } from './sockaddr.js';
 import { closeSocket, OPEN_FLAGS, setSendBuffer } from './socket.js';
 import { putHeaders } from './udpheaders.js';
@@ -14,7 +14,6 @@ const CAPACITY = 64;
 const SLOT_SIZE = 128;
 /** Bytes. A batch of the longest datagrams fits. */
 const SEND_BUFFER_SIZE = CAPACITY * 65536;
-const VECTORS = 2;
 
 /**
  * Sends packets whose source is an address of another host, as if they had just come from there (raw(7),
@@ -24,20 +23,16 @@ const VECTORS = 2;
  */
 export class PacketInjector {
   readonly #fd: number;
-  readonly #isV6: boolean;
-  readonly #packets = new Memory(CAPACITY * SLOT_SIZE);
   readonly #towards = new Memory(SOCKADDR_SIZE);
-  /** Two for each packet: the headers, and the data of a datagram. */
-  readonly #vectors = new Memory(CAPACITY * VECTORS * layout.iovec.size);
-  readonly #headers = new Memory(CAPACITY * layout.mmsghdr.size);
-  /** Keeps the data of the collected datagrams alive. */
-  readonly #payloads: Memory[] = [];
+  readonly #batch: PacketBatch;
+  readonly #fragments: Fragments;
   #count = 0;
 
   private constructor(fd: number, isV6: boolean) {
     this.#fd = fd;
-    this.#isV6 = isV6;
-    for (let index = 0; index < CAPACITY; index++) this.#prepare(index);
+    const nameLength = isV6 ? SOCKADDR_IN6_SIZE : SOCKADDR_IN_SIZE;
+    this.#batch = new PacketBatch(CAPACITY, SLOT_SIZE, this.#towards, nameLength);
+    this.#fragments = new Fragments(isV6, this.#towards, nameLength);
   }
 
   /** @param family AF_INET or AF_INET6 @throws SysError: EPERM without CAP_NET_RAW */
@@ -45,20 +40,6 @@ export class PacketInjector {
     const fd = checked('raw socket', libc.socket(family, SOCK_RAW | OPEN_FLAGS, IPPROTO_RAW));
     setSendBuffer(fd, SEND_BUFFER_SIZE);
     return new PacketInjector(fd, family === AF_INET6);
-  }
-
-  #prepare(index: number): void {
-    const vector = index * VECTORS * IOVEC_WORDS;
-    this.#vectors.setPointer(vector, this.#packets, index * SLOT_SIZE);
-    const header = index * HEADER_WORDS;
-    const { words } = this.#headers;
-    this.#headers.setPointer(header + layout.msghdr.name / 4, this.#towards);
-    words[header + NAME_LENGTH_WORD] = this.#isV6 ? SOCKADDR_IN6_SIZE : SOCKADDR_IN_SIZE;
-    this.#headers.setPointer(
-      header + layout.msghdr.iov / 4,
-      this.#vectors,
-      index * VECTORS * layout.iovec.size,
-    );
   }
 
   /** Packets that were collected since the last {@link send}. */
@@ -85,9 +66,10 @@ export class PacketInjector {
     hops: number,
   ): void {
     const index = this.#count++;
-    const packets = this.#packets;
-    const size = putHeaders(packets, index * SLOT_SIZE, client, vip, hops, payload, start, length);
-    this.#setVectors(index, size, payload, start, length);
+    const batch = this.#batch;
+    const at = batch.headAt(index);
+    const headSize = putHeaders(batch.heads, at, client, vip, hops, payload, start, length);
+    batch.set(index, headSize, payload, start, length);
   }
 
   /**
@@ -100,17 +82,17 @@ export class PacketInjector {
     if (length > SLOT_SIZE)
       throw new RangeError(`a packet of ${length} bytes; at most ${SLOT_SIZE} can be sent`);
     const index = this.#count++;
-    const at = index * SLOT_SIZE;
-    for (let byte = 0; byte < length; byte++) this.#packets.bytes[at + byte] = bytes[start + byte];
-    this.#setVectors(index, length, null, 0, 0);
+    const { bytes: heads } = this.#batch.heads;
+    const at = this.#batch.headAt(index);
+    for (let byte = 0; byte < length; byte++) heads[at + byte] = bytes[start + byte];
+    this.#batch.setHead(index, length);
   }
 
   /**
-   * Sends what was collected, and forgets it.
+   * Sends what was collected, and forgets it. A datagram that is longer than the MTU goes in fragments.
    * @param towards where the first route leads: the endpoint. A VIP has no route on many nodes
-   * @returns how many the kernel took. If not all: the next one was refused for the reason in `errno`
-   *   (EMSGSIZE if it is larger than the MTU of the device; EPERM if a rule dropped it), and those behind it
-   *   were not tried
+   * @returns how many the kernel took. If not all: the next one was refused for the reason in `errno` (EPERM
+   *   if a rule dropped it; EMSGSIZE for an MTU below 1,280 bytes), and those behind it were not tried
    */
   send(towards: SocketAddress): number {
     this.#towards.bytes.set(towards.memory.bytes);
@@ -120,40 +102,15 @@ export class PacketInjector {
     this.#count = 0;
     let sent = 0;
     while (sent < count) {
-      const taken = this.#sendFrom(sent, count);
-      if (taken <= 0) break;
-      sent += taken;
+      const taken = this.#batch.send(this.#fd, sent, count);
+      if (taken > 0) sent += taken;
+      else if (errno() === EMSGSIZE && this.#fragments.send(this.#fd, this.#batch, sent)) sent++;
+      else break;
     }
     return sent;
   }
 
   close(): void {
     closeSocket(this.#fd);
-  }
-
-  #sendFrom(from: number, end: number): number {
-    const address = this.#headers.address + from * layout.mmsghdr.size;
-    const taken = libc.sendmmsg(this.#fd, address, end - from, MSG_DONTWAIT);
-    if (taken >= 0 || errno() !== ENOSYS) return taken;
-    // A kernel without sendmmsg, or a seccomp filter that does not know it.
-    return libc.sendmsg(this.#fd, address, MSG_DONTWAIT) < 0 ? -1 : 1;
-  }
-
-  /** @param headerSize bytes of the packet's own slot @param payload null if that is all */
-  #setVectors(
-    index: number,
-    headerSize: number,
-    payload: Memory | null,
-    start: number,
-    length: number,
-  ): void {
-    const { words } = this.#vectors;
-    const vector = index * VECTORS * IOVEC_WORDS;
-    words[vector + IOVEC_LENGTH_WORD] = headerSize;
-    this.#headers.words[index * HEADER_WORDS + layout.msghdr.iovLength / 4] = payload === null ? 1 : 2;
-    if (payload === null) return;
-    this.#payloads[index] = payload;
-    storePointer(words, vector + IOVEC_WORDS, payload.address + start);
-    words[vector + IOVEC_WORDS + IOVEC_LENGTH_WORD] = length;
   }
 }

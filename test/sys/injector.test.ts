@@ -1,4 +1,5 @@
 import { spawn } from 'node:child_process';
+import { createHash } from 'node:crypto';
 import { once } from 'node:events';
 import { setTimeout as pause } from 'node:timers/promises';
 import fc from 'fast-check';
@@ -7,7 +8,7 @@ import { addressBytes, addressText } from '../../lib/net/address.js';
 import { isSound, sumOfBytes } from '../../lib/net/checksum.js';
 import { PacketHeaders } from '../../lib/net/packet.js';
 import { AF_INET, AF_INET6 } from '../../lib/sys/constants.js';
-import { EMSGSIZE, errno } from '../../lib/sys/errno.js';
+import { EMSGSIZE, EPERM, errno } from '../../lib/sys/errno.js';
 import { PacketInjector } from '../../lib/sys/injector.js';
 import { Memory } from '../../lib/sys/memory.js';
 import { ConntrackSocket } from '../../lib/sys/netlink/conntrack.js';
@@ -102,6 +103,15 @@ const UDP_ECHO = `
   socket.on('message', (data, { address, port }) => socket.send(address + ' ' + port + ' ' + data, port, address));
   socket.bind(Number(port), () => console.log('ready'));
 `;
+const UDP_DIGESTER = `
+  const [type, port] = process.argv.slice(1);
+  const { createHash } = require('node:crypto');
+  const socket = require('node:dgram').createSocket({ type, recvBufferSize: 4 << 20 });
+  socket.on('message', (data, { address, port }) => {
+    socket.send(data.length + ' ' + createHash('sha1').update(data).digest('hex'), port, address);
+  });
+  socket.bind(Number(port), () => console.log('ready'));
+`;
 /** Takes only what comes from the VIP, because it is connected to it. */
 const UDP_CLIENT = `
   const [type, port, vip, vipPort] = process.argv.slice(1);
@@ -117,6 +127,10 @@ const TCP_CLIENT = `
   console.log('ready');
   require('node:net').connect(Number(process.argv[2]), process.argv[1]).on('data', (data) => console.log(String(data)));
 `;
+
+function digest(bytes: Uint8Array): string {
+  return createHash('sha1').update(bytes).digest('hex');
+}
 
 async function until(isSo: () => boolean): Promise<void> {
   while (!isSo()) await pause(1);
@@ -232,22 +246,50 @@ for (const [index, family] of FAMILIES.entries()) {
     fc.assert(property, { numRuns: 200 });
   });
 
-  t.test(`a datagram above the MTU is refused; those before it are sent: ${family}`, async (t) => {
+  t.test(`datagrams above the MTU arrive whole and in their order: ${family}`, async (t) => {
+    const type = family === 'IPv4' ? 'udp4' : 'udp6';
+    const port = 43_000 + index;
+    const [headers, longest] = family === 'IPv4' ? [28, 65_507] : [48, 65_527];
+    const lengths = [3, DEVICE_MTU - headers, DEVICE_MTU - headers + 1, 2456, 2457, 14_720, 5, longest, 0];
+    await run(t, 'endpoint', UDP_DIGESTER, type, String(PORT));
+    const answers = await run(
+      t,
+      client.namespace,
+      UDP_CLIENT,
+      type,
+      String(port),
+      VIP[family],
+      String(VIP_PORT),
+    );
+    carry(family, 'UDP', port);
+    const injector = open(t, family);
+    const from = SocketAddress.of(Pod.address[family], port);
+    const vip = SocketAddress.of(VIP[family], VIP_PORT);
+    const block = new Memory(66_000);
+    for (let byte = 0; byte < block.bytes.length; byte++) block.bytes[byte] = (byte * byte) >> 3;
+    for (const [start, length] of lengths.entries()) {
+      injector.pushDatagram(from, vip, block, start, length, 64);
+    }
+    t.equal(injector.send(SocketAddress.of(ENDPOINT[family], PORT)), lengths.length);
+    await until(() => answers.length === lengths.length);
+    t.same(
+      answers,
+      lengths.map((length, start) => `${length} ${digest(block.bytes.subarray(start, start + length))}`),
+    );
+  });
+
+  t.test(`a datagram that a rule drops is told; those before it are sent: ${family}`, async (t) => {
+    const rule = 'OUTPUT -p udp --dport 81 -j DROP';
+    sh(`${IPTABLES[family]} -A ${rule}`);
+    t.teardown(() => sh(`${IPTABLES[family]} -D ${rule}`));
     const injector = open(t, family);
     const from = SocketAddress.of(Pod.address[family], 42_000);
-    const vip = SocketAddress.of(VIP[family], VIP_PORT);
-    const endpoint = SocketAddress.of(ENDPOINT[family], PORT);
-    const block = new Memory(65_000);
-    const headers = family === 'IPv4' ? 28 : 48;
-    for (const [lengths, sent] of [
-      [[10, DEVICE_MTU - headers, DEVICE_MTU - headers + 1, 10], 2],
-      [[65_000], 0],
-      [[10, 10], 2],
-    ] as const) {
-      for (const length of lengths) injector.pushDatagram(from, vip, block, 0, length, 64);
-      t.equal(injector.send(endpoint), sent);
-      if (sent < lengths.length) t.equal(errno(), EMSGSIZE);
+    for (const port of [80, 80, 81, 80]) {
+      injector.pushDatagram(from, SocketAddress.of(VIP[family], port), new Memory(8), 0, 8, 64);
     }
+    t.equal(injector.send(SocketAddress.of(ENDPOINT[family], PORT)), 2);
+    t.equal(errno(), EPERM);
+    t.equal(injector.count, 0);
   });
 
   t.test(`a batch has room for 64 packets: ${family}`, async (t) => {
@@ -260,3 +302,14 @@ for (const [index, family] of FAMILIES.entries()) {
     t.throws(() => injector.pushPacket(new Uint8Array(200), 0, 129), RangeError);
   });
 }
+
+t.test('where the MTU is smaller than a fragment, a datagram above it is refused', async (t) => {
+  sh('ip link set endpoint0 mtu 600');
+  t.teardown(() => sh(`ip link set endpoint0 mtu ${DEVICE_MTU}`));
+  const injector = open(t, 'IPv4');
+  const from = SocketAddress.of(Pod.address.IPv4, 42_000);
+  const vip = SocketAddress.of(VIP.IPv4, VIP_PORT);
+  for (const length of [572, 573]) injector.pushDatagram(from, vip, new Memory(8192), 0, length, 64);
+  t.equal(injector.send(SocketAddress.of(ENDPOINT.IPv4, PORT)), 1);
+  t.equal(errno(), EMSGSIZE);
+});
