@@ -127,7 +127,7 @@ export class HandoverStage {
     masquerade = 'never',
   }: ServiceOptions): Promise<void> {
     const vip = { address: VIPS[family], port: PORT };
-    if (!this.#ids.has(family)) this.#open(family, vip);
+    if (!this.#ids.has(family)) this.open(family);
     const portal: DataplanePortal = {
       id: this.#ids.get(family) as number,
       key: `default/web:/TCP/${family}`,
@@ -167,7 +167,9 @@ export class HandoverStage {
     await this.dataplane.stop();
   }
 
-  #open(family: Family, vip: { readonly address: string; readonly port: number }): void {
+  /** Opens the listener of a family and adds its rules, before the workers know of the portal. */
+  open(family: Family = 'IPv4'): void {
+    const vip = { address: VIPS[family], port: PORT };
     const address = family === 'IPv4' ? '0.0.0.0' : '::';
     const spec = { protocol: 'TCP', family, address, port: 0, neighbours: 'none', freeBind: false } as const;
     const group = openListeners({ ...spec, onlyWorker: null }, 1);

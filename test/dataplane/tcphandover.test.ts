@@ -1,4 +1,5 @@
 import '../redirect/namespace.js';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import type { Family } from '../../lib/net/address.js';
 import { IPPROTO_UDP } from '../../lib/sys/constants.js';
@@ -66,6 +67,20 @@ for (const family of ['IPv4', 'IPv6'] as const) {
 /** What the endpoints have seen, without their names. */
 const sources = (replies: readonly TcpReply[]) => count(replies.map(({ text }) => text.replace(/^.*?:/, '')));
 const names = (replies: readonly TcpReply[]) => count(replies.map(({ text }) => nameIn(text)));
+
+t.test('a SYN that comes before its portal waits for it', async (t) => {
+  const stage = await HandoverStage.start();
+  t.teardown(() => stage.stop());
+  stage.open();
+  const replies = ask('IPv4', 1);
+  while (!/^ *20480 +\S+ +1 /m.test(sh('cat /proc/net/netfilter/nfnetlink_queue'))) await sleep(1);
+  await stage.serve({ endpoints: pods });
+  t.same(
+    (await replies).map(({ outcome }) => outcome),
+    ['answer'],
+  );
+  t.match(stage.counters(), { connectionsTotal: 1 });
+});
 
 t.test('a silent endpoint loses its client at the second SYN', async (t) => {
   const stage = await HandoverStage.start();

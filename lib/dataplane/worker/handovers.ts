@@ -23,6 +23,7 @@ export class Handovers {
   #forwarding: Forwarding | null = null;
   #tools: KernelTools | null = null;
   #queues: readonly (SynQueue | ErrorQueue)[] | null = null;
+  #syns: SynQueue | null = null;
 
   /** @param report takes events for the log */
   constructor(loop: EventLoop, setup: CarrierSetup, report: (event: DataplaneEvent) => void) {
@@ -44,6 +45,14 @@ export class Handovers {
     const UDP = 'this version of kube-portal relays all datagrams';
     const reason = reasonOf(() => this.#openTools());
     return { TCP: reason ?? reasonOf(() => this.#openQueues()), UDP: reason ?? UDP };
+  }
+
+  /**
+   * Lets SYNs come, as the portals are there. Rules of an earlier run may queue SYNs from the start on: the
+   * relay would refuse them while it does not listen.
+   */
+  begin(): void {
+    this.#syns?.begin();
   }
 
   close(): void {
@@ -75,7 +84,10 @@ export class Handovers {
     const handover = new TcpHandover(tools, this.vips, tools.injectors, this.#report);
     const refusals = new TcpRefusals(handover);
     const queues: (SynQueue | ErrorQueue)[] = [];
-    if (syns !== null) queues.push(new SynQueue(this.#loop, syns, handover));
+    if (syns !== null) {
+      this.#syns = new SynQueue(this.#loop, syns, handover);
+      queues.push(this.#syns);
+    }
     if (errors !== null) {
       const handlers = { TCP: refusals.onRefused.bind(refusals), UDP: () => false };
       queues.push(new ErrorQueue(this.#loop, errors, handlers));

@@ -156,6 +156,7 @@ function answerersOf(
   return {
     apply: (change) => {
       portals.apply(change);
+      handovers.begin();
       return null;
     },
     sessions: (question) => listing.page(question),

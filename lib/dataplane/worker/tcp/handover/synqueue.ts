@@ -20,6 +20,7 @@ export class SynQueue implements Watcher {
   readonly #queue: PacketQueue;
   readonly #handover: TcpHandover;
   readonly #syn = new QueuedSyn();
+  #hasBegun = false;
   /** Since when SYNs have waited at each look (loop clock, ms). Null while the queue is empty. */
   #busySince: number | null = null;
 
@@ -27,7 +28,13 @@ export class SynQueue implements Watcher {
     this.#loop = loop;
     this.#queue = queue;
     this.#handover = handover;
-    loop.watchInput(queue.fd, this);
+  }
+
+  /** Lets SYNs come. Until then they wait in the kernel. */
+  begin(): void {
+    if (this.#hasBegun) return;
+    this.#hasBegun = true;
+    this.#loop.watchInput(this.#queue.fd, this);
   }
 
   onReady(): number {
@@ -46,7 +53,7 @@ export class SynQueue implements Watcher {
   }
 
   close(): void {
-    this.#loop.unwatch(this.#queue.fd);
+    if (this.#hasBegun) this.#loop.unwatch(this.#queue.fd);
     this.#queue.close();
   }
 
