@@ -1,5 +1,5 @@
 import type { Contender } from './contenders/contender.js';
-import { foreignCpuSeconds } from './cpu.js';
+import { foreignSeconds, readForeignUse } from './cpu.js';
 import type { Values } from './rows/figure.js';
 import type { Row } from './rows/row.js';
 import { type Times, Turn } from './turn.js';
@@ -92,8 +92,8 @@ async function measureUndisturbed(turn: Turn, row: Row, attempts: number): Promi
 
 async function measure(turn: Turn, row: Row): Promise<Measured> {
   const start = performance.now();
-  const foreignBefore = foreignCpuSeconds();
+  const before = readForeignUse();
   const values = await row.measure(turn);
   const elapsed = (performance.now() - start) / 1000;
-  return { values, disturbance: (foreignCpuSeconds() - foreignBefore) / elapsed };
+  return { values, disturbance: foreignSeconds(before, readForeignUse()) / elapsed };
 }
