@@ -34,9 +34,9 @@ const PATIENCE_MS = 120_000;
 const program = (name: string) => fileURLToPath(new URL(`load/${name}.js`, import.meta.url));
 
 /**
- * The network of a measurement: client pod → node → backend pod. Each pod has a link of its own to the node.
- * So the kernel can carry with the client's address on every machine: between two ports of one bridge it
- * cannot where bridge-nf-call-iptables is off. The load server and iperf3 run in the backend.
+ * The network of a measurement: client pod → node → backend pod. Each pod has a link of its own to the
+ * node. So the kernel can carry with the client's address on every machine: between two ports of one bridge
+ * it cannot where bridge-nf-call-iptables is off. The load server and iperf3 run in the backend.
  */
 export class Testbed {
   readonly node: Host;

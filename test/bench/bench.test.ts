@@ -38,6 +38,17 @@ t.test('a short bench measures the chosen contenders in the chosen rows', { time
   }
 });
 
+t.test('through the kernel alone, 60,000 connections are open and look-ups are answered', async (t) => {
+  const chosen = ['--rows', 'open,lookups', '--contenders', 'kernel'];
+  const { code, stdout, stderr } = await bench('--quick', ...chosen, '-o', 'json');
+  t.equal(code, 0, stderr);
+  const { summaries } = JSON.parse(stdout) as { summaries: Summary[] };
+  const medianOf = (row: string, figure: string) =>
+    summaries.find((summary) => summary.row === row)?.spreads[figure]?.median;
+  t.equal(medianOf('open', 'served'), 100);
+  t.ok(medianOf('lookups', 'answered')! > 0);
+});
+
 t.test('where kube-proxy cannot be built, the bench says so and measures the others', async (t) => {
   const directory = t.testdir({ bin: {} });
   const programs = { 'dpkg-query': 'echo installed', go: 'exit 1', python3: 'exit 1' };
