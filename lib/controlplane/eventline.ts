@@ -9,6 +9,8 @@ const ENDPOINT_CAUSES: Readonly<Record<string, string>> = {
   EACCES: 'this node has a prohibit route to it, or a packet filter refuses the way',
   EINVAL: 'this node has a blackhole route to it',
   EPERM: 'a policy of this node forbids it',
+  'no answer to one client':
+    'the endpoint is gone or has too much to do, or a NetworkPolicy forbids it to that client',
 };
 
 /** What an error of this node itself means, and what to do. */

@@ -152,10 +152,12 @@ export class HandoverStage {
     return this.dataplane.counters(this.#ids.get(family) as number);
   }
 
-  /** Waits for an event of the log. */
-  async event(kind: DataplaneEvent['kind']): Promise<DataplaneEvent> {
+  /** Waits for an event of the log. @param reason if the kind has one */
+  async event(kind: DataplaneEvent['kind'], reason?: string): Promise<DataplaneEvent> {
     for (;;) {
-      const found = this.events.find((event) => event.kind === kind);
+      const found = this.events.find(
+        (event) => event.kind === kind && (reason === undefined || Object.values(event).includes(reason)),
+      );
       if (found !== undefined) return found;
       await once(this.dataplane, 'event');
     }

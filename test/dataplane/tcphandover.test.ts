@@ -1,8 +1,10 @@
 import '../redirect/namespace.js';
 import { setTimeout as sleep } from 'node:timers/promises';
+import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import type { Family } from '../../lib/net/address.js';
-import { IPPROTO_UDP } from '../../lib/sys/constants.js';
+import { AF_INET, IPPROTO_UDP } from '../../lib/sys/constants.js';
+import { PacketInjector } from '../../lib/sys/injector.js';
 import { FlowBatch } from '../../lib/sys/netlink/flowbatch.js';
 import { SocketAddress } from '../../lib/sys/sockaddr.js';
 import { startBackend } from '../lab/backend.js';
@@ -11,6 +13,9 @@ import type { Host } from '../lab/host.js';
 import { count, nameIn } from '../lab/tally.js';
 import { sh } from '../redirect/namespace.js';
 import { addPod, carried, HandoverStage, NODE, POD_PORT, PORT, prepareNode, VIPS } from './handoverstage.js';
+import { numberOf, synPacket } from './syn.js';
+
+const FLOOD = fileURLToPath(new URL('syn-flood-program.js', import.meta.url));
 
 t.setTimeout(0);
 
@@ -22,6 +27,9 @@ const backends = new Map(
     pods.map(async (pod) => [pod.name, await startBackend(pod, { tcp: { [POD_PORT]: 'client' } })] as const),
   ),
 );
+// Another client, whose own address is an endpoint.
+await pods[0]!.ip('addr add 10.99.0.1/32 dev eth0');
+sh('ip route add 10.99.0.1 dev pod-a src 10.244.255.1');
 t.teardown(async () => {
   for (const host of [client, ...pods]) await host.killPrograms();
 });
@@ -82,16 +90,32 @@ t.test('a SYN that comes before its portal waits for it', async (t) => {
   t.match(stage.counters(), { connectionsTotal: 1 });
 });
 
-t.test('a silent endpoint loses its client at the second SYN', async (t) => {
+t.test('a silent endpoint loses its client at the second SYN, and then all clients', async (t) => {
   const stage = await HandoverStage.start();
   t.teardown(() => stage.stop());
   await stage.serve({ endpoints: pods });
   await pods[1]!.must('iptables', ['-A', 'INPUT', '-p', 'tcp', '-j', 'DROP']);
-  const replies = await ask('IPv4', 9);
+  const replies = await ask('IPv4', 3);
+  t.match(await stage.event('endpointFailed', 'no answer to one client'), { endpoint: /^10.244.0.4:/ });
+  await stage.event('endpointFailed', 'no answer in time');
+  const more = await ask('IPv4', 6);
   await pods[1]!.must('iptables', ['-F', 'INPUT']);
   t.same(Object.keys(names(replies)), ['a', 'c']);
-  t.match(await stage.event('endpointFailed'), { reason: 'no answer in time' });
+  t.same(names(more), { a: 3, c: 3 });
   t.match(stage.counters(), { connectionsTotal: 9, connectFailures: 1 });
+});
+
+t.test('an endpoint that only one client may not use is not avoided', async (t) => {
+  const stage = await HandoverStage.start();
+  t.teardown(() => stage.stop());
+  await stage.serve({ endpoints: pods });
+  await pods[1]!.must('iptables', ['-A', 'INPUT', '-s', client.address4, '-p', 'tcp', '-j', 'DROP']);
+  const request = { address: VIPS.IPv4, port: PORT, send: '?', concurrency: 1 };
+  const replies = await ask('IPv4', 3);
+  const others = await askTcp(pods[0]!, { ...request, sources: ['10.99.0.1'], times: 9 });
+  await pods[1]!.must('iptables', ['-F', 'INPUT']);
+  t.same(Object.keys(names(replies)), ['a', 'c']);
+  t.same(names(others), { a: 3, b: 3, c: 3 });
 });
 
 for (const family of ['IPv4', 'IPv6'] as const) {
@@ -191,7 +215,7 @@ t.test('clients are relayed while the table of tracked flows is full', async (t)
   t.match(await stage.event('notCarried'), { reason: 'ENOMEM' });
 });
 
-t.test('an old connection gives its port free, an open one does not', async (t) => {
+t.test('an old connection gives its port free', async (t) => {
   const stage = await HandoverStage.start();
   t.teardown(() => stage.stop());
   await stage.serve({ endpoints: pods });
@@ -210,6 +234,43 @@ t.test('an old connection gives its port free, an open one does not', async (t) 
   const own = client.address4;
   t.equal(output, `a:${own} b:${own} c:${own} `, 'the next in turn each time');
   t.equal(stage.counters().connectionsTotal, 3);
+});
+
+t.test('a SYN that seems to come from the client does not end an open connection', async (t) => {
+  const stage = await HandoverStage.start();
+  t.teardown(() => stage.stop());
+  await stage.serve({ endpoints: pods });
+  const talk = client.spawn('socat', ['STDIO', `TCP4:${VIPS.IPv4}:${PORT},sourceport=45679`]);
+  talk.write('1');
+  await talk.waitForOutput(/^a:/);
+  const injector = PacketInjector.open(AF_INET);
+  const ends = {
+    client: numberOf(client.address4),
+    clientPort: 45_679,
+    vip: numberOf(VIPS.IPv4),
+    port: PORT,
+  };
+  const forged = synPacket(ends, 4711);
+  injector.pushPacket(forged, 0, forged.length);
+  t.equal(injector.send(SocketAddress.of(pods[0]!.address4, 0)), 1);
+  injector.close();
+  t.same(sources(await ask('IPv4', 1)), { [client.address4]: 1 }, 'the worker has met it');
+  talk.write('2');
+  await talk.waitForOutput(/^a:.*a:/);
+  await talk.stop('SIGKILL');
+  t.equal(stage.counters().connectionsTotal, 2);
+});
+
+t.test('in a flood of SYNs, all clients are served', async (t) => {
+  const stage = await HandoverStage.start();
+  t.teardown(() => stage.stop());
+  await stage.serve({ endpoints: pods });
+  const flood = client.spawn(process.execPath, [FLOOD, VIPS.IPv4, String(PORT), '7000']);
+  await flood.waitForOutput(/sending/);
+  const replies = await ask('IPv4', 300);
+  await flood.stop('SIGKILL');
+  sh('conntrack -F');
+  t.same(Object.keys(names(replies)), ['a', 'b', 'c']);
 });
 
 t.test('clients with affinity keep their endpoint, and lose it when it fails', async (t) => {

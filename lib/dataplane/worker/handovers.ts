@@ -81,7 +81,7 @@ export class Handovers {
       errors?.close();
       throw error;
     }
-    const handover = new TcpHandover(tools, this.vips, tools.injectors, this.#report);
+    const handover = new TcpHandover(this.#loop, tools, this.vips, this.#report);
     const refusals = new TcpRefusals(handover);
     const queues: (SynQueue | ErrorQueue)[] = [];
     if (syns !== null) {

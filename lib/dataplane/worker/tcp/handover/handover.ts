@@ -4,14 +4,16 @@ import type { DataplaneEvent } from '../../../shared/messages.js';
 import { Blame, blameForConnect } from '../../blame.js';
 import { Failover } from '../../failover.js';
 import type { KernelTools } from '../../kernel/tools.js';
+import type { EventLoop } from '../../loop.js';
 import type { PinKey } from '../../pinkey.js';
 import type { ServedPortal } from '../../servedportal.js';
 import type { Target } from '../../target.js';
 import { TcpEntries } from './entries.js';
 import type { Ends, QueuedSyn } from './queuedsyn.js';
 import { SavedSyns } from './savedsyns.js';
+import { SilenceProbes } from './silenceprobes.js';
 import { NO_SLOT, type Slot } from './synkeys.js';
-import { type Injectors, SynSender } from './synsender.js';
+import { SynSender } from './synsender.js';
 import type { VipTable } from './viptable.js';
 
 /** A SYN that comes again before this time has passed was doubled on its way, ms: no TCP is so impatient. */
@@ -23,16 +25,19 @@ export class TcpHandover {
   readonly entries: TcpEntries;
   readonly sender: SynSender;
 
+  readonly #probes: SilenceProbes;
+
   /** @param report takes events for the log */
   constructor(
+    loop: EventLoop,
     readonly tools: KernelTools,
     readonly vips: VipTable,
-    injectors: Injectors,
     readonly report: (event: DataplaneEvent) => void,
   ) {
     const onSilence = (target: Target) => this.sender.relayClientsOf(target);
     this.entries = new TcpEntries(tools, this.saved, report, onSilence);
-    this.sender = new SynSender(tools, this.saved, this.entries, injectors);
+    this.sender = new SynSender(tools, this.saved, this.entries);
+    this.#probes = new SilenceProbes(loop, (portal, target) => this.#onDead(portal, target));
   }
 
   /** Queues what becomes of a SYN. It may go on after the entries are committed. */
@@ -47,9 +52,10 @@ export class TcpHandover {
    * Queues that another endpoint gets a client whose endpoint has failed before it answered.
    * @param ends of the connection
    * @param reason for the log
+   * @param isForAll whether the endpoint fails for all other clients too
    * @returns false if no other endpoint is left
    */
-  moveOn(slot: Slot, { client }: Ends, reason: string): boolean {
+  moveOn(slot: Slot, { client }: Ends, reason: string, isForAll: boolean): boolean {
     const portal = this.saved.portals[slot] as ServedPortal;
     const { now } = this.tools.node;
     this.saved.failovers[slot] ??= this.#failover(
@@ -57,7 +63,7 @@ export class TcpHandover {
       portal.balancer.keyOf(client.memory.words, 0, null),
     );
     const failover = this.saved.failovers[slot];
-    const next = failover.next(this.saved.targets[slot] as Target, reason, now());
+    const next = failover.next(this.saved.targets[slot] as Target, reason, now(), isForAll);
     const target = this.#withRoute(next, () => failover);
     if (target === null) return false;
     this.saved.targets[slot] = target;
@@ -94,8 +100,15 @@ export class TcpHandover {
     const flow = this.entries.find(syn);
     if (flow === null) this.#beginInstead(syn, slot);
     else if (tools.isOwn(flow.mark) && (flow.status & STATUS.seenReply) === 0) {
-      this.moveOn(slot, syn, 'no answer in time');
+      this.#probes.start(saved.portals[slot] as ServedPortal, saved.targets[slot] as Target);
+      this.moveOn(slot, syn, 'no answer to one client', false);
     }
+  }
+
+  #onDead(portal: ServedPortal, target: Target): void {
+    portal.balancer.rotation.avoid(target);
+    const { key } = portal;
+    this.report({ kind: 'endpointFailed', portal: key, endpoint: target.name, reason: 'no answer in time' });
   }
 
   /**

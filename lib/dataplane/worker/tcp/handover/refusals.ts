@@ -30,7 +30,7 @@ export class TcpRefusals {
     const slot = this.#slotOf(packet);
     if (slot === NO_SLOT) return false;
     saved.readEnds(slot, this.#ends);
-    if (!this.#handover.moveOn(slot, this.#ends, errnoName(packet.code))) {
+    if (!this.#handover.moveOn(slot, this.#ends, errnoName(packet.code), true)) {
       (saved.portals[slot] as ServedPortal).count(FIELD.connectionsRefused, 1);
       saved.delete(slot);
       return false;

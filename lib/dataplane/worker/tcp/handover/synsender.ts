@@ -1,5 +1,4 @@
 import { AF_INET6, IPPROTO_TCP } from '../../../../sys/constants.js';
-import type { PacketInjector } from '../../../../sys/injector.js';
 import { STATUS } from '../../../../sys/netlink/flow.js';
 import { SocketAddress } from '../../../../sys/sockaddr.js';
 import { addressAt } from '../../../../sys/sockaddrwords.js';
@@ -16,22 +15,17 @@ const NO_MARK = 0;
 /** A client sends its SYN again after this time, ms (RFC 6298): then it needs no help any more. */
 const CLIENT_WAITS_MS = 1000;
 
-/** One for each IP family. */
-export type Injectors = Readonly<Record<'v4' | 'v6', PacketInjector>>;
-
 /** Sends SYNs of clients again, as if they had just come from there. */
 export class SynSender {
   readonly #tools: KernelTools;
   readonly #saved: SavedSyns;
   readonly #entries: TcpEntries;
-  readonly #injectors: Injectors;
   readonly #ends: Ends = { client: new SocketAddress(), vip: new SocketAddress() };
 
-  constructor(tools: KernelTools, saved: SavedSyns, entries: TcpEntries, injectors: Injectors) {
+  constructor(tools: KernelTools, saved: SavedSyns, entries: TcpEntries) {
     this.#tools = tools;
     this.#saved = saved;
     this.#entries = entries;
-    this.#injectors = injectors;
   }
 
   /** Sends a SYN by its entry to its target. If this fails, its client sends it a second later. */
@@ -77,7 +71,7 @@ export class SynSender {
     const saved = this.#saved;
     const length = saved.lengthOf(slot);
     if (length === 0) return;
-    const injector = this.#injectors[(saved.vips[slot] as CarriedVip).portal.isV6 ? 'v6' : 'v4'];
+    const injector = this.#tools.injectors[(saved.vips[slot] as CarriedVip).portal.isV6 ? 'v6' : 'v4'];
     injector.pushPacket(saved.packets, saved.startOf(slot), length);
     saved.isOnItsWay[slot] = 1;
     injector.send(towards);
