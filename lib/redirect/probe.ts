@@ -5,7 +5,9 @@ import { setTimeout } from 'node:timers/promises';
 import { type Family, WILDCARD } from '../net/address.js';
 import { ProgramHung } from './command.js';
 import { RedirectError } from './driver.js';
-import { type Features, GUARD_TOP, guardRule, PROBE_CHAIN, targetRule } from './rules.js';
+import { GUARD_TOP, guardRule } from './filtertable.js';
+import { proxyTarget } from './nattable.js';
+import { type Features, PROBE_CHAIN } from './rules.js';
 import { LockHeld, type Xtables } from './xtables.js';
 
 const LOOPBACK = { IPv4: '127.0.0.1', IPv6: '::1' } as const;
@@ -38,7 +40,7 @@ async function redirectDatagram(xtables: Xtables, bindAddress: string): Promise<
   const receiver = await listen(family, bindAddress === WILDCARD[family] ? LOOPBACK[family] : bindAddress);
   try {
     const match = `-d ${LOOPBACK[family]} -p udp -m udp --dport ${PROBE_PORT}`;
-    const target = targetRule(bindAddress, receiver.address().port);
+    const target = proxyTarget(bindAddress, receiver.address().port);
     const hook = `OUTPUT ${match} -j ${PROBE_CHAIN}`;
     await withRules(
       xtables,
