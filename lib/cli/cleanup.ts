@@ -1,5 +1,6 @@
 import { removeAdminSocket } from '../admin/channel.js';
 import { NodeLock } from '../controlplane/nodelock.js';
+import { ownBit } from '../portal/carrier.js';
 import { clearAll } from '../redirect/clear.js';
 import { StateDir } from '../state/statedir.js';
 import { PINS_FILE, PORTS_FILE, StateFile } from '../state/statefile.js';
@@ -9,11 +10,12 @@ import { PINS_FILE, PORTS_FILE, StateFile } from '../state/statefile.js';
  * and prints what was removed.
  *
  * @param stateDir directory in which an earlier run stored its proxy ports and addresses
+ * @param markMask the bits by which conntrack's entries of earlier runs are known
  * @throws Error while a kube-portal runs on this node, because it would put everything back
  */
-export async function removeEverything(stateDir: string): Promise<void> {
+export async function removeEverything(stateDir: string, markMask: number): Promise<void> {
   const lock = NodeLock.take();
-  const removed = await clearAll(stateDir).finally(() => lock.release());
+  const removed = await clearAll(stateDir, ownBit(markMask)).finally(() => lock.release());
   await removeState(stateDir);
   for (const what of removed) process.stdout.write(`removed ${what}\n`);
   if (removed.length === 0)

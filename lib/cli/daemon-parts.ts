@@ -2,10 +2,8 @@ import type { Logger } from 'pino';
 import { NodeAddresses } from '../controlplane/nodeaddresses.js';
 import type { ProxyOptions } from '../controlplane/options.js';
 import { ServiceProxy } from '../controlplane/proxy.js';
-import { errorQueueOf, homesAmong, markOfWorker, ownBit } from '../portal/carrier.js';
 import { Commands } from '../redirect/command.js';
 import { createRedirectDriver } from '../redirect/create.js';
-import type { CarriedMarks } from '../redirect/driver.js';
 import type { Source } from '../sources/source.js';
 import { applyConntrack } from './conntrack-settings.js';
 import { createSource } from './create-source.js';
@@ -45,28 +43,11 @@ export async function openParts(flags: RunFlags, log: Log, stopRequests: StopReq
   stopRequests.stop.then(hurry, hurry);
   stopRequests.hurry.then(() => commands.hurry(HURRIED_CLEANUP_MS));
   const proxy = await ServiceProxy.start(options, () =>
-    createRedirectDriver(flags.redirect, {
-      ...options,
-      carrier: carriedMarks(options),
-      run: commands.run,
-    }),
+    createRedirectDriver(flags.redirect, { ...options, run: commands.run }),
   );
   // After the rules, which load the module nf_conntrack. The address driver uses no connection tracking.
   if (proxy.usesConntrack) applyConntrack(flags, logger);
   return { flags, log, source, proxy, commands, nodeAddresses, hurry: stopRequests.hurry };
-}
-
-/** What rules must know of the entries that workers insert. */
-function carriedMarks({ carrier, workers }: ProxyOptions): CarriedMarks {
-  const numbers = Array.from({ length: homesAmong(workers) }, (_, worker) => worker);
-  return {
-    mask: carrier.markMask,
-    ownBit: ownBit(carrier.markMask),
-    workers: numbers.map((worker) => ({
-      mark: markOfWorker(carrier.markMask, worker),
-      errorQueue: errorQueueOf(worker, carrier),
-    })),
-  };
 }
 
 function proxyOptions(flags: RunFlags, nodeAddresses: NodeAddresses, log: Logger): ProxyOptions {

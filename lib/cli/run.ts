@@ -75,9 +75,9 @@ function hasSource({ manifest, kubeconfig, master }: RunFlags): boolean {
  * memory nor its native library.
  */
 
-async function cleanup({ stateDir }: RunFlags): Promise<void> {
+async function cleanup({ stateDir, carrierMarkMask }: RunFlags): Promise<void> {
   const { removeEverything } = await import('./cleanup.js');
-  await removeEverything(stateDir);
+  await removeEverything(stateDir, carrierMarkMask);
 }
 
 async function serve(flags: RunFlags, log: Log, config: ConfigWatch | null): Promise<void> {

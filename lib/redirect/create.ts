@@ -1,9 +1,10 @@
 import type { Logger } from 'pino';
+import type { CarrierNumbers } from '../portal/carrier.js';
 import { AddressDriver } from './address.js';
 import { clearAddresses } from './clearaddresses.js';
 import { clearIptables } from './cleariptables.js';
 import { type RunCommand, runCommand } from './command.js';
-import { type CarriedMarks, type RedirectDriver, RedirectError } from './driver.js';
+import { type RedirectDriver, RedirectError } from './driver.js';
 import { IptablesDriver } from './iptables.js';
 import { warnOfKubeProxy } from './kubeproxy.js';
 import { clearLeftovers } from './leftovers.js';
@@ -24,7 +25,7 @@ export interface RedirectOptions {
   /** Where the proxy ports are taken from. */
   readonly proxyPortRange: PortRange;
   /** Left out: the kernel carries nothing, and no rules for it are tried. */
-  readonly carrier?: CarriedMarks | undefined;
+  readonly carrier?: CarrierNumbers | undefined;
   /** Runs programs. Default: {@link runCommand}. */
   readonly run?: RunCommand;
 }

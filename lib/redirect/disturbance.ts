@@ -7,6 +7,8 @@ import type { Backend } from './xtables.js';
 const HOOKS: Readonly<Record<string, readonly string[]>> = {
   nat: ['PREROUTING', 'OUTPUT'],
   filter: ['INPUT'],
+  mangle: ['PREROUTING', 'OUTPUT'],
+  raw: ['PREROUTING', 'OUTPUT'],
 };
 
 /**

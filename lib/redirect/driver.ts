@@ -40,19 +40,6 @@ export interface RedirectChange {
  */
 export type Capture = 'port' | 'address';
 
-/**
- * How rules find the tracked flows that workers insert for the kernel to carry, and which queues get packets
- * that say that an endpoint does not answer.
- */
-export interface CarriedMarks {
-  /** The bits of a conntrack mark that say whose the flow is. Other programs may use all other bits. */
-  readonly mask: number;
-  /** The bit of `mask` that all carried flows have. */
-  readonly ownBit: number;
-  /** For each worker: the bits of its flows under `mask`, and the number of its queue (NFQUEUE). */
-  readonly workers: readonly { readonly mark: number; readonly errorQueue: number }[];
-}
-
 /** For each family why the kernel cannot carry its traffic, with what to do. Null: it can. */
 export type CarrierSupport = Readonly<Record<Family, string | null>>;
 

@@ -1,9 +1,16 @@
+import type { CarriedFlows } from './carriedflows.js';
 import { ProgramHung } from './command.js';
 import type { Redirect } from './driver.js';
 import { difference, parseLongSave, type Ruleset } from './ruleset.js';
 import type { StaleFlows } from './staleflows.js';
 import { type RuleOptions, WantedRules } from './wantedrules.js';
 import type { Xtables } from './xtables.js';
+
+/** The tracked flows that depend on rules. */
+export interface RuledFlows {
+  readonly stale: Pick<StaleFlows, 'end'>;
+  readonly carried: Pick<CarriedFlows, 'end'>;
+}
 
 /** Keeps the rules of one family in the kernel as its redirects need them. */
 export class FamilyRules {
@@ -14,11 +21,11 @@ export class FamilyRules {
   #hung: ProgramHung | null = null;
 
   readonly #xtables: Xtables;
-  readonly #staleFlows: StaleFlows;
+  readonly #flows: RuledFlows;
 
-  constructor(xtables: Xtables, staleFlows: StaleFlows, options: RuleOptions) {
+  constructor(xtables: Xtables, flows: RuledFlows, options: RuleOptions) {
     this.#xtables = xtables;
-    this.#staleFlows = staleFlows;
+    this.#flows = flows;
     this.#wanted = new WantedRules(options);
   }
 
@@ -44,6 +51,7 @@ export class FamilyRules {
   async program(): Promise<void> {
     if (this.#hung !== null) throw this.#hung;
     await this.#rememberHang(() => this.#update(this.#wanted.ruleset()));
+    await this.#endDroppedFlows();
   }
 
   /**
@@ -51,8 +59,10 @@ export class FamilyRules {
    * the number of chains and hooks that were repaired.
    * @throws RedirectError
    */
-  audit(): Promise<number> {
-    return this.#rememberHang(() => this.#synchronize(this.#wanted.ruleset()));
+  async audit(): Promise<number> {
+    const count = await this.#rememberHang(() => this.#synchronize(this.#wanted.ruleset()));
+    await this.#endDroppedFlows();
+    return count;
   }
 
   async #rememberHang<T>(work: () => Promise<T>): Promise<T> {
@@ -88,6 +98,7 @@ export class FamilyRules {
     this.#wanted.clear();
     this.#programmed = null;
     await this.#endStaleFlows();
+    await this.#endDroppedFlows();
   }
 
   /**
@@ -100,13 +111,19 @@ export class FamilyRules {
   }
 
   async #endStaleFlows(): Promise<void> {
-    await this.#staleFlows.end(this.#xtables.family, {
+    await this.#flows.stale.end(this.#xtables.family, {
       keys: this.#wanted.takeChangedVips(),
       proxyPortOf: (key) => this.#wanted.proxyPortOf(key),
     });
   }
 
+  /** Whether the kernel may carry UDP flows changes without a change of rules. */
+  async #endDroppedFlows(): Promise<void> {
+    await this.#flows.carried.end(this.#xtables.family, this.#wanted.takeDroppedVips());
+  }
+
   async #synchronize(wanted: Ruleset): Promise<number> {
+    if (this.#programmed === null) this.#wanted.markAllCarried();
     this.#programmed = null;
     const actual = await parseLongSave((await this.#xtables.save()) ?? '');
     const { script, count } = difference(actual, wanted);

@@ -5,7 +5,7 @@ import type { RunCommand } from './command.js';
 import { DisturbanceWatch } from './disturbance.js';
 import {
   type Capture,
-  noCarrier,
+  type CarrierSupport,
   type PreparedChange,
   type Redirect,
   type RedirectChange,
@@ -32,7 +32,6 @@ export interface IptablesOptions extends FamilyOptions {
 export class IptablesDriver implements RedirectDriver {
   readonly name = 'iptables';
   readonly bringsTraffic = true;
-  readonly carrier = noCarrier('nobody asked for it (--carrier=relay)');
   readonly #change = new OneChange();
 
   readonly #options: IptablesOptions;
@@ -44,12 +43,13 @@ export class IptablesDriver implements RedirectDriver {
 
   /** The families that iptables does not work for on this node, each with the reason. */
   readonly missing: ReadonlyMap<Family, string>;
+  readonly carrier: CarrierSupport;
   readonly problems: readonly string[];
 
   private constructor(
     options: IptablesOptions,
     backends: readonly Backend[],
-    { rules, missing, problems }: OpenFamilies,
+    { rules, missing, problems, carrier }: OpenFamilies,
     watch: DisturbanceWatch | null,
   ) {
     this.#options = options;
@@ -57,6 +57,7 @@ export class IptablesDriver implements RedirectDriver {
     this.#families = rules;
     this.missing = missing;
     this.problems = problems;
+    this.carrier = carrier;
     this.#watch = watch;
   }
 

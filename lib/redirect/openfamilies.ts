@@ -1,12 +1,16 @@
 import type { Logger } from 'pino';
 import type { Family } from '../net/address.js';
-import type { CarriedMarks } from './driver.js';
-import { FamilyRules } from './familyrules.js';
+import { type CarrierNumbers, ownBit } from '../portal/carrier.js';
+import { CarriedFlows } from './carriedflows.js';
+import type { CarrierSupport } from './driver.js';
+import { FamilyRules, type RuledFlows } from './familyrules.js';
 import { clearLeftovers } from './leftovers.js';
 import { probe } from './probe.js';
+import { probeCarrier } from './probecarrier.js';
 import type { PortRange } from './rules.js';
 import { StaleFlows } from './staleflows.js';
-import type { Backend } from './xtables.js';
+import { TrackedFlows } from './trackedflows.js';
+import type { Backend, Xtables } from './xtables.js';
 
 export interface FamilyOptions {
   readonly log: Logger;
@@ -14,7 +18,7 @@ export interface FamilyOptions {
   readonly bindAddress: { readonly IPv4: string; readonly IPv6: string };
   readonly proxyPortRange: PortRange;
   /** Left out: the kernel carries nothing, and no rules for it are tried. */
-  readonly carrier?: CarriedMarks | undefined;
+  readonly carrier?: CarrierNumbers | undefined;
 }
 
 /** What one back end of iptables can do on this node. */
@@ -25,6 +29,8 @@ export interface OpenFamilies {
   readonly missing: ReadonlyMap<Family, string>;
   /** Sentences about what the kernel lacks, each with the consequence and what to do. */
   readonly problems: readonly string[];
+  /** Whether the rules can be had that the kernel needs to carry traffic. */
+  readonly carrier: CarrierSupport;
 }
 
 /**
@@ -32,15 +38,16 @@ export interface OpenFamilies {
  * @throws RedirectError if it does not work for IPv4
  */
 export async function openFamilies(backend: Backend, options: FamilyOptions): Promise<OpenFamilies> {
-  const { log, bindAddress, proxyPortRange } = options;
+  const { log, bindAddress, proxyPortRange, carrier } = options;
   const rules = new Map<Family, FamilyRules>();
   const missing = new Map<Family, string>();
   const problems: string[] = [];
-  const staleFlows = new StaleFlows(log);
+  const support = { IPv4: NOT_ASKED, IPv6: NOT_ASKED } as Record<Family, string | null>;
+  const flows = ruledFlows(log, carrier);
   // At the same time: a start mostly waits for these programs, and until then nothing serves the node.
   const [IPv4, IPv6] = await Promise.allSettled([
-    probe(backend.IPv4, bindAddress.IPv4),
-    probe(backend.IPv6, bindAddress.IPv6),
+    probeFamily(backend.IPv4, bindAddress.IPv4, carrier),
+    probeFamily(backend.IPv6, bindAddress.IPv6, carrier),
   ]);
   for (const [family, probed] of [
     ['IPv4', IPv4],
@@ -48,18 +55,41 @@ export async function openFamilies(backend: Backend, options: FamilyOptions): Pr
   ] as const) {
     if (probed.status === 'rejected') {
       if (family === 'IPv4') throw probed.reason;
-      missing.set(family, (probed.reason as Error).message);
+      const reason = (probed.reason as Error).message;
+      missing.set(family, reason);
+      support[family] = reason;
       await clearLeftovers(log, `the ${backend.name} back end of ${family}`, backend[family].clear());
       continue;
     }
-    const features = probed.value;
-    const ruleOptions = { family, bindAddress: bindAddress[family], proxyPortRange, features };
-    rules.set(family, new FamilyRules(backend[family], staleFlows, ruleOptions));
+    const { features, cannotCarry } = probed.value;
+    support[family] = cannotCarry;
+    const carried = cannotCarry === null ? (carrier ?? null) : null;
+    const ruleOptions = {
+      family,
+      bindAddress: bindAddress[family],
+      proxyPortRange,
+      features,
+      carrier: carried,
+    };
+    rules.set(family, new FamilyRules(backend[family], flows, ruleOptions));
     log.info({ backend: backend.name, family, ...features }, 'iptables redirects work');
     if (features.guard === null) problems.push(describeMissingGuard(family, proxyPortRange));
   }
   for (const problem of problems) log.warn(problem);
-  return { rules, missing, problems };
+  return { rules, missing, problems, carrier: support };
+}
+
+const NOT_ASKED = 'nobody asked for it (--carrier=relay)';
+
+async function probeFamily(xtables: Xtables, bindAddress: string, carrier: CarrierNumbers | undefined) {
+  const features = await probe(xtables, bindAddress);
+  return { features, cannotCarry: carrier === undefined ? NOT_ASKED : await probeCarrier(xtables) };
+}
+
+function ruledFlows(log: Logger, carrier: CarrierNumbers | undefined): RuledFlows {
+  const flows = new TrackedFlows(log);
+  const own = carrier === undefined ? 0 : ownBit(carrier.markMask);
+  return { stale: new StaleFlows(flows, own), carried: new CarriedFlows(flows, own) };
 }
 
 function describeMissingGuard(family: Family, { first, last }: PortRange): string {

@@ -3,12 +3,12 @@ import { createSocket, type Socket } from 'node:dgram';
 import { once } from 'node:events';
 import { setTimeout } from 'node:timers/promises';
 import { type Family, WILDCARD } from '../net/address.js';
-import { ProgramHung } from './command.js';
 import { RedirectError } from './driver.js';
 import { GUARD_TOP, guardRule } from './filtertable.js';
 import { proxyTarget } from './nattable.js';
 import { type Features, PROBE_CHAIN } from './rules.js';
-import { LockHeld, type Xtables } from './xtables.js';
+import { accepts, withRules } from './tryrules.js';
+import type { Xtables } from './xtables.js';
 
 const LOOPBACK = { IPv4: '127.0.0.1', IPv6: '::1' } as const;
 /** The discard port (RFC 863). For some milliseconds, no other program needs it. */
@@ -16,8 +16,6 @@ const PROBE_PORT = 9;
 const RESEND_MS = 50;
 /** A count, not a time: on a busy machine, a datagram may need long to arrive. */
 const MAX_SENDS = 20;
-/** Milliseconds. The probe gives up if another program holds the lock of legacy iptables for longer. */
-const LOCK_PATIENCE_MS = 30_000;
 
 /**
  * Finds out what this back end can do for a family. It installs a redirect and sends a datagram through it:
@@ -50,52 +48,6 @@ async function redirectDatagram(xtables: Xtables, bindAddress: string): Promise<
     );
   } finally {
     receiver.close();
-  }
-}
-
-/**
- * Whether the kernel has the matches and targets of these rules: else it refuses to load them.
- * @throws ProgramHung or LockHeld; then the answer is unknown
- */
-async function accepts(xtables: Xtables, table: string, rules: readonly string[]): Promise<boolean> {
-  const install = rules.map((rule) => `-A ${PROBE_CHAIN} ${rule}`);
-  try {
-    await withRules(xtables, table, { install, remove: [] }, async () => {});
-    return true;
-  } catch (error) {
-    if (error instanceof ProgramHung || error instanceof LockHeld) throw error;
-    return false;
-  }
-}
-
-async function withRules(
-  xtables: Xtables,
-  table: string,
-  { install, remove }: { install: readonly string[]; remove: readonly string[] },
-  body: () => Promise<void>,
-): Promise<void> {
-  const script = (lines: readonly string[]) =>
-    [`*${table}`, `:${PROBE_CHAIN} - [0:0]`, ...lines, 'COMMIT', ''].join('\n');
-  await restorePatiently(xtables, script(install));
-  try {
-    await body();
-  } finally {
-    await restorePatiently(xtables, script([...remove, `-X ${PROBE_CHAIN}`]));
-  }
-}
-
-/**
- * Tries again while another program holds the lock: the result of the probe is used until this process ends,
- * so a lock that is held for some seconds must not decide about it.
- */
-async function restorePatiently(xtables: Xtables, script: string): Promise<void> {
-  const end = performance.now() + LOCK_PATIENCE_MS;
-  for (;;) {
-    try {
-      return await xtables.restore(script);
-    } catch (error) {
-      if (!(error instanceof LockHeld) || performance.now() > end) throw error;
-    }
   }
 }
 

@@ -7,16 +7,29 @@ export interface Table {
   /** Our chains, with all their rules. */
   readonly chains: ReadonlyMap<string, readonly string[]>;
   /**
-   * Chains of others that jump to ours. In nat: all rules from the top down to the last jump. Our jumps must
-   * be the first rules, so that no other rule takes a packet before us. In filter: only the jumps. A program
-   * that puts a rule above our jump wants to judge before us, as engines of network policies do, and would
-   * put it there again.
+   * Chains of others that jump to ours. If our jumps must be the first rules: all rules from the top down to
+   * the last jump. Else only the jumps.
    */
   readonly hooks: ReadonlyMap<string, readonly string[]>;
 }
 
 /** Tables by name. A table without rules of ours may be missing. */
 export type Ruleset = ReadonlyMap<string, Table>;
+
+/**
+ * Where our jumps are in the chains of others, by table. Other tables are as nat.
+ *
+ * - nat, `first`: no other rule takes a packet before us.
+ * - filter, `early`: we put them first, but others may put rules above them. Such a program wants to judge
+ *   before us, as engines of network policies do, and would put its rule there again.
+ * - raw, `last`: a packet that a worker lets go skips the rules after our jump (nf_reinject of the kernel).
+ *   So the rules of others come before, for example those against spoofed addresses.
+ */
+const PLACES: Readonly<Record<string, 'first' | 'early' | 'last'>> = { filter: 'early', raw: 'last' };
+
+function placeOf(table: string): 'first' | 'early' | 'last' {
+  return PLACES[table] ?? 'first';
+}
 
 /** Lines that are read before other work gets its turn: some milliseconds. */
 const LINES_PER_TURN = 500;
@@ -58,7 +71,7 @@ class SaveReader {
       const [name = ''] = line.slice(3).split(' ', 1);
       (this.#chains.get(name) ?? this.#others.get(name))?.push(line.slice(name.length + 4));
     } else if (line === 'COMMIT') {
-      keepHooks(this.#others, this.#table === 'filter' ? ours : downToOurs);
+      keepHooks(this.#others, placeOf(this.#table) === 'first' ? downToOurs : ours);
     }
   }
 }
@@ -90,7 +103,7 @@ export function difference(actual: Ruleset, wanted: Ruleset): Repair {
   const scripts: string[] = [];
   let count = 0;
   for (const name of new Set([...wanted.keys(), ...actual.keys()])) {
-    const lines = tableDifference(actual.get(name) ?? EMPTY, wanted.get(name) ?? EMPTY);
+    const lines = tableDifference(name, actual.get(name) ?? EMPTY, wanted.get(name) ?? EMPTY);
     if (lines.count === 0) continue;
     count += lines.count;
     scripts.push(
@@ -122,7 +135,7 @@ interface TableScript {
   count: number;
 }
 
-function tableDifference(actual: Table, wanted: Table): TableScript {
+function tableDifference(table: string, actual: Table, wanted: Table): TableScript {
   const lines: TableScript = { declare: [], unhook: [], fill: [], hook: [], drop: [], count: 0 };
   for (const [present, chains] of differingParts(actual.chains, wanted.chains)) {
     addChainDifference(lines, present, chains);
@@ -133,7 +146,8 @@ function tableDifference(actual: Table, wanted: Table): TableScript {
     if (sameRules(present, hooks)) continue;
     lines.count++;
     for (const rule of present.filter(jumpsToOwnChain)) lines.unhook.push(`-D ${chain} ${rule}`);
-    for (const rule of hooks.toReversed()) lines.hook.push(`-I ${chain} ${rule}`);
+    if (placeOf(table) === 'last') for (const rule of hooks) lines.hook.push(`-A ${chain} ${rule}`);
+    else for (const rule of hooks.toReversed()) lines.hook.push(`-I ${chain} ${rule}`);
   }
   return lines;
 }

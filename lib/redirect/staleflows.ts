@@ -1,10 +1,9 @@
-import type { Logger } from 'pino';
 import type { Family } from '../net/address.js';
-import { ConntrackSocket } from '../sys/netlink/conntrack.js';
 import { type Flow, STATUS } from '../sys/netlink/flow.js';
 import type { FlowFilter } from '../sys/netlink/flowfilter.js';
-import { inTurns } from '../sys/netlink/steps.js';
+import { isCarried } from './carriedflows.js';
 import { decodeKey, keyOfBytes } from './key.js';
+import type { TrackedFlows } from './trackedflows.js';
 
 /** VIPs whose rules have changed. */
 export interface ChangedVips {
@@ -21,47 +20,26 @@ export interface ChangedVips {
  *
  * As in kube-proxy, UDP flows are ended at once. An established TCP connection is kept, as ending its flow
  * would reset it. A TCP connection that has no answer yet is ended: the client's next SYN is a first packet
- * again.
+ * again. Flows that the kernel carries lead to endpoints, not to proxy ports, and are kept.
  */
 export class StaleFlows {
-  /** Null: the kernel has no such interface. Undefined: not needed yet. */
-  #conntrack: ConntrackSocket | null | undefined;
+  readonly #flows: TrackedFlows;
+  /** See {@link isCarried}. */
+  readonly #ownBit: number;
 
-  readonly #log: Logger;
-
-  constructor(log: Logger) {
-    this.#log = log;
+  constructor(flows: TrackedFlows, ownBit: number) {
+    this.#flows = flows;
+    this.#ownBit = ownBit;
   }
 
-  /**
-   * Reads the table of tracked flows once. If only one VIP has changed, the kernel filters the table. An
-   * error is logged: only the stale flows suffer from it.
-   */
+  /** If only one VIP has changed, the kernel filters the table. */
   async end(family: Family, vips: ChangedVips): Promise<void> {
     if (vips.keys.size === 0) return;
-    if (this.#conntrack === undefined) this.#conntrack = this.#open();
-    if (this.#conntrack === null) return;
-    try {
-      const filter = filterFor(vips.keys);
-      const stale = await inTurns(this.#conntrack.list(family, filter, (flow) => isStale(flow, vips)));
-      const count = await inTurns(this.#conntrack.delete(stale));
-      if (count > 0)
-        this.#log.debug({ family, count }, 'ended tracked flows that did not agree with the rules');
-    } catch (error) {
-      this.#log.debug({ family, reason: (error as Error).message }, 'cannot look for stale flows');
-    }
-  }
-
-  #open(): ConntrackSocket | null {
-    try {
-      return ConntrackSocket.open();
-    } catch (error) {
-      this.#log.debug(
-        { reason: (error as Error).message },
-        'no access to tracked flows (nf_conntrack_netlink): a client that sends to a VIP before it is served must send from a new port',
-      );
-      return null;
-    }
+    await this.#flows.end(
+      family,
+      filterFor(vips.keys),
+      (flow) => !isCarried(flow, this.#ownBit) && isStale(flow, vips),
+    );
   }
 }
 

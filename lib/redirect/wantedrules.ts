@@ -1,8 +1,13 @@
+import { NONE } from '../model/compact.js';
 import type { Family } from '../net/address.js';
+import type { CarrierNumbers } from '../portal/carrier.js';
+import { CarriedVips, udpKeys } from './carriedvips.js';
 import { type Redirect, RedirectError } from './driver.js';
 import { filterEntries, filterTable } from './filtertable.js';
 import { portKeyspace, vipKeyspace } from './key.js';
+import { mangleTable } from './mangletable.js';
 import { natEntries, natTable } from './nattable.js';
+import { rawEntries, rawTable } from './rawtable.js';
 import { RedirectTree } from './redirecttree.js';
 import type { Features, PortRange } from './rules.js';
 import type { Ruleset, Table } from './ruleset.js';
@@ -14,12 +19,16 @@ export interface RuleOptions {
   readonly bindAddress: string;
   readonly proxyPortRange: PortRange;
   readonly features: Features;
+  /** Null: the kernel carries nothing, whatever redirects want. */
+  readonly carrier: CarrierNumbers | null;
 }
 
 /** The redirects of one family, and the rules that they need. */
 export class WantedRules {
   readonly #vips: RedirectTree;
   readonly #guarded = new RedirectTree(portKeyspace);
+  readonly #carriedTcp: RedirectTree;
+  readonly #carriedUdp = new CarriedVips();
   /** By the redirect's id. */
   readonly #proxyPorts = new Map<string, number>();
   /** Keys of the VIPs whose rules may have changed since the last call of {@link takeChangedVips}. */
@@ -29,7 +38,9 @@ export class WantedRules {
 
   constructor(options: RuleOptions) {
     this.#options = options;
-    this.#vips = new RedirectTree(vipKeyspace(options.family));
+    const vips = vipKeyspace(options.family);
+    this.#vips = new RedirectTree(vips);
+    this.#carriedTcp = new RedirectTree(vips);
   }
 
   /** Ids of the redirects. */
@@ -40,10 +51,12 @@ export class WantedRules {
   /** @throws RedirectError for a VIP that is not an address */
   set(redirect: Redirect): void {
     const { id, proxyPort } = redirect;
-    const { nat, filter } = this.#entriesOf(redirect);
+    const { nat, filter, raw, udp } = this.#entriesOf(redirect);
     this.#markChanged(id);
     this.#vips.set(id, nat);
     this.#guarded.set(id, filter);
+    this.#carriedTcp.set(id, raw);
+    this.#carriedUdp.set(id, udp);
     this.#proxyPorts.set(id, proxyPort);
     this.#markChanged(id);
   }
@@ -52,6 +65,8 @@ export class WantedRules {
     this.#markChanged(id);
     this.#vips.delete(id);
     this.#guarded.delete(id);
+    this.#carriedTcp.delete(id);
+    this.#carriedUdp.delete(id);
     this.#proxyPorts.delete(id);
   }
 
@@ -64,6 +79,20 @@ export class WantedRules {
     const changed = this.#changedVips;
     this.#changedVips = new Set();
     return changed;
+  }
+
+  /**
+   * Keys of the VIPs to which the kernel may carry no UDP flow now, among those to which it may have since
+   * the last call.
+   */
+  takeDroppedVips(): ReadonlySet<string> {
+    return this.#carriedUdp.takeDropped();
+  }
+
+  /** An earlier run may have let the kernel carry flows to any VIP. */
+  markAllCarried(): void {
+    if (this.#options.carrier === null) return;
+    for (const id of this.ids) for (const key of this.#vips.keysOf(id)) this.#carriedUdp.mayHaveBeen(key);
   }
 
   /** From now on every VIP counts as changed. */
@@ -79,9 +108,13 @@ export class WantedRules {
 
   /** All rules that the kernel must hold for these redirects. */
   ruleset(): Ruleset {
-    const { features, proxyPortRange } = this.#options;
+    const { family, features, proxyPortRange, carrier } = this.#options;
+    // In this order: what no worker decides about must meet the redirects.
     const tables = new Map<string, Table>([['nat', natTable(this.#vips)]]);
     if (features.guard !== null) tables.set('filter', filterTable(this.#guarded, proxyPortRange));
+    const hasCarried = !this.#carriedTcp.isEmpty || !this.#carriedUdp.isEmpty;
+    if (carrier !== null && hasCarried) tables.set('mangle', mangleTable(family, carrier));
+    if (!this.#carriedTcp.isEmpty) tables.set('raw', rawTable(this.#carriedTcp));
     return tables;
   }
 
@@ -90,11 +123,13 @@ export class WantedRules {
   }
 
   #entriesOf(redirect: Redirect) {
-    const { bindAddress, features } = this.#options;
+    const { bindAddress, features, carrier } = this.#options;
     try {
       return {
         nat: natEntries(redirect, bindAddress, features),
         filter: filterEntries(redirect, features),
+        raw: carrier === null ? NONE : rawEntries(redirect, features),
+        udp: carrier === null ? NONE : udpKeys(redirect),
       };
     } catch (error) {
       throw new RedirectError(

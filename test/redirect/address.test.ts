@@ -188,7 +188,7 @@ t.test('addresses of a killed run are removed or taken over', async (t) => {
   t.strictSame(onLoopback(), [], 'it was ours before and is ours again');
 
   await runAndKill('10.96.0.40');
-  t.strictSame(await clearAll(stateDir, noPrograms), ['1 addresses of the loopback device']);
+  t.strictSame(await clearAll(stateDir, 0, noPrograms), ['1 addresses of the loopback device']);
   t.strictSame(onLoopback(), []);
 });
 
@@ -299,10 +299,10 @@ t.test('a record that is damaged, or not ours, is not used', async (t) => {
   rmSync(stateDir, { recursive: true });
   mkdirSync(stateDir);
   sh(`mkfifo ${record}`);
-  await t.rejects(clearAll(stateDir, noPrograms), {
+  await t.rejects(clearAll(stateDir, 0, noPrograms), {
     message: /addresses\.json cannot be used: it is a FIFO.*ip addr show/,
   });
-  t.same(await clearAll(stateDir, noPrograms), []);
+  t.same(await clearAll(stateDir, 0, noPrograms), []);
   for (const address of foreign) sh(`ip addr del ${address.split(' ')[0]} dev lo`);
 });
 

@@ -1,18 +1,17 @@
-import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import type { Family } from '../../lib/net/address.js';
 import type { Redirect } from '../../lib/redirect/driver.js';
 import { FamilyRules } from '../../lib/redirect/familyrules.js';
 import { keyOf } from '../../lib/redirect/key.js';
-import { type ChangedVips, StaleFlows } from '../../lib/redirect/staleflows.js';
+import type { ChangedVips } from '../../lib/redirect/staleflows.js';
 import { Xtables } from '../../lib/redirect/xtables.js';
 import { RELAYED } from './relayed.js';
 
 /** Keeps what it is asked to look for in the place of looking. */
-class Lookout extends StaleFlows {
+class Lookout {
   seen: [string, number | null][] = [];
 
-  override async end(_family: Family, { keys, proxyPortOf }: ChangedVips): Promise<void> {
+  async end(_family: Family, { keys, proxyPortOf }: ChangedVips): Promise<void> {
     this.seen = [...keys].map((key) => [key, proxyPortOf(key)]);
   }
 }
@@ -26,12 +25,14 @@ function redirect(name: string, proxyPort: number, ...hosts: number[]): Redirect
 function familyRules() {
   const answer = { code: 0 };
   const run = async () => ({ ...answer, stdout: '', stderr: '' });
-  const staleFlows = new Lookout(pino({ level: 'silent' }));
-  const rules = new FamilyRules(new Xtables('nft', 'IPv4', run), staleFlows, {
+  const staleFlows = new Lookout();
+  const flows = { stale: staleFlows, carried: { end: async () => {} } };
+  const rules = new FamilyRules(new Xtables('nft', 'IPv4', run), flows, {
     family: 'IPv4',
     bindAddress: '0.0.0.0',
     proxyPortRange: { first: 1, last: 10 },
     features: { comment: true, guard: null },
+    carrier: null,
   });
   const sameAs = (t: Test, ports: Record<number, number | null>, message: string) => {
     const expected = Object.entries(ports).map(([host, port]) => [keyOf(`10.96.0.${host}`, 'UDP', 80), port]);

@@ -9,6 +9,7 @@ import { IptablesDriver } from '../../lib/redirect/iptables.js';
 import { item } from '../lab/items.js';
 import { notMachineRoot } from '../lab/rights.js';
 import { apply } from './apply.js';
+import { type Kind, OTHER, only, without } from './backends.js';
 import { Pod, sh } from './namespace.js';
 import { NameServer, reach, reachFrom } from './reach.js';
 import { RELAYED } from './relayed.js';
@@ -20,24 +21,8 @@ const PROTOCOLS = ['TCP', 'UDP'] as const;
 const NODE_ADDRESSES = ['127.0.0.1', '::1', Pod.router.IPv4, Pod.router.IPv6];
 const proxyPortRange = { first: 1024, last: 65535 };
 
-type Kind = 'nft' | 'legacy';
-const OTHER = { nft: 'legacy', legacy: 'nft' } as const;
-
 /** Flags of strace. With them, netfilter's netlink answers as on a kernel without nf_tables. */
 const NO_NF_TABLES = ['--output=/dev/null', '--trace=recvmsg', '--inject=recvmsg:error=EINVAL'];
-
-/** A node that has one back end only. */
-function only(kind: Kind, run: RunCommand = runCommand): RunCommand {
-  return async (program, args, input) => (program.includes(OTHER[kind]) ? null : run(program, args, input));
-}
-
-/** A kernel that refuses every rule with this word in it. */
-function without(word: string): RunCommand {
-  return async (program, args, input) =>
-    input?.includes(word)
-      ? { code: 2, stdout: '', stderr: `${program}: Couldn't load match '${word}'` }
-      : runCommand(program, args, input);
-}
 
 function open(run: RunCommand, bindAddress = { IPv4: '0.0.0.0', IPv6: '::' }): Promise<IptablesDriver> {
   return IptablesDriver.open({ log, run, bindAddress, proxyPortRange });
@@ -171,9 +156,9 @@ for (const kind of ['nft', 'legacy'] as const) {
     await apply(next, { set: redirects('a', server.port, 80), remove: [] });
     t.notMatch(saved(kind), /default\/gone/);
     t.strictSame(await answers(), ALL_WEB);
-    t.match(await clearAll('/nonexistent'), [/^\d+ iptables chains/]);
+    t.match(await clearAll('/nonexistent', 0), [/^\d+ iptables chains/]);
     t.notMatch(saved(kind), /KUBE-PORTAL/);
-    t.strictSame(await clearAll('/nonexistent'), []);
+    t.strictSame(await clearAll('/nonexistent', 0), []);
   });
 
   t.test(`${kind}: rules of an earlier run in the other back end are removed`, async (t) => {
@@ -437,7 +422,7 @@ t.test('a kernel with nfnetlink but without nf_tables has nothing to clear, with
   await apply(driver, { set: redirects('web', server.port), remove: [] });
   t.strictSame(await answers(), ALL_WEB);
   await driver.clear();
-  t.strictSame(await clearAll('/nonexistent', run), []);
+  t.strictSame(await clearAll('/nonexistent', 0, run), []);
   t.strictSame(warnings, []);
 });
 
@@ -458,5 +443,5 @@ t.test('if iptables is not installed, the message says what to do', async (t) =>
     name: 'RedirectError',
     message: /apt-get install iptables.*--redirect=address/,
   });
-  t.strictSame(await clearAll('/nonexistent'), []);
+  t.strictSame(await clearAll('/nonexistent', 0), []);
 });

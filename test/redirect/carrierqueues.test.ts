@@ -1,0 +1,177 @@
+import './namespace.js';
+import { spawn } from 'node:child_process';
+import { createSocket } from 'node:dgram';
+import { once } from 'node:events';
+import { connect } from 'node:net';
+import { setTimeout } from 'node:timers/promises';
+import { pino } from 'pino';
+import t, { type Test } from 'tap';
+import type { Family } from '../../lib/net/address.js';
+import type { Protocol } from '../../lib/net/protocol.js';
+import type { Redirect, RedirectDriver } from '../../lib/redirect/driver.js';
+import { IptablesDriver } from '../../lib/redirect/iptables.js';
+import { ConntrackSocket } from '../../lib/sys/netlink/conntrack.js';
+import { apply } from './apply.js';
+import { KINDS, type Kind, only } from './backends.js';
+import { Pod, sh } from './namespace.js';
+import { CARRIER, carriedFlow } from './ownflows.js';
+import { NameServer, reach } from './reach.js';
+import { RELAYED } from './relayed.js';
+
+const FAMILIES = ['IPv4', 'IPv6'] as const;
+const VIP = { IPv4: '10.96.0.10', IPv6: 'fd00:96::10' } as const;
+const TABLES = { IPv4: 'iptables', IPv6: 'ip6tables' } as const;
+/** Nobody listens there in the pod. */
+const CLOSED = 81;
+
+t.setTimeout(0);
+const pod = new Pod();
+const conntrack = ConntrackSocket.open();
+const server = await NameServer.start('web', ['127.0.0.1', '::1', Pod.router.IPv4, Pod.router.IPv6]);
+t.teardown(() => {
+  conntrack.close();
+  server.close();
+});
+
+async function open(t: Test, kind: Kind): Promise<RedirectDriver> {
+  const driver = await IptablesDriver.open({
+    log: pino({ level: 'silent' }),
+    run: only(kind),
+    bindAddress: { IPv4: '0.0.0.0', IPv6: '::' },
+    proxyPortRange: { first: 1024, last: 65535 },
+    carrier: CARRIER,
+  });
+  t.teardown(() => driver.clear());
+  return driver;
+}
+
+function carried(family: Family, protocol: Protocol): Redirect {
+  const vips = [{ address: VIP[family], port: 80 }];
+  const carrier = { carriedVips: vips, carried: protocol === 'TCP' ? { queue: CARRIER.firstQueue } : null };
+  const id = `${protocol}/${family}`;
+  return { id, label: id, protocol, family, vips, proxyPort: server.port, ...carrier };
+}
+
+/** How many packets met the rules that lead to this queue. */
+function queued(kind: Kind, family: Family, queue: number): number {
+  const rule = new RegExp(`^\\[(\\d+):\\d+\\] -A .* --queue-num ${queue}(?: |$)`, 'gm');
+  const counts = [...sh(`${TABLES[family]}-${kind}-save -c`).matchAll(rule)].map(([, count]) =>
+    Number(count),
+  );
+  return counts.reduce((sum, count) => sum + count, 0);
+}
+
+let lastPort = 1000;
+
+/** A flow of worker 1 to a port in the pod. Returns the port of this node from which it comes. */
+function insert(family: Family, protocol: Protocol, to: number): number {
+  const client = { address: Pod.router[family], port: ++lastPort };
+  const endpoint = { address: Pod.address[family], port: to };
+  conntrack.create(carriedFlow(protocol, { client, vip: { address: VIP[family], port: 82 }, endpoint }));
+  return client.port;
+}
+const ERRORS_OF_WORKER_1 = CARRIER.firstQueue + 5;
+
+/** Connects to the VIP from a port. Resolves to `connected`, or to the code of the error met. */
+async function connectFrom(family: Family, port: number): Promise<string> {
+  const from = { localAddress: Pod.router[family], localPort: port };
+  const socket = connect({ host: VIP[family], port: 82, ...from });
+  try {
+    await once(socket, 'connect');
+    return 'connected';
+  } catch (error) {
+    return (error as NodeJS.ErrnoException).code ?? String(error);
+  } finally {
+    socket.destroy();
+  }
+}
+
+/** Sends a datagram to the VIP from a port. Resolves to the code of the error that comes back. */
+async function sendFrom(family: Family, port: number): Promise<string | undefined> {
+  const socket = createSocket(family === 'IPv4' ? 'udp4' : 'udp6');
+  try {
+    socket.bind(port, Pod.router[family]);
+    await once(socket, 'listening');
+    socket.connect(82, VIP[family]);
+    await once(socket, 'connect');
+    socket.send('?');
+    const [error] = await once(socket, 'error');
+    return (error as NodeJS.ErrnoException).code;
+  } finally {
+    socket.close();
+  }
+}
+
+/** Resets every connection to a port of the pod after the first byte. */
+async function startResetter(t: Test): Promise<number> {
+  const script = `require('net').createServer((socket) => socket.once('data', () => socket.resetAndDestroy()))
+    .listen(0, function () { console.log(this.address().port); });`;
+  const child = spawn('ip', ['netns', 'exec', pod.namespace, process.execPath, '-e', script], {
+    stdio: ['ignore', 'pipe', 'inherit'],
+  });
+  t.teardown(() => child.kill());
+  const [port] = await once(child.stdout, 'data');
+  return Number(port);
+}
+
+for (const kind of KINDS) {
+  for (const family of FAMILIES) {
+    const name = `${kind}, ${family}`;
+
+    t.test(`${name}: a first packet waits while no process reads its queue, and no other does`, async (t) => {
+      const driver = await open(t, kind);
+      const tcp = carried(family, 'TCP');
+      await apply(driver, { set: [tcp, carried(family, 'UDP')], remove: [] });
+      const target = { address: VIP[family], port: 80 };
+      t.equal(await reach({ ...target, protocol: 'UDP' }), 'web', 'UDP does not wait');
+      const name = reach({ ...target, protocol: 'TCP' });
+      while (queued(kind, family, CARRIER.firstQueue) === 0) await setTimeout(10);
+      await apply(driver, { set: [{ ...tcp, ...RELAYED }], remove: [] });
+      t.equal(await name, 'web', 'the retransmission meets the redirect');
+    });
+
+    t.test(`${name}: the reset of a carried connection waits for its worker`, async (t) => {
+      const driver = await open(t, kind);
+      await apply(driver, { set: [carried(family, 'UDP')], remove: [] });
+      const count = () => queued(kind, family, ERRORS_OF_WORKER_1);
+      t.equal(
+        await connectFrom(family, insert(family, 'TCP', CLOSED)),
+        'ECONNREFUSED',
+        'without a process, the client sees it',
+      );
+      t.equal(count(), 1);
+      const direct = connect({ host: Pod.address[family], port: CLOSED });
+      t.equal(await once(direct, 'connect').catch(({ code }) => code), 'ECONNREFUSED');
+      t.equal(count(), 1, 'not the reset of another connection');
+    });
+
+    t.test(`${name}: the reset of an established connection does not wait`, async (t) => {
+      const driver = await open(t, kind);
+      await apply(driver, { set: [carried(family, 'UDP')], remove: [] });
+      const localPort = insert(family, 'TCP', await startResetter(t));
+      const from = { localAddress: Pod.router[family], localPort };
+      const socket = connect({ host: VIP[family], port: 82, ...from });
+      await once(socket, 'connect');
+      socket.write('?');
+      t.equal(await once(socket, 'data').catch(({ code }) => code), 'ECONNRESET');
+      t.equal(queued(kind, family, ERRORS_OF_WORKER_1), 0);
+    });
+
+    t.test(`${name}: what a firewall of this node refuses does not wait`, async (t) => {
+      const driver = await open(t, kind);
+      await apply(driver, { set: [carried(family, 'UDP')], remove: [] });
+      const rule = `OUTPUT -d ${Pod.address[family]} -p tcp --dport ${CLOSED} -j REJECT --reject-with tcp-reset`;
+      sh(`${TABLES[family]}-${kind} -A ${rule}`);
+      t.teardown(() => sh(`${TABLES[family]}-${kind} -D ${rule}`));
+      t.equal(await connectFrom(family, insert(family, 'TCP', CLOSED)), 'ECONNREFUSED');
+      t.equal(queued(kind, family, ERRORS_OF_WORKER_1), 0);
+    });
+
+    t.test(`${name}: the ICMP error of a carried UDP flow waits for its worker`, async (t) => {
+      const driver = await open(t, kind);
+      await apply(driver, { set: [carried(family, 'UDP')], remove: [] });
+      t.equal(await sendFrom(family, insert(family, 'UDP', CLOSED)), 'ECONNREFUSED');
+      t.equal(queued(kind, family, ERRORS_OF_WORKER_1), 1);
+    });
+  }
+}
