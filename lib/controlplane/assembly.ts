@@ -62,7 +62,14 @@ export async function assemble(
     const portals = new ActivePortals();
     const forwarding = new ForwardingWatch({ driver, dataplane, log: options.log });
     const { carrier, workers } = options;
-    const carriers = new Carriers({ options: carrier, workers, driver, dataplane, forwarding });
+    const carriers = new Carriers({
+      options: carrier,
+      workers,
+      driver,
+      dataplane,
+      forwarding,
+      log: options.log,
+    });
     const context = await nodeContext(options, portMemory, { capacity, driver, portals, carriers });
     return { lock, state, portMemory, pinMemory, driver, dataplane, forwarding, context, portals };
   } catch (error) {

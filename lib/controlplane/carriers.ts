@@ -1,3 +1,4 @@
+import type { Logger } from 'pino';
 import type { Dataplane } from '../dataplane/dataplane.js';
 import type { CarrierReasons } from '../dataplane/shared/carrier.js';
 import { NONE } from '../model/compact.js';
@@ -26,6 +27,7 @@ export interface CarrierTools {
   readonly driver: Pick<RedirectDriver, 'carrier'>;
   readonly dataplane: Pick<Dataplane, 'openCarrier'>;
   readonly forwarding: Pick<ForwardingWatch, 'begin'>;
+  readonly log: Pick<Logger, 'info'>;
 }
 
 /** Decides which portals the kernel may carry. */
@@ -48,6 +50,7 @@ export class Carriers {
     for (const { policy } of portals) {
       if (this.modeOf(policy) === 'relay') continue;
       this.#support = await this.#findSupport();
+      for (const limit of this.limits) this.#tools.log.info(limit);
       return;
     }
   }

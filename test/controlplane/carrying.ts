@@ -29,6 +29,7 @@ export function carriersOf(
         return worker;
       },
     },
+    log: { info: (line: string) => void asked.push(`log: ${line}`) },
     forwarding: {
       begin: async () => {
         asked.push('forwarding');

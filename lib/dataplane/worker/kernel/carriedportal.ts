@@ -18,7 +18,8 @@ export class CarriedPortal {
   readonly #rotation: Rotation;
   readonly #isV6: boolean;
   #targets: readonly Target[] | null = null;
-  #endpoints: AddressTable<true>;
+  /** Null: no client has come yet. With thousands of portals, the tables would take most of the memory. */
+  #endpoints: AddressTable<true> | null = null;
   #version = -1;
   #judgedUntil = Number.NEGATIVE_INFINITY;
   /** Whether all endpoints can be carried to. The balancer may pick each of them. */
@@ -27,7 +28,6 @@ export class CarriedPortal {
   constructor(rotation: Rotation, isV6: boolean) {
     this.#rotation = rotation;
     this.#isV6 = isV6;
-    this.#endpoints = new AddressTable(isV6);
   }
 
   /**
@@ -41,15 +41,16 @@ export class CarriedPortal {
     if (this.#version !== node.version || now >= this.#judgedUntil) this.#judge(targets, node, now);
     if (!this.#isWhole || targets.length === 0 || node.isPaused) return false;
     // A pod that reaches itself: most bridges send no packet back by the port of its arrival.
-    return this.#endpoints.find(client, at, 0) === undefined && !isOfOneHost(client, at, this.#isV6);
+    return this.#endpoints?.find(client, at, 0) === undefined && !isOfOneHost(client, at, this.#isV6);
   }
 
   #readEndpoints(targets: readonly Target[]): void {
     this.#targets = targets;
     this.#version = -1;
-    this.#endpoints = new AddressTable(this.#isV6);
+    const endpoints = new AddressTable<true>(this.#isV6);
+    this.#endpoints = endpoints;
     for (const { endpoint } of targets) {
-      this.#endpoints.set(cell.set(endpoint.address, 0).memory.words, 0, 0, true);
+      endpoints.set(cell.set(endpoint.address, 0).memory.words, 0, 0, true);
     }
   }
 
