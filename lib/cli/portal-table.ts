@@ -54,7 +54,13 @@ export function portalTable(unsorted: readonly PortalStatus[], counters?: readon
 function openColumn(counters: readonly PortalCounters[] | undefined): Column[] {
   if (counters === undefined) return [];
   const open = new Map(
-    counters.map((counter) => [counter.key, counter.connectionsActive + counter.flowsActive]),
+    counters.map((counter) => [
+      counter.key,
+      counter.connectionsActive +
+        counter.flowsActive +
+        counter.carriedConnectionsActive +
+        counter.carriedFlowsActive,
+    ]),
   );
   return [{ title: 'OPEN', textOf: ({ key }) => String(open.get(key) ?? 0) }];
 }

@@ -12,16 +12,23 @@ interface PortalMetric {
 const PORTAL_METRICS: readonly PortalMetric[] = [
   {
     name: 'kubeportal_connections_total',
-    help: 'TCP connections accepted from clients.',
+    help: 'TCP connections of clients, relayed or handed over to the kernel.',
     kind: 'counter',
     field: 'connectionsTotal',
     protocol: 'TCP',
   },
   {
     name: 'kubeportal_connections_active',
-    help: 'TCP connections open now.',
+    help: 'TCP connections relayed now.',
     kind: 'gauge',
     field: 'connectionsActive',
+    protocol: 'TCP',
+  },
+  {
+    name: 'kubeportal_carried_connections_active',
+    help: 'TCP connections in the kernel that it carries, also those that ended within the last two minutes.',
+    kind: 'gauge',
+    field: 'carriedConnectionsActive',
     protocol: 'TCP',
   },
   {
@@ -60,9 +67,16 @@ const PORTAL_METRICS: readonly PortalMetric[] = [
   },
   {
     name: 'kubeportal_flows_active',
-    help: 'UDP flows remembered now.',
+    help: 'UDP flows relayed now.',
     kind: 'gauge',
     field: 'flowsActive',
+    protocol: 'UDP',
+  },
+  {
+    name: 'kubeportal_carried_flows_active',
+    help: 'UDP flows that the kernel carries now.',
+    kind: 'gauge',
+    field: 'carriedFlowsActive',
     protocol: 'UDP',
   },
   {

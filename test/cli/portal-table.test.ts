@@ -72,8 +72,15 @@ t.test('endpoints beyond four are counted', (t) => {
 });
 
 t.test('with counters, a column has the open connections and flows', (t) => {
-  const text = portalTable([portalStatus()], [portalCounters({ connectionsActive: 2, flowsActive: 1 })]);
-  t.match(text, /OPEN$/m);
-  t.match(text, /serving +3$/m);
+  const relayed = portalCounters({ connectionsActive: 2, flowsActive: 1 });
+  const carried = portalCounters({ carriedConnectionsActive: 30, carriedFlowsActive: 40 });
+  for (const [counters, open] of [
+    [relayed, 3],
+    [carried, 70],
+  ] as const) {
+    const text = portalTable([portalStatus()], [counters]);
+    t.match(text, /OPEN$/m);
+    t.match(text, new RegExp(` ${open}$`, 'm'));
+  }
   t.end();
 });

@@ -1,5 +1,6 @@
 import '../redirect/namespace.js';
-import { setTimeout as sleep } from 'node:timers/promises';
+
+import { setImmediate, setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import type { Family } from '../../lib/net/address.js';
@@ -54,6 +55,9 @@ for (const family of ['IPv4', 'IPv6'] as const) {
       [`c:${own}`]: 10,
     });
     t.match(stage.counters(family), { connectionsTotal: 30, connectionsRefused: 0 });
+    t.equal(stage.counters(family).carriedConnectionsActive, 30, 'the kernel remembers them for a while');
+    sh(`conntrack -D -f ${family.toLowerCase()} -p tcp`);
+    while (stage.counters(family).carriedConnectionsActive > 0) await setImmediate();
     t.same(stage.events, []);
   });
 }

@@ -43,7 +43,13 @@ const DNS = 'namespace="kube-system",service="dns",port="dns",protocol="UDP",fam
 
 t.test('/metrics has the counters of each portal', async (t) => {
   const counters = [
-    portalCounters({ connectionsTotal: 7, connectionsActive: 2, bytesIn: 100, bytesOut: 2 ** 40 }),
+    portalCounters({
+      connectionsTotal: 7,
+      connectionsActive: 2,
+      carriedConnectionsActive: 9,
+      bytesIn: 100,
+      bytesOut: 2 ** 40,
+    }),
     portalCounters({
       service: 'kube-system/dns',
       portName: 'dns',
@@ -51,6 +57,7 @@ t.test('/metrics has the counters of each portal', async (t) => {
       family: 'IPv6',
       datagramsIn: 5,
       flowsActive: 3,
+      carriedFlowsActive: 8,
       connectFailures: 1,
     }),
   ];
@@ -59,6 +66,8 @@ t.test('/metrics has the counters of each portal', async (t) => {
   const found = series(await bodyOf(routes, '/metrics'));
   t.equal(found.get(`kubeportal_connections_total{${WEB}}`), 7);
   t.equal(found.get(`kubeportal_connections_active{${WEB}}`), 2);
+  t.equal(found.get(`kubeportal_carried_connections_active{${WEB}}`), 9);
+  t.equal(found.get(`kubeportal_carried_flows_active{${DNS}}`), 8);
   t.equal(found.get(`kubeportal_received_bytes_total{${WEB}}`), 100);
   t.equal(found.get(`kubeportal_sent_bytes_total{${WEB}}`), 2 ** 40);
   t.equal(found.get(`kubeportal_datagrams_received_total{${DNS}}`), 5);

@@ -13,7 +13,7 @@ import type { PortalName } from '../../portal/status.js';
 export const FIELD = {
   /** TCP connections of clients that may use the portal, also if no endpoint answers. */
   connectionsTotal: 0,
-  /** TCP connections open now, from the accept to the end of both sides. */
+  /** TCP connections that are relayed now, from the accept to the end of both sides. */
   connectionsActive: 1,
   /** TCP connections that were reset: no endpoint answered, or the client may not use the portal. */
   connectionsRefused: 2,
@@ -27,7 +27,7 @@ export const FIELD = {
   connectionResets: 5,
   /** UDP flows: a client's address and port together with the address that it sends to. */
   flowsTotal: 6,
-  /** UDP flows open now. */
+  /** UDP flows that are relayed now. */
   flowsActive: 7,
   /**
    * UDP flows that ended before their time-out: a newer flow or a TCP connection needed their place, port or
@@ -42,7 +42,10 @@ export const FIELD = {
   datagramsOut: 11,
   /** Datagrams that were dropped, in either direction. */
   datagramsDropped: 12,
-  /** Bytes of payload from clients, TCP and UDP. */
+  /**
+   * Bytes of payload from clients, TCP and UDP. Of what the kernel carries, this and the numbers of datagrams
+   * are known only with net.netfilter.nf_conntrack_acct; of TCP they are estimated from packets.
+   */
   bytesIn: 13,
   /** Bytes of payload to clients, TCP and UDP. */
   bytesOut: 14,
@@ -55,6 +58,13 @@ export const FIELD = {
   copiesSent: 16,
   /** Such datagrams that were not sent because there were too many in a second, see CopyLimit. */
   copiesRefused: 17,
+  /**
+   * TCP connections that the kernel carries now. They are not in `connectionsActive`. The kernel's table
+   * keeps a connection for a while after its end (nf_conntrack_tcp_timeout_time_wait: two minutes).
+   */
+  carriedConnectionsActive: 18,
+  /** UDP flows that the kernel carries now. They are not in `flowsActive`. */
+  carriedFlowsActive: 19,
 } as const;
 
 export type CounterField = keyof typeof FIELD;

@@ -1,24 +1,33 @@
+import type { Protocol } from '../../net/protocol.js';
+import { MAX_QUEUE_WORKERS, markOfWorker } from '../../portal/carrier.js';
 import { SysError } from '../../sys/errno.js';
+import { ConntrackSocket } from '../../sys/netlink/conntrack.js';
+import { FlowEvents } from '../../sys/netlink/flowevents.js';
 import { PacketQueue } from '../../sys/netlink/packetqueue.js';
-import type { CarrierReasons, CarrierSetup, Forwarding } from '../shared/carrier.js';
-import type { DataplaneEvent } from '../shared/messages.js';
+import type { Carriage, CarrierReasons, Forwarding } from '../shared/carrier.js';
+import type { DataplaneEvent, WorkerSetup } from '../shared/messages.js';
+import { Accounting } from './kernel/accounting.js';
 import { ErrorQueue } from './kernel/errorqueue.js';
 import { KernelTools } from './kernel/tools.js';
+import { VipTable } from './kernel/viptable.js';
 import type { EventLoop } from './loop.js';
+import type { ServedPortal } from './servedportal.js';
 import { TcpHandover } from './tcp/handover/handover.js';
 import { TcpRefusals } from './tcp/handover/refusals.js';
 import { SynQueue } from './tcp/handover/synqueue.js';
-import { VipTable } from './tcp/handover/viptable.js';
 
 /** Bytes of a reset or an ICMP error that are received: an ICMP error may quote a whole packet. */
 const ERROR_SIZE = 1500;
 
+type HandoverSetup = Pick<WorkerSetup, 'index' | 'workers' | 'carrier'>;
+
 /** What hands clients of one worker over to the kernel. Nothing is opened until the main thread asks. */
 export class Handovers {
   /** The VIPs whose SYNs come to this worker. */
-  readonly vips = new VipTable();
+  readonly #vips = new VipTable();
+  readonly #accounting: Accounting;
   readonly #loop: EventLoop;
-  readonly #setup: CarrierSetup;
+  readonly #setup: HandoverSetup;
   readonly #report: (event: DataplaneEvent) => void;
   #forwarding: Forwarding | null = null;
   #tools: KernelTools | null = null;
@@ -26,10 +35,22 @@ export class Handovers {
   #syns: SynQueue | null = null;
 
   /** @param report takes events for the log */
-  constructor(loop: EventLoop, setup: CarrierSetup, report: (event: DataplaneEvent) => void) {
+  constructor(loop: EventLoop, setup: HandoverSetup, report: (event: DataplaneEvent) => void) {
     this.#loop = loop;
     this.#setup = setup;
     this.#report = report;
+    this.#accounting = new Accounting(loop);
+  }
+
+  /** Takes what may be carried of a portal. Null: nothing more; the entries that exist are counted on. */
+  set(portal: ServedPortal, protocol: Protocol, carriage: Carriage | null): void {
+    if (protocol === 'TCP') this.#vips.set(portal, carriage?.isHome ? carriage.vips : []);
+    if (carriage !== null) this.#accounting.set(portal, protocol, carriage.vips);
+  }
+
+  remove(portal: ServedPortal, protocol: Protocol): void {
+    this.set(portal, protocol, null);
+    this.#accounting.remove(portal, protocol);
   }
 
   set forwarding(forwarding: Forwarding) {
@@ -62,17 +83,40 @@ export class Handovers {
 
   #openTools(): KernelTools {
     if (this.#tools !== null) return this.#tools;
-    const tools = new KernelTools(this.#setup, () => this.#loop.now, this.#report);
+    const { carrier } = this.#setup;
+    const tools = new KernelTools(carrier, this.#accounting, () => this.#loop.now, this.#report);
+    this.#startAccounting();
     if (this.#forwarding !== null) tools.node.forwarding = this.#forwarding;
     this.#loop.addTask(tools.checks);
     this.#tools = tools;
     return tools;
   }
 
+  /**
+   * Workers beyond the fourth make entries with the marks of the first four, which hear of their ends. The
+   * first worker counts those of an earlier run that had more workers.
+   */
+  #startAccounting(): void {
+    const { index, workers, carrier } = this.#setup;
+    const { ownMark, ownMask: mask } = carrier;
+    if (index >= MAX_QUEUE_WORKERS) return;
+    const marks = [ownMark];
+    if (index === 0) {
+      for (let gone = workers; gone < MAX_QUEUE_WORKERS; gone++) marks.push(markOfWorker(mask, gone));
+    }
+    this.#accounting.start({
+      events: FlowEvents.open(marks, mask),
+      conntrack: ConntrackSocket.open(),
+      marks,
+      mask,
+      isMarkShared: index + MAX_QUEUE_WORKERS < workers,
+    });
+  }
+
   #openQueues(): void {
     if (this.#queues !== null) return;
     const tools = this.#openTools();
-    const { synQueue, errorQueue } = this.#setup;
+    const { synQueue, errorQueue } = this.#setup.carrier;
     const errors = errorQueue === null ? null : PacketQueue.open(errorQueue, { copied: ERROR_SIZE });
     let syns: PacketQueue | null;
     try {
@@ -81,7 +125,7 @@ export class Handovers {
       errors?.close();
       throw error;
     }
-    const handover = new TcpHandover(this.#loop, tools, this.vips, this.#report);
+    const handover = new TcpHandover(this.#loop, tools, this.#vips, this.#report);
     const refusals = new TcpRefusals(handover);
     const queues: (SynQueue | ErrorQueue)[] = [];
     if (syns !== null) {

@@ -1,10 +1,9 @@
 import type { Admission } from '../../portal/admission.js';
-import type { Carriage } from '../shared/carrier.js';
 import type { WorkerListener, WorkerPortal } from '../shared/messages.js';
 import type { PortalChange } from '../shared/questions.js';
+import type { Handovers } from './handovers.js';
 import { type PortalContext, ServedPortal } from './servedportal.js';
 import type { Acceptor } from './tcp/acceptor.js';
-import type { VipTable } from './tcp/handover/viptable.js';
 import type { TcpListener } from './tcp/listener.js';
 import { UdpListener } from './udp/listener.js';
 import type { UdpRelay } from './udp/relay.js';
@@ -19,25 +18,25 @@ interface Entry {
 export class PortalTable {
   readonly #acceptor: Acceptor;
   readonly #udp: UdpRelay;
-  readonly #vips: VipTable;
+  readonly #handovers: Handovers;
   readonly #context: PortalContext;
   readonly #cells: Float64Array;
   readonly #entries = new Map<number, Entry>();
 
   /**
-   * @param vips the VIPs whose TCP clients this worker hands over to the kernel
+   * @param handovers is told what may be carried
    * @param cells this worker's counters
    */
   constructor(
     acceptor: Acceptor,
     udp: UdpRelay,
-    vips: VipTable,
+    handovers: Handovers,
     context: PortalContext,
     cells: Float64Array,
   ) {
     this.#acceptor = acceptor;
     this.#udp = udp;
-    this.#vips = vips;
+    this.#handovers = handovers;
     this.#context = context;
     this.#cells = cells;
   }
@@ -52,7 +51,7 @@ export class PortalTable {
     for (const [index, entry] of changed.entries()) {
       this.#setListeners(entry, set[index].listeners);
       this.#setAdmission(entry, set[index].admission);
-      this.#setVips(entry, set[index].carriage);
+      this.#handovers.set(entry.portal, entry.protocol, set[index].carriage);
     }
     for (const { portal, listeners } of changed) {
       if (portal.isRtps) for (const listener of listeners) endpointsChanged(listener);
@@ -78,13 +77,9 @@ export class PortalTable {
     const entry = this.#entries.get(id);
     if (entry === undefined) return;
     this.#closeAllBut(entry, []);
-    this.#setVips(entry, null);
+    this.#handovers.remove(entry.portal, entry.protocol);
     entry.portal.detach();
     this.#entries.delete(id);
-  }
-
-  #setVips({ portal, protocol }: Entry, carriage: Carriage | null): void {
-    if (protocol === 'TCP') this.#vips.set(portal, carriage?.isHome ? carriage.vips : []);
   }
 
   #setAdmission({ portal, listeners }: Entry, admission: Admission<number>): void {

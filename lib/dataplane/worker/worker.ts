@@ -71,10 +71,9 @@ class DataplaneWorker {
       routing: { services: new RtpsServices(), copiesPerSecond: rtpsCopies },
       now,
     };
-    this.#handovers = new Handovers(this.#loop, setup.carrier, report);
-    const { vips } = this.#handovers;
+    this.#handovers = new Handovers(this.#loop, setup, report);
     const cells = workerCells(setup.counters, index);
-    this.#portals = new PortalTable(this.#tcp.acceptor, udp, vips, context, cells);
+    this.#portals = new PortalTable(this.#tcp.acceptor, udp, this.#handovers, context, cells);
     this.#answerers = answerersOf(
       this.#portals,
       new SessionListing(this.#tcp, udp.table, now),

@@ -50,14 +50,14 @@ export class FlowEvents {
   }
 
   /**
-   * @param mark flows whose mark has these bits
-   * @param mask among these
+   * @param marks flows whose mark, among the bits of the mask, is one of these
+   * @param mask the bits that are compared
    * @throws SysError if the kernel has no such messages, or if it refuses the filter
    */
-  static open(mark: number, mask: number): FlowEvents {
+  static open(marks: readonly number[], mask: number): FlowEvents {
     const netlink = new NetlinkSocket(NETLINK_NETFILTER);
     try {
-      if (!attachProgram(netlink.fd, SO_ATTACH_FILTER, passMark(mark, mask))) {
+      if (!attachProgram(netlink.fd, SO_ATTACH_FILTER, passMarks(marks, mask))) {
         throw new SysError('filter of conntrack events', errno());
       }
       preferOption(netlink.fd, SOL_SOCKET, SO_RCVBUFFORCE, RECEIVE_BUFFER);
@@ -101,19 +101,22 @@ export class FlowEvents {
 }
 
 /** A filter of sockets that finds the mark among the attributes of a message (SKF_AD_NLATTR). */
-function passMark(mark: number, mask: number): ClassicInstruction[] {
+function passMarks(marks: readonly number[], mask: number): ClassicInstruction[] {
+  const comparisons = marks.flatMap((mark) => [
+    { code: BPF_JEQ_K, k: (mark & mask) >>> 0, otherwiseSkip: 1 },
+    { code: BPF_RET_K, k: 0xffffffff },
+  ]);
   return [
     { code: BPF_LD_IMM, k: HEADER_SIZE },
     { code: BPF_LDX_IMM, k: CTA_MARK },
     { code: BPF_LD_W_ABS, k: NETLINK_ATTRIBUTE },
     // A message without a mark ends here: the position is 0.
-    { code: BPF_JGE_K, k: 1, otherwiseSkip: 5 },
+    { code: BPF_JGE_K, k: 1, otherwiseSkip: 3 + comparisons.length },
     { code: BPF_TAX, k: 0 },
     // The value is behind the attribute's header of four bytes, and is loaded from network order.
     { code: BPF_LD_W_IND, k: 4 },
     { code: BPF_AND_K, k: mask >>> 0 },
-    { code: BPF_JEQ_K, k: (mark & mask) >>> 0, otherwiseSkip: 1 },
-    { code: BPF_RET_K, k: 0xffffffff },
+    ...comparisons,
     { code: BPF_RET_K, k: 0 },
   ];
 }

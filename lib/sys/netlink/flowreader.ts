@@ -43,6 +43,8 @@ export class FlowReader implements FlowCounters {
   bytesIn = 0;
   packetsOut = 0;
   bytesOut = 0;
+  /** The memory of the last body. */
+  #memory: Int32Array = new Int32Array(0);
 
   /**
    * Reads the attributes of a message.
@@ -67,6 +69,13 @@ export class FlowReader implements FlowCounters {
     this.packetsOut = counterIn(words, fromEndpoint, CTA_COUNTERS_PACKETS);
     this.bytesOut = counterIn(words, fromEndpoint, CTA_COUNTERS_BYTES);
     return true;
+  }
+
+  /** As {@link read}, for the body of a message: its attributes stand behind struct nfgenmsg. */
+  readBody({ buffer, byteOffset, byteLength }: DataView): boolean {
+    if (this.#memory.buffer !== buffer) this.#memory = new Int32Array(buffer, 0, buffer.byteLength >>> 2);
+    const from = byteOffset >>> 2;
+    return this.read(this.#memory, from + 1, from + (byteLength >>> 2));
   }
 
   #readTuple(words: Int32Array, tuple: number, source: SocketAddress, destination: SocketAddress): boolean {

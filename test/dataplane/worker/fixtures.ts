@@ -35,8 +35,14 @@ export function workerContext({
   return { pins, services, roundRobin, now, outbox, cells };
 }
 
-/** A portal inside a worker of its own, whose clock stands still. */
-export function servedPortal(over: Partial<WorkerPortal> = {}): ServedPortal {
+/**
+ * A portal inside a worker of its own, whose clock stands still.
+ * @param cells the worker's counters
+ */
+export function servedPortal(
+  over: Partial<WorkerPortal> = {},
+  cells = workerCells(createCounterMemory(1), 0),
+): ServedPortal {
   const record: WorkerPortal = {
     id: 1,
     key: 'default/web:/TCP/IPv4',
@@ -52,7 +58,7 @@ export function servedPortal(over: Partial<WorkerPortal> = {}): ServedPortal {
   };
   const routing = { services: new RtpsServices(), copiesPerSecond: 1000 };
   const context = { ...workerContext(), routing };
-  const portal = new ServedPortal(record, context, workerCells(createCounterMemory(1), 0));
+  const portal = new ServedPortal(record, context, cells);
   portal.update(record);
   return portal;
 }

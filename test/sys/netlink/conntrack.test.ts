@@ -99,6 +99,16 @@ for (const family of FAMILIES) {
     t.same(ports({ reply: { source: { address: at(vip, 0).address } } }), []);
     const reply = { protocol: 'UDP', source: at(endpoint, 8080) } as const;
     t.same(ports({ mark: { value: 0x1000, mask: 0xfffffff0 }, reply }), [1, 2]);
+    const visited: string[] = [];
+    const visit = conntrack.visit(family, { value: 0x1000, mask: 0xfffffff0 }, ({ client, source, mark }) =>
+      visited.push(`${client.address} ${client.port} ${source.address} ${mark}`),
+    );
+    atOnce(visit);
+    const { node } = ADDRESSES[family];
+    t.same(
+      visited.sort(),
+      [1, 2, 3].map((port) => `${client} ${port} ${node} ${0x1000 + port}`),
+    );
     t.equal(atOnce(conntrack.delete(atOnce(conntrack.list(family, {})))), 4);
     t.same(ports({}), []);
   });

@@ -27,7 +27,7 @@ for (const family of ['IPv4', 'IPv6'] as const) {
 }
 sh('sysctl -qw net.netfilter.nf_conntrack_acct=1');
 
-const events = FlowEvents.open(OWN, MASK);
+const events = FlowEvents.open([OWN], MASK);
 const batch = FlowBatch.open();
 t.teardown(() => {
   events.close();
@@ -104,6 +104,22 @@ t.test('flows with other marks are not told', async (t) => {
     ended(({ mark }) => mark),
     [OWN | 0xfff],
   );
+});
+
+t.test('several marks may be told', async (t) => {
+  const several = FlowEvents.open([0x4000_0000, 0x6000_0000, 0x7000_0000], MASK);
+  const marks = [0, 0x4000_0001, OWN, 0x6000_0002, 0x7000_0003, 0x2000_0000];
+  for (const [port, mark] of marks.entries()) insert(IPPROTO_UDP, 'IPv4', 1 + port, mark);
+  for (const port of marks.keys()) end(IPPROTO_UDP, 'IPv4', 1 + port);
+  t.equal(batch.commit(), 0);
+  const told: number[] = [];
+  t.equal(
+    several.receive(({ mark }) => told.push(mark)),
+    0,
+  );
+  t.same(told, [0x4000_0001, 0x6000_0002, 0x7000_0003]);
+  several.close();
+  ended(copyOf);
 });
 
 for (const family of ['IPv4', 'IPv6'] as const) {

@@ -9,11 +9,11 @@ import { anyFlow, anyNumber, messageOf } from './flows.js';
 
 const reader = new FlowReader();
 
-/** Reads the attributes behind the header of a body; the body begins at the second word of memory. */
+/** Reads a body where the kernel puts it: at a multiple of four bytes, behind the header of the message. */
 function read(body: DataView, reader: FlowReader): boolean {
-  const bytes = new Uint8Array(4 + ((body.byteLength + 3) & ~3));
-  bytes.set(new Uint8Array(body.buffer, body.byteOffset, body.byteLength), 4);
-  return reader.read(new Int32Array(bytes.buffer), 2, 1 + (body.byteLength >>> 2));
+  const bytes = new Uint8Array(16 + ((body.byteLength + 3) & ~3));
+  bytes.set(new Uint8Array(body.buffer, body.byteOffset, body.byteLength), 16);
+  return reader.readBody(new DataView(bytes.buffer, 16, body.byteLength));
 }
 
 function counters(type: number, packets: bigint, bytes: bigint) {

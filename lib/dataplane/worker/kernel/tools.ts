@@ -6,6 +6,7 @@ import { ConntrackSocket } from '../../../sys/netlink/conntrack.js';
 import { FlowBatch } from '../../../sys/netlink/flowbatch.js';
 import type { CarrierSetup } from '../../shared/carrier.js';
 import type { DataplaneEvent } from '../../shared/messages.js';
+import type { Accounting } from './accounting.js';
 import { AnswerChecks } from './answerchecks.js';
 import { KernelNode } from './node.js';
 import { Paths } from './paths.js';
@@ -22,6 +23,7 @@ export class KernelTools {
   readonly #ownBit: number;
 
   /**
+   * @param accounting is told of each entry that is made
    * @param now the loop's clock, ms
    * @param report takes events for the log
    * @throws SysError if this process may not change tracked flows or send raw packets, or the kernel cannot;
@@ -29,6 +31,7 @@ export class KernelTools {
    */
   constructor(
     readonly setup: CarrierSetup,
+    readonly accounting: Accounting,
     now: () => number,
     report: (event: DataplaneEvent) => void,
   ) {

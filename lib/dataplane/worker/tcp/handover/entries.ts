@@ -8,12 +8,12 @@ import { FIELD } from '../../../shared/counters.js';
 import type { DataplaneEvent } from '../../../shared/messages.js';
 import { sourceFor } from '../../kernel/masquerade.js';
 import type { KernelTools } from '../../kernel/tools.js';
+import type { CarriedVip } from '../../kernel/viptable.js';
 import type { ServedPortal } from '../../servedportal.js';
 import type { Target } from '../../target.js';
 import type { Ends } from './queuedsyn.js';
 import type { SavedSyns } from './savedsyns.js';
 import type { Slot } from './synkeys.js';
-import type { CarriedVip } from './viptable.js';
 
 /** The kernel itself lets a SYN open these again (tcp_conntracks in nf_conntrack_proto_tcp.c). */
 const REUSABLE: ReadonlySet<number | null> = new Set([TCP_STATE.timeWait, TCP_STATE.close]);
@@ -122,8 +122,9 @@ export class TcpEntries {
 
   #onEntered(slot: Slot): void {
     const saved = this.#saved;
-    const { checks, node } = this.#tools;
+    const { accounting, checks, node } = this.#tools;
     const portal = saved.portals[slot] as ServedPortal;
+    accounting.entered(portal, IPPROTO_TCP);
     if (saved.handedAt[slot] === 0) portal.count(FIELD.connectionsTotal, 1);
     saved.handedAt[slot] = node.now();
     const target = saved.targets[slot] as Target;

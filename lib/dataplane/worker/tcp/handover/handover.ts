@@ -4,6 +4,7 @@ import type { DataplaneEvent } from '../../../shared/messages.js';
 import { Blame, blameForConnect } from '../../blame.js';
 import { Failover } from '../../failover.js';
 import type { KernelTools } from '../../kernel/tools.js';
+import type { VipTable } from '../../kernel/viptable.js';
 import type { EventLoop } from '../../loop.js';
 import type { PinKey } from '../../pinkey.js';
 import type { ServedPortal } from '../../servedportal.js';
@@ -14,7 +15,6 @@ import { SavedSyns } from './savedsyns.js';
 import { SilenceProbes } from './silenceprobes.js';
 import { NO_SLOT, type Slot } from './synkeys.js';
 import { SynSender } from './synsender.js';
-import type { VipTable } from './viptable.js';
 
 /** A SYN that comes again before this time has passed was doubled on its way, ms: no TCP is so impatient. */
 const DOUBLED_MS = 200;

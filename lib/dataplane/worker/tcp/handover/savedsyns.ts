@@ -2,11 +2,11 @@ import { AF_INET6 } from '../../../../sys/constants.js';
 import type { SocketAddress } from '../../../../sys/sockaddr.js';
 import { isSameSocket } from '../../../../sys/sockaddrwords.js';
 import type { Failover } from '../../failover.js';
+import type { CarriedVip } from '../../kernel/viptable.js';
 import type { ServedPortal } from '../../servedportal.js';
 import type { Target } from '../../target.js';
 import type { Ends, QueuedSyn } from './queuedsyn.js';
 import { NO_SLOT, type Slot, SynKeys } from './synkeys.js';
-import type { CarriedVip } from './viptable.js';
 
 /** SYNs that are remembered. Each is needed until its client sends it again: mostly after one second. */
 const CAPACITY = 8192;

@@ -3,12 +3,12 @@ import { STATUS } from '../../../../sys/netlink/flow.js';
 import { SocketAddress } from '../../../../sys/sockaddr.js';
 import { addressAt } from '../../../../sys/sockaddrwords.js';
 import type { KernelTools } from '../../kernel/tools.js';
+import type { CarriedVip } from '../../kernel/viptable.js';
 import type { Target } from '../../target.js';
 import type { TcpEntries } from './entries.js';
 import type { Ends } from './queuedsyn.js';
 import type { SavedSyns } from './savedsyns.js';
 import type { Slot } from './synkeys.js';
-import type { CarriedVip } from './viptable.js';
 
 /** The mark of entries that are none of ours. */
 const NO_MARK = 0;

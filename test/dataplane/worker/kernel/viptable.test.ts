@@ -1,7 +1,7 @@
 import t from 'tap';
-import { VipTable } from '../../../../../lib/dataplane/worker/tcp/handover/viptable.js';
-import { SocketAddress } from '../../../../../lib/sys/sockaddr.js';
-import { servedPortal } from '../../fixtures.js';
+import { VipTable } from '../../../../lib/dataplane/worker/kernel/viptable.js';
+import { SocketAddress } from '../../../../lib/sys/sockaddr.js';
+import { servedPortal } from '../fixtures.js';
 
 const at = (address: string, port: number) => SocketAddress.of(address, port);
 const vip = (address: string, port = 80) => ({ address, port, masquerade: 'always' }) as const;

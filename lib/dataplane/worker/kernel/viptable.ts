@@ -1,9 +1,10 @@
-import type { Masquerade, PortalVip } from '../../../../portal/portal.js';
-import { SocketAddress } from '../../../../sys/sockaddr.js';
-import { AddressTable } from '../../kernel/addresstable.js';
-import type { ServedPortal } from '../../servedportal.js';
+import { isDeepStrictEqual } from 'node:util';
+import type { Masquerade, PortalVip } from '../../../portal/portal.js';
+import { SocketAddress } from '../../../sys/sockaddr.js';
+import type { ServedPortal } from '../servedportal.js';
+import { AddressTable } from './addresstable.js';
 
-/** An address and port whose SYNs come to this worker. */
+/** An address and port of clients that the kernel carries. */
 export interface CarriedVip {
   readonly portal: ServedPortal;
   readonly masquerade: Masquerade;
@@ -12,15 +13,20 @@ export interface CarriedVip {
 const cell = new SocketAddress();
 const NONE: readonly PortalVip[] = [];
 
-/** The VIPs of the portals whose home is this worker. */
+/** The portals of one protocol by their VIPs. */
 export class VipTable {
   readonly #tables = { v4: new AddressTable<CarriedVip>(false), v6: new AddressTable<CarriedVip>(true) };
   readonly #vipsOf = new Map<ServedPortal, readonly PortalVip[]>();
 
-  /** Takes the VIPs of a portal, instead of those that it had: none if it is carried no more. */
-  set(portal: ServedPortal, vips: readonly PortalVip[]): void {
+  /**
+   * Takes the VIPs of a portal, instead of those that it had: none if it is carried no more.
+   * @returns whether they are others
+   */
+  set(portal: ServedPortal, vips: readonly PortalVip[]): boolean {
+    const known = this.#vipsOf.get(portal) ?? NONE;
+    if (isDeepStrictEqual(known, vips)) return false;
     const table = this.#tableFor(portal.isV6);
-    for (const { address, port } of this.#vipsOf.get(portal) ?? NONE) {
+    for (const { address, port } of known) {
       const { words } = cell.set(address, port).memory;
       // A portal of the same change may have taken it over already.
       if (table.find(words, 0, port)?.portal === portal) table.delete(words, 0, port);
@@ -30,6 +36,7 @@ export class VipTable {
     }
     if (vips.length === 0) this.#vipsOf.delete(portal);
     else this.#vipsOf.set(portal, vips);
+    return true;
   }
 
   find(vip: SocketAddress, isV6: boolean): CarriedVip | undefined {

@@ -1,0 +1,212 @@
+import type { PortalVip } from '../../../portal/portal.js';
+import { isConntrackSettingOn } from '../../../sys/conntracksettings.js';
+import { AF_INET6, IPPROTO_TCP } from '../../../sys/constants.js';
+import { ENOBUFS, SysError } from '../../../sys/errno.js';
+import type { ConntrackSocket } from '../../../sys/netlink/conntrack.js';
+import type { FlowEvents } from '../../../sys/netlink/flowevents.js';
+import type { FlowReader } from '../../../sys/netlink/flowreader.js';
+import type { FlowProtocol } from '../../../sys/netlink/flowtemplates.js';
+import { atOnce, type Steps } from '../../../sys/netlink/steps.js';
+import type { EventLoop, Task, Watcher } from '../loop.js';
+import type { ServedPortal } from '../servedportal.js';
+import { CarriedCounts } from './carriedcounts.js';
+import { VipTable } from './viptable.js';
+
+/** The table is read this often, ms, but for a hundredth of the time at most. */
+const READING_MS = 10_000;
+const READING_SHARE = 100;
+/** Batches of messages that are heard in one go. There are fewer in a full receive buffer. */
+const MAX_BATCHES = 1024;
+
+const FAMILIES = ['IPv4', 'IPv6'] as const;
+
+/** What a worker needs to count its entries in the kernel's table of tracked flows. */
+export interface AccountingSources {
+  readonly events: FlowEvents;
+  readonly conntrack: ConntrackSocket;
+  /** The marks of the entries that it counts, and the bits of a mark that are compared. */
+  readonly marks: readonly number[];
+  readonly mask: number;
+  /**
+   * Whether other workers make entries with this mark. Once they do, the table does not tell whose they are.
+   */
+  readonly isMarkShared: boolean;
+}
+
+/**
+ * Counts what the kernel carries of each portal. Whoever makes an entry says so; the kernel tells when one
+ * has ended, and what it has carried. Where messages are missing, the table is counted: at the start, for the
+ * entries of an earlier run, and when messages were lost. From time to time it is read for what the entries
+ * have carried that have not ended.
+ */
+export class Accounting implements Watcher, Task {
+  readonly owner = 'tracked flows';
+  readonly #loop: EventLoop;
+  readonly #vips = { TCP: new VipTable(), UDP: new VipTable() };
+  readonly #counts = new Map<ServedPortal, CarriedCounts>();
+  readonly #onEnded = (flow: FlowReader) => this.#end(flow);
+  #sources: AccountingSources | null = null;
+  /** A reading in steps, for what entries have carried. */
+  #reading: Steps<void> | null = null;
+  /** Ids of the entries that a count has met. Null: there is no count. */
+  #met: Set<number> | null = null;
+  #hasCounted = false;
+  #countAt = Number.POSITIVE_INFINITY;
+  #readAt = Number.POSITIVE_INFINITY;
+  /** Before this time the table is not read again. */
+  #restUntil = Number.NEGATIVE_INFINITY;
+
+  constructor(loop: EventLoop) {
+    this.#loop = loop;
+  }
+
+  /** Begins to listen. The entries that exist are counted after this turn of the loop. */
+  start(sources: AccountingSources): void {
+    this.#sources = sources;
+    this.#loop.watchInput(sources.events.fd, this);
+    this.#loop.addTask(this);
+    this.#countSoon();
+  }
+
+  /** Takes the addresses of a portal's clients, instead of those that it had. */
+  set(portal: ServedPortal, protocol: 'TCP' | 'UDP', vips: readonly PortalVip[]): void {
+    if (this.#vips[protocol].set(portal, vips)) this.#countSoon();
+  }
+
+  remove(portal: ServedPortal, protocol: 'TCP' | 'UDP'): void {
+    this.#vips[protocol].set(portal, []);
+    this.#counts.delete(portal);
+  }
+
+  /** The kernel has taken an entry for a client of this portal. */
+  entered(portal: ServedPortal, protocol: FlowProtocol): void {
+    this.#countsOf(portal, protocol).addEntries(1);
+    if (this.#readAt === Number.POSITIVE_INFINITY) this.#readLater();
+  }
+
+  onReady(): number {
+    const code = this.#hear();
+    if (code !== ENOBUFS) return code;
+    this.#countSoon();
+    return 0;
+  }
+
+  get deadline(): number {
+    return this.#reading === null ? Math.min(this.#countAt, this.#readAt) : 0;
+  }
+
+  expire(now: number): void {
+    const began = performance.now();
+    try {
+      if (this.#reading !== null) this.#readOn(this.#reading);
+      else if (now >= this.#countAt || !isConntrackSettingOn('events')) this.#count();
+      else this.#beginReading();
+    } catch (error) {
+      if (!(error instanceof SysError)) throw error;
+      // The kernel is short of memory. What was read so far is of no use.
+      this.#reading = null;
+      this.#countAt = now + READING_MS;
+    }
+    this.#restUntil = Math.max(this.#restUntil, now) + (performance.now() - began) * READING_SHARE;
+  }
+
+  #countSoon(): void {
+    if (this.#hasCounted && this.#sources?.isMarkShared) return;
+    this.#countAt = Math.max(this.#loop.now, this.#restUntil);
+  }
+
+  #readLater(): void {
+    const hasEntries = [...this.#counts.values()].some(({ entries }) => entries > 0);
+    const next = Math.max(this.#loop.now + READING_MS, this.#restUntil);
+    this.#readAt = hasEntries ? next : Number.POSITIVE_INFINITY;
+  }
+
+  /**
+   * Counts all entries in one go: this worker makes none meanwhile. Of the entries that end meanwhile, those
+   * are taken off that the count has met.
+   */
+  #count(): void {
+    this.#hearAll();
+    this.#met = new Set();
+    try {
+      atOnce(this.#read());
+      for (const counts of this.#counts.values()) counts.finishReading(true);
+      this.#hasCounted = true;
+      this.#countAt = Number.POSITIVE_INFINITY;
+      if (!this.#hearAll()) this.#countSoon();
+    } finally {
+      this.#met = null;
+    }
+    this.#readLater();
+  }
+
+  #beginReading(): void {
+    if (isConntrackSettingOn('acct')) this.#reading = this.#read();
+    else this.#readLater();
+  }
+
+  #readOn(reading: Steps<void>): void {
+    if (!reading.next().done) return;
+    this.#reading = null;
+    for (const counts of this.#counts.values()) counts.finishReading(false);
+    this.#readLater();
+  }
+
+  *#read(): Steps<void> {
+    const { conntrack, marks, mask } = this.#sources as AccountingSources;
+    // The kernel compares what all marks have in common.
+    const common = marks.reduce((bits, mark) => bits & ~(mark ^ marks[0]), mask);
+    const filter = { value: marks[0] & common, mask: common };
+    for (const counts of this.#counts.values()) counts.beginReading();
+    for (const family of FAMILIES)
+      yield* conntrack.visit(family, filter, (flow) => {
+        if (marks.includes((flow.mark & mask) >>> 0)) this.#meet(flow);
+      });
+  }
+
+  #meet(flow: FlowReader): void {
+    this.#met?.add(flow.id);
+    const portal = this.#portalOf(flow);
+    if (portal !== null) this.#countsOf(portal, flow.protocol).meet(flow);
+  }
+
+  /** @returns as FlowEvents.receive */
+  #hear(): number {
+    return (this.#sources as AccountingSources).events.receive(this.#onEnded);
+  }
+
+  /** @returns false if messages were lost */
+  #hearAll(): boolean {
+    let isWhole = true;
+    for (let batch = 0; batch < MAX_BATCHES; batch++) {
+      const code = this.#hear();
+      if (code === ENOBUFS) isWhole = false;
+      else if (code !== 0) return isWhole;
+    }
+    return false;
+  }
+
+  #end(flow: FlowReader): void {
+    const portal = this.#portalOf(flow);
+    if (portal === null) return;
+    const counts = this.#countsOf(portal, flow.protocol);
+    if (this.#met === null || this.#met.has(flow.id)) counts.addEntries(-1);
+    counts.end(flow, this.#reading !== null);
+  }
+
+  /** Who serves the client of an entry. Null: the VIP is gone. */
+  #portalOf({ protocol, vip, client }: FlowReader): ServedPortal | null {
+    const vips = this.#vips[protocol === IPPROTO_TCP ? 'TCP' : 'UDP'];
+    const portal = vips.find(vip, vip.family === AF_INET6)?.portal;
+    return portal?.forClient(client.memory.words, 0) ?? portal ?? null;
+  }
+
+  #countsOf(portal: ServedPortal, protocol: FlowProtocol): CarriedCounts {
+    let counts = this.#counts.get(portal);
+    if (counts === undefined) {
+      counts = new CarriedCounts(portal, protocol);
+      this.#counts.set(portal, counts);
+    }
+    return counts;
+  }
+}
