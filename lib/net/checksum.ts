@@ -28,8 +28,3 @@ export function sumOfBytes(view: DataView, at: number, length: number): number {
 export function checksumOf(sum: number): number {
   return 0xffff - (sum % 0xffff);
 }
-
-/** Whether a sum that was made with the checksum in its place shows no damage. */
-export function isSound(sum: number): boolean {
-  return sum !== 0 && sum % 0xffff === 0;
-}

@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
-import { checksumOf, isSound, sumOfBytes } from '../../lib/net/checksum.js';
+import { checksumOf, sumOfBytes } from '../../lib/net/checksum.js';
+import { isSound } from './sound.js';
 
 function viewOf(bytes: ArrayLike<number>): DataView {
   return new DataView(Uint8Array.from(bytes).buffer);

@@ -5,7 +5,7 @@ import { setTimeout as pause } from 'node:timers/promises';
 import fc from 'fast-check';
 import t, { type Test } from 'tap';
 import { addressBytes, addressText } from '../../lib/net/address.js';
-import { isSound, sumOfBytes } from '../../lib/net/checksum.js';
+import { sumOfBytes } from '../../lib/net/checksum.js';
 import { PacketHeaders } from '../../lib/net/packet.js';
 import { AF_INET, AF_INET6 } from '../../lib/sys/constants.js';
 import { EMSGSIZE, EPERM, errno } from '../../lib/sys/errno.js';
@@ -15,6 +15,7 @@ import { ConntrackSocket } from '../../lib/sys/netlink/conntrack.js';
 import { STATUS, TCP_STATE } from '../../lib/sys/netlink/flow.js';
 import { PacketQueue } from '../../lib/sys/netlink/packetqueue.js';
 import { SocketAddress } from '../../lib/sys/sockaddr.js';
+import { isSound } from '../net/sound.js';
 import { Pod, sh } from '../redirect/namespace.js';
 
 t.setTimeout(0);

@@ -48,17 +48,19 @@ export interface QueueSizes {
  */
 export function bindQueue(queue: number, { copied, buffer }: QueueSizes): NetlinkSocket {
   const socket = new NetlinkSocket(NETLINK_NETFILTER);
+  const exchange = new Exchange(() => socket);
   try {
     // The kernel makes it twice as large, for what messages take beside their content (socket(7)).
     setReceiveBuffer(socket.fd, buffer / 2);
     preferOption(socket.fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, 1);
-    const [code] = atOnce(new Exchange(() => socket).change([bindRequest(queue, buffer)]));
+    const [code] = atOnce(exchange.change([bindRequest(queue, buffer)]));
     if (code !== 0) throw refusal(queue, code);
     // Packets come from now on. There is no answer, so none of them is taken for it.
     socket.send([copyRequest(queue, copied)]);
     return socket;
   } catch (error) {
-    socket.close();
+    // An exchange that fails has closed the socket already, and closes it once only.
+    exchange.close();
     throw error;
   }
 }
