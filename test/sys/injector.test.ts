@@ -190,22 +190,29 @@ for (const [index, family] of FAMILIES.entries()) {
     await run(t, 'endpoint', TCP_SERVER, String(PORT));
     const answers = await run(t, client.namespace, TCP_CLIENT, VIP[family], String(VIP_PORT));
     const headers = new PacketHeaders();
-    const receive = async () => {
-      await until(() => queue.receive() > 0);
-      t.ok(headers.read(queue.view, queue.startOf(0), queue.lengthOf(0)));
+    // If the test is slow, the client sends its SYN again. Those that nobody waits for are not let go.
+    const receiveFrom = async (sender: 'client' | 'node') => {
+      for (;;) {
+        const count = queue.receive();
+        for (let index = 0; index < count; index++) {
+          if ((queue.inputDeviceOf(index) === 0) !== (sender === 'node')) continue;
+          t.ok(headers.read(queue.view, queue.startOf(index), queue.lengthOf(index)));
+          return index;
+        }
+        await pause(1);
+      }
     };
-    await receive();
+    const first = await receiveFrom('client');
     carry(family, 'TCP', headers.sourcePort);
     const { sequence } = headers;
     const injector = open(t, family);
-    injector.pushPacket(queue.bytes, queue.startOf(0), queue.lengthOf(0));
-    queue.drop(0);
+    injector.pushPacket(queue.bytes, queue.startOf(first), queue.lengthOf(first));
+    queue.drop(first);
     queue.flush();
     t.equal(injector.send(SocketAddress.of(ENDPOINT[family], PORT)), 1);
-    await receive();
+    const again = await receiveFrom('node');
     t.equal(headers.sequence, sequence);
-    t.equal(queue.inputDeviceOf(0), 0, 'it comes from this node, not once more from the client');
-    queue.accept(0);
+    queue.accept(again);
     queue.flush();
     await until(() => answers.length === 1);
     t.match(answers[0], new RegExp(`${Pod.address[family]} served$`), 'the endpoint sees the client');
