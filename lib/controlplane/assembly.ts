@@ -7,6 +7,7 @@ import { mappingOf, PORTS_FILE, StateFile, StateMemory } from '../state/statefil
 import { raiseDescriptorLimit } from '../sys/limits.js';
 import type { NodeContext } from './activeportal.js';
 import { ActivePortals } from './activeportals.js';
+import { Backlog } from './backlog.js';
 import { Capacity } from './capacity.js';
 import { Carriers } from './carriers.js';
 import { ForwardingWatch } from './forwardingwatch.js';
@@ -17,6 +18,7 @@ import { Placements } from './placement.js';
 import { familyOfKey } from './portspace.js';
 import { ProxyPorts } from './proxyports.js';
 import { PublicPorts } from './publicports.js';
+import { Redirects } from './redirects.js';
 
 /** The parts of a proxy. They are open from its start to its stop. */
 export interface ProxyParts {
@@ -29,6 +31,8 @@ export interface ProxyParts {
   readonly forwarding: ForwardingWatch;
   readonly context: NodeContext;
   readonly portals: ActivePortals;
+  readonly redirects: Redirects;
+  readonly backlog: Backlog;
 }
 
 /**
@@ -61,17 +65,13 @@ export async function assemble(
     const pinMemory = await PinMemory.open(options.stateDir, dataplane, options.log);
     const portals = new ActivePortals();
     const forwarding = new ForwardingWatch({ driver, dataplane, log: options.log });
-    const { carrier, workers } = options;
-    const carriers = new Carriers({
-      options: carrier,
-      workers,
-      driver,
-      dataplane,
-      forwarding,
-      log: options.log,
-    });
+    const backlog = new Backlog();
+    const { carrier, workers, log } = options;
+    const redirects = new Redirects(driver, backlog, log);
+    const carriers = new Carriers({ options: carrier, workers, redirects, dataplane, forwarding, log });
     const context = await nodeContext(options, portMemory, { capacity, driver, portals, carriers });
-    return { lock, state, portMemory, pinMemory, driver, dataplane, forwarding, context, portals };
+    const memories = { portMemory, pinMemory };
+    return { lock, state, ...memories, driver, dataplane, forwarding, context, portals, redirects, backlog };
   } catch (error) {
     await dataplane?.stop();
     await state?.removeIfEmpty();

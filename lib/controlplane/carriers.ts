@@ -7,10 +7,10 @@ import type { Protocol } from '../net/protocol.js';
 import { type CarrierMode, type CarrierOptions, homesAmong, synQueueOf } from '../portal/carrier.js';
 import { type ServicePolicy, speaksRtps } from '../portal/policy.js';
 import type { Portal } from '../portal/portal.js';
-import type { RedirectDriver } from '../redirect/driver.js';
 import { probeTracking } from '../sys/netlink/trackingprobe.js';
 import type { ForwardingWatch } from './forwardingwatch.js';
 import type { Placement } from './placement.js';
+import type { Redirects } from './redirects.js';
 
 const PROTOCOLS: readonly Protocol[] = ['TCP', 'UDP'];
 const READS_RTPS = 'workers read the datagrams of a Service with an annotation about RTPS';
@@ -24,7 +24,7 @@ type Support = Readonly<Record<Family, CarrierReasons>>;
 export interface CarrierTools {
   readonly options: CarrierOptions;
   readonly workers: number;
-  readonly driver: Pick<RedirectDriver, 'carrier'>;
+  readonly redirects: Pick<Redirects, 'openCarrier'>;
   readonly dataplane: Pick<Dataplane, 'openCarrier'>;
   readonly forwarding: Pick<ForwardingWatch, 'begin'>;
   readonly log: Pick<Logger, 'info'>;
@@ -109,15 +109,16 @@ export class Carriers {
   }
 
   async #findSupport(): Promise<Support> {
-    const { driver, dataplane, forwarding } = this.#tools;
+    const { redirects, dataplane, forwarding } = this.#tools;
+    const rules = await redirects.openCarrier();
     const nobody = (reason: string) => ({ TCP: reason, UDP: reason });
-    if (FAMILIES.every((family) => driver.carrier[family] !== null)) {
-      return { IPv4: nobody(driver.carrier.IPv4 ?? ''), IPv6: nobody(driver.carrier.IPv6 ?? '') };
+    if (FAMILIES.every((family) => rules[family] !== null)) {
+      return { IPv4: nobody(rules.IPv4 ?? ''), IPv6: nobody(rules.IPv6 ?? '') };
     }
     const workers = await dataplane.openCarrier();
     await forwarding.begin();
     const reasonFor = (family: Family, protocol: Protocol) =>
-      driver.carrier[family] ?? probed(family, protocol) ?? workers[protocol];
+      rules[family] ?? probed(family, protocol) ?? workers[protocol];
     const of = (family: Family) => ({ TCP: reasonFor(family, 'TCP'), UDP: reasonFor(family, 'UDP') });
     return { IPv4: of('IPv4'), IPv6: of('IPv6') };
   }

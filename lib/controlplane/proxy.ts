@@ -11,12 +11,10 @@ import type { PortalStatus, ProxyStatus } from '../portal/status.js';
 import type { RedirectDriver } from '../redirect/driver.js';
 import { keepMallocSmall } from '../sys/malloc.js';
 import { assemble, type ProxyParts } from './assembly.js';
-import { Backlog } from './backlog.js';
 import { EventLog } from './eventlog.js';
 import type { ProxyOptions } from './options.js';
 import { ProblemReports } from './problemreports.js';
 import { Reconciler } from './reconciler.js';
-import { Redirects } from './redirects.js';
 import { Upkeep } from './upkeep.js';
 
 interface StopOptions {
@@ -45,8 +43,6 @@ interface ProxyEvents {
 export class ServiceProxy extends EventEmitter<ProxyEvents> {
   readonly #options: ProxyOptions;
   readonly #parts: ProxyParts;
-  readonly #backlog = new Backlog();
-  readonly #redirects: Redirects;
   readonly #reconciler: Reconciler;
   readonly #upkeep: Upkeep;
   readonly #eventLog: EventLog;
@@ -57,17 +53,15 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     const { driver, dataplane, context } = parts;
     this.#options = options;
     this.#parts = parts;
-    this.#redirects = new Redirects(driver, this.#backlog, log);
     const reports = new ProblemReports(log, driver, (...problem) => this.emit('problem', ...problem));
-    const shared = { ...parts, redirects: this.#redirects };
     const { forwarding } = parts;
     forwarding.on('problem', (problem) => this.emit('nodeProblem', problem));
-    this.#reconciler = new Reconciler({ ...shared, reports, backlog: this.#backlog, log });
+    this.#reconciler = new Reconciler({ ...parts, reports, log });
     this.#eventLog = new EventLog(log, () => context.capacity.limit);
     dataplane.on('event', (event) => this.#eventLog.write(event));
     dataplane.on('suppressed', (suppressed) => this.#eventLog.count(suppressed));
     dataplane.on('failed', (error) => this.emit('failed', error));
-    this.#upkeep = new Upkeep({ ...shared, reconciler: this.#reconciler, options });
+    this.#upkeep = new Upkeep({ ...parts, reconciler: this.#reconciler, options });
   }
 
   /**
@@ -96,7 +90,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
 
   /** Milliseconds since the node fell behind the desired state, or since audits fail. 0: it is not behind. */
   get behindMs(): number {
-    return this.#backlog.waitedMs;
+    return this.#parts.backlog.waitedMs;
   }
 
   /**
@@ -192,8 +186,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
       await dataplane.stop();
       await pinMemory.close();
       this.#eventLog.flush();
-      await this.#redirects.end();
-      if (!keepRules) await this.#redirects.clear();
+      await this.#parts.redirects.end();
+      if (!keepRules) await this.#parts.redirects.clear();
       if (!keepRules) await this.#forgetPorts();
     });
     state.release();

@@ -1,5 +1,6 @@
 import type { Logger } from 'pino';
 import {
+  type CarrierSupport,
   type RedirectChange,
   type RedirectDriver,
   RedirectError,
@@ -60,6 +61,11 @@ export class Redirects {
     for (const active of portals.all()) {
       if (!failure?.concerns(active.key)) active.redirectProgress.repair();
     }
+  }
+
+  /** Finds out what the driver can do for the kernel carrier, see {@link RedirectDriver.openCarrier}. */
+  openCarrier(): Promise<CarrierSupport> {
+    return this.#turns.take(() => this.#driver.openCarrier());
   }
 
   /** Asked between two calls of the driver, so that its own changes do not count. */

@@ -6,6 +6,7 @@ import type { AddressFailure, RouteSocket } from '../sys/netlink/rtnetlink.js';
 import { addressMemory, recordedAddresses } from './addressrecord.js';
 import {
   type Capture,
+  type CarrierSupport,
   noCarrier,
   type PreparedChange,
   type RedirectChange,
@@ -46,9 +47,6 @@ interface Difference {
 export class AddressDriver implements RedirectDriver {
   readonly name = 'address';
   readonly bringsTraffic = true;
-  readonly carrier = noCarrier(
-    'VIPs are addresses of this node; the kernel carries with --redirect=iptables only',
-  );
   readonly #change = new OneChange();
   readonly #vips = new WantedVips();
   /** Whether the file holds the addresses of `#recorded`. */
@@ -105,6 +103,10 @@ export class AddressDriver implements RedirectDriver {
 
   captureOf(): Capture {
     return 'address';
+  }
+
+  async openCarrier(): Promise<CarrierSupport> {
+    return noCarrier('VIPs are addresses of this node; the kernel carries with --redirect=iptables only');
   }
 
   async prepare({ set, remove }: RedirectChange): Promise<PreparedChange> {

@@ -24,8 +24,8 @@ export interface RedirectOptions {
   readonly bindAddress: { readonly IPv4: string; readonly IPv6: string };
   /** Where the proxy ports are taken from. */
   readonly proxyPortRange: PortRange;
-  /** Left out: the kernel carries nothing, and no rules for it are tried. */
-  readonly carrier?: CarrierNumbers | undefined;
+  /** By these numbers the kernel finds what workers have let it carry. */
+  readonly carrier: CarrierNumbers;
   /** Runs programs. Default: {@link runCommand}. */
   readonly run?: RunCommand;
 }

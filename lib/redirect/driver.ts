@@ -73,8 +73,6 @@ export interface RedirectDriver {
   readonly bringsTraffic: boolean;
   /** The families whose VIPs cannot be redirected on this node, each with the reason and what to do. */
   readonly unsupported: ReadonlyMap<Family, string>;
-  /** Whether the rules can be had that the kernel needs to carry traffic by tracked flows. */
-  readonly carrier: CarrierSupport;
   /**
    * For each family: whether packets that are not the node's own are dropped where no rule accepts them (the
    * policy of the chain FORWARD), as the rules were last read. Absent: the driver reads no rules.
@@ -90,6 +88,11 @@ export interface RedirectDriver {
    */
   readonly gate?: PortGate | undefined;
   captureOf(family: Family): Capture;
+  /**
+   * Finds out whether the rules can be had that the kernel needs to carry traffic. Until then, and for
+   * families that cannot have them, the driver makes none, whatever redirects want.
+   */
+  openCarrier(): Promise<CarrierSupport>;
   /**
    * Adds one change to the wanted state, and does the work that needs no listening portal. The redirects
    * must be of supported families.

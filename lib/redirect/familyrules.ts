@@ -1,6 +1,8 @@
+import type { CarrierNumbers } from '../portal/carrier.js';
 import type { CarriedFlows } from './carriedflows.js';
 import { ProgramHung } from './command.js';
 import type { Redirect } from './driver.js';
+import { probeCarrier } from './probecarrier.js';
 import { difference, parseLongSave, type Ruleset } from './ruleset.js';
 import type { StaleFlows } from './staleflows.js';
 import { type RuleOptions, WantedRules } from './wantedrules.js';
@@ -32,6 +34,16 @@ export class FamilyRules {
   /** Ids of the wanted redirects. */
   get ids(): Iterable<string> {
     return this.#wanted.ids;
+  }
+
+  /**
+   * Tries the rules by which the kernel carries traffic, and from then on makes them for redirects that want
+   * them. Resolves to the reason if they cannot be had, else to null.
+   */
+  async openCarrier(numbers: CarrierNumbers): Promise<string | null> {
+    const reason = await probeCarrier(this.#xtables).catch((error: Error) => error.message);
+    if (reason === null) this.#wanted.carryBy(numbers);
+    return reason;
   }
 
   /** @throws RedirectError for a VIP that is not an address */

@@ -43,13 +43,12 @@ export class IptablesDriver implements RedirectDriver {
 
   /** The families that iptables does not work for on this node, each with the reason. */
   readonly missing: ReadonlyMap<Family, string>;
-  readonly carrier: CarrierSupport;
   readonly problems: readonly string[];
 
   private constructor(
     options: IptablesOptions,
     backends: readonly Backend[],
-    { rules, missing, problems, carrier }: OpenFamilies,
+    { rules, missing, problems }: OpenFamilies,
     watch: DisturbanceWatch | null,
   ) {
     this.#options = options;
@@ -57,7 +56,6 @@ export class IptablesDriver implements RedirectDriver {
     this.#families = rules;
     this.missing = missing;
     this.problems = problems;
-    this.carrier = carrier;
     this.#watch = watch;
   }
 
@@ -100,6 +98,18 @@ export class IptablesDriver implements RedirectDriver {
 
   captureOf(): Capture {
     return 'port';
+  }
+
+  async openCarrier(): Promise<CarrierSupport> {
+    // At the same time, as at the start.
+    const [IPv4, IPv6] = await Promise.all([this.#openCarrierOf('IPv4'), this.#openCarrierOf('IPv6')]);
+    this.#watch?.forget();
+    return { IPv4, IPv6 };
+  }
+
+  async #openCarrierOf(family: Family): Promise<string | null> {
+    const rules = this.#families.get(family);
+    return rules === undefined ? (this.missing.get(family) ?? '') : rules.openCarrier(this.#options.carrier);
   }
 
   async prepare({ set, remove }: RedirectChange): Promise<PreparedChange> {

@@ -1,14 +1,23 @@
-import { type Capture, noCarrier, type PreparedChange, type RedirectDriver } from './driver.js';
+import {
+  type Capture,
+  type CarrierSupport,
+  noCarrier,
+  type PreparedChange,
+  type RedirectDriver,
+} from './driver.js';
 
 /** Redirects nothing: clients use the proxy ports. For laptops and tests. */
 export class NoneDriver implements RedirectDriver {
   readonly name = 'none';
   readonly bringsTraffic = false;
   readonly unsupported = new Map<never, never>();
-  readonly carrier = noCarrier('--redirect=none makes no rules');
 
   captureOf(): Capture {
     return 'port';
+  }
+
+  async openCarrier(): Promise<CarrierSupport> {
+    return noCarrier('--redirect=none makes no rules');
   }
 
   async prepare(): Promise<PreparedChange> {

@@ -2,23 +2,21 @@ import type { Logger } from 'pino';
 import type { Family } from '../net/address.js';
 import { type CarrierNumbers, ownBit } from '../portal/carrier.js';
 import { CarriedFlows } from './carriedflows.js';
-import type { CarrierSupport } from './driver.js';
 import { FamilyRules, type RuledFlows } from './familyrules.js';
 import { clearLeftovers } from './leftovers.js';
 import { probe } from './probe.js';
-import { probeCarrier } from './probecarrier.js';
 import type { PortRange } from './rules.js';
 import { StaleFlows } from './staleflows.js';
 import { TrackedFlows } from './trackedflows.js';
-import type { Backend, Xtables } from './xtables.js';
+import type { Backend } from './xtables.js';
 
 export interface FamilyOptions {
   readonly log: Logger;
   /** Where the proxy ports listen. A wildcard is served by REDIRECT, one address by DNAT. */
   readonly bindAddress: { readonly IPv4: string; readonly IPv6: string };
   readonly proxyPortRange: PortRange;
-  /** Left out: the kernel carries nothing, and no rules for it are tried. */
-  readonly carrier?: CarrierNumbers | undefined;
+  /** By these numbers the kernel finds what workers have let it carry. */
+  readonly carrier: CarrierNumbers;
 }
 
 /** What one back end of iptables can do on this node. */
@@ -29,8 +27,6 @@ export interface OpenFamilies {
   readonly missing: ReadonlyMap<Family, string>;
   /** Sentences about what the kernel lacks, each with the consequence and what to do. */
   readonly problems: readonly string[];
-  /** Whether the rules can be had that the kernel needs to carry traffic. */
-  readonly carrier: CarrierSupport;
 }
 
 /**
@@ -42,12 +38,11 @@ export async function openFamilies(backend: Backend, options: FamilyOptions): Pr
   const rules = new Map<Family, FamilyRules>();
   const missing = new Map<Family, string>();
   const problems: string[] = [];
-  const support = { IPv4: NOT_ASKED, IPv6: NOT_ASKED } as Record<Family, string | null>;
   const flows = ruledFlows(log, carrier);
   // At the same time: a start mostly waits for these programs, and until then nothing serves the node.
   const [IPv4, IPv6] = await Promise.allSettled([
-    probeFamily(backend.IPv4, bindAddress.IPv4, carrier),
-    probeFamily(backend.IPv6, bindAddress.IPv6, carrier),
+    probe(backend.IPv4, bindAddress.IPv4),
+    probe(backend.IPv6, bindAddress.IPv6),
   ]);
   for (const [family, probed] of [
     ['IPv4', IPv4],
@@ -55,40 +50,23 @@ export async function openFamilies(backend: Backend, options: FamilyOptions): Pr
   ] as const) {
     if (probed.status === 'rejected') {
       if (family === 'IPv4') throw probed.reason;
-      const reason = (probed.reason as Error).message;
-      missing.set(family, reason);
-      support[family] = reason;
+      missing.set(family, (probed.reason as Error).message);
       await clearLeftovers(log, `the ${backend.name} back end of ${family}`, backend[family].clear());
       continue;
     }
-    const { features, cannotCarry } = probed.value;
-    support[family] = cannotCarry;
-    const carried = cannotCarry === null ? (carrier ?? null) : null;
-    const ruleOptions = {
-      family,
-      bindAddress: bindAddress[family],
-      proxyPortRange,
-      features,
-      carrier: carried,
-    };
+    const features = probed.value;
+    const ruleOptions = { family, bindAddress: bindAddress[family], proxyPortRange, features };
     rules.set(family, new FamilyRules(backend[family], flows, ruleOptions));
     log.info({ backend: backend.name, family, ...features }, 'iptables redirects work');
     if (features.guard === null) problems.push(describeMissingGuard(family, proxyPortRange));
   }
   for (const problem of problems) log.warn(problem);
-  return { rules, missing, problems, carrier: support };
+  return { rules, missing, problems };
 }
 
-const NOT_ASKED = 'nobody asked for it (--carrier=relay)';
-
-async function probeFamily(xtables: Xtables, bindAddress: string, carrier: CarrierNumbers | undefined) {
-  const features = await probe(xtables, bindAddress);
-  return { features, cannotCarry: carrier === undefined ? NOT_ASKED : await probeCarrier(xtables) };
-}
-
-function ruledFlows(log: Logger, carrier: CarrierNumbers | undefined): RuledFlows {
+function ruledFlows(log: Logger, { markMask }: CarrierNumbers): RuledFlows {
   const flows = new TrackedFlows(log);
-  const own = carrier === undefined ? 0 : ownBit(carrier.markMask);
+  const own = ownBit(markMask);
   return { stale: new StaleFlows(flows, own), carried: new CarriedFlows(flows, own) };
 }
 

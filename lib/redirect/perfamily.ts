@@ -21,7 +21,6 @@ export class PerFamilyDriver implements RedirectDriver {
   readonly name: string;
   readonly bringsTraffic = true;
   readonly unsupported: ReadonlyMap<Family, string>;
-  readonly carrier: CarrierSupport;
   readonly #drivers: FamilyDrivers;
   readonly #change = new OneChange();
   /** By family: the ids of the wanted redirects. */
@@ -30,7 +29,6 @@ export class PerFamilyDriver implements RedirectDriver {
   constructor(drivers: FamilyDrivers) {
     this.#drivers = drivers;
     this.name = `${drivers.IPv4.name} (IPv6: ${drivers.IPv6.name})`;
-    this.carrier = { IPv4: drivers.IPv4.carrier.IPv4, IPv6: drivers.IPv6.carrier.IPv6 };
     this.unsupported = new Map(
       FAMILIES.flatMap((family) => {
         const reason = drivers[family].unsupported.get(family);
@@ -58,6 +56,11 @@ export class PerFamilyDriver implements RedirectDriver {
 
   captureOf(family: Family): Capture {
     return this.#drivers[family].captureOf(family);
+  }
+
+  async openCarrier(): Promise<CarrierSupport> {
+    const { IPv4, IPv6 } = this.#drivers;
+    return { IPv4: (await IPv4.openCarrier()).IPv4, IPv6: (await IPv6.openCarrier()).IPv6 };
   }
 
   async prepare({ set, remove }: RedirectChange): Promise<PreparedChange> {

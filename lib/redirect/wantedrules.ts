@@ -19,8 +19,6 @@ export interface RuleOptions {
   readonly bindAddress: string;
   readonly proxyPortRange: PortRange;
   readonly features: Features;
-  /** Null: the kernel carries nothing, whatever redirects want. */
-  readonly carrier: CarrierNumbers | null;
 }
 
 /** The redirects of one family, and the rules that they need. */
@@ -35,6 +33,8 @@ export class WantedRules {
   #changedVips = new Set<string>();
 
   readonly #options: RuleOptions;
+  /** Null: the kernel carries nothing, whatever redirects want. */
+  #carrier: CarrierNumbers | null = null;
 
   constructor(options: RuleOptions) {
     this.#options = options;
@@ -46,6 +46,11 @@ export class WantedRules {
   /** Ids of the redirects. */
   get ids(): Iterable<string> {
     return this.#proxyPorts.keys();
+  }
+
+  /** Redirects that are set from now on may be carried by the kernel. */
+  carryBy(numbers: CarrierNumbers): void {
+    this.#carrier = numbers;
   }
 
   /** @throws RedirectError for a VIP that is not an address */
@@ -91,7 +96,6 @@ export class WantedRules {
 
   /** An earlier run may have let the kernel carry flows to any VIP. */
   markAllCarried(): void {
-    if (this.#options.carrier === null) return;
     for (const id of this.ids) for (const key of this.#vips.keysOf(id)) this.#carriedUdp.mayHaveBeen(key);
   }
 
@@ -108,12 +112,12 @@ export class WantedRules {
 
   /** All rules that the kernel must hold for these redirects. */
   ruleset(): Ruleset {
-    const { family, features, proxyPortRange, carrier } = this.#options;
+    const { family, features, proxyPortRange } = this.#options;
     // In this order: what no worker decides about must meet the redirects.
     const tables = new Map<string, Table>([['nat', natTable(this.#vips)]]);
     if (features.guard !== null) tables.set('filter', filterTable(this.#guarded, proxyPortRange));
     const hasCarried = !this.#carriedTcp.isEmpty || !this.#carriedUdp.isEmpty;
-    if (carrier !== null && hasCarried) tables.set('mangle', mangleTable(family, carrier));
+    if (this.#carrier !== null && hasCarried) tables.set('mangle', mangleTable(family, this.#carrier));
     if (!this.#carriedTcp.isEmpty) tables.set('raw', rawTable(this.#carriedTcp));
     return tables;
   }
@@ -123,13 +127,13 @@ export class WantedRules {
   }
 
   #entriesOf(redirect: Redirect) {
-    const { bindAddress, features, carrier } = this.#options;
+    const { bindAddress, features } = this.#options;
     try {
       return {
         nat: natEntries(redirect, bindAddress, features),
         filter: filterEntries(redirect, features),
-        raw: carrier === null ? NONE : rawEntries(redirect, features),
-        udp: carrier === null ? NONE : udpKeys(redirect),
+        raw: this.#carrier === null ? NONE : rawEntries(redirect, features),
+        udp: this.#carrier === null ? NONE : udpKeys(redirect),
       };
     } catch (error) {
       throw new RedirectError(

@@ -9,6 +9,7 @@ import { ServiceProxy } from '../../lib/controlplane/proxy.js';
 import { Dataplane } from '../../lib/dataplane/dataplane.js';
 import {
   type Capture,
+  type CarrierSupport,
   noCarrier,
   type PreparedChange,
   type RedirectChange,
@@ -31,7 +32,6 @@ class SlowDriver implements RedirectDriver {
   readonly name = 'iptables';
   readonly bringsTraffic = true;
   readonly unsupported = new Map();
-  readonly carrier = noCarrier('a driver of a test');
   readonly changes: RedirectChange[] = [];
   isSlow = true;
   isBroken = false;
@@ -42,6 +42,10 @@ class SlowDriver implements RedirectDriver {
 
   captureOf(): Capture {
     return 'port';
+  }
+
+  async openCarrier(): Promise<CarrierSupport> {
+    return noCarrier('a driver of a test');
   }
 
   async prepare(change: RedirectChange): Promise<PreparedChange> {

@@ -28,7 +28,6 @@ class CarryingDriver implements RedirectDriver {
   readonly name = 'iptables';
   readonly bringsTraffic = true;
   readonly unsupported = new Map();
-  readonly carrier = ALL;
   readonly dropsForwarded = { IPv4: false, IPv6: false };
   readonly redirects = new Map<string, Redirect>();
 
@@ -36,6 +35,10 @@ class CarryingDriver implements RedirectDriver {
 
   captureOf() {
     return 'port' as const;
+  }
+
+  async openCarrier() {
+    return ALL;
   }
 
   async prepare({ set, remove }: RedirectChange): Promise<PreparedChange> {

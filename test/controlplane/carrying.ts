@@ -22,7 +22,7 @@ export function carriersOf(
   return new Carriers({
     options: { ...RELAY, ...options },
     workers: 2,
-    driver: { carrier: driver },
+    redirects: { openCarrier: async () => driver },
     dataplane: {
       openCarrier: async () => {
         asked.push('workers');

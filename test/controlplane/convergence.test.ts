@@ -31,16 +31,17 @@ const PROXY_PORTS = { first: 20_000, last: 20_999 };
 class FakeDriver implements RedirectDriver {
   readonly name = 'iptables';
   readonly unsupported = new Map();
-  readonly carrier: CarrierSupport;
   readonly redirects = new Map<string, Redirect>();
 
   readonly bringsTraffic = true;
 
   constructor(
     readonly capture: Capture,
-    isCarrying: boolean,
-  ) {
-    this.carrier = isCarrying ? ALL : noCarrier('a driver of a test');
+    readonly isCarrying: boolean,
+  ) {}
+
+  async openCarrier(): Promise<CarrierSupport> {
+    return this.isCarrying ? ALL : noCarrier('a driver of a test');
   }
 
   captureOf(): Capture {

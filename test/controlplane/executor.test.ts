@@ -11,6 +11,7 @@ import { Dataplane } from '../../lib/dataplane/dataplane.js';
 import type { Snapshot } from '../../lib/portal/portal.js';
 import {
   type Capture,
+  type CarrierSupport,
   noCarrier,
   type PreparedChange,
   type RedirectChange,
@@ -51,7 +52,6 @@ class FaultyDriver implements RedirectDriver {
   readonly name = 'iptables';
   readonly bringsTraffic = true;
   readonly unsupported = new Map();
-  readonly carrier = noCarrier('a driver of a test');
   /** The committed changes: +key or -key. */
   readonly committed: string[] = [];
   readonly redirected = new Set<string>();
@@ -62,6 +62,10 @@ class FaultyDriver implements RedirectDriver {
 
   captureOf(): Capture {
     return 'port';
+  }
+
+  async openCarrier(): Promise<CarrierSupport> {
+    return noCarrier('a driver of a test');
   }
 
   async prepare(change: RedirectChange): Promise<PreparedChange> {

@@ -9,6 +9,7 @@ import { ServiceProxy } from '../../lib/controlplane/proxy.js';
 import type { Snapshot } from '../../lib/portal/portal.js';
 import {
   type Capture,
+  type CarrierSupport,
   noCarrier,
   type PreparedChange,
   type RedirectChange,
@@ -43,12 +44,15 @@ class WatchingDriver implements RedirectDriver {
   readonly name = 'iptables';
   readonly bringsTraffic = true;
   readonly unsupported = new Map();
-  readonly carrier = noCarrier('a driver of a test');
   readonly steps: Step[] = [];
   isBroken = false;
 
   captureOf(): Capture {
     return 'port';
+  }
+
+  async openCarrier(): Promise<CarrierSupport> {
+    return noCarrier('a driver of a test');
   }
 
   async prepare({ set }: RedirectChange): Promise<PreparedChange> {

@@ -24,6 +24,7 @@ import { notMachineRoot } from '../lab/rights.js';
 import { listening } from '../state/listening.js';
 import { apply } from './apply.js';
 import { Pod, sh } from './namespace.js';
+import { CARRIER } from './ownflows.js';
 import { NameServer, reach, reachFrom } from './reach.js';
 import { RELAYED } from './relayed.js';
 
@@ -327,7 +328,7 @@ t.test('the loopback device must be up', async (t) => {
 t.test('the driver is chosen by --redirect and by what works on the node', async (t) => {
   const bindAddress = { IPv4: '0.0.0.0', IPv6: '::' };
   const proxyPortRange = { first: 1024, last: 65535 };
-  const options: RedirectOptions = { log, stateDir, bindAddress, proxyPortRange };
+  const options: RedirectOptions = { log, stateDir, bindAddress, proxyPortRange, carrier: CARRIER };
   const without = { ...options, run: noPrograms };
 
   await t.test('auto takes iptables if it works, and clears what the address driver left', async (t) => {

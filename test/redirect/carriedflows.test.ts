@@ -26,14 +26,15 @@ new Pod();
 const conntrack = ConntrackSocket.open();
 t.teardown(() => conntrack.close());
 
-async function open(t: Test, { carries = true } = {}): Promise<IptablesDriver> {
+async function open(t: Test): Promise<IptablesDriver> {
   const driver = await IptablesDriver.open({
     log: pino({ level: 'silent' }),
     run: runCommand,
     bindAddress: { IPv4: '0.0.0.0', IPv6: '::' },
     proxyPortRange: { first: 1024, last: 65535 },
-    carrier: carries ? CARRIER : undefined,
+    carrier: CARRIER,
   });
+  t.strictSame(await driver.openCarrier(), { IPv4: null, IPv6: null });
   t.teardown(async () => {
     await driver.clear();
     sh('conntrack -F -f ipv4; conntrack -F -f ipv6');

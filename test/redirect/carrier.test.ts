@@ -5,31 +5,39 @@ import type { Family } from '../../lib/net/address.js';
 import type { Protocol } from '../../lib/net/protocol.js';
 import { clearAll } from '../../lib/redirect/clear.js';
 import { type RunCommand, runCommand } from '../../lib/redirect/command.js';
-import type { Redirect } from '../../lib/redirect/driver.js';
+import type { CarrierSupport, Redirect } from '../../lib/redirect/driver.js';
 import { IptablesDriver } from '../../lib/redirect/iptables.js';
 import { apply } from './apply.js';
 import { KINDS, type Kind, only, without } from './backends.js';
 import { Pod, sh } from './namespace.js';
+import { CARRIER } from './ownflows.js';
 import { RELAYED } from './relayed.js';
 
 const FAMILIES = ['IPv4', 'IPv6'] as const;
 const PROTOCOLS = ['TCP', 'UDP'] as const;
 const VIP = { IPv4: '10.96.0.10', IPv6: 'fd00:96::10' } as const;
 const TABLES = { IPv4: 'iptables', IPv6: 'ip6tables' } as const;
-const CARRIER = { markMask: 0x7000_0000, firstQueue: 20_480 };
 
 t.setTimeout(0);
 
-async function open(t: Test, run: RunCommand, carrier: typeof CARRIER | null = CARRIER) {
+/** A driver that nobody has asked about the kernel carrier. */
+async function openRelaying(t: Test, run: RunCommand): Promise<IptablesDriver> {
   const driver = await IptablesDriver.open({
     log: pino({ level: 'silent' }),
     run,
     bindAddress: { IPv4: '0.0.0.0', IPv6: '::' },
     proxyPortRange: { first: 1024, last: 65535 },
-    carrier: carrier ?? undefined,
+    carrier: CARRIER,
   });
   t.teardown(() => driver.clear());
   return driver;
+}
+
+async function open(t: Test, run: RunCommand): Promise<{ driver: IptablesDriver; support: CarrierSupport }> {
+  const driver = await openRelaying(t, run);
+  const support = await driver.openCarrier();
+  t.equal(driver.wasDisturbed(), false, 'the driver knows its own probes');
+  return { driver, support };
 }
 
 /** A port with a VIP and a NodePort, whose traffic the kernel carries. */
@@ -72,7 +80,7 @@ const IS_REFUSAL =
 /** First in this file: to read a table makes it, and then it stays. */
 for (const kind of KINDS) {
   t.test(`${kind}: tables that nothing needs are not made`, async (t) => {
-    const driver = await open(t, only(kind), null);
+    const driver = await openRelaying(t, only(kind));
     await apply(driver, { set: carriedInAllForms('web', 80), remove: [] });
     t.equal(await driver.audit(), 0);
     await driver.clear();
@@ -88,8 +96,8 @@ for (const kind of KINDS) {
 
 for (const kind of KINDS) {
   t.test(`${kind}: first packets wait in the portal's queue`, async (t) => {
-    const driver = await open(t, only(kind));
-    t.strictSame(driver.carrier, { IPv4: null, IPv6: null });
+    const { driver, support } = await open(t, only(kind));
+    t.strictSame(support, { IPv4: null, IPv6: null });
     await apply(driver, { set: carriedInAllForms('web', 80, 20_481), remove: [] });
     for (const family of FAMILIES) {
       const length = family === 'IPv4' ? 32 : 128;
@@ -110,7 +118,7 @@ for (const kind of KINDS) {
   });
 
   t.test(`${kind}: errors of carried flows wait in the queue of their worker`, async (t) => {
-    const driver = await open(t, only(kind));
+    const { driver } = await open(t, only(kind));
     await apply(driver, { set: carriedInAllForms('web', 80), remove: [] });
     for (const family of FAMILIES) {
       const toChain = [
@@ -134,7 +142,7 @@ for (const kind of KINDS) {
   });
 
   t.test(`${kind}: the rules are there only while the kernel carries something`, async (t) => {
-    const driver = await open(t, only(kind));
+    const { driver } = await open(t, only(kind));
     const tables = (family: Family) =>
       ['raw', 'mangle'].filter((table) => rulesOf(kind, family, table).length > 0);
     const relayed = { ...carried('relayed', 'IPv4', 'TCP', 81), ...RELAYED };
@@ -154,7 +162,7 @@ for (const kind of KINDS) {
 
   t.test(`${kind}: another queue for a portal changes its own rules only`, async (t) => {
     const scripts: string[] = [];
-    const driver = await open(
+    const { driver } = await open(
       t,
       only(kind, (program, args, input) => {
         if (program.startsWith('iptables') && input !== undefined) scripts.push(input);
@@ -174,7 +182,7 @@ for (const kind of KINDS) {
   });
 
   t.test(`${kind}: rules that another program breaks are repaired`, async (t) => {
-    const driver = await open(t, only(kind));
+    const { driver } = await open(t, only(kind));
     const many = Array.from({ length: 20 }, (_, i) => carriedInAllForms(`s${i}`, 80 + i)).flat();
     await apply(driver, { set: many, remove: [] });
     const all = () => sh(`iptables-${kind}-save; ip6tables-${kind}-save`).replace(/^#.*|\[\d+:\d+\]/gm, '');
@@ -203,7 +211,7 @@ for (const kind of KINDS) {
     sh(`iptables-${kind} -t raw -A PREROUTING -s 192.0.2.1 -j DROP`);
     sh(`iptables-${kind} -t mangle -A PREROUTING -s 192.0.2.1 -j DROP`);
     t.teardown(() => sh(`iptables-${kind} -t raw -F; iptables-${kind} -t mangle -F`));
-    const driver = await open(t, only(kind));
+    const { driver } = await open(t, only(kind));
     await apply(driver, { set: carriedInAllForms('web', 80), remove: [] });
     const order = (table: string) =>
       rulesOf(kind, 'IPv4', table)
@@ -219,10 +227,9 @@ for (const kind of KINDS) {
   });
 
   t.test(`${kind}: a killed run's rules go when the next one carries nothing`, async (t) => {
-    const killed = await open(t, only(kind));
+    const { driver: killed } = await open(t, only(kind));
     await apply(killed, { set: carriedInAllForms('web', 80), remove: [] });
-    const next = await open(t, only(kind), null);
-    t.match(next.carrier, { IPv4: /--carrier=relay/, IPv6: /--carrier=relay/ });
+    const next = await openRelaying(t, only(kind));
     await apply(next, { set: carriedInAllForms('web', 80), remove: [] });
     for (const family of FAMILIES) {
       t.strictSame(rulesOf(kind, family, 'raw'), []);
@@ -239,11 +246,11 @@ for (const kind of KINDS) {
     ctdir: [/the match conntrack \(CONFIG_NETFILTER_XT_MATCH_CONNTRACK\)/],
   })) {
     t.test(`${kind}: without ${word} workers relay, and the reason is said`, async (t) => {
-      const driver = await open(t, only(kind, without(word)));
+      const { driver, support } = await open(t, only(kind, without(word)));
       for (const family of FAMILIES) {
-        for (const name of names) t.match(driver.carrier[family], name);
+        for (const name of names) t.match(support[family], name);
         t.match(
-          driver.carrier[family],
+          support[family],
           new RegExp(`^workers relay ${family} traffic, because .* lacks [^,]*; load`),
         );
       }
@@ -258,14 +265,14 @@ for (const kind of KINDS) {
 
   t.test(`${kind}: one family may lack what the other has`, async (t) => {
     const refuse = without('*raw');
-    const driver = await open(
+    const { driver, support } = await open(
       t,
       only(kind, (program, args, input) =>
         (program.startsWith('ip6') ? refuse : runCommand)(program, args, input),
       ),
     );
-    t.equal(driver.carrier.IPv4, null);
-    t.match(driver.carrier.IPv6, /CONFIG_IP6_NF_RAW/);
+    t.equal(support.IPv4, null);
+    t.match(support.IPv6, /CONFIG_IP6_NF_RAW/);
     await apply(driver, { set: carriedInAllForms('web', 80), remove: [] });
     t.equal(rulesOf(kind, 'IPv4', 'raw').length, 4);
     t.strictSame(rulesOf(kind, 'IPv6', 'raw'), []);

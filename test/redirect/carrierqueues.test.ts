@@ -41,6 +41,7 @@ async function open(t: Test, kind: Kind): Promise<RedirectDriver> {
     proxyPortRange: { first: 1024, last: 65535 },
     carrier: CARRIER,
   });
+  t.strictSame(await driver.openCarrier(), { IPv4: null, IPv6: null });
   t.teardown(() => driver.clear());
   return driver;
 }

@@ -32,7 +32,6 @@ function familyRules() {
     bindAddress: '0.0.0.0',
     proxyPortRange: { first: 1, last: 10 },
     features: { comment: true, guard: null },
-    carrier: null,
   });
   const sameAs = (t: Test, ports: Record<number, number | null>, message: string) => {
     const expected = Object.entries(ports).map(([host, port]) => [keyOf(`10.96.0.${host}`, 'UDP', 80), port]);

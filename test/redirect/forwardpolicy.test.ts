@@ -3,6 +3,7 @@ import t from 'tap';
 import { runCommand } from '../../lib/redirect/command.js';
 import { IptablesDriver } from '../../lib/redirect/iptables.js';
 import { sh } from './namespace.js';
+import { CARRIER } from './ownflows.js';
 
 t.setTimeout(0);
 
@@ -11,6 +12,7 @@ function openDriver() {
     log: pino({ level: 'silent' }),
     bindAddress: { IPv4: '0.0.0.0', IPv6: '::' },
     proxyPortRange: { first: 20_000, last: 29_999 },
+    carrier: CARRIER,
     run: runCommand,
   });
 }

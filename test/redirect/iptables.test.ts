@@ -11,6 +11,7 @@ import { notMachineRoot } from '../lab/rights.js';
 import { apply } from './apply.js';
 import { type Kind, OTHER, only, without } from './backends.js';
 import { Pod, sh } from './namespace.js';
+import { CARRIER } from './ownflows.js';
 import { NameServer, reach, reachFrom } from './reach.js';
 import { RELAYED } from './relayed.js';
 
@@ -25,7 +26,7 @@ const proxyPortRange = { first: 1024, last: 65535 };
 const NO_NF_TABLES = ['--output=/dev/null', '--trace=recvmsg', '--inject=recvmsg:error=EINVAL'];
 
 function open(run: RunCommand, bindAddress = { IPv4: '0.0.0.0', IPv6: '::' }): Promise<IptablesDriver> {
-  return IptablesDriver.open({ log, run, bindAddress, proxyPortRange });
+  return IptablesDriver.open({ log, run, bindAddress, proxyPortRange, carrier: CARRIER });
 }
 
 function redirect(
@@ -418,7 +419,7 @@ t.test('a kernel with nfnetlink but without nf_tables has nothing to clear, with
   const warnings: string[] = [];
   const log = pino({ level: 'warn' }, { write: (line: string) => warnings.push(line) });
   const bindAddress = { IPv4: '0.0.0.0', IPv6: '::' };
-  const driver = await IptablesDriver.open({ log, run, bindAddress, proxyPortRange });
+  const driver = await IptablesDriver.open({ log, run, bindAddress, proxyPortRange, carrier: CARRIER });
   await apply(driver, { set: redirects('web', server.port), remove: [] });
   t.strictSame(await answers(), ALL_WEB);
   await driver.clear();

@@ -2,6 +2,7 @@ import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import { createRedirectDriver, type RedirectMode } from '../../lib/redirect/create.js';
 import { sh } from './namespace.js';
+import { CARRIER } from './ownflows.js';
 
 t.setTimeout(0);
 
@@ -38,6 +39,7 @@ async function warningsOf(t: Test, mode: RedirectMode): Promise<Record<string, u
     stateDir: t.testdir(),
     bindAddress: { IPv4: '0.0.0.0', IPv6: '::' },
     proxyPortRange: { first: 20_000, last: 29_999 },
+    carrier: CARRIER,
   });
   await driver.clear();
   return lines.filter(({ msg }) => /kube-proxy/.test(String(msg)));

@@ -8,6 +8,7 @@ import { type RunCommand, runCommand } from '../../lib/redirect/command.js';
 import { createRedirectDriver } from '../../lib/redirect/create.js';
 import {
   type Capture,
+  type CarrierSupport,
   noCarrier,
   type PreparedChange,
   type Redirect,
@@ -19,6 +20,7 @@ import {
 import { PerFamilyDriver } from '../../lib/redirect/perfamily.js';
 import { apply } from './apply.js';
 import { sh } from './namespace.js';
+import { CARRIER } from './ownflows.js';
 import { RELAYED } from './relayed.js';
 
 /** Writes down what it is told, and fails where the test says so. */
@@ -26,12 +28,15 @@ class FakeDriver implements RedirectDriver {
   readonly name = 'fake';
   readonly bringsTraffic = true;
   readonly unsupported = new Map();
-  readonly carrier = noCarrier('a driver of a test');
   readonly steps: string[] = [];
   failure: { readonly at: 'prepare' | 'commit' | 'audit' | 'clear'; readonly error: Error } | null = null;
 
   captureOf(): Capture {
     return 'port';
+  }
+
+  async openCarrier(): Promise<CarrierSupport> {
+    return noCarrier('a driver of a test');
   }
 
   async prepare({ set, remove }: RedirectChange): Promise<PreparedChange> {
@@ -153,7 +158,8 @@ t.test('if ip6tables is not installed, addresses serve IPv6', async (t) => {
     program.startsWith('ip6') ? null : runCommand(program, args, input);
   const bindAddress = { IPv4: '0.0.0.0', IPv6: '::' };
   const log = pino({ level: 'silent' });
-  const options = { log, stateDir, bindAddress, proxyPortRange: { first: 20_000, last: 29_999 }, run };
+  const proxyPortRange = { first: 20_000, last: 29_999 };
+  const options = { log, stateDir, bindAddress, proxyPortRange, carrier: CARRIER, run };
 
   const mixed = await createRedirectDriver('auto', options);
   t.equal(mixed.name, 'iptables (IPv6: address)');

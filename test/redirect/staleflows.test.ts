@@ -11,6 +11,7 @@ import type { Redirect, RedirectDriver } from '../../lib/redirect/driver.js';
 import { IptablesDriver } from '../../lib/redirect/iptables.js';
 import { apply } from './apply.js';
 import { Pod, sh } from './namespace.js';
+import { CARRIER } from './ownflows.js';
 import { NameServer } from './reach.js';
 import { RELAYED } from './relayed.js';
 
@@ -49,6 +50,7 @@ async function openDriver(t: Test, family: Family): Promise<RedirectDriver> {
     run: runCommand,
     bindAddress: { IPv4: '0.0.0.0', IPv6: '::' },
     proxyPortRange: { first: 1024, last: 65535 },
+    carrier: CARRIER,
   });
   t.teardown(() => driver.clear());
   await apply(driver, { set: [redirect('other', family, 'TCP', servers.one.port, 81)], remove: [] });
