@@ -1,6 +1,6 @@
+import type { Protocol } from '../../../net/protocol.js';
 import type { PortalVip } from '../../../portal/portal.js';
 import { isConntrackSettingOn } from '../../../sys/conntracksettings.js';
-import { AF_INET6, IPPROTO_TCP } from '../../../sys/constants.js';
 import { ENOBUFS, SysError } from '../../../sys/errno.js';
 import type { ConntrackSocket } from '../../../sys/netlink/conntrack.js';
 import type { FlowEvents } from '../../../sys/netlink/flowevents.js';
@@ -9,8 +9,7 @@ import type { FlowProtocol } from '../../../sys/netlink/flowtemplates.js';
 import { atOnce, type Steps } from '../../../sys/netlink/steps.js';
 import type { EventLoop, Task, Watcher } from '../loop.js';
 import type { ServedPortal } from '../servedportal.js';
-import { CarriedCounts } from './carriedcounts.js';
-import { VipTable } from './viptable.js';
+import { CountedPortals } from './countedportals.js';
 
 /** The table is read this often, ms, but for a hundredth of the time at most. */
 const READING_MS = 10_000;
@@ -42,8 +41,7 @@ export interface AccountingSources {
 export class Accounting implements Watcher, Task {
   readonly owner = 'tracked flows';
   readonly #loop: EventLoop;
-  readonly #vips = { TCP: new VipTable(), UDP: new VipTable() };
-  readonly #counts = new Map<ServedPortal, CarriedCounts>();
+  readonly #portals = new CountedPortals();
   readonly #onEnded = (flow: FlowReader) => this.#end(flow);
   #sources: AccountingSources | null = null;
   /** A reading in steps, for what entries have carried. */
@@ -51,6 +49,8 @@ export class Accounting implements Watcher, Task {
   /** Ids of the entries that a count has met. Null: there is no count. */
   #met: Set<number> | null = null;
   #hasCounted = false;
+  /** How many entries may be there whose portals were not known at the last count. */
+  #strangers = Number.POSITIVE_INFINITY;
   #countAt = Number.POSITIVE_INFINITY;
   #readAt = Number.POSITIVE_INFINITY;
   /** Before this time the table is not read again. */
@@ -60,27 +60,27 @@ export class Accounting implements Watcher, Task {
     this.#loop = loop;
   }
 
-  /** Begins to listen. The entries that exist are counted after this turn of the loop. */
+  /** Begins to listen. The entries that exist are counted as soon as the portals are known. */
   start(sources: AccountingSources): void {
     this.#sources = sources;
     this.#loop.watchInput(sources.events.fd, this);
     this.#loop.addTask(this);
-    this.#countSoon();
   }
 
   /** Takes the addresses of a portal's clients, instead of those that it had. */
-  set(portal: ServedPortal, protocol: 'TCP' | 'UDP', vips: readonly PortalVip[]): void {
-    if (this.#vips[protocol].set(portal, vips)) this.#countSoon();
+  set(portal: ServedPortal, protocol: Protocol, vips: readonly PortalVip[]): void {
+    const isOther = this.#portals.set(portal, protocol, vips);
+    if (isOther && (this.#strangers > 0 || this.#portals.entriesOf(portal) > 0)) this.#countSoon();
   }
 
-  remove(portal: ServedPortal, protocol: 'TCP' | 'UDP'): void {
-    this.#vips[protocol].set(portal, []);
-    this.#counts.delete(portal);
+  remove(portal: ServedPortal, protocol: Protocol): void {
+    this.#strangers += this.#portals.entriesOf(portal);
+    this.#portals.remove(portal, protocol);
   }
 
   /** The kernel has taken an entry for a client of this portal. */
   entered(portal: ServedPortal, protocol: FlowProtocol): void {
-    this.#countsOf(portal, protocol).addEntries(1);
+    this.#portals.get(portal, protocol).addEntries(1);
     if (this.#readAt === Number.POSITIVE_INFINITY) this.#readLater();
   }
 
@@ -116,7 +116,7 @@ export class Accounting implements Watcher, Task {
   }
 
   #readLater(): void {
-    const hasEntries = [...this.#counts.values()].some(({ entries }) => entries > 0);
+    const hasEntries = [...this.#portals.all()].some(({ entries }) => entries > 0);
     const next = Math.max(this.#loop.now + READING_MS, this.#restUntil);
     this.#readAt = hasEntries ? next : Number.POSITIVE_INFINITY;
   }
@@ -128,9 +128,10 @@ export class Accounting implements Watcher, Task {
   #count(): void {
     this.#hearAll();
     this.#met = new Set();
+    this.#strangers = 0;
     try {
       atOnce(this.#read());
-      for (const counts of this.#counts.values()) counts.finishReading(true);
+      for (const counts of this.#portals.all()) counts.finishReading(true);
       this.#hasCounted = true;
       this.#countAt = Number.POSITIVE_INFINITY;
       if (!this.#hearAll()) this.#countSoon();
@@ -148,7 +149,7 @@ export class Accounting implements Watcher, Task {
   #readOn(reading: Steps<void>): void {
     if (!reading.next().done) return;
     this.#reading = null;
-    for (const counts of this.#counts.values()) counts.finishReading(false);
+    for (const counts of this.#portals.all()) counts.finishReading(false);
     this.#readLater();
   }
 
@@ -157,7 +158,7 @@ export class Accounting implements Watcher, Task {
     // The kernel compares what all marks have in common.
     const common = marks.reduce((bits, mark) => bits & ~(mark ^ marks[0]), mask);
     const filter = { value: marks[0] & common, mask: common };
-    for (const counts of this.#counts.values()) counts.beginReading();
+    for (const counts of this.#portals.all()) counts.beginReading();
     for (const family of FAMILIES)
       yield* conntrack.visit(family, filter, (flow) => {
         if (marks.includes((flow.mark & mask) >>> 0)) this.#meet(flow);
@@ -165,9 +166,11 @@ export class Accounting implements Watcher, Task {
   }
 
   #meet(flow: FlowReader): void {
-    this.#met?.add(flow.id);
-    const portal = this.#portalOf(flow);
-    if (portal !== null) this.#countsOf(portal, flow.protocol).meet(flow);
+    const counts = this.#portals.of(flow);
+    counts?.meet(flow);
+    if (this.#met === null) return;
+    this.#met.add(flow.id);
+    if (counts === null) this.#strangers++;
   }
 
   /** @returns as FlowEvents.receive */
@@ -187,26 +190,9 @@ export class Accounting implements Watcher, Task {
   }
 
   #end(flow: FlowReader): void {
-    const portal = this.#portalOf(flow);
-    if (portal === null) return;
-    const counts = this.#countsOf(portal, flow.protocol);
+    const counts = this.#portals.of(flow);
+    if (counts === null) return;
     if (this.#met === null || this.#met.has(flow.id)) counts.addEntries(-1);
     counts.end(flow, this.#reading !== null);
-  }
-
-  /** Who serves the client of an entry. Null: the VIP is gone. */
-  #portalOf({ protocol, vip, client }: FlowReader): ServedPortal | null {
-    const vips = this.#vips[protocol === IPPROTO_TCP ? 'TCP' : 'UDP'];
-    const portal = vips.find(vip, vip.family === AF_INET6)?.portal;
-    return portal?.forClient(client.memory.words, 0) ?? portal ?? null;
-  }
-
-  #countsOf(portal: ServedPortal, protocol: FlowProtocol): CarriedCounts {
-    let counts = this.#counts.get(portal);
-    if (counts === undefined) {
-      counts = new CarriedCounts(portal, protocol);
-      this.#counts.set(portal, counts);
-    }
-    return counts;
   }
 }

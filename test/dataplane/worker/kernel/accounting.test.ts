@@ -58,7 +58,7 @@ interface Options {
  * next.
  */
 class Stage {
-  readonly portal: ServedPortal;
+  portal: ServedPortal;
   readonly protocol: 'TCP' | 'UDP';
   readonly family: Family;
   readonly loop = new EventLoop();
@@ -72,7 +72,7 @@ class Stage {
     this.protocol = protocol;
     this.family = family;
     this.portal = servedPortal({ protocol, family }, this.#cells);
-    this.accounting.set(this.portal, protocol, [{ address: VIP[family], port: 80, masquerade: 'never' }]);
+    this.#setVips(80);
     this.accounting.start({
       events: this.#events,
       conntrack: this.conntrack,
@@ -109,8 +109,15 @@ class Stage {
 
   /** Gives the portal one more VIP. */
   changeVips(): void {
-    const vips = [80, 81].map((port) => ({ address: VIP[this.family], port, masquerade: 'never' as const }));
-    this.accounting.set(this.portal, this.protocol, vips);
+    this.#setVips(80, 81);
+  }
+
+  /** Another portal takes the place, the VIP and the counters of the portal. */
+  replacePortal(): void {
+    this.accounting.remove(this.portal, this.protocol);
+    this.#cells.fill(0);
+    this.portal = servedPortal({ protocol: this.protocol, family: this.family }, this.#cells);
+    this.#setVips(80);
   }
 
   /** A count that is due, before any message is read. */
@@ -130,6 +137,11 @@ class Stage {
     this.end(from, to);
     this.#events.close();
     this.conntrack.close();
+  }
+
+  #setVips(...ports: number[]): void {
+    const vips = ports.map((port) => ({ address: VIP[this.family], port, masquerade: 'never' }) as const);
+    this.accounting.set(this.portal, this.protocol, vips);
   }
 
   get #number() {
@@ -270,6 +282,19 @@ t.test('a worker may count entries with other marks too', async (t) => {
   stage.turn();
   t.same(stage.counts, { carriedFlowsActive: 5 });
   stage.close(21, 25);
+});
+
+t.test('a new VIP is a reason to count only where entries may belong to it', async (t) => {
+  const stage = new Stage();
+  stage.turn();
+  stage.changeVips();
+  t.equal(stage.accounting.deadline, Number.POSITIVE_INFINITY, 'all entries are known: there are none');
+  stage.handOver(1, 10);
+  stage.replacePortal();
+  t.not(stage.accounting.deadline, Number.POSITIVE_INFINITY, 'those of the first portal are there');
+  stage.turn(MINUTES);
+  t.same(stage.counts, { carriedFlowsActive: 10 });
+  stage.close(1, 10);
 });
 
 t.test('entries to the VIPs of a removed portal are not counted', async (t) => {
