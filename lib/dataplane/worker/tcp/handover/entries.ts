@@ -49,19 +49,15 @@ export class TcpEntries {
   }
 
   /**
-   * Queues the entry of a new connection, unless there is one with its addresses and ports: a stranger could
-   * end an open connection by a SYN that seems to come from its client.
+   * Queues the entry by which the kernel carries a connection to its target. It does not take the place of an
+   * entry that is in use: a stranger could end an open connection by a SYN that seems to come from its
+   * client, and the relay may have the connection already.
    */
-  insert(slot: Slot): void {
+  queue(slot: Slot): void {
     this.#queue(slot, false);
   }
 
-  /** Queues that the entry of a connection leads to another endpoint. */
-  replace(slot: Slot): void {
-    this.#queue(slot, true);
-  }
-
-  /** Makes what is queued. SYNs whose entries the kernel refuses are forgotten. */
+  /** Makes what is queued. SYNs that get no entry are forgotten. */
   commit(): void {
     const contested = this.#exchange();
     let replaced = 0;
@@ -70,7 +66,7 @@ export class TcpEntries {
       if (!this.#isReusable(slot)) this.#saved.delete(slot);
       else this.#slots[replaced++] = slot;
     }
-    for (let index = 0; index < replaced; index++) this.replace(this.#slots[index]);
+    for (let index = 0; index < replaced; index++) this.#queue(this.#slots[index], true);
     const lost = this.#exchange();
     for (let index = 0; index < lost; index++) this.#saved.delete(this.#slots[index]);
   }
@@ -148,8 +144,9 @@ export class TcpEntries {
   }
 
   /**
-   * Whether a SYN may take the place of the entry that is there. An own entry in SYN_SENT had no answer: its
-   * client has given up and begins anew. The relay's entries belong to connections that the relay serves.
+   * Whether another entry may take the place of the one that is there. An own entry in SYN_SENT had no answer:
+   * its client begins anew, or its endpoint has failed. The relay's entries belong to connections that the
+   * relay serves.
    */
   #isReusable(slot: Slot): boolean {
     this.#saved.readEnds(slot, this.#ends);

@@ -40,12 +40,17 @@ export class TcpHandover {
     this.#probes = new SilenceProbes(loop, (portal, target) => this.#onDead(portal, target));
   }
 
-  /** Queues what becomes of a SYN. It may go on after the entries are committed. */
-  decide(syn: QueuedSyn): void {
+  /**
+   * Queues what becomes of a SYN.
+   * @returns whether it may go on, after the entries are committed. False: it was doubled on its way. It must
+   *   not go on, because the entry of the first one may be gone by then, if its endpoint refuses it
+   */
+  decide(syn: QueuedSyn): boolean {
     const slot = this.saved.find(syn);
     if (slot === NO_SLOT) this.#begin(syn);
-    else if (this.saved.sequenceOf(slot) === syn.sequence) this.#decideAgain(syn, slot);
-    else this.#beginInstead(syn, slot);
+    else if (this.saved.sequenceOf(slot) !== syn.sequence) this.#beginInstead(syn, slot);
+    else return this.#decideAgain(syn, slot);
+    return true;
   }
 
   /**
@@ -67,7 +72,7 @@ export class TcpHandover {
     const target = this.#withRoute(next, () => failover);
     if (target === null) return false;
     this.saved.targets[slot] = target;
-    this.entries.replace(slot);
+    this.entries.queue(slot);
     return true;
   }
 
@@ -85,24 +90,29 @@ export class TcpHandover {
     if (vip === undefined || !portal?.carried?.mayCarry(words, 0, this.tools.node)) return;
     const key = portal.balancer.keyOf(words, 0, null);
     const target = this.#withRoute(portal.balancer.pick(key), () => this.#failover(portal, key));
-    if (target !== null) this.entries.insert(this.saved.add(syn, vip, portal, target));
+    if (target !== null) this.entries.queue(this.saved.add(syn, vip, portal, target));
   }
 
-  /** A client sends its SYN again where its endpoint is silent, or where the endpoint's answer was lost. */
-  #decideAgain(syn: QueuedSyn, slot: Slot): void {
+  /**
+   * A client sends its SYN again where its endpoint is silent, or where the endpoint's answer was lost.
+   * @returns as {@link decide}
+   */
+  #decideAgain(syn: QueuedSyn, slot: Slot): boolean {
     const { saved, tools } = this;
     if (saved.isOnItsWay[slot] !== 0 && syn.inputDevice === 0) {
       saved.isOnItsWay[slot] = 0;
-      return;
+      return true;
     }
+    // 0: the first one is in the same batch.
     const handedAt = saved.handedAt[slot];
-    if (handedAt === 0 || tools.node.now() - handedAt < DOUBLED_MS) return;
+    if (handedAt === 0 || tools.node.now() - handedAt < DOUBLED_MS) return false;
     const flow = this.entries.find(syn);
     if (flow === null) this.#beginInstead(syn, slot);
     else if (tools.isOwn(flow.mark) && (flow.status & STATUS.seenReply) === 0) {
       this.#probes.start(saved.portals[slot] as ServedPortal, saved.targets[slot] as Target);
       this.moveOn(slot, syn, 'no answer to one client', false);
     }
+    return true;
   }
 
   #onDead(portal: ServedPortal, target: Target): void {

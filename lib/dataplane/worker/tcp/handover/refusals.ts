@@ -6,7 +6,7 @@ import type { ServedPortal } from '../../servedportal.js';
 import type { Target } from '../../target.js';
 import type { TcpHandover } from './handover.js';
 import type { Ends } from './queuedsyn.js';
-import { NO_SLOT, type Slot } from './synkeys.js';
+import { NO_SLOT } from './synkeys.js';
 
 /**
  * ICMP errors that say that no host is there. A host refuses a connection by a reset, so all other errors
@@ -24,11 +24,15 @@ export class TcpRefusals {
     this.#handover = handover;
   }
 
-  /** @returns whether the client must not see the refusal, because another endpoint has its SYN now */
+  /** @returns whether the client must not see the refusal, because its SYN has gone to another endpoint */
   onRefused(packet: RefusedPacket): boolean {
     const { saved, entries, sender } = this.#handover;
-    const slot = this.#slotOf(packet);
-    if (slot === NO_SLOT) return false;
+    const sequence = sequenceOf(packet);
+    if (sequence === null) return false;
+    const slot = saved.findHandedTo(this.#endpointOf(packet), sequence);
+    // The endpoint was late: its client sent the SYN again, and that has gone to another one.
+    if (slot === NO_SLOT) return saved.hasSequence(sequence);
+    if (this.#isForged(packet, saved.targets[slot] as Target)) return false;
     saved.readEnds(slot, this.#ends);
     if (!this.#handover.moveOn(slot, this.#ends, errnoName(packet.code), true)) {
       (saved.portals[slot] as ServedPortal).count(FIELD.connectionsRefused, 1);
@@ -36,32 +40,32 @@ export class TcpRefusals {
       return false;
     }
     entries.commit();
-    // Without an entry, the client's next SYN goes to the relay. It comes after a second.
+    // Without an entry, the relay has the client, or gets it by the client's next SYN.
     if (saved.has(slot)) sender.sendToTarget(slot);
     return true;
   }
 
-  /** The SYN that its endpoint has refused. NO_SLOT if the packet does not say so. */
-  #slotOf({ headers, isReset, code, isFromHere, bytes }: RefusedPacket): Slot {
-    const { saved } = this.#handover;
-    // The answer to a SYN, and not an end of a connection that was open, has 0 (RFC 9293, 3.5.2).
-    if (isReset ? headers.sequence !== 0 : !NO_HOST.has(code)) return NO_SLOT;
-    const sequence = isReset ? (headers.acknowledgement - 1) >>> 0 : headers.sequence;
-    const endpoint = this.#endpoint.setBytes(
-      bytes,
-      isReset ? headers.sourceAt : headers.destinationAt,
-      headers.isV6,
-      isReset ? headers.sourcePort : headers.destinationPort,
-    );
-    const slot = saved.findHandedTo(endpoint, sequence);
-    // This node's firewall can send resets in the endpoint's name.
-    const isForged =
-      isReset && isFromHere && slot !== NO_SLOT && !this.#isHere(saved.targets[slot] as Target);
-    return isForged ? NO_SLOT : slot;
+  #endpointOf({ headers, isReset, bytes }: RefusedPacket): SocketAddress {
+    const { isV6, sourceAt, sourcePort, destinationAt, destinationPort } = headers;
+    return isReset
+      ? this.#endpoint.setBytes(bytes, sourceAt, isV6, sourcePort)
+      : this.#endpoint.setBytes(bytes, destinationAt, isV6, destinationPort);
+  }
+
+  /** Whether this node's firewall has sent a reset in the endpoint's name. */
+  #isForged({ isReset, isFromHere }: RefusedPacket, target: Target): boolean {
+    return isReset && isFromHere && !this.#isHere(target);
   }
 
   #isHere(target: Target): boolean {
     const route = this.#handover.tools.node.paths.to(target);
     return typeof route !== 'number' && route.isLocal;
   }
+}
+
+/** The sequence number of the SYN that a packet refuses. Null if it does not refuse a SYN. */
+function sequenceOf({ headers, isReset, code }: RefusedPacket): number | null {
+  if (!isReset) return NO_HOST.has(code) ? headers.sequence : null;
+  // The answer to a SYN, and not an end of a connection that was open, has 0 (RFC 9293, 3.5.2).
+  return headers.sequence === 0 ? (headers.acknowledgement - 1) >>> 0 : null;
 }

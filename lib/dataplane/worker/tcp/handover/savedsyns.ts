@@ -55,6 +55,15 @@ export class SavedSyns {
     return slot;
   }
 
+  /** Whether a SYN with this sequence number is kept. */
+  hasSequence(sequence: number): boolean {
+    for (let slot = this.#sequences.indexOf(sequence); slot !== NO_SLOT; ) {
+      if (this.has(slot)) return true;
+      slot = this.#sequences.indexOf(sequence, slot + 1);
+    }
+    return false;
+  }
+
   /** Keeps a SYN that {@link find} has not found. */
   add(syn: QueuedSyn, vip: CarriedVip, portal: ServedPortal, target: Target): Slot {
     const slot = this.#next;

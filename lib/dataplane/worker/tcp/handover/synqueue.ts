@@ -20,6 +20,8 @@ export class SynQueue implements Watcher {
   readonly #queue: PacketQueue;
   readonly #handover: TcpHandover;
   readonly #syn = new QueuedSyn();
+  /** By index in the batch: 1 for a SYN that must not go on. */
+  readonly #isDoubled = new Uint8Array(BATCH);
   #hasBegun = false;
   /** Since when SYNs have waited at each look (loop clock, ms). Null while the queue is empty. */
   #busySince: number | null = null;
@@ -42,6 +44,7 @@ export class SynQueue implements Watcher {
     for (let batch = 0; batch < BATCHES_PER_EVENT; batch++) {
       const count = this.#queue.receive();
       if (count < 0) return this.#onEmpty(batch, errno());
+      this.#isDoubled.fill(0);
       if (this.#loop.now - this.#busySince < MAX_WAIT_MS) this.#decide(count);
       this.#letGo(count);
       if (count < BATCH) {
@@ -59,14 +62,18 @@ export class SynQueue implements Watcher {
 
   #decide(count: number): void {
     for (let index = 0; index < count; index++) {
-      if (this.#syn.read(this.#queue, index)) this.#handover.decide(this.#syn);
+      if (!this.#syn.read(this.#queue, index)) continue;
+      if (!this.#handover.decide(this.#syn)) this.#isDoubled[index] = 1;
     }
     this.#handover.entries.commit();
   }
 
   /** SYNs whose verdict the kernel does not take are sent again by their clients. */
   #letGo(count: number): void {
-    for (let index = 0; index < count; index++) this.#queue.accept(index);
+    for (let index = 0; index < count; index++) {
+      if (this.#isDoubled[index] === 0) this.#queue.accept(index);
+      else this.#queue.drop(index);
+    }
     this.#queue.flush();
   }
 
