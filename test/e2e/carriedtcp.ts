@@ -14,12 +14,14 @@ export const PORT = 80;
 const SERVERS: NonNullable<BackendOptions['tcp']> = { [PORT]: 'client', 81: 'name', 82: 'echo' };
 const PORTS = Object.keys(SERVERS).map((port) => ({ name: `p${port}`, port: Number(port) }));
 
-export interface CarriedOptions extends Pick<ServiceOptions, 'affinity'> {
+export interface CarriedOptions extends Pick<ServiceOptions, 'affinity' | 'annotations'> {
   readonly servers?: readonly string[];
   readonly flags?: readonly string[];
 }
 
-/** A client, pods behind a VIP of each family, and a daemon that lets the kernel carry. No pod is on a bridge. */
+/**
+ * A client, pods behind a VIP of each family, and a daemon that lets the kernel carry. No pod is on a bridge.
+ */
 export class CarriedTcp {
   readonly #backends = new Map<string, Program>();
 
@@ -53,7 +55,7 @@ export class CarriedTcp {
     return this.lab.pod('client');
   }
 
-  /** Asks the port that tells the client's address, one connection after the other unless the request says so. */
+  /** Asks the port that tells the client's address, one connection after the other unless told otherwise. */
   ask(request: Partial<TcpRequest> = {}, host: Host = this.client): Promise<TcpReply[]> {
     return askTcp(host, { address: VIPS.IPv4, port: PORT, send: '?', concurrency: 1, ...request });
   }
@@ -75,6 +77,15 @@ export class CarriedTcp {
     }, 'the endpoints have changed');
   }
 
+  /** Annotates the Service. Resolves when kube-portal knows. */
+  async setCarrier(carrier: 'kernel' | 'relay'): Promise<void> {
+    this.kubePortal.setManifest(objectsOf({ ...this.options, annotations: { carrier } }, this.servers));
+    await this.kubePortal.until(async () => {
+      const { portals } = await this.kubePortal.status();
+      return portals.every((portal) => portal.carrier === carrier);
+    }, `the carrier is ${carrier}`);
+  }
+
   /** How many connections were handed over or accepted, and what became of them. */
   async counted(field: 'connectionsTotal' | 'connectionsRefused' | 'connectFailures'): Promise<number> {
     const { counters } = await this.kubePortal.status();
@@ -82,8 +93,9 @@ export class CarriedTcp {
   }
 }
 
-function objectsOf({ affinity = false }: CarriedOptions, servers: readonly Pod[]) {
-  return serviceWithPods({ name: 'web', clusterIPs: Object.values(VIPS), ports: PORTS, affinity }, servers);
+function objectsOf({ affinity = false, annotations = {} }: CarriedOptions, servers: readonly Pod[]) {
+  const options = { name: 'web', clusterIPs: Object.values(VIPS), ports: PORTS, affinity, annotations };
+  return serviceWithPods(options, servers);
 }
 
 /** How often each server has answered. */

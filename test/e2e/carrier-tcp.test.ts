@@ -54,19 +54,17 @@ t.test('clients do not notice that pods die or leave', async (t) => {
   const held = HeldConnections.open(stage.client, { address: VIPS.IPv4, port: 82, connections: 6 });
   t.equal((await held.round()).answered, 6);
 
-  const killing = Promise.all([asking(VIPS.IPv4), asking(VIPS.IPv6)]);
-  await stage.kill('a');
-  for (const replies of await killing) isServed(replies, 'abc');
-  t.same(names(await stage.ask({ times: 6 })), { b: 3, c: 3 });
-  await stage.start('a');
-
   const removing = Promise.all([asking(VIPS.IPv4), asking(VIPS.IPv6)]);
   await stage.setServers([stage.lab.pod('a'), stage.lab.pod('c')]);
   for (const replies of await removing) isServed(replies, 'abc');
   t.same(names(await stage.ask({ times: 6 })), { a: 3, c: 3 });
+  t.equal((await held.round()).answered, 6, 'open connections go on');
 
-  const { answered } = await held.round();
-  t.equal(answered, 4, 'open connections go on, but for those to the pod whose process was killed');
+  const killing = Promise.all([asking(VIPS.IPv4), asking(VIPS.IPv6)]);
+  await stage.kill('a');
+  for (const replies of await killing) isServed(replies, 'ac');
+  t.same(names(await stage.ask({ times: 4 })), { c: 4 });
+  t.equal((await held.round()).answered, 4, 'but for those to the process that was killed');
   await held.close();
 });
 
@@ -77,7 +75,7 @@ for (const [family, iptables] of [
   t.test(`a silent pod loses its client when that asks again, ${family}`, async (t) => {
     const stage = await CarriedTcp.forTest(t);
     await stage.lab.pod('a').must(iptables, ['-A', 'INPUT', '-p', 'tcp', '-j', 'DROP']);
-    t.same(names(await stage.ask({ address: VIPS[family], times: 2 })), { b: 2 });
+    t.same(names(await stage.ask({ address: VIPS[family] })), { b: 1 });
     await stage.kubePortal.waitForLog(({ reason }) => reason === 'no answer in time');
     t.same(names(await stage.ask({ address: VIPS[family], times: 4 })), { b: 4 }, 'then nobody asks it');
     t.equal(await stage.counted('connectFailures'), 1);

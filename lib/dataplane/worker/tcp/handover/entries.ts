@@ -144,9 +144,9 @@ export class TcpEntries {
   }
 
   /**
-   * Whether another entry may take the place of the one that is there. An own entry in SYN_SENT had no answer:
-   * its client begins anew, or its endpoint has failed. The relay's entries belong to connections that the
-   * relay serves.
+   * Whether another entry may take the place of the one that is there. An own entry in SYN_SENT had no
+   * answer: its client begins anew, or its endpoint has failed. The relay's entries belong to connections
+   * that the relay serves.
    */
   #isReusable(slot: Slot): boolean {
     this.#saved.readEnds(slot, this.#ends);
