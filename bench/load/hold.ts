@@ -13,9 +13,12 @@ import { type HoldPlan, MESSAGE_SIZE, SERVER_PORTS } from './plan.js';
 import { Sources } from './sources.js';
 import { beginStream } from './stream.js';
 
-/** Connections that begin at the same time. The backlog of a listener holds as many. */
-const AT_ONCE = 200;
+/** Connections of this program that begin at the same time: the row is about how many can be, not begin. */
+const AT_ONCE = 32;
+/** Milliseconds. Connections that begin together have their answers by then, or never. */
 const ANSWER_TIMEOUT_MS = 5000;
+/** Milliseconds. No more are opened after this time. */
+const OPENING_MS = 60_000;
 const STDIN = 0;
 
 const { address, connections, sources } = JSON.parse(process.argv[2]) as HoldPlan;
@@ -29,8 +32,9 @@ function open(count: number): number[] {
   for (let i = 0; i < count; i++) epoll.add(beginStream(target, source), EPOLLIN | EPOLLOUT | EPOLLET, 0);
   const asked = new Set<number>();
   const answered: number[] = [];
+  const deadline = performance.now() + ANSWER_TIMEOUT_MS;
   for (let ended = 0; ended < count; ) {
-    const ready = epoll.wait(ANSWER_TIMEOUT_MS);
+    const ready = epoll.wait(Math.max(0, deadline - performance.now()));
     if (ready === 0) break;
     for (let i = 0; i < ready; i++) {
       const fd = epoll.fdAt(i);
@@ -78,7 +82,8 @@ const waitForInput = () => readSync(STDIN, new Uint8Array(1));
 
 raiseDescriptorLimit();
 const fds: number[] = [];
-for (let wanted = 0; fds.length === wanted && wanted < connections; ) {
+const deadline = performance.now() + OPENING_MS;
+for (let wanted = 0; fds.length === wanted && wanted < connections && performance.now() < deadline; ) {
   const count = Math.min(AT_ONCE, connections - wanted);
   wanted += count;
   fds.push(...open(count));
