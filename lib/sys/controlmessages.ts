@@ -10,7 +10,7 @@ export const CONTROL_WORDS = CONTROL_SIZE / 4;
 const CMSG_DATA_WORD = layout.cmsghdr.data / 4;
 
 /** Word offsets inside a control block with one packet-info message. */
-const PACKET_INFO_V4 = { localAddress: CMSG_DATA_WORD + 1 } as const;
+const PACKET_INFO_V4 = { interfaceIndex: CMSG_DATA_WORD, localAddress: CMSG_DATA_WORD + 1 } as const;
 const PACKET_INFO_V6 = { localAddress: CMSG_DATA_WORD, interfaceIndex: CMSG_DATA_WORD + 4 } as const;
 
 /**
@@ -19,6 +19,18 @@ const PACKET_INFO_V6 = { localAddress: CMSG_DATA_WORD, interfaceIndex: CMSG_DATA
 export function usedAddressAt(at: number, isV6: boolean): number {
   return at + (isV6 ? PACKET_INFO_V6.localAddress : PACKET_INFO_V4.localAddress);
 }
+
+/**
+ * The index of the device by which a received datagram came. What this node has sent itself comes by its
+ * loopback device.
+ * @param at the word where the control block begins
+ */
+export function inputDeviceOf(controls: Int32Array, at: number, isV6: boolean): number {
+  return controls[at + (isV6 ? PACKET_INFO_V6 : PACKET_INFO_V4).interfaceIndex];
+}
+
+/** The loopback device is the first of every network namespace (loopback_net_init in net/core/dev.c). */
+export const LOOPBACK_DEVICE = 1;
 
 export const PACKET_INFO_SPACE = { v4: cmsgSpace(12), v6: cmsgSpace(20) } as const;
 export const SEGMENT_SPACE = cmsgSpace(2);

@@ -3,9 +3,10 @@ import { Dataplane, type DataplanePortal } from '../../lib/dataplane/dataplane.j
 import { openListeners } from '../../lib/dataplane/listeners.js';
 import type { DataplaneEvent } from '../../lib/dataplane/shared/messages.js';
 import type { Family } from '../../lib/net/address.js';
+import type { Protocol } from '../../lib/net/protocol.js';
 import { EVERYONE } from '../../lib/portal/admission.js';
 import { DEFAULT_POLICY, type ServicePolicy } from '../../lib/portal/policy.js';
-import type { Masquerade } from '../../lib/portal/portal.js';
+import type { Masquerade, Vip } from '../../lib/portal/portal.js';
 import { localAddress } from '../../lib/sys/socket.js';
 import { Host } from '../lab/host.js';
 import { sh } from '../redirect/namespace.js';
@@ -51,7 +52,7 @@ export const NODE = new Host({
   address6: 'fd00:244:ff::1',
 });
 
-/** How many connections with a mark of kube-portal the kernel tracks or remembers. */
+/** How many connections and flows with a mark of kube-portal the kernel tracks or remembers. */
 export function carried(family: Family): number {
   const table = sh('cat /proc/net/nf_conntrack');
   return table
@@ -82,19 +83,26 @@ export interface ServiceOptions {
   readonly endpoints: readonly Host[];
   readonly policy?: Partial<ServicePolicy>;
   readonly masquerade?: Masquerade;
+  /** @defaultValue true */
+  readonly isCarried?: boolean;
+  /** More addresses that clients use, with the same port. */
+  readonly otherVips?: readonly string[];
 }
 
-/** Workers with one portal of TCP that the kernel carries, and the rules that bring its packets to them. */
+/** A worker with a portal that the kernel carries, and the rules that bring its packets to the worker. */
 export class HandoverStage {
   readonly events: DataplaneEvent[] = [];
   readonly #ids = new Map<Family, number>();
   readonly #listeners = new Map<Family, DataplanePortal['listeners']>();
 
-  private constructor(readonly dataplane: Dataplane) {
+  private constructor(
+    readonly dataplane: Dataplane,
+    readonly protocol: Protocol,
+  ) {
     dataplane.on('event', (event) => this.events.push(event));
   }
 
-  static async start(): Promise<HandoverStage> {
+  static async start(protocol: Protocol = 'TCP'): Promise<HandoverStage> {
     const dataplane = await Dataplane.start({
       workers: 1,
       descriptors: 1000,
@@ -104,9 +112,9 @@ export class HandoverStage {
       rtpsCopies: 1000,
       carrier: { markMask: MASK, firstQueue: QUEUE, clusterCidrs: [] },
     });
-    const { TCP } = await dataplane.openCarrier();
-    if (TCP !== null) throw new Error(TCP);
-    const stage = new HandoverStage(dataplane);
+    const { [protocol]: obstacle } = await dataplane.openCarrier();
+    if (obstacle !== null) throw new Error(obstacle);
+    const stage = new HandoverStage(dataplane, protocol);
     await stage.setForwarding('forwards');
     return stage;
   }
@@ -125,14 +133,16 @@ export class HandoverStage {
     endpoints,
     policy = {},
     masquerade = 'never',
+    otherVips = [],
+    isCarried = true,
   }: ServiceOptions): Promise<void> {
-    const vip = { address: VIPS[family], port: PORT };
-    if (!this.#ids.has(family)) this.open(family);
+    const vips = [VIPS[family], ...otherVips].map((address) => ({ address, port: PORT, masquerade }));
+    if (!this.#ids.has(family)) this.open(family, vips);
     const portal: DataplanePortal = {
       id: this.#ids.get(family) as number,
-      key: `default/web:/TCP/${family}`,
+      key: `default/web:/${this.protocol}/${family}`,
       service: 'default/web',
-      protocol: 'TCP',
+      protocol: this.protocol,
       family,
       listeners: this.#listeners.get(family) as DataplanePortal['listeners'],
       endpoints: endpoints.map(({ name, address4, address6 }) => ({
@@ -143,7 +153,7 @@ export class HandoverStage {
       policy: { ...DEFAULT_POLICY, ...policy },
       admission: EVERYONE,
       onlyWorker: null,
-      carriage: { vips: [{ ...vip, masquerade }], homeWorker: 0 },
+      carriage: isCarried ? { vips, homeWorker: 0 } : null,
     };
     await this.dataplane.apply([portal], []);
   }
@@ -170,27 +180,33 @@ export class HandoverStage {
   }
 
   /** Opens the listener of a family and adds its rules, before the workers know of the portal. */
-  open(family: Family = 'IPv4'): void {
-    const vip = { address: VIPS[family], port: PORT };
+  open(family: Family = 'IPv4', vips: readonly Vip[] = [{ address: VIPS[family], port: PORT }]): void {
     const address = family === 'IPv4' ? '0.0.0.0' : '::';
-    const spec = { protocol: 'TCP', family, address, port: 0, neighbours: 'none', freeBind: false } as const;
+    const { protocol } = this;
+    const spec = { protocol, family, address, port: 0, neighbours: 'none', freeBind: false } as const;
     const group = openListeners({ ...spec, onlyWorker: null }, 1);
     const { port } = localAddress(group.fds[0] as number);
     this.#listeners.set(family, [{ group, redirectedPort: port }]);
     this.#ids.set(family, this.dataplane.takeId());
     const iptables = family === 'IPv4' ? 'iptables' : 'ip6tables';
-    const syn = `-d ${vip.address} -p tcp --dport ${vip.port} --tcp-flags FIN,SYN,RST,ACK SYN`;
     const own = `-m connmark --mark ${OWN_BIT}/${MASK} -m conntrack --ctdir REPLY`;
     const reset = `-p tcp --tcp-flags RST,ACK RST,ACK ${own} -m conntrack ! --ctstatus ASSURED`;
     const icmp = family === 'IPv4' ? 'icmp' : 'icmpv6';
     for (const chain of ['PREROUTING', 'OUTPUT']) {
       sh(`
         set -e
-        ${iptables} -t raw -A ${chain} ${syn} -j NFQUEUE --queue-num ${QUEUE}
-        ${iptables} -t nat -A ${chain} -d ${vip.address} -p tcp --dport ${vip.port} -j REDIRECT --to-ports ${port}
+        ${vips.map((vip) => this.#rulesFor(vip, `${iptables} -t`, chain, port)).join('\n')}
         ${iptables} -t mangle -A ${chain} ${reset} -j NFQUEUE --queue-num ${QUEUE + 4} --queue-bypass
         ${iptables} -t mangle -A ${chain} -p ${icmp} -m ${icmp === 'icmp' ? 'icmp --icmp-type' : 'icmp6 --icmpv6-type'} destination-unreachable -m connmark --mark ${OWN_BIT}/${MASK} -j NFQUEUE --queue-num ${QUEUE + 4} --queue-bypass
       `);
     }
+  }
+
+  #rulesFor(vip: Vip, iptables: string, chain: string, proxyPort: number): string {
+    const match = `-d ${vip.address} -p ${this.protocol.toLowerCase()} --dport ${vip.port}`;
+    const redirect = `${iptables} nat -A ${chain} ${match} -j REDIRECT --to-ports ${proxyPort}`;
+    if (this.protocol === 'UDP') return redirect;
+    const queue = `-j NFQUEUE --queue-num ${QUEUE}`;
+    return `${iptables} raw -A ${chain} ${match} --tcp-flags FIN,SYN,RST,ACK SYN ${queue}\n${redirect}`;
   }
 }

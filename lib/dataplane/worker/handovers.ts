@@ -7,7 +7,7 @@ import { PacketQueue } from '../../sys/netlink/packetqueue.js';
 import type { Carriage, CarrierReasons, Forwarding } from '../shared/carrier.js';
 import type { DataplaneEvent, WorkerSetup } from '../shared/messages.js';
 import { Accounting } from './kernel/accounting.js';
-import { ErrorQueue } from './kernel/errorqueue.js';
+import { ErrorQueue, type RefusedPacket } from './kernel/errorqueue.js';
 import { KernelTools } from './kernel/tools.js';
 import { VipTable } from './kernel/viptable.js';
 import type { EventLoop } from './loop.js';
@@ -15,6 +15,7 @@ import type { ServedPortal } from './servedportal.js';
 import { TcpHandover } from './tcp/handover/handover.js';
 import { TcpRefusals } from './tcp/handover/refusals.js';
 import { SynQueue } from './tcp/handover/synqueue.js';
+import type { UdpRelay } from './udp/relay.js';
 
 /** Bytes of a reset or an ICMP error that are received: an ICMP error may quote a whole packet. */
 const ERROR_SIZE = 1500;
@@ -28,6 +29,7 @@ export class Handovers {
   readonly #accounting: Accounting;
   readonly #loop: EventLoop;
   readonly #setup: HandoverSetup;
+  readonly #udp: UdpRelay;
   readonly #report: (event: DataplaneEvent) => void;
   #forwarding: Forwarding | null = null;
   #tools: KernelTools | null = null;
@@ -35,9 +37,10 @@ export class Handovers {
   #syns: SynQueue | null = null;
 
   /** @param report takes events for the log */
-  constructor(loop: EventLoop, setup: HandoverSetup, report: (event: DataplaneEvent) => void) {
+  constructor(loop: EventLoop, setup: HandoverSetup, udp: UdpRelay, report: (event: DataplaneEvent) => void) {
     this.#loop = loop;
     this.#setup = setup;
+    this.#udp = udp;
     this.#report = report;
     this.#accounting = new Accounting(loop);
   }
@@ -63,9 +66,8 @@ export class Handovers {
    * @returns for each protocol, why the kernel cannot carry it; null if it can
    */
   open(): CarrierReasons {
-    const UDP = 'this version of kube-portal relays all datagrams';
     const reason = reasonOf(() => this.#openTools());
-    return { TCP: reason ?? reasonOf(() => this.#openQueues()), UDP: reason ?? UDP };
+    return { TCP: reason ?? reasonOf(() => this.#openQueues()), UDP: reason };
   }
 
   /**
@@ -88,6 +90,7 @@ export class Handovers {
     this.#startAccounting();
     if (this.#forwarding !== null) tools.node.forwarding = this.#forwarding;
     this.#loop.addTask(tools.checks);
+    this.#udp.startHandover(tools);
     this.#tools = tools;
     return tools;
   }
@@ -133,7 +136,8 @@ export class Handovers {
       queues.push(this.#syns);
     }
     if (errors !== null) {
-      const handlers = { TCP: refusals.onRefused.bind(refusals), UDP: () => false };
+      const UDP = (packet: RefusedPacket) => this.#udp.onRefused(packet);
+      const handlers = { TCP: refusals.onRefused.bind(refusals), UDP };
       queues.push(new ErrorQueue(this.#loop, errors, handlers));
     }
     this.#queues = queues;

@@ -69,7 +69,11 @@ export class PortalTable {
       entry = { portal, protocol: wanted.protocol, listeners: [] };
       this.#entries.set(wanted.id, entry);
     }
-    entry.portal.update(wanted);
+    const { portal } = entry;
+    const { targets } = portal.balancer.rotation;
+    const vips = portal.carried?.vips ?? [];
+    portal.update(wanted);
+    if (entry.protocol === 'UDP') this.#udp.portalChanged(portal, vips, targets);
     return entry;
   }
 
@@ -78,7 +82,10 @@ export class PortalTable {
     if (entry === undefined) return;
     this.#closeAllBut(entry, []);
     this.#handovers.remove(entry.portal, entry.protocol);
-    entry.portal.detach();
+    const { portal } = entry;
+    const vips = portal.carried?.vips ?? [];
+    portal.detach();
+    if (entry.protocol === 'UDP') this.#udp.portalChanged(portal, vips, []);
     this.#entries.delete(id);
   }
 
@@ -98,7 +105,7 @@ export class PortalTable {
       const listener =
         entry.protocol === 'TCP'
           ? this.#acceptor.listen(fd, entry.portal, redirectedPort)
-          : this.#udp.listen(fd, entry.portal);
+          : this.#udp.listen(fd, entry.portal, redirectedPort);
       entry.listeners = entry.listeners.concat(listener);
     }
   }

@@ -5,6 +5,7 @@ import {
   CT_DELETE,
   CT_NEW,
   CTA_TUPLE_ORIG,
+  CTA_TUPLE_REPLY,
   decodeFlow,
   encodeFlow,
   encodeIdentity,
@@ -51,9 +52,18 @@ export class ConntrackSocket {
    * @throws SysError
    */
   get(original: Tuple): TrackedFlow | null {
-    const key = encodeTuple(CTA_TUPLE_ORIG, original, original.zone);
+    return this.#find(CTA_TUPLE_ORIG, original);
+  }
+
+  /** As {@link get}, by the tuple of its answers. @throws SysError */
+  getByReply(reply: Tuple): TrackedFlow | null {
+    return this.#find(CTA_TUPLE_REPLY, reply);
+  }
+
+  #find(type: number, tuple: Tuple): TrackedFlow | null {
+    const key = encodeTuple(type, tuple, tuple.zone);
     try {
-      return decodeFlow(this.#exchange.ask(encodeRequest(CT_GET, 0, headerFor(original), key)));
+      return decodeFlow(this.#exchange.ask(encodeRequest(CT_GET, 0, headerFor(tuple), key)));
     } catch (error) {
       if (error instanceof SysError && error.code === ENOENT) return null;
       throw error;

@@ -14,6 +14,8 @@ export interface RefusedPacket {
   readonly code: number;
   /** Whether this node has made it: then it may come from a firewall. */
   readonly isFromHere: boolean;
+  /** Byte where the address of whoever says so begins. */
+  readonly reporterAt: number;
   /** The memory that has the packet. */
   readonly bytes: Uint8Array;
 }
@@ -61,13 +63,21 @@ export class ErrorQueue implements Watcher {
     const { view, bytes } = this.#queue;
     if (!headers.read(view, this.#queue.startOf(index), this.#queue.lengthOf(index))) return false;
     const isFromHere = this.#queue.inputDeviceOf(index) === 0;
+    const { sourceAt: reporterAt } = headers;
     if (headers.protocol === IP_PROTOCOL.tcp) {
-      return this.#handlers.TCP({ headers, isReset: true, code: ECONNREFUSED, isFromHere, bytes });
+      return this.#handlers.TCP({
+        headers,
+        isReset: true,
+        code: ECONNREFUSED,
+        isFromHere,
+        reporterAt,
+        bytes,
+      });
     }
     const code = errnoOfIcmp(headers.isV6, headers.icmpType, headers.icmpCode);
     const quoted = this.#quoted;
     if (code === null || !quoted.readQuoted(view, headers)) return false;
     const handler = quoted.protocol === IP_PROTOCOL.tcp ? this.#handlers.TCP : this.#handlers.UDP;
-    return handler({ headers: quoted, isReset: false, code, isFromHere, bytes });
+    return handler({ headers: quoted, isReset: false, code, isFromHere, reporterAt, bytes });
   }
 }

@@ -6,6 +6,7 @@ import type { Target } from '../target.js';
 import type { Carrier } from './carrier.js';
 import { NO_FLOW } from './flowkeys.js';
 import { NO_SLOT } from './inbox.js';
+import type { ClientVip, ListenerVips } from './kernel/clientvip.js';
 import type { Sender } from './rtps/participant.js';
 
 /**
@@ -18,6 +19,10 @@ const SEGMENTS_PAUSE_MS = 60_000;
 export interface ListeningSocket {
   readonly fd: number;
   readonly portal: ServedPortal;
+  readonly port: number;
+  /** Whether netfilter redirects its datagrams, so that it does not see the address that clients use. */
+  readonly isRedirected: boolean;
+  readonly vips: ListenerVips;
   /** The open flows whose clients send to it. The {@link FlowTable} keeps this set. */
   readonly flows: Set<UdpFlow>;
 }
@@ -46,6 +51,14 @@ export class UdpFlow {
   refusedAt = Number.NEGATIVE_INFINITY;
   /** The endpoints that were tried since the first one refused. */
   failover: Failover | null = null;
+  /** The VIP that the client uses. Null until the flow is about to be handed over to the kernel. */
+  vip: ClientVip | null = null;
+  /** Index of the device by which the first datagram came; 0: a program of this node has sent it. */
+  inputDevice = 0;
+  /** Whether the kernel has an entry for the flow, by which it carries the client's datagrams. */
+  isCarried = false;
+  /** Whether the flow stays with the relay, because its hand-over has failed. */
+  isRelayOnly = false;
   /** Whether the key of the flow has a participant. */
   isOfParticipant = false;
   /** Who sent the last RTPS message, if the portal speaks RTPS. */

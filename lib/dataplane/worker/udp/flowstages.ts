@@ -1,6 +1,6 @@
 import { type FlowIndex, NO_FLOW } from './flowkeys.js';
 
-/** How far a flow has come, as conntrack tells UDP flows apart. */
+/** How far a flow has come, as conntrack tells UDP flows apart, or that the kernel carries it. */
 export enum Stage {
   /** No reply yet. */
   Unreplied,
@@ -8,9 +8,11 @@ export enum Stage {
   Answered,
   /** It had a reply, and has lasted longer than {@link STREAM_AFTER_MS}. */
   Stream,
+  /** The kernel carries it, so its answers are not seen here. */
+  Carried,
 }
 
-export const STAGES: readonly Stage[] = [Stage.Unreplied, Stage.Answered, Stage.Stream];
+export const STAGES: readonly Stage[] = [Stage.Unreplied, Stage.Answered, Stage.Stream, Stage.Carried];
 
 /** An answered flow that lasts longer is a stream. The value is Linux's (nf_conntrack_proto_udp.c). */
 const STREAM_AFTER_MS = 2000;
@@ -76,6 +78,11 @@ export class FlowStages {
     if (this.#stage[flow] === Stage.Unreplied) this.#enter(flow, Stage.Answered);
   }
 
+  /** From now on the kernel carries the flow, or does so no more: then the flow starts again. */
+  setCarried(flow: FlowIndex, isCarried: boolean): void {
+    this.#enter(flow, isCarried ? Stage.Carried : Stage.Unreplied);
+  }
+
   stageOf(flow: FlowIndex): Stage {
     return this.#stage[flow];
   }
@@ -86,13 +93,14 @@ export class FlowStages {
   }
 
   /**
-   * The flow that should end first, or NO_FLOW: an unreplied one if they are more than their share (a flood
-   * of spoofed sources), else an answered one, else a stream, else an unreplied one. It is the least recently
-   * used flow of its stage.
+   * The flow of this relay that should end first, or NO_FLOW: an unreplied one if they are more than their
+   * share (a flood of spoofed sources), else an answered one, else a stream, else an unreplied one. It is the
+   * least recently used flow of its stage. Carried flows are none of this relay.
    */
   victim(): FlowIndex {
     const unreplied = this.#oldest[Stage.Unreplied];
-    if (this.#counts[Stage.Unreplied] > this.#size * UNREPLIED_SHARE) return unreplied;
+    const relayed = this.#size - this.#counts[Stage.Carried];
+    if (this.#counts[Stage.Unreplied] > relayed * UNREPLIED_SHARE) return unreplied;
     const answered = this.#oldest[Stage.Answered];
     if (answered !== NO_FLOW) return answered;
     const stream = this.#oldest[Stage.Stream];

@@ -3,11 +3,16 @@ import { type ClientKey, clientKey } from '../clientkey.js';
 import type { OpenSession, SessionHolder } from '../sessionlisting.js';
 import type { ListeningSocket, UdpFlow } from './flow.js';
 import { type DatagramHead, type FlowIndex, FlowKeys, NO_FLOW } from './flowkeys.js';
-import { FlowStages, type Stage } from './flowstages.js';
+import { FlowStages, Stage } from './flowstages.js';
 import { ParticipantFlows } from './participantflows.js';
 
-/** The names of the stages in listings. */
-const STATES = ['unreplied', 'answered', 'stream'] as const;
+/** The names of the stages in listings. Of carried flows, only the kernel knows which are open. */
+const STATES = {
+  [Stage.Unreplied]: 'unreplied',
+  [Stage.Answered]: 'answered',
+  [Stage.Stream]: 'stream',
+  [Stage.Carried]: null,
+} as const;
 
 /**
  * The flows of one worker. The key of a flow and its place in the order of use are needed for every datagram,
@@ -82,6 +87,11 @@ export class FlowTable implements SessionHolder {
     this.#stages.markReplied(index);
   }
 
+  /** From now on the kernel carries the flow, or does so no more. */
+  setCarried({ index }: UdpFlow, isCarried: boolean): void {
+    this.#stages.setCarried(index, isCarried);
+  }
+
   stageOf({ index }: UdpFlow): Stage {
     return this.#stages.stageOf(index);
   }
@@ -96,24 +106,25 @@ export class FlowTable implements SessionHolder {
     return this.#at(this.#stages.oldest(stage));
   }
 
-  /** The flow that should end first, or null, see {@link FlowStages.victim}. */
+  /** The relayed flow that should end first, or null, see {@link FlowStages.victim}. */
   victim(): UdpFlow | null {
     return this.#at(this.#stages.victim());
   }
 
-  /** The flows in the order of their indexes, from an index on. */
+  /** The relayed flows in the order of their indexes, from an index on. */
   *sessionsFrom(index: FlowIndex): Iterable<OpenSession> {
     const { words } = this.keys.names;
     for (let position = index; position < this.#flows.length; position++) {
       const flow = this.#flows[position];
-      if (flow === null) continue;
+      const state = STATES[this.#stages.stageOf(position)];
+      if (flow === null || state === null) continue;
       const { portal, target } = flow;
       const nameAt = this.keys.nameAt(position);
       yield {
         position,
         portal,
         target,
-        state: STATES[this.#stages.stageOf(position)],
+        state,
         usedAt: this.#stages.lastUsed[position],
         client: clientKey(words, nameAt),
         clientPort: portAt(words, nameAt),

@@ -40,7 +40,9 @@ export class Inbox {
   readonly #run = new Float64Array(RING_SLOTS);
   #runs = 0;
   #received = 0;
-  /** How many datagrams the present batch has, and how many it could have. */
+  /** How many datagrams had come before the present batch. */
+  #before = 0;
+  /** How many datagrams the last call has received, and how many it could have. */
   #count = 0;
   #room = 0;
 
@@ -49,7 +51,7 @@ export class Inbox {
     return this.#received;
   }
 
-  /** The first slot of the present batch. */
+  /** The first slot that the last call has filled. */
   get first(): number {
     return this.#ring.first;
   }
@@ -59,9 +61,17 @@ export class Inbox {
    * @returns how many datagrams, from slot {@link first} on; 0 or less if there are none, -1 with `errno`
    */
   receive(fd: number): number {
-    this.#room = this.#ring.room(BATCH_SIZE);
     this.flows.length = 0;
-    this.#count = this.#ring.receive(fd, BATCH_SIZE);
+    this.#before = this.#received;
+    return this.receiveMore(fd);
+  }
+
+  /** As {@link receive}, for more datagrams of the present batch, as long as the ring has room for them. */
+  receiveMore(fd: number): number {
+    const free = RING_SLOTS - (this.#received - this.#before);
+    const limit = Math.min(BATCH_SIZE, free);
+    this.#room = this.#ring.room(limit);
+    this.#count = limit === 0 ? 0 : this.#ring.receive(fd, limit);
     return this.#count;
   }
 
@@ -141,8 +151,8 @@ export class Inbox {
   /** The flow's datagrams of the present batch were sent as one run (UDP_SEGMENT). */
   noteRun(flow: UdpFlow): void {
     this.#runs++;
-    for (let slot = this.first; slot < this.first + this.#count; slot++) {
-      if (this.#flow[slot] === flow) this.#run[slot] = this.#runs;
+    for (let slot = 0; slot < RING_SLOTS; slot++) {
+      if (this.#flow[slot] === flow && this.#number[slot] > this.#before) this.#run[slot] = this.#runs;
     }
   }
 

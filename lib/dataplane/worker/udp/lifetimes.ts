@@ -1,3 +1,4 @@
+import { inputDeviceOf, LOOPBACK_DEVICE } from '../../../sys/controlmessages.js';
 import { FIELD } from '../../shared/counters.js';
 import type { EventLoop, Task } from '../loop.js';
 import { type ListeningSocket, UdpFlow } from './flow.js';
@@ -8,13 +9,19 @@ import type { ReceivedDatagram } from './receiveddatagram.js';
 
 /** Time-outs by stage: nf_conntrack_udp_timeout twice, nf_conntrack_udp_timeout_stream. */
 const TIMEOUTS_MS = [30_000, 30_000, 120_000];
+/**
+ * A carried flow is forgotten after this time. Until then, datagrams that had come to the listener before the
+ * kernel took over find it. It then lives on in the kernel, with the kernel's own time-outs.
+ */
+const CARRIED_TIMEOUT_MS = 1000;
 /** A flow that was idle for this time may end if a TCP connection needs its descriptor. */
 const SPARE_AFTER_MS = 1000;
 /**
  * By stage: a flow that was idle for this time may end if a new flow needs its local port. An unreplied flow
  * has a second to get its answer. An answered flow is a look-up that is done. A stream has half a minute.
+ * Carried flows have no local port.
  */
-const PORT_SPARE_AFTER_MS = [1000, 1, 30_000];
+const PORT_SPARE_AFTER_MS = [1000, 1, 30_000, Number.POSITIVE_INFINITY];
 
 /**
  * Begins and ends the flows of one worker. A flow ends when it was idle for too long, when its listener
@@ -30,7 +37,8 @@ export class FlowLifetimes implements Task {
     readonly inbox: Inbox,
     udpTimeoutMs: number | null,
   ) {
-    this.#timeouts = udpTimeoutMs === null ? TIMEOUTS_MS : STAGES.map(() => udpTimeoutMs);
+    const relayed = udpTimeoutMs === null ? TIMEOUTS_MS : TIMEOUTS_MS.map(() => udpTimeoutMs);
+    this.#timeouts = [...relayed, CARRIED_TIMEOUT_MS];
     loop.addTask(this);
   }
 
@@ -63,9 +71,10 @@ export class FlowLifetimes implements Task {
     const pinKey = balancer.keyOf(head.names, head.nameAt, head.prefixWords > 0 ? head : null);
     const target = portal.pick(pinKey);
     if (target === null) return null;
-    const victim = this.table.isFull ? this.table.victim() : null;
-    if (victim !== null) this.#evict(victim);
+    if (this.table.isFull) this.#makeRoom();
     const flow = new UdpFlow(listener, portal, pinKey, target, hops, this.loop.now);
+    const inputDevice = inputDeviceOf(head.controls, head.controlAt, portal.isV6);
+    flow.inputDevice = inputDevice === LOOPBACK_DEVICE ? 0 : inputDevice;
     flow.answeredUpTo = this.inbox.received;
     this.table.add(flow, head, this.loop.now);
     portal.count(FIELD.flowsTotal, 1);
@@ -73,10 +82,11 @@ export class FlowLifetimes implements Task {
     return flow;
   }
 
+  /** A carried flow is forgotten only: the kernel goes on with it. */
   end(flow: UdpFlow): void {
     flow.carrier?.close();
     flow.previousCarrier?.close();
-    flow.portal.count(FIELD.flowsActive, -1);
+    if (this.table.stageOf(flow) !== Stage.Carried) flow.portal.count(FIELD.flowsActive, -1);
     flow.firstSlot = NO_SLOT;
     this.inbox.forget(flow);
     this.table.remove(flow);
@@ -135,6 +145,13 @@ export class FlowLifetimes implements Task {
 
   #idleTime(flow: UdpFlow): number {
     return this.loop.now - this.table.lastUsed(flow);
+  }
+
+  /** A carried flow loses nothing if it is forgotten early. */
+  #makeRoom(): void {
+    const carried = this.table.oldest(Stage.Carried);
+    if (carried !== null) this.end(carried);
+    else this.#evict(this.table.victim() as UdpFlow);
   }
 
   #evict(flow: UdpFlow): void {

@@ -1,3 +1,4 @@
+import type { PortalVip } from '../../../portal/portal.js';
 import { receivedHopsOf } from '../../../sys/controlmessages.js';
 import { DatagramSender } from '../../../sys/datagramsender.js';
 import { errno } from '../../../sys/errno.js';
@@ -7,12 +8,16 @@ import type { DataplaneEvent } from '../../shared/messages.js';
 import { Blame, blameForSend } from '../blame.js';
 import { clientAddress, clientKey } from '../clientkey.js';
 import { hopsOnward } from '../hops.js';
+import type { RefusedPacket } from '../kernel/errorqueue.js';
+import type { KernelTools } from '../kernel/tools.js';
 import type { EventLoop } from '../loop.js';
 import type { ServedPortal } from '../servedportal.js';
-import type { Carrier } from './carrier.js';
+import type { Target } from '../target.js';
+import { Carriers } from './carriers.js';
 import type { UdpFlow } from './flow.js';
 import { FlowTable } from './flowtable.js';
 import { Inbox, NO_SLOT, RING_SLOTS } from './inbox.js';
+import { UdpKernel } from './kernel/udpkernel.js';
 import { FlowLifetimes } from './lifetimes.js';
 import { UdpListener } from './listener.js';
 import { FlowMover } from './mover.js';
@@ -20,10 +25,7 @@ import type { ReceivedDatagram } from './receiveddatagram.js';
 import { LinkWatch } from './rtps/linkwatch.js';
 import { Participants } from './rtps/participants.js';
 import { Reannouncer } from './rtps/reannouncer.js';
-import { SpreadSockets } from './rtps/spreadsockets.js';
 import type { EndpointSocket } from './sockets/endpointsocket.js';
-import { FlowDescriptors } from './sockets/flowdescriptors.js';
-import { FlowSockets } from './sockets/flowsockets.js';
 import type { LocalPorts } from './sockets/localports.js';
 
 /** After this many batches of one listener, the others get their turn. */
@@ -45,10 +47,7 @@ export class UdpRelay {
    * turn of the loop.
    */
   #reannouncer: Reannouncer | null = null;
-  readonly #descriptors: FlowDescriptors;
-  readonly #sockets: FlowSockets;
-  /** Made for the first flow that needs it: it has a ring of its own, and most nodes have no such Service. */
-  #spreadSockets: SpreadSockets | null = null;
+  readonly #carriers: Carriers;
 
   /** @param udpTimeoutMs see FlowLifetimes */
   constructor(
@@ -64,18 +63,18 @@ export class UdpRelay {
     this.participants = new Participants(this.table.keys, () => loop.now, report);
     this.#mover = new FlowMover(
       this.lifetimes,
-      (flow) => this.#openCarrier(flow),
+      (flow) => this.#carriers.open(flow),
       (flow, from) => {
         if (flow.portal.isRtps) this.#reannouncer?.moved(flow, from);
       },
       report,
     );
-    this.#descriptors = new FlowDescriptors(budget, this.lifetimes, report);
-    this.#sockets = new FlowSockets(loop, localPorts, this.#descriptors, this.lifetimes, this.#mover, report);
+    this.#carriers = new Carriers(localPorts, budget, this.lifetimes, this.#mover, report);
   }
 
-  listen(fd: number, portal: ServedPortal): UdpListener {
-    const listener = new UdpListener(this, fd, portal);
+  /** @param redirectedPort see WorkerListener */
+  listen(fd: number, portal: ServedPortal, redirectedPort: number | null): UdpListener {
+    const listener = new UdpListener(this, fd, portal, redirectedPort);
     this.loop.watchInput(fd, listener);
     return listener;
   }
@@ -84,6 +83,28 @@ export class UdpRelay {
   close(listener: UdpListener): void {
     this.lifetimes.endAll(listener);
     this.loop.closeUnshared(listener.fd);
+  }
+
+  /** Ends the flows of clients that another portal or none serves now. */
+  admissionChanged(listener: UdpListener): void {
+    this.lifetimes.endForeign(listener);
+    this.#carriers.kernel?.recall(listener.portal);
+  }
+
+  /** See {@link UdpKernel.portalChanged}. */
+  portalChanged(portal: ServedPortal, vips: readonly PortalVip[], targets: readonly Target[]): void {
+    this.#carriers.kernel?.portalChanged(portal, vips, targets);
+  }
+
+  /** From now on the kernel carries flows of portals that are {@link ServedPortal.carried}. */
+  startHandover(tools: KernelTools): void {
+    const relay = (flow: UdpFlow) => this.#mover.openCarrier(flow);
+    this.#carriers.kernel = new UdpKernel(tools, this.loop, this.table, relay, this.report);
+  }
+
+  /** See OnRefused. */
+  onRefused(packet: RefusedPacket): boolean {
+    return this.#carriers.kernel?.refusals.onRefused(packet) ?? false;
   }
 
   /**
@@ -107,11 +128,17 @@ export class UdpRelay {
     for (let batch = 0; batch < BATCHES_PER_EVENT; batch++) {
       const count = inbox.receive(listener.fd);
       if (count < 0) return batch === 0 ? errno() : 0;
-      for (let slot = inbox.first; slot < inbox.first + count; slot++) this.#file(slot, listener);
+      this.#fileAll(count, listener);
+      if (this.#carriers.kernel?.handover.commit()) this.#fileAll(inbox.receiveMore(listener.fd), listener);
       for (const flow of inbox.flows) this.#forward(flow);
       if (inbox.isSocketEmpty) break;
     }
     return 0;
+  }
+
+  #fileAll(count: number, listener: UdpListener): void {
+    const { first } = this.#inbox;
+    for (let slot = first; slot < first + count; slot++) this.#file(slot, listener);
   }
 
   #file(slot: number, listener: UdpListener): void {
@@ -168,8 +195,10 @@ export class UdpRelay {
     sender.clear();
     this.#inbox.collectBatch(flow, sender);
     flow.keepPin(now);
-    flow.portal.count(FIELD.datagramsIn, sender.count);
-    flow.portal.count(FIELD.bytesIn, sender.bytes);
+    if (!flow.isCarried) {
+      flow.portal.count(FIELD.datagramsIn, sender.count);
+      flow.portal.count(FIELD.bytesIn, sender.bytes);
+    }
     const sent = flow.send(sender, now);
     if (sender.segments === 'sent') this.#inbox.noteRun(flow);
     if (sent < sender.count) this.#sendFailed(flow, sender.count - sent);
@@ -185,19 +214,6 @@ export class UdpRelay {
     this.loop.addTask(reannouncer);
     this.loop.addTask(new LinkWatch(this.participants));
     return reannouncer;
-  }
-
-  #openCarrier(flow: UdpFlow): Carrier | number {
-    const { router } = flow.portal;
-    if (router === null) return this.#sockets.open(flow);
-    this.#spreadSockets ??= new SpreadSockets(
-      this.loop,
-      this.#descriptors,
-      this.lifetimes,
-      this.#mover,
-      this.report,
-    );
-    return this.#spreadSockets.open(flow, router);
   }
 
   #sendFailed(flow: UdpFlow, unsent: number): void {

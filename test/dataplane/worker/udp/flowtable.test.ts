@@ -6,6 +6,7 @@ import { type ListeningSocket, UdpFlow } from '../../../../lib/dataplane/worker/
 import type { DatagramHead } from '../../../../lib/dataplane/worker/udp/flowkeys.js';
 import { STAGES, Stage } from '../../../../lib/dataplane/worker/udp/flowstages.js';
 import { FlowTable } from '../../../../lib/dataplane/worker/udp/flowtable.js';
+import { ListenerVips } from '../../../../lib/dataplane/worker/udp/kernel/clientvip.js';
 import { MAX_PARTICIPANT_FLOWS } from '../../../../lib/dataplane/worker/udp/participantflows.js';
 import { CONTROL_WORDS, usedAddressAt } from '../../../../lib/sys/controlmessages.js';
 import { NAME_WORDS } from '../../../../lib/sys/datagrams.js';
@@ -53,7 +54,14 @@ class Listeners {
   }
 
   at(fd: number): ListeningSocket {
-    const listener = this.#byFd.get(fd) ?? { fd, portal: this.#portal, flows: new Set<UdpFlow>() };
+    const listener = this.#byFd.get(fd) ?? {
+      fd,
+      portal: this.#portal,
+      port: 0,
+      isRedirected: false,
+      vips: new ListenerVips(),
+      flows: new Set<UdpFlow>(),
+    };
     this.#byFd.set(fd, listener);
     return listener;
   }
@@ -97,7 +105,7 @@ for (const isV6 of [false, true]) {
     async (t) => {
       const small = (max: number) => fc.integer({ min: 1, max });
       const action = fc.record({
-        what: fc.constantFrom('add', 'add', 'touch', 'reply', 'remove'),
+        what: fc.constantFrom('add', 'add', 'touch', 'reply', 'carry', 'relay', 'remove'),
         who: fc.record({
           listener: small(2),
           client: small(4),
@@ -123,13 +131,16 @@ for (const isV6 of [false, true]) {
             if (flow !== known) throw new Error(`${key}: ${flow?.index}, not ${known?.index}`);
             if (flow === null) {
               if (what !== 'add') continue;
-              if (table.isFull) forget(table.victim() as UdpFlow);
+              if (table.isFull) forget((table.oldest(Stage.Carried) ?? table.victim()) as UdpFlow);
               model.add(key, listeners.add(table, who, now), now);
             } else if (what === 'remove') {
               forget(flow);
             } else if (what === 'reply') {
               table.markReplied(flow);
               model.reply(key);
+            } else if (what === 'carry' || what === 'relay') {
+              table.setCarried(flow, what === 'carry');
+              model.setCarried(key, what === 'carry');
             } else {
               table.touch(flow, now);
               model.touch(key, now);
@@ -172,6 +183,10 @@ class Model {
   /** Only the first reply changes the stage. The relay touches the flow itself. */
   reply(key: string): void {
     if (item(this.#lists, Stage.Unreplied).has(key)) this.#append(key, Stage.Answered);
+  }
+
+  setCarried(key: string, isCarried: boolean): void {
+    this.#append(key, isCarried ? Stage.Carried : Stage.Unreplied);
   }
 
   #listOf(key: string): Map<string, UdpFlow> | undefined {
@@ -239,6 +254,27 @@ t.test('answered look-ups end before streams if a new flow needs a place', async
   t.equal(table.victim(), flows[1]);
   table.remove(item(flows, 1));
   t.equal(table.victim(), flows[0], 'the last one');
+});
+
+t.test('flows that the kernel carries are no victims, not listed, and no share of the others', async (t) => {
+  const table = new FlowTable(8);
+  const listeners = new Listeners(false);
+  const carried = [1, 2, 3].map((port) => listeners.add(table, who({ port }), port));
+  for (const flow of carried) table.setCarried(flow, true);
+  t.equal(table.victim(), null);
+  t.equal(table.oldest(Stage.Carried), carried[0]);
+  const answered = listeners.add(table, who({ port: 4 }), 4);
+  table.markReplied(answered);
+  const unreplied = listeners.add(table, who({ port: 5 }), 5);
+  t.equal(table.victim(), unreplied, 'one of two, and not one of five');
+  t.same(
+    Array.from(table.sessionsFrom(0), ({ clientPort }) => clientPort),
+    [4, 5],
+  );
+  for (const flow of carried) table.markReplied(flow);
+  t.equal(table.stageOf(item(carried, 0)), Stage.Carried);
+  table.setCarried(item(carried, 0), false);
+  t.equal(table.stageOf(item(carried, 0)), Stage.Unreplied, 'relayed from now on');
 });
 
 t.test('the flows of a listener can be removed while they are visited', async (t) => {

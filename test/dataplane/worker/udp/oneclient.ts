@@ -9,6 +9,7 @@ import type { Carrier } from '../../../../lib/dataplane/worker/udp/carrier.js';
 import type { ListeningSocket, UdpFlow } from '../../../../lib/dataplane/worker/udp/flow.js';
 import { FlowTable } from '../../../../lib/dataplane/worker/udp/flowtable.js';
 import { Inbox } from '../../../../lib/dataplane/worker/udp/inbox.js';
+import { ListenerVips } from '../../../../lib/dataplane/worker/udp/kernel/clientvip.js';
 import { FlowLifetimes } from '../../../../lib/dataplane/worker/udp/lifetimes.js';
 import { FlowMover } from '../../../../lib/dataplane/worker/udp/mover.js';
 import { DEFAULT_POLICY } from '../../../../lib/portal/policy.js';
@@ -74,7 +75,14 @@ export class OneClient {
   constructor(t: Test, policy = DEFAULT_POLICY) {
     this.portal = servedPortal({ protocol: 'UDP', endpoints: ENDPOINTS, policy });
     const fd = listenDatagram({ address: '127.0.0.1', port: 0, sharing: 'nobody', freeBind: false }, 65536);
-    this.#listener = { fd, portal: this.portal, flows: new Set() };
+    this.#listener = {
+      fd,
+      portal: this.portal,
+      port: 0,
+      isRedirected: false,
+      vips: new ListenerVips(),
+      flows: new Set(),
+    };
     t.teardown(() => {
       for (const socket of this.#sockets) socket.close();
       closeSocket(fd);

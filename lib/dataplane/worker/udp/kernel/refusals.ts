@@ -1,0 +1,165 @@
+import { hostPort } from '../../../../net/hostport.js';
+import { IPPROTO_UDP } from '../../../../sys/constants.js';
+import { ECONNREFUSED, errnoName, SysError } from '../../../../sys/errno.js';
+import { Memory } from '../../../../sys/memory.js';
+import type { TrackedFlow } from '../../../../sys/netlink/flow.js';
+import type { Route } from '../../../../sys/netlink/routequery.js';
+import { type AddressPort, endOf, isSameEnd } from '../../../../sys/netlink/tuple.js';
+import { SocketAddress } from '../../../../sys/sockaddr.js';
+import { FIELD } from '../../../shared/counters.js';
+import type { DataplaneEvent } from '../../../shared/messages.js';
+import { Blame, blameForConnect } from '../../blame.js';
+import { Failover } from '../../failover.js';
+import { hopsOnward } from '../../hops.js';
+import type { RefusedPacket } from '../../kernel/errorqueue.js';
+import type { KernelTools } from '../../kernel/tools.js';
+import type { VipTable } from '../../kernel/viptable.js';
+import type { ServedPortal } from '../../servedportal.js';
+import type { Target } from '../../target.js';
+import type { ClientVip } from './clientvip.js';
+import type { FlowEntries } from './entries.js';
+import type { EntryEnds } from './entryends.js';
+import { RecentFailovers } from './recentfailovers.js';
+
+/** The longest datagram that an ICMP error may quote, bytes. */
+const QUOTE_SIZE = 1500;
+
+/**
+ * Moves flows that the kernel carries away from endpoints that refuse them by an ICMP error, as FlowMover
+ * does with relayed flows. The client does not see the error if the datagram in it goes to another endpoint.
+ *
+ * After a second flow was refused, all flows of the endpoint come back to userspace. Linux sends six errors
+ * to one client, and then one a second, so most flows would never get one of their own.
+ */
+export class UdpRefusals {
+  readonly #failovers: RecentFailovers;
+  readonly #quote = new Memory(QUOTE_SIZE);
+
+  /**
+   * @param vips of the portals that are carried
+   * @param report takes events for the log
+   */
+  constructor(
+    readonly tools: KernelTools,
+    readonly vips: VipTable,
+    readonly entries: FlowEntries,
+    readonly ends: EntryEnds,
+    report: (event: DataplaneEvent) => void,
+  ) {
+    this.#failovers = new RecentFailovers(
+      (portal, key) => new Failover(portal, key, tools.node.now(), report),
+      tools.node.now,
+    );
+  }
+
+  /** @returns whether the client must not see the error, because another endpoint has its datagram now */
+  onRefused(packet: RefusedPacket): boolean {
+    if (blameForConnect(packet.code) !== Blame.Endpoint || !isCredible(packet)) return false;
+    const entry = this.#entryOf(packet);
+    if (entry === null || !this.tools.isOwn(entry.mark)) return false;
+    const client = sockaddrOf(entry.original.source);
+    const vip = sockaddrOf(entry.original.destination);
+    const carried = this.vips.find(vip, packet.headers.isV6);
+    const portal = carried?.portal.forClient(client.memory.words, 0) ?? null;
+    const target = portal && targetAt(portal, entry.reply.source);
+    if (carried === undefined || portal === null || target === null) return false;
+    const moved = this.#move(
+      client,
+      { address: vip, masquerade: carried.masquerade },
+      portal,
+      target,
+      packet.code,
+    );
+    return moved !== null && this.#sendQuoted(packet, client, vip, moved);
+  }
+
+  /** Blames an endpoint, and lets the entry lead to another one. @returns null if there is no other */
+  #move(
+    client: SocketAddress,
+    vip: ClientVip,
+    portal: ServedPortal,
+    refusing: Target,
+    code: number,
+  ): Target | null {
+    const { paths, now } = this.tools.node;
+    const name = `${hostPort(client.address, client.port)} ${hostPort(vip.address.address, vip.address.port)}`;
+    const key = portal.balancer.keyOf(client.memory.words, 0, null);
+    const failover = this.#failovers.of(name, portal, key);
+    const isForAll = refusing.isRefusedAgain(name, now());
+    if (isForAll) this.#bringBackFlowsTo(refusing, portal);
+    let other = failover.next(refusing, errnoName(code), now(), isForAll);
+    while (other !== null) {
+      const route = paths.to(other);
+      if (typeof route !== 'number') return this.#carry(client, vip, portal, other, route) ? other : null;
+      other = failover.next(other, errnoName(route), now());
+    }
+    return null;
+  }
+
+  #bringBackFlowsTo(target: Target, { carried, isV6 }: ServedPortal): void {
+    if (carried !== null) this.ends.add({ isV6, vips: carried.vips, targets: [target] });
+  }
+
+  #carry(client: SocketAddress, vip: ClientVip, portal: ServedPortal, target: Target, route: Route): boolean {
+    const { accounting, batch, node } = this.tools;
+    const back = node.paths.towards(client);
+    const inputDevice = typeof back === 'number' || back.isLocal ? 0 : back.device;
+    const position = this.entries.carry(client, vip, target, route, inputDevice);
+    portal.count(FIELD.flowsMoved, 1);
+    batch.commit();
+    if (batch.codeOf(position) !== 0) return false;
+    accounting.entered(portal, IPPROTO_UDP);
+    return true;
+  }
+
+  /** @returns whether the datagram was quoted whole, and is on its way to the endpoint */
+  #sendQuoted(
+    { headers, bytes }: RefusedPacket,
+    client: SocketAddress,
+    vip: SocketAddress,
+    to: Target,
+  ): boolean {
+    const hops = hopsOnward(headers.hops);
+    const length = headers.end - headers.payloadAt;
+    if (!headers.isWhole || hops < 1 || length > QUOTE_SIZE) return false;
+    for (let byte = 0; byte < length; byte++) this.#quote.bytes[byte] = bytes[headers.payloadAt + byte];
+    const injector = headers.isV6 ? this.tools.injectors.v6 : this.tools.injectors.v4;
+    injector.pushDatagram(client, vip, this.#quote, 0, length, hops);
+    return injector.send(to.address) === 1;
+  }
+
+  /** The entry by which the refused datagram has reached the endpoint. */
+  #entryOf({ headers, bytes }: RefusedPacket): TrackedFlow | null {
+    const { sourceAt, destinationAt, addressLength } = headers;
+    const address = (at: number) => bytes.slice(at, at + addressLength);
+    try {
+      return this.tools.conntrack.getByReply({
+        protocol: 'UDP',
+        source: { address: address(destinationAt), port: headers.destinationPort },
+        destination: { address: address(sourceAt), port: headers.sourcePort },
+        zone: 0,
+      });
+    } catch (error) {
+      if (error instanceof SysError) return null;
+      throw error;
+    }
+  }
+}
+
+/** Whoever says that a port is closed must be the endpoint itself: a firewall speaks for one client only. */
+function isCredible({ code, headers, bytes, reporterAt }: RefusedPacket): boolean {
+  if (code !== ECONNREFUSED) return true;
+  for (let byte = 0; byte < headers.addressLength; byte++) {
+    if (bytes[reporterAt + byte] !== bytes[headers.destinationAt + byte]) return false;
+  }
+  return true;
+}
+
+function sockaddrOf({ address, port }: AddressPort): SocketAddress {
+  return new SocketAddress().setBytes(address, 0, address.length === 16, port);
+}
+
+function targetAt({ balancer }: ServedPortal, end: AddressPort): Target | null {
+  const isThere = ({ address }: Target) => isSameEnd(endOf(address), end);
+  return balancer.rotation.targets.find(isThere) ?? null;
+}

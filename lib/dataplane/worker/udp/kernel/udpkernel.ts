@@ -1,0 +1,59 @@
+import type { PortalVip } from '../../../../portal/portal.js';
+import type { DataplaneEvent } from '../../../shared/messages.js';
+import type { KernelTools } from '../../kernel/tools.js';
+import { VipTable } from '../../kernel/viptable.js';
+import type { EventLoop } from '../../loop.js';
+import type { ServedPortal } from '../../servedportal.js';
+import type { Target } from '../../target.js';
+import type { UdpFlow } from '../flow.js';
+import type { FlowTable } from '../flowtable.js';
+import { FlowEntries } from './entries.js';
+import { EntryEnds } from './entryends.js';
+import { Handover } from './handover.js';
+import { Origins } from './origins.js';
+import { UdpRefusals } from './refusals.js';
+
+/** What the kernel carries of one worker's UDP flows. */
+export class UdpKernel {
+  readonly handover: Handover;
+  readonly ends: EntryEnds;
+  readonly refusals: UdpRefusals;
+  readonly #vips = new VipTable();
+
+  /**
+   * @param relay gives a flow a carrier again, see {@link Handover}
+   * @param report takes events for the log
+   */
+  constructor(
+    tools: KernelTools,
+    loop: EventLoop,
+    table: FlowTable,
+    relay: (flow: UdpFlow) => void,
+    report: (event: DataplaneEvent) => void,
+  ) {
+    const { conntrack, setup } = tools;
+    const entries = new FlowEntries(table.keys, tools);
+    const origins = new Origins(table.keys, conntrack);
+    this.handover = new Handover(table, entries, origins, tools, relay, report);
+    this.ends = new EntryEnds(conntrack, { value: setup.ownMark, mask: setup.ownMask });
+    this.refusals = new UdpRefusals(tools, this.#vips, entries, this.ends, report);
+    loop.addTask(this.ends);
+  }
+
+  /**
+   * A portal has a new version. What the kernel carries to endpoints that are gone comes back.
+   * @param vips those that the kernel carried for before
+   * @param targets the endpoints before
+   */
+  portalChanged(portal: ServedPortal, vips: readonly PortalVip[], targets: readonly Target[]): void {
+    const { carried, isV6 } = portal;
+    this.#vips.set(portal, carried?.vips ?? []);
+    const removed = carried === null ? null : targets.filter(({ isRemoved }) => isRemoved);
+    this.ends.add({ isV6, vips, targets: removed });
+  }
+
+  /** Lets all datagrams to a portal come to its listeners again, because other clients may use it now. */
+  recall({ carried, isV6 }: ServedPortal): void {
+    if (carried !== null) this.ends.add({ isV6, vips: carried.vips, targets: null });
+  }
+}

@@ -1,0 +1,194 @@
+import '../redirect/namespace.js';
+import t from 'tap';
+import type { Family } from '../../lib/net/address.js';
+import { startBackend } from '../lab/backend.js';
+import { askUdp, HeldConnections, type UdpReply } from '../lab/client.js';
+import type { Host } from '../lab/host.js';
+import { item } from '../lab/items.js';
+import { count, nameIn } from '../lab/tally.js';
+import { sh } from '../redirect/namespace.js';
+import { addPod, carried, HandoverStage, NODE, POD_PORT, PORT, prepareNode, VIPS } from './handoverstage.js';
+
+t.setTimeout(0);
+
+prepareNode();
+const client = addPod('client', 2);
+const pods = ['a', 'b', 'c'].map((name, index) => addPod(name, 3 + index));
+const start = (pod: Host) => startBackend(pod, { udp: { [POD_PORT]: 'client' } });
+const backends = new Map(await Promise.all(pods.map(async (pod) => [pod.name, await start(pod)] as const)));
+t.teardown(async () => {
+  for (const host of [client, ...pods]) await host.killPrograms();
+});
+
+const kill = (name: string) => backends.get(name)?.stop('SIGKILL');
+const revive = async (name: string) => {
+  backends.set(name, await start(pods.find((pod) => pod.name === name) as Host));
+};
+
+/** Flows one after the other, each with some round trips. */
+const ask = (family: Family, sockets: number, times = 1, from: Host = client): Promise<UdpReply[]> =>
+  askUdp(from, { address: VIPS[family], port: PORT, sockets, times, concurrency: 1 });
+
+const answersOf = (replies: readonly UdpReply[]) => replies.flatMap(({ answers }) => answers);
+/** What the endpoints have seen, without their names. */
+const sources = (replies: readonly UdpReply[]) =>
+  count(answersOf(replies).map((text) => text.replace(/^.*?:/, '')));
+const names = (replies: readonly UdpReply[]) => count(answersOf(replies).map(nameIn));
+const addressOf = ({ address4, address6 }: Host, family: Family) => (family === 'IPv4' ? address4 : address6);
+
+async function stageFor(t: Tap): Promise<HandoverStage> {
+  const stage = await HandoverStage.start('UDP');
+  t.teardown(async () => {
+    await stage.stop();
+    sh('conntrack -F');
+  });
+  return stage;
+}
+
+for (const family of ['IPv4', 'IPv6'] as const) {
+  const own = addressOf(client, family);
+  const node = addressOf(NODE, family);
+
+  t.test(`endpoints see the client, in exact turns, ${family}`, async (t) => {
+    const stage = await stageFor(t);
+    await stage.serve({ family, endpoints: pods });
+    const replies = await ask(family, 30, 3);
+    t.same(count(answersOf(replies)), { [`a:${own}`]: 30, [`b:${own}`]: 30, [`c:${own}`]: 30 });
+    t.equal(carried(family), 30, 'by the kernel');
+    t.match(stage.counters(family), {
+      flowsTotal: 30,
+      flowsActive: 0,
+      carriedFlowsActive: 30,
+      datagramsDropped: 0,
+    });
+    t.same(stage.events, []);
+  });
+
+  t.test(`programs of the node are carried, and masqueraded, ${family}`, async (t) => {
+    const stage = await stageFor(t);
+    await stage.serve({ family, endpoints: pods });
+    t.same(sources(await ask(family, 6, 3, NODE)), { [node]: 18 });
+    t.equal(carried(family), 6);
+  });
+
+  t.test(`where masquerading is due, endpoints see the node, ${family}`, async (t) => {
+    const stage = await stageFor(t);
+    await stage.serve({ family, endpoints: pods, masquerade: 'always' });
+    t.same(sources(await ask(family, 6, 3)), { [node]: 18 });
+    t.equal(carried(family), 6);
+  });
+
+  t.test(`a pod that reaches itself is relayed, ${family}`, async (t) => {
+    const stage = await stageFor(t);
+    await stage.serve({ family, endpoints: pods });
+    t.same(sources(await ask(family, 6, 3, item(pods, 0))), { [node]: 18 });
+    t.equal(carried(family), 0);
+  });
+
+  t.test(`each of several VIPs answers for itself, ${family}`, async (t) => {
+    const others = family === 'IPv4' ? ['203.0.113.1', '203.0.113.2'] : ['2001:db8::1', '2001:db8::2'];
+    const stage = await stageFor(t);
+    await stage.serve({ family, endpoints: pods, otherVips: others });
+    for (const address of [VIPS[family], ...others]) {
+      const replies = await askUdp(client, { address, port: PORT, sockets: 3, times: 3, concurrency: 1 });
+      t.same(count(answersOf(replies)), { [`a:${own}`]: 3, [`b:${own}`]: 3, [`c:${own}`]: 3 }, address);
+    }
+    t.equal(carried(family), 9);
+  });
+
+  t.test(`without forwarding, clients are relayed, ${family}`, async (t) => {
+    const stage = await stageFor(t);
+    await stage.serve({ family, endpoints: pods });
+    await stage.setForwarding('off');
+    const replies = await ask(family, 6);
+    t.same(sources(replies), { [node]: 6 });
+    t.same(names(replies), { a: 2, b: 2, c: 2 }, 'and no turn is lost');
+    await stage.setForwarding('forwards');
+    t.same(sources(await ask(family, 6)), { [own]: 6 });
+  });
+
+  t.test(`a first datagram that is longer than a packet is carried too, ${family}`, async (t) => {
+    const stage = await stageFor(t);
+    await stage.serve({ family, endpoints: pods });
+    const big = { address: VIPS[family], port: PORT, bytes: 30_000, times: 2 };
+    const [reply] = await askUdp(client, big);
+    t.same(
+      reply?.answers.map((answer) => Number.parseInt(answer, 10)),
+      [own, own].map((text) => `a:${text}`.length),
+    );
+  });
+
+  t.test(`a refused datagram goes to another endpoint, ${family}`, async (t) => {
+    const stage = await stageFor(t);
+    await stage.serve({ family, endpoints: pods });
+    await kill('a');
+    const replies = await ask(family, 9, 2);
+    await revive('a');
+    t.same(Object.keys(names(replies)).sort(), ['b', 'c'], 'no client has noticed');
+    t.same(Object.keys(sources(replies)), [own]);
+    t.match(await stage.event('endpointFailed'), { reason: 'ECONNREFUSED' });
+    t.ok(stage.counters(family).flowsMoved > 0);
+  });
+
+  t.test(`all flows of an endpoint move after some were refused, ${family}`, async (t) => {
+    const stage = await stageFor(t);
+    await stage.serve({ family, endpoints: pods });
+    const held = HeldConnections.open(client, {
+      protocol: 'UDP',
+      address: VIPS[family],
+      port: PORT,
+      connections: 60,
+      listAnswers: true,
+      patienceMs: 1000,
+    });
+    const round = async () => ((await held.round()).answers ?? []).map(nameIn);
+    const before = await round();
+    t.same(count(before), { a: 20, b: 20, c: 20 });
+    await kill('a');
+    await round();
+    let after = await round();
+    while (after.some((name) => !['b', 'c'].includes(name))) after = await round();
+    await held.close();
+    await revive('a');
+    const strays = after.filter((name, index) => before[index] !== 'a' && name !== before[index]);
+    t.same(strays, [], 'flows of others stay');
+  });
+}
+
+t.test('flows to an endpoint that was removed move', async (t) => {
+  const stage = await stageFor(t);
+  await stage.serve({ endpoints: pods });
+  // An answer that is under way when the entry ends is lost.
+  const to = { address: VIPS.IPv4, port: PORT, connections: 30, patienceMs: 1000 };
+  const held = HeldConnections.open(client, { protocol: 'UDP', ...to, listAnswers: true });
+  const round = async () => ((await held.round()).answers ?? []).map(nameIn);
+  const before = await round();
+  t.same(count(before), { a: 10, b: 10, c: 10 });
+  await stage.serve({ endpoints: pods.slice(1) });
+  let after = await round();
+  while (after.some((name) => !['b', 'c'].includes(name))) after = await round();
+  await held.close();
+  const strays = after.filter((name, index) => before[index] !== 'a' && name !== before[index]);
+  t.same(strays, [], 'flows of others stay');
+});
+
+t.test('flows come back to the relay if their portal is not carried any more', async (t) => {
+  const stage = await stageFor(t);
+  await stage.serve({ endpoints: pods });
+  const to = { address: VIPS.IPv4, port: PORT, connections: 6, patienceMs: 1000 };
+  const held = HeldConnections.open(client, { protocol: 'UDP', ...to, listAnswers: true });
+  const round = async () => count((await held.round()).answers ?? []);
+  const own = client.address4;
+  t.same(await round(), { [`a:${own}`]: 2, [`b:${own}`]: 2, [`c:${own}`]: 2 });
+  await stage.serve({ endpoints: pods, isCarried: false });
+  let seen = await round();
+  while (Object.keys(seen).some((text) => !text.endsWith(NODE.address4))) seen = await round();
+  await held.close();
+  t.equal(
+    Object.values(seen).reduce((sum, flows) => sum + flows, 0),
+    6,
+  );
+  t.equal(carried('IPv4'), 0);
+});
+
+type Tap = Pick<typeof t, 'teardown'>;

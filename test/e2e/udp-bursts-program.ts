@@ -1,0 +1,52 @@
+/**
+ * The program of `UdpBursts`. Its argument is UdpBurstsOptions as JSON. A line of input asks for a burst from
+ * every socket; after it the program prints a line of JSON: how many answers have come by then.
+ */
+import { createSocket, type Socket } from 'node:dgram';
+import { once } from 'node:events';
+import { isIPv6 } from 'node:net';
+import { createInterface } from 'node:readline';
+import { item } from '../lab/items.js';
+import type { UdpBurstsOptions } from './udp-bursts.js';
+
+const {
+  address,
+  port,
+  flows,
+  datagrams,
+  firstFlow = 0,
+  bytes = 64,
+} = JSON.parse(item(process.argv, 2)) as UdpBurstsOptions;
+
+interface Flow {
+  readonly socket: Socket;
+  readonly number: number;
+  sent: number;
+}
+
+let answers = 0;
+
+async function open(number: number): Promise<Flow> {
+  const socket = createSocket({ type: isIPv6(address) ? 'udp6' : 'udp4', recvBufferSize: 1 << 20 });
+  socket.on('error', () => {});
+  socket.on('message', () => answers++);
+  socket.connect(port, address);
+  await once(socket, 'connect');
+  return { socket, number, sent: 0 };
+}
+
+function send(flow: Flow): void {
+  const payload = Buffer.alloc(bytes);
+  payload.writeUInt32BE(flow.number, 0);
+  payload.writeUInt32BE(flow.sent++, 4);
+  flow.socket.send(payload, () => {});
+}
+
+const opened: Flow[] = [];
+for (let number = 0; number < flows; number++) opened.push(await open(firstFlow + number));
+process.stdout.write('ready\n');
+for await (const _ of createInterface({ input: process.stdin })) {
+  for (const flow of opened) for (let count = 0; count < datagrams; count++) send(flow);
+  process.stdout.write(`${JSON.stringify({ answers })}\n`);
+}
+for (const { socket } of opened) socket.close();
