@@ -119,19 +119,17 @@ export class ConntrackSocket {
   }
 
   /**
-   * Visits the TCP and UDP flows of a family whose mark has some bits. It makes no object that stays, so it
-   * is cheaper than {@link list} where there are many. Flows that begin or end meanwhile may be visited or
+   * Visits the TCP and UDP flows of both families whose mark has some bits. It makes no object that stays, so
+   * it is cheaper than {@link list} where there are many. Flows that begin or end meanwhile may be visited or
    * not.
    * @param onFlow the flow, valid during this call only
    * @throws SysError
    */
   *visit(
-    family: keyof typeof FAMILY_NUMBER,
     mark: { readonly value: number; readonly mask: number },
     onFlow: (flow: FlowReader) => void,
   ): Steps<void> {
-    const header = netfilterHeader(FAMILY_NUMBER[family]);
-    const request = encodeRequest(CT_GET, NLM_F_DUMP, header, ...encodeFilter({ mark }));
+    const request = encodeRequest(CT_GET, NLM_F_DUMP, netfilterHeader(0), ...encodeFilter({ mark }));
     const flow = new FlowReader();
     yield* this.#exchange.list(request, (body) => {
       const isRead = flow.readBody(body);

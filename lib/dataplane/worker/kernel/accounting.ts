@@ -17,8 +17,6 @@ const READING_SHARE = 100;
 /** Batches of messages that are heard in one go. There are fewer in a full receive buffer. */
 const MAX_BATCHES = 1024;
 
-const FAMILIES = ['IPv4', 'IPv6'] as const;
-
 /** What a worker needs to count its entries in the kernel's table of tracked flows. */
 export interface AccountingSources {
   readonly events: FlowEvents;
@@ -159,10 +157,9 @@ export class Accounting implements Watcher, Task {
     const common = marks.reduce((bits, mark) => bits & ~(mark ^ marks[0]), mask);
     const filter = { value: marks[0] & common, mask: common };
     for (const counts of this.#portals.all()) counts.beginReading();
-    for (const family of FAMILIES)
-      yield* conntrack.visit(family, filter, (flow) => {
-        if (marks.includes((flow.mark & mask) >>> 0)) this.#meet(flow);
-      });
+    yield* conntrack.visit(filter, (flow) => {
+      if (marks.includes((flow.mark & mask) >>> 0)) this.#meet(flow);
+    });
   }
 
   #meet(flow: FlowReader): void {
