@@ -1,18 +1,10 @@
-import { AF_INET6, IPPROTO_UDP } from '../constants.js';
+import { IPPROTO_UDP } from '../constants.js';
 import { EEXIST, EINTR, errno, SysError } from '../errno.js';
 import * as libc from '../libc.js';
-import { Memory } from '../memory.js';
 import { SocketAddress } from '../sockaddr.js';
-import { Acknowledgements, commitAfter, SEQUENCE_WORD, sequenceOf } from './acknowledgements.js';
-import {
-  type FlowProtocol,
-  type FlowTemplate,
-  networkWord,
-  putAddress,
-  putDestination,
-  putTuple,
-  templatesFor,
-} from './flowtemplates.js';
+import { Acknowledgements, commitAfter, sequenceOf } from './acknowledgements.js';
+import { FlowMessages } from './flowmessages.js';
+import type { FlowProtocol } from './flowtemplates.js';
 import { NETLINK_NETFILTER, NetlinkSocket } from './socket.js';
 
 /**
@@ -22,8 +14,7 @@ import { NETLINK_NETFILTER, NetlinkSocket } from './socket.js';
 const CAPACITY = 64;
 /** How often the positions that failed with EEXIST are repeated in one commit. */
 const REPEATS = 4;
-/** Bytes. Deletion and insertion of a TCP flow over IPv6 with both ends translated take 360. */
-const POSITION_SIZE = 384;
+
 /** The members of a {@link NetlinkSocket} that a batch uses. */
 export type Channel = Pick<NetlinkSocket, 'fd' | 'close'>;
 
@@ -37,16 +28,11 @@ export type Channel = Pick<NetlinkSocket, 'fd' | 'close'>;
  */
 export class FlowBatch {
   readonly #netlink: Channel;
-  readonly #messages: Memory;
+  readonly #messages: FlowMessages;
   readonly #acknowledgements: Acknowledgements;
-  /** Where the messages of each position begin and end, words. */
-  readonly #starts: Int32Array;
-  readonly #ends: Int32Array;
   readonly #codes: Int32Array;
   /** By position: 1 if it is repeated after EEXIST. */
   readonly #isRepeated: Uint8Array;
-  /** Words of the messages in use. */
-  #end = 0;
   #size = 0;
   #commit = 0;
 
@@ -59,10 +45,8 @@ export class FlowBatch {
     readonly capacity = CAPACITY,
   ) {
     this.#netlink = netlink;
-    this.#messages = new Memory(capacity * POSITION_SIZE);
+    this.#messages = new FlowMessages(capacity);
     this.#acknowledgements = new Acknowledgements(netlink.fd, 2 * capacity);
-    this.#starts = new Int32Array(capacity);
-    this.#ends = new Int32Array(capacity);
     this.#codes = new Int32Array(capacity);
     this.#isRepeated = new Uint8Array(capacity);
   }
@@ -112,8 +96,8 @@ export class FlowBatch {
     mark: number,
   ): number {
     const position = this.#begin(true);
-    this.#appendDeletion(position, protocol, client, vip);
-    this.#appendInsertion(position, protocol, client, vip, endpoint, source, mark);
+    this.#messages.pushDeletion(protocol, client, vip);
+    this.#messages.pushInsertion(protocol, client, vip, endpoint, source, mark);
     return position;
   }
 
@@ -127,7 +111,7 @@ export class FlowBatch {
     mark: number,
   ): number {
     const position = this.#begin(false);
-    this.#appendInsertion(position, protocol, client, vip, endpoint, source, mark);
+    this.#messages.pushInsertion(protocol, client, vip, endpoint, source, mark);
     return position;
   }
 
@@ -138,55 +122,17 @@ export class FlowBatch {
    */
   end(protocol: FlowProtocol, client: SocketAddress, vip: SocketAddress): number {
     const position = this.#begin(true);
-    this.#appendDeletion(position, protocol, client, vip);
+    this.#messages.pushDeletion(protocol, client, vip);
     return position;
   }
 
   /** @param isRepeated whether the position is repeated after EEXIST */
   #begin(isRepeated: boolean): number {
     if (this.isFull) throw new RangeError(`more than ${this.capacity} flows in a batch`);
-    this.#starts[this.#size] = this.#end;
-    this.#isRepeated[this.#size] = isRepeated ? 1 : 0;
-    return this.#size++;
-  }
-
-  #appendDeletion(position: number, protocol: FlowProtocol, client: SocketAddress, vip: SocketAddress): void {
-    const isV6 = client.family === AF_INET6;
-    const { deletion } = templatesFor(protocol, isV6, false);
-    const at = this.#append(position, deletion) + deletion.original;
-    putTuple(this.#messages.words, at, client.memory.words, vip.memory.words, isV6);
-  }
-
-  #appendInsertion(
-    position: number,
-    protocol: FlowProtocol,
-    client: SocketAddress,
-    vip: SocketAddress,
-    endpoint: SocketAddress,
-    source: SocketAddress | null,
-    mark: number,
-  ): void {
-    const { words } = this.#messages;
-    const isV6 = client.family === AF_INET6;
-    const { insertion } = templatesFor(protocol, isV6, source !== null);
-    const from = client.memory.words;
-    const to = vip.memory.words;
-    const at = this.#append(position, insertion);
-    putTuple(words, at + insertion.original, from, to, isV6);
-    putTuple(words, at + insertion.reply, to, from, isV6);
-    words[at + insertion.mark] = networkWord(mark);
-    putDestination(words, at + insertion.natDestination, endpoint.memory.words, isV6);
-    if (source !== null) putAddress(words, at + insertion.natSource, source.memory.words, isV6);
-  }
-
-  /** @returns the word where the message begins */
-  #append(position: number, { words }: FlowTemplate): number {
-    const at = this.#end;
-    this.#messages.words.set(words, at);
-    this.#messages.words[at + SEQUENCE_WORD] = sequenceOf(this.#commit, position);
-    this.#end = at + words.length;
-    this.#ends[position] = this.#end;
-    return at;
+    const position = this.#size++;
+    this.#isRepeated[position] = isRepeated ? 1 : 0;
+    this.#messages.begin(position, sequenceOf(this.#commit, position));
+    return position;
   }
 
   /**
@@ -196,13 +142,14 @@ export class FlowBatch {
    */
   commit(): number {
     const size = this.#size;
+    if (size === 0) return 0;
     this.#codes.fill(0, 0, size);
     let code = this.#exchange();
     for (let repeats = 0; repeats < REPEATS && code === 0 && this.#keepRefused(size); repeats++) {
       code = this.#exchange();
     }
     if (code !== 0) this.#codes.fill(code, 0, size);
-    this.#end = 0;
+    this.#messages.clear();
     this.#size = 0;
     this.#commit = commitAfter(this.#commit);
     return code;
@@ -223,22 +170,18 @@ export class FlowBatch {
 
   /** Keeps the messages of those positions only that failed with EEXIST. @returns false if there are none */
   #keepRefused(size: number): boolean {
-    this.#end = 0;
+    this.#messages.clear();
     for (let position = 0; position < size; position++) {
       if (this.#codes[position] !== EEXIST || this.#isRepeated[position] === 0) continue;
       this.#codes[position] = 0;
-      const start = this.#starts[position];
-      this.#messages.words.copyWithin(this.#end, start, this.#ends[position]);
-      this.#starts[position] = this.#end;
-      this.#end += this.#ends[position] - start;
-      this.#ends[position] = this.#end;
+      this.#messages.pushAgain(position);
     }
-    return this.#end > 0;
+    return this.#messages.size > 0;
   }
 
   #exchange(): number {
     let sent: number;
-    do sent = libc.send(this.#netlink.fd, this.#messages.address, this.#end * 4, 0);
+    do sent = libc.send(this.#netlink.fd, this.#messages.address, this.#messages.size, 0);
     while (sent < 0 && errno() === EINTR);
     return sent < 0 ? errno() : this.#acknowledgements.read(this.#commit, this.#codes);
   }

@@ -285,6 +285,7 @@ t.test('an entry for which the node has no port left fails alone', async (t) => 
 t.test('a batch takes as many positions as it has room for', async (t) => {
   const small = FlowBatch.open(2);
   const [client, vip] = [SocketAddress.of('10.0.0.1', 1), SocketAddress.of('10.96.0.1', 2)];
+  t.equal(small.commit(), 0, 'nothing is queued');
   small.end(IPPROTO_TCP, client, vip);
   small.replace(IPPROTO_TCP, client, vip, client, null, 0);
   t.ok(small.isFull);
