@@ -32,6 +32,8 @@ const CARRIER_CAUSES: Readonly<Record<string, string>> = {
     'the table of tracked flows is full or the kernel has no memory; raise net.netfilter.nf_conntrack_max',
 };
 
+const SYNS_UNDECIDED =
+  'more new TCP connections come than a worker can decide about: those that it cannot are relayed, so that their endpoint sees the address of this node; look for a flood of SYNs, give kube-portal more of the CPU, or raise --workers';
 const STUCK =
   'a socket is ready and gives nothing but an error, again and again: kube-portal tries it ten times a second until the error ends; check whether a seccomp filter or a security module forbids the call, or the kernel lacks it';
 const PORTS_SHORT =
@@ -68,6 +70,8 @@ export function lineOf(event: DataplaneEvent, limit: number): EventLine {
       const cause = CARRIER_CAUSES[event.reason] ?? 'the kernel refused to track a connection';
       return { values, message: `clients are relayed, not carried by the kernel: ${cause}` };
     }
+    case 'synsUndecided':
+      return { values, message: SYNS_UNDECIDED };
     case 'listenerWaits':
       return { values, message: `new clients wait: ${causeOf(event.reason)}` };
     case 'stuck':

@@ -69,6 +69,8 @@ export type DataplaneEvent =
       readonly endpoint: string;
       readonly reason: string;
     }
+  /** More SYNs came than a worker could decide about, so the relay gets some of them. */
+  | { readonly kind: 'synsUndecided' }
   /** A worker has nearly used up its local ports towards an endpoint. `ports`: how many it has. */
   | { readonly kind: 'portsShort'; readonly endpoint: string; readonly ports: number }
   /** A client's connection or datagram has no hop left to the endpoint, see hops.ts. */

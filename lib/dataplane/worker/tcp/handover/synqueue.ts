@@ -25,6 +25,8 @@ export class SynQueue implements Watcher {
   #hasBegun = false;
   /** Since when SYNs have waited at each look (loop clock, ms). Null while the queue is empty. */
   #busySince: number | null = null;
+  /** How many SYNs the queue had no room for, at the last look. */
+  #overflows = 0;
 
   constructor(loop: EventLoop, queue: PacketQueue, handover: TcpHandover) {
     this.#loop = loop;
@@ -46,11 +48,13 @@ export class SynQueue implements Watcher {
       if (count < 0) return this.#onEmpty(batch, errno());
       this.#isDoubled.fill(0);
       if (this.#loop.now - this.#busySince < MAX_WAIT_MS) this.#decide(count);
+      else this.#reportUndecided();
       this.#letGo(count);
       if (count < BATCH) {
         this.#busySince = null;
         return 0;
       }
+      this.#noticeOverflow();
     }
     return 0;
   }
@@ -66,6 +70,18 @@ export class SynQueue implements Watcher {
       if (!this.#handover.decide(this.#syn)) this.#isDoubled[index] = 1;
     }
     this.#handover.entries.commit();
+  }
+
+  /** A queue that had no room for a SYN is not empty after a batch. */
+  #noticeOverflow(): void {
+    const { overflows } = this.#queue;
+    if (overflows === this.#overflows) return;
+    this.#overflows = overflows;
+    this.#reportUndecided();
+  }
+
+  #reportUndecided(): void {
+    this.#handover.report({ kind: 'synsUndecided' });
   }
 
   /** SYNs whose verdict the kernel does not take are sent again by their clients. */
