@@ -1,5 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
-import type { DataplanePortal, PortalCarriage } from '../dataplane/dataplane.js';
+import type { DataplanePortal, PortalCarriage } from '../dataplane/dataplaneportal.js';
 import { NONE } from '../model/compact.js';
 import { type Admission, EVERYONE } from '../portal/admission.js';
 import type { Portal, PortalVip, Vip } from '../portal/portal.js';

@@ -1,4 +1,4 @@
-import type { PortalCarriage } from '../dataplane/dataplane.js';
+import type { PortalCarriage } from '../dataplane/dataplaneportal.js';
 import { NONE } from '../model/compact.js';
 import type { Portal, Vip } from '../portal/portal.js';
 import type { Redirect } from '../redirect/driver.js';

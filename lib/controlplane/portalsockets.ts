@@ -1,4 +1,4 @@
-import type { PortalListener } from '../dataplane/dataplane.js';
+import type { PortalListener } from '../dataplane/dataplaneportal.js';
 import { closeListeners, type ListenerGroup } from '../dataplane/listeners.js';
 import { NONE } from '../model/compact.js';
 import type { Vip } from '../portal/portal.js';

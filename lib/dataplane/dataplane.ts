@@ -10,38 +10,17 @@ import {
   synQueueOf,
 } from '../portal/carrier.js';
 import { DataplanePins } from './dataplanepins.js';
-import type { ListenerGroup } from './listeners.js';
+import { concerns, type DataplanePortal, forWorker } from './dataplaneportal.js';
 import { PortalIds } from './portalids.js';
 import { DescriptorBudget } from './shared/budget.js';
-import type { Carriage, CarrierReasons, CarrierSetup, Forwarding } from './shared/carrier.js';
+import type { CarrierReasons, CarrierSetup, Forwarding } from './shared/carrier.js';
 import type { CounterValues } from './shared/counters.js';
-import type { WorkerPortal } from './shared/messages.js';
 import type { Participant, ParticipantsPage } from './shared/participants.js';
 import { FIRST_PAGE, type PageStart, type SessionFilter, type SessionsPage } from './shared/sessions.js';
 import { WorkerThread, type WorkerThreadEvents } from './workerthread.js';
 
 /** While the proxy drains, it counts the open connections this often. */
 const DRAIN_POLL_MS = 50;
-
-/** A portal as the control plane gives it to the data plane: with the listeners of all workers. */
-export interface DataplanePortal extends Omit<WorkerPortal, 'listeners' | 'pinCells' | 'carriage'> {
-  readonly listeners: readonly PortalListener[];
-  /** The index of the only worker that serves it, or null if all workers do. */
-  readonly onlyWorker: number | null;
-  readonly carriage: PortalCarriage | null;
-}
-
-/** {@link Carriage} with the home for all workers. */
-export interface PortalCarriage extends Pick<Carriage, 'vips'> {
-  /** The index of the worker that takes the SYNs from its queue. */
-  readonly homeWorker: number;
-}
-
-export interface PortalListener {
-  readonly group: ListenerGroup;
-  /** See WorkerListener. */
-  readonly redirectedPort: number | null;
-}
 
 export interface DataplaneOptions {
   /**
@@ -240,28 +219,6 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
   async stop(): Promise<void> {
     await Promise.all(Array.from(this.#threads.keys(), (thread) => thread.stop()));
   }
-}
-
-/** A worker that no longer serves a portal must learn that: it has to close the portal's listeners. */
-function concerns({ onlyWorker, id }: DataplanePortal, told: ReadonlySet<number>, worker: number): boolean {
-  return onlyWorker === null || onlyWorker === worker || told.has(id);
-}
-
-function forWorker(
-  portal: DataplanePortal,
-  worker: number,
-  pinCells: readonly (number | null)[] | undefined,
-): WorkerPortal {
-  const { listeners, onlyWorker: _, carriage, ...rest } = portal;
-  return {
-    ...rest,
-    ...(pinCells && { pinCells }),
-    carriage: carriage && { vips: carriage.vips, isHome: carriage.homeWorker === worker },
-    listeners: listeners.flatMap(({ group, redirectedPort }) => {
-      const fd = group.fds[worker] ?? null;
-      return fd === null ? [] : [{ fd, redirectedPort }];
-    }),
-  };
 }
 
 function carrierSetup(worker: number, carrier: DataplaneOptions['carrier']): CarrierSetup {

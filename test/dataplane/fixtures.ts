@@ -1,4 +1,4 @@
-import type { DataplanePortal } from '../../lib/dataplane/dataplane.js';
+import type { DataplanePortal } from '../../lib/dataplane/dataplaneportal.js';
 import type { ListenerGroup, ListenerSpec } from '../../lib/dataplane/listeners.js';
 import { EVERYONE } from '../../lib/portal/admission.js';
 import { DEFAULT_POLICY } from '../../lib/portal/policy.js';

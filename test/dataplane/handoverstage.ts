@@ -1,5 +1,6 @@
 import { once } from 'node:events';
-import { Dataplane, type DataplanePortal } from '../../lib/dataplane/dataplane.js';
+import { Dataplane } from '../../lib/dataplane/dataplane.js';
+import type { DataplanePortal } from '../../lib/dataplane/dataplaneportal.js';
 import { openListeners } from '../../lib/dataplane/listeners.js';
 import type { DataplaneEvent } from '../../lib/dataplane/shared/messages.js';
 import type { Family } from '../../lib/net/address.js';
