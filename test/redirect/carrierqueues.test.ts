@@ -11,11 +11,12 @@ import type { Protocol } from '../../lib/net/protocol.js';
 import type { Redirect, RedirectDriver } from '../../lib/redirect/driver.js';
 import { IptablesDriver } from '../../lib/redirect/iptables.js';
 import { ConntrackSocket } from '../../lib/sys/netlink/conntrack.js';
+import { PacketQueue } from '../../lib/sys/netlink/packetqueue.js';
 import { apply } from './apply.js';
 import { KINDS, type Kind, only } from './backends.js';
 import { Pod, sh } from './namespace.js';
 import { CARRIER, carriedFlow } from './ownflows.js';
-import { NameServer, reach } from './reach.js';
+import { NameServer, reach, reachFrom } from './reach.js';
 import { RELAYED } from './relayed.js';
 
 const FAMILIES = ['IPv4', 'IPv6'] as const;
@@ -103,6 +104,33 @@ async function sendFrom(family: Family, port: number): Promise<string | undefine
   }
 }
 
+/**
+ * Lets all packets of a queue go, as a worker that carries nobody. Counts them, and collects the indexes of
+ * the devices by which they came; 0: from this node.
+ */
+function letGo(t: Test, number: number): { count: number; devices: Set<number> } {
+  const queue = PacketQueue.open(number);
+  const shown = { count: 0, devices: new Set<number>() };
+  const timer = setInterval(() => {
+    const packets = Math.max(queue.receive(), 0);
+    for (let index = 0; index < packets; index++) {
+      shown.devices.add(queue.inputDeviceOf(index));
+      queue.accept(index);
+    }
+    queue.flush();
+    shown.count += packets;
+  }, 1);
+  t.teardown(() => {
+    clearInterval(timer);
+    queue.close();
+  });
+  return shown;
+}
+
+function deviceIndex(name: string): number {
+  return Number(sh(`ip -o link show ${name}`).split(':')[0]);
+}
+
 /** Resets every connection to a port of the pod after the first byte. */
 async function startResetter(t: Test): Promise<number> {
   const script = `require('net').createServer((socket) => socket.once('data', () => socket.resetAndDestroy()))
@@ -129,6 +157,48 @@ for (const kind of KINDS) {
       while (queued(kind, family, CARRIER.firstQueue) === 0) await setTimeout(10);
       await apply(driver, { set: [{ ...tcp, ...RELAYED }], remove: [] });
       t.equal(await name, 'web', 'the retransmission meets the redirect');
+    });
+
+    t.test(`${name}: a first packet is shown once; let go, it meets the redirect`, async (t) => {
+      const driver = await open(t, kind);
+      const tcp = carried(family, 'TCP');
+      const nodePort = { address: Pod.router[family], port: server.port };
+      await apply(driver, { set: [{ ...tcp, carriedVips: [...tcp.vips, nodePort] }], remove: [] });
+      const shown = letGo(t, CARRIER.firstQueue);
+      const vip = { address: VIP[family], port: 80, protocol: 'TCP' } as const;
+      t.equal(await reach(vip), 'web', 'VIP, from the node');
+      t.equal(
+        await reach({ ...nodePort, protocol: 'TCP' }),
+        'web',
+        'NodePort, from the node by its loopback',
+      );
+      t.equal(await reachFrom(pod.namespace, vip), 'web', 'VIP, from a pod');
+      t.equal(
+        await reachFrom(pod.namespace, { ...nodePort, protocol: 'TCP' }),
+        'web',
+        'NodePort, from a pod',
+      );
+      t.strictSame(shown.devices, new Set([0, deviceIndex('pod0')]), 'not by the loopback device again');
+    });
+
+    t.test(`${name}: what a rule of others in raw drops is not shown`, async (t) => {
+      const driver = await open(t, kind);
+      await apply(driver, { set: [carried(family, 'TCP')], remove: [] });
+      const shown = letGo(t, CARRIER.firstQueue);
+      const table = `${TABLES[family]}-${kind} -t raw`;
+      const rule = `OUTPUT -d ${VIP[family]} -p tcp --syn -j DROP`;
+      sh(`${table} -A ${rule}`);
+      const target = { address: VIP[family], port: 80, protocol: 'TCP' } as const;
+      t.equal(await reach(target), 'web', 'after our jump, the rule is skipped');
+      const { count } = shown;
+      t.ok(count > 0);
+      sh(`${table} -D ${rule}; ${table} -I ${rule}`);
+      const name = reach(target);
+      while (!/\[[1-9]\d*:\d+\] -A OUTPUT .* -j DROP/.test(sh(`${TABLES[family]}-${kind}-save -c`)))
+        await setTimeout(10);
+      t.equal(shown.count, count, 'before our jump, it drops');
+      sh(`${table} -D ${rule}`);
+      t.equal(await name, 'web');
     });
 
     t.test(`${name}: the reset of a carried connection waits for its worker`, async (t) => {
