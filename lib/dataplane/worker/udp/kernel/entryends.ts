@@ -1,6 +1,6 @@
 import { SysError } from '../../../../sys/errno.js';
 import type { ConntrackSocket } from '../../../../sys/netlink/conntrack.js';
-import type { TrackedFlow } from '../../../../sys/netlink/flow.js';
+import { STATUS, type TrackedFlow } from '../../../../sys/netlink/flow.js';
 import type { FlowFilter } from '../../../../sys/netlink/flowfilter.js';
 import type { Steps } from '../../../../sys/netlink/steps.js';
 import { type AddressPort, endOf } from '../../../../sys/netlink/tuple.js';
@@ -8,12 +8,27 @@ import { SocketAddress } from '../../../../sys/sockaddr.js';
 import type { Task } from '../../loop.js';
 import type { Target } from '../../target.js';
 
+/** An endpoint has this time for its first answer to a client, ms, before the client's entry ends. */
+const ANSWER_MS = 1000;
+/** After an error, the table is read again after this time, ms. */
+const RETRY_MS = 1000;
+
 /** Which entries end: those of clients of these VIPs. */
 export interface EndedEntries {
   readonly isV6: boolean;
   readonly vips: readonly { readonly address: string; readonly port: number }[];
   /** Only entries that lead to these endpoints; null: all. */
   readonly targets: readonly Target[] | null;
+  /**
+   * Whether the endpoints may still answer. Without its entry, an answer that is under way is lost. So flows
+   * without an answer end a second later: nearly all look-ups are flows of their own.
+   */
+  readonly mayAnswer: boolean;
+}
+
+/** Entries that end from a time on, ms of the loop's clock. */
+interface Waiting extends EndedEntries {
+  readonly from: number;
 }
 
 /**
@@ -22,36 +37,57 @@ export interface EndedEntries {
  * for while the table is read ends with the next reading.
  */
 export class EntryEnds implements Task {
-  #waiting: EndedEntries[] = [];
+  #waiting: Waiting[] = [];
+  /** What is being ended, and the work on it. */
+  #due: readonly Waiting[] = [];
   #steps: Steps<void> | null = null;
 
-  /** @param mark mark and mask of this worker's entries */
+  /**
+   * @param conntrack for nobody else: work in steps does not overlap with other calls
+   * @param mark mark and mask of this worker's entries
+   * @param now the loop's clock, ms
+   */
   constructor(
     readonly conntrack: ConntrackSocket,
     readonly mark: { readonly value: number; readonly mask: number },
+    readonly now: () => number,
   ) {}
 
   get deadline(): number {
-    return this.#steps === null && this.#waiting.length === 0 ? Number.POSITIVE_INFINITY : 0;
+    if (this.#steps !== null) return 0;
+    let earliest = Number.POSITIVE_INFINITY;
+    for (const { from } of this.#waiting) earliest = Math.min(earliest, from);
+    return earliest;
   }
 
-  expire(): void {
-    this.#steps ??= this.#endWaiting();
+  expire(now: number): void {
+    this.#steps ??= this.#begin(now);
     try {
       if (this.#steps.next().done) this.#steps = null;
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
+      // The kernel is short of memory.
       this.#steps = null;
+      for (const one of this.#due) this.#waiting.push({ ...one, from: now + RETRY_MS });
     }
   }
 
   add(ended: EndedEntries): void {
-    if (ended.vips.length > 0 && ended.targets?.length !== 0) this.#waiting.push(ended);
+    if (ended.vips.length > 0 && ended.targets?.length !== 0)
+      this.#waiting.push({ ...ended, from: this.now() });
   }
 
-  *#endWaiting(): Steps<void> {
-    const waiting = this.#waiting;
-    this.#waiting = [];
+  #begin(now: number): Steps<void> {
+    const due = this.#waiting.filter(({ from }) => from <= now);
+    this.#waiting = this.#waiting.filter(({ from }) => from > now);
+    for (const one of due) {
+      if (one.mayAnswer) this.#waiting.push({ ...one, mayAnswer: false, from: now + ANSWER_MS });
+    }
+    this.#due = due;
+    return this.#end(due);
+  }
+
+  *#end(waiting: readonly Waiting[]): Steps<void> {
     for (const family of ['IPv4', 'IPv6'] as const) {
       const ofFamily = waiting.filter(({ isV6 }) => isV6 === (family === 'IPv6'));
       if (ofFamily.length === 0) continue;
@@ -65,18 +101,21 @@ export class EntryEnds implements Task {
 
 /** The pairs of VIP and endpoint whose entries end. */
 class Routes {
-  readonly #pairs = new Set<string>();
-  readonly #vips = new Set<string>();
+  /** By the VIP alone, or by both: whether flows without an answer are spared. */
+  readonly #spares = new Map<string, boolean>();
   readonly #ends: AddressPort[] = [];
+  #isOfOneEndpoint = true;
 
   constructor(all: readonly EndedEntries[]) {
-    for (const { vips, targets } of all) {
+    for (const { vips, targets, mayAnswer } of all) {
       const ends = targets?.map(({ address }) => endOf(address)) ?? null;
-      if (ends !== null) this.#ends.push(...ends);
+      if (ends === null) this.#isOfOneEndpoint = false;
+      else this.#ends.push(...ends);
+      if (this.#ends.length > 1) this.#isOfOneEndpoint = false;
       for (const vip of vips) {
         const key = keyOf(endOf(SocketAddress.of(vip.address, vip.port)));
-        if (ends === null) this.#vips.add(key);
-        else for (const end of ends) this.#pairs.add(key + keyOf(end));
+        if (ends === null) this.#add(key, mayAnswer);
+        else for (const end of ends) this.#add(key + keyOf(end), mayAnswer);
       }
     }
   }
@@ -84,13 +123,17 @@ class Routes {
   /** What the kernel can compare: the endpoint, if there is only one. */
   get filter(): FlowFilter {
     const [end] = this.#ends;
-    const isOnlyOne = this.#vips.size === 0 && this.#ends.length === 1;
-    return { reply: { protocol: 'UDP', ...(isOnlyOne && end !== undefined && { source: end }) } };
+    return { reply: { protocol: 'UDP', ...(this.#isOfOneEndpoint && end !== undefined && { source: end }) } };
   }
 
-  has({ original, reply }: TrackedFlow): boolean {
+  has({ original, reply, status }: TrackedFlow): boolean {
     const vip = keyOf(original.destination);
-    return this.#vips.has(vip) || this.#pairs.has(vip + keyOf(reply.source));
+    const spares = this.#spares.get(vip) ?? this.#spares.get(vip + keyOf(reply.source));
+    return spares === false || (spares === true && (status & STATUS.seenReply) !== 0);
+  }
+
+  #add(key: string, spares: boolean): void {
+    this.#spares.set(key, spares && this.#spares.get(key) !== false);
   }
 }
 

@@ -97,7 +97,7 @@ export class UdpRefusals {
   }
 
   #bringBackFlowsTo(target: Target, { carried, isV6 }: ServedPortal): void {
-    if (carried !== null) this.ends.add({ isV6, vips: carried.vips, targets: [target] });
+    if (carried !== null) this.ends.add({ isV6, vips: carried.vips, targets: [target], mayAnswer: false });
   }
 
   #carry(client: SocketAddress, vip: ClientVip, portal: ServedPortal, target: Target, route: Route): boolean {

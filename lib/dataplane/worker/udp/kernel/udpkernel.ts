@@ -1,4 +1,5 @@
 import type { PortalVip } from '../../../../portal/portal.js';
+import { ConntrackSocket } from '../../../../sys/netlink/conntrack.js';
 import type { DataplaneEvent } from '../../../shared/messages.js';
 import type { KernelTools } from '../../kernel/tools.js';
 import { VipTable } from '../../kernel/viptable.js';
@@ -23,6 +24,7 @@ export class UdpKernel {
   /**
    * @param relay gives a flow a carrier again, see {@link Handover}
    * @param report takes events for the log
+   * @throws SysError
    */
   constructor(
     tools: KernelTools,
@@ -35,7 +37,11 @@ export class UdpKernel {
     const entries = new FlowEntries(table.keys, tools);
     const origins = new Origins(table.keys, conntrack);
     this.handover = new Handover(table, entries, origins, tools, relay, report);
-    this.ends = new EntryEnds(conntrack, { value: setup.ownMark, mask: setup.ownMask });
+    this.ends = new EntryEnds(
+      ConntrackSocket.open(),
+      { value: setup.ownMark, mask: setup.ownMask },
+      tools.node.now,
+    );
     this.refusals = new UdpRefusals(tools, this.#vips, entries, this.ends, report);
     loop.addTask(this.ends);
   }
@@ -49,11 +55,11 @@ export class UdpKernel {
     const { carried, isV6 } = portal;
     this.#vips.set(portal, carried?.vips ?? []);
     const removed = carried === null ? null : targets.filter(({ isRemoved }) => isRemoved);
-    this.ends.add({ isV6, vips, targets: removed });
+    this.ends.add({ isV6, vips, targets: removed, mayAnswer: true });
   }
 
   /** Lets all datagrams to a portal come to its listeners again, because other clients may use it now. */
   recall({ carried, isV6 }: ServedPortal): void {
-    if (carried !== null) this.ends.add({ isV6, vips: carried.vips, targets: null });
+    if (carried !== null) this.ends.add({ isV6, vips: carried.vips, targets: null, mayAnswer: false });
   }
 }
