@@ -2,7 +2,7 @@ import type { Logger } from 'pino';
 import type { Dataplane } from '../dataplane/dataplane.js';
 import type { CarrierReasons } from '../dataplane/shared/carrier.js';
 import { NONE } from '../model/compact.js';
-import { FAMILIES, type Family } from '../net/address.js';
+import { FAMILIES, type Family, isLoopback } from '../net/address.js';
 import type { Protocol } from '../net/protocol.js';
 import { type CarrierMode, type CarrierOptions, homesAmong, synQueueOf } from '../portal/carrier.js';
 import { type ServicePolicy, speaksRtps } from '../portal/policy.js';
@@ -15,8 +15,10 @@ import type { Redirects } from './redirects.js';
 const PROTOCOLS: readonly Protocol[] = ['TCP', 'UDP'];
 const READS_RTPS = 'workers read the datagrams of a Service with an annotation about RTPS';
 
+const ON_LOOPBACK = 'one of its endpoints has a loopback address, and packets of other hosts never go there';
+
 /** What decides whether the kernel may carry a portal. */
-type Kind = Pick<Portal, 'policy' | 'family' | 'protocol'>;
+type Candidate = Pick<Portal, 'policy' | 'family' | 'protocol' | 'endpoints'>;
 
 /** For each family and protocol, why the kernel cannot carry it on this node; null if it can. */
 type Support = Readonly<Record<Family, CarrierReasons>>;
@@ -60,30 +62,29 @@ export class Carriers {
   }
 
   /** Why a portal is relayed although its mode is another. Null: it is not, or it shall be relayed. */
-  obstacleTo({ policy, family, protocol }: Kind): string | null {
+  obstacleTo({ policy, family, protocol, endpoints }: Candidate): string | null {
     if (this.modeOf(policy) === 'relay') return null;
-    return speaksRtps(policy) ? READS_RTPS : (this.#support?.[family][protocol] ?? null);
+    const isReached = !endpoints.some(({ address }) => isLoopback(address));
+    return this.#obstacleOf(policy, family, protocol) ?? (isReached ? null : ON_LOOPBACK);
   }
 
   /** The problem of a portal that the kernel shall carry and cannot. */
-  problemOf(portal: Kind): string | null {
+  problemOf(portal: Candidate): string | null {
     const reason = this.obstacleTo(portal);
     if (reason === null || this.modeOf(portal.policy) !== 'kernel') return null;
     return `the kernel cannot carry its traffic, so kube-portal relays it: ${reason}`;
   }
 
   /** Whether the kernel may carry clients of a portal. */
-  mayCarry(portal: Kind): boolean {
-    return (
-      this.#support !== null && this.modeOf(portal.policy) !== 'relay' && this.obstacleTo(portal) === null
-    );
+  mayCarry(portal: Candidate): boolean {
+    return this.#wantsKernel(portal.policy) && this.obstacleTo(portal) === null;
   }
 
   /** Whether the kernel may carry clients of a Service with this policy, on any of its ports. */
   mayCarryAny(policy: ServicePolicy): boolean {
-    return FAMILIES.some((family) =>
-      PROTOCOLS.some((protocol) => this.mayCarry({ policy, family, protocol })),
-    );
+    const isCarried = (family: Family) =>
+      PROTOCOLS.some((protocol) => this.#obstacleOf(policy, family, protocol) === null);
+    return this.#wantsKernel(policy) && FAMILIES.some(isCarried);
   }
 
   /**
@@ -106,6 +107,14 @@ export class Carriers {
   /** One sentence for each reason: what is relayed, and why. None while no portal has asked. */
   get limits(): readonly string[] {
     return this.#support === null ? NONE : limitsOf(this.#support);
+  }
+
+  #wantsKernel(policy: ServicePolicy): boolean {
+    return this.#support !== null && this.modeOf(policy) !== 'relay';
+  }
+
+  #obstacleOf(policy: ServicePolicy, family: Family, protocol: Protocol): string | null {
+    return speaksRtps(policy) ? READS_RTPS : (this.#support?.[family][protocol] ?? null);
   }
 
   async #findSupport(): Promise<Support> {

@@ -85,3 +85,8 @@ function longestZeroRun(groups: readonly string[]): { start: number; length: num
   }
   return best;
 }
+
+/** Whether only the host itself reaches a canonical address: 127.0.0.0/8 and ::1. */
+export function isLoopback(address: string): boolean {
+  return address.startsWith('127.') || address === '::1';
+}

@@ -12,12 +12,12 @@ const KINDS = ['TCP/IPv4', 'UDP/IPv4', 'TCP/IPv6', 'UDP/IPv6'] as const;
 const AUTO: ServicePolicy = { ...DEFAULT_POLICY, carrier: 'auto' };
 const PINNED: ServicePolicy = { ...DEFAULT_POLICY, affinity: { by: 'client-ip', timeoutMs: 1000 } };
 
-type Kind = Pick<Portal, 'policy' | 'family' | 'protocol'>;
+type Candidate = Pick<Portal, 'policy' | 'family' | 'protocol' | 'endpoints'>;
 
-function ofEachKind(policy: ServicePolicy): Kind[] {
+function ofEachKind(policy: ServicePolicy, address = '10.1.0.1'): Candidate[] {
   return KINDS.map((kind) => {
     const [protocol, family] = kind.split('/') as [Portal['protocol'], Portal['family']];
-    return { protocol, family, policy };
+    return { protocol, family, policy, endpoints: [{ id: 'a', address, port: 8080 }] };
   });
 }
 
@@ -95,6 +95,21 @@ t.test('an obstacle is named only where something else than the relay is wanted'
   t.same(obstacles({ ...DEFAULT_POLICY, carrier: 'relay' }), [null, null, null, null]);
   t.match(obstacles({ ...PINNED, rtpsRouting: 'follow' }), [/about RTPS/, /about RTPS/, /RTPS/, /RTPS/]);
   t.same(carriers.limits, ['relayed: UDP over IPv4, UDP over IPv6: no socket']);
+});
+
+t.test('a portal with an endpoint on a loopback address is relayed', async (t) => {
+  const carriers = carriersOf({ options: auto });
+  await carriers.openFor(ofEachKind(DEFAULT_POLICY));
+  for (const address of ['127.0.0.1', '127.9.9.9', '::1']) {
+    const [portal] = ofEachKind(DEFAULT_POLICY, address);
+    t.ok(portal);
+    if (portal === undefined) continue;
+    t.notOk(carriers.mayCarry(portal), address);
+    t.match(carriers.obstacleTo(portal), 'loopback');
+    const other = { id: 'b', address: '10.1.0.2', port: 8080 };
+    t.notOk(carriers.mayCarry({ ...portal, endpoints: [other, ...portal.endpoints] }), 'beside another');
+    t.ok(carriers.mayCarry({ ...portal, endpoints: [other] }));
+  }
 });
 
 t.test('the home of a portal is the worker that it is in, or one that has queues', async (t) => {

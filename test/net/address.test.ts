@@ -1,7 +1,7 @@
 import { isIPv6, SocketAddress } from 'node:net';
 import fc from 'fast-check';
 import t from 'tap';
-import { addressBytes, addressText, canonicalAddress, familyOf } from '../../lib/net/address.js';
+import { addressBytes, addressText, canonicalAddress, familyOf, isLoopback } from '../../lib/net/address.js';
 
 const bytesOf = (length: number) => fc.uint8Array({ minLength: length, maxLength: length });
 /** Addresses with runs of zeros, which have several text forms. */
@@ -101,4 +101,11 @@ t.test(
 t.test('the family of addresses and ranges', async (t) => {
   for (const text of ['10.0.0.1', '10.0.0.0/8']) t.equal(familyOf(text), 'IPv4');
   for (const text of ['::1', 'fd00::/8', '::ffff:192.0.2.1']) t.equal(familyOf(text), 'IPv6');
+});
+
+t.test('loopback addresses are 127.0.0.0/8 and ::1', async (t) => {
+  for (const address of ['127.0.0.1', '127.255.255.255', '::1']) t.ok(isLoopback(address), address);
+  for (const address of ['126.0.0.1', '12.7.0.1', '10.127.0.1', '::', '::2', '2001:db8::1']) {
+    t.notOk(isLoopback(address), address);
+  }
 });

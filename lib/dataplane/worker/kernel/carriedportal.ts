@@ -1,3 +1,4 @@
+import { isLoopback } from '../../../net/address.js';
 import type { PortalVip } from '../../../portal/portal.js';
 import { SocketAddress } from '../../../sys/sockaddr.js';
 import { addressAt } from '../../../sys/sockaddrwords.js';
@@ -71,10 +72,6 @@ function canCarryTo(target: Target, isForwarding: boolean, node: KernelNode, now
   if (isForwarding) return true;
   const route = node.paths.to(target);
   return typeof route !== 'number' && route.isLocal;
-}
-
-function isLoopback(address: string): boolean {
-  return address.startsWith('127.') || address === '::1';
 }
 
 /**
