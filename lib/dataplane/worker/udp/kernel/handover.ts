@@ -1,6 +1,6 @@
 import { IPPROTO_UDP } from '../../../../sys/constants.js';
 import { DatagramSender } from '../../../../sys/datagramsender.js';
-import { EEXIST, errno, errnoName } from '../../../../sys/errno.js';
+import { EEXIST, EPERM, errno, errnoName } from '../../../../sys/errno.js';
 import { portAt } from '../../../../sys/sockaddrwords.js';
 import { FIELD } from '../../../shared/counters.js';
 import type { DataplaneEvent } from '../../../shared/messages.js';
@@ -107,7 +107,8 @@ export class Handover implements CarrierOwner {
     this.commit();
     if (flow.carrier !== carrier) return this.#sendRelayed(flow, sender, 0);
     const sent = this.#inject(carrier, sender);
-    if (sent === sender.count) return sent;
+    // EPERM: a rule of this node forbids the endpoint to the client, and the relay must not lead round it.
+    if (sent === sender.count || errno() === EPERM) return sent;
     this.#refused(flow, errno());
     return this.#sendRelayed(flow, sender, sent);
   }
