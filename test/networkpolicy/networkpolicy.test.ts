@@ -23,6 +23,12 @@ const SERVER = { name: 'server', clusterIPs: ['10.96.0.10'], ports: PORTS } as c
 const DNS = { name: 'dns', clusterIPs: ['10.96.0.53'], ports: PORTS } as const;
 const FLAGS = ['--hostname-override=node', '--cluster-cidr=10.244.0.0/16'];
 
+/**
+ * The engine lets pods in to these ports of the node, whatever their egress policies say. The first datagram
+ * of a flow that the kernel carries comes to a proxy port.
+ */
+const NODE_PORTS = '--proxy-port-range=32000-32767';
+
 interface Stage {
   readonly lab: Lab;
   readonly api: ApiServer;
@@ -66,11 +72,11 @@ async function isInForce({ server, dns, stranger, captive, guest, remote }: Stag
 }
 
 /** Starts kube-portal, and waits until a change has made the engine put its own rules on top again. */
-async function serve(t: Test, { lab, api, server, dns, guest }: Stage, carrier: string): Promise<KubePortal> {
+async function serve(t: Test, stage: Stage, ...flags: readonly string[]): Promise<KubePortal> {
+  const { lab, api, server, dns, guest } = stage;
   const objects = [...serviceWithPods(SERVER, [server]), ...serviceWithPods(DNS, [dns])];
-  const flags = [...FLAGS, `--carrier=${carrier}`];
-  const kubePortal = await KubePortal.forTest(t, lab.node, { objects, flags });
-  await api.kubectl(['label', 'pod', guest.name, `changed=${carrier}`]);
+  const kubePortal = await KubePortal.forTest(t, lab.node, { objects, flags: [...FLAGS, ...flags] });
+  await api.kubectl(['label', 'pod', guest.name, 'changed=yes']);
   const isOnTop = async () => {
     const rules = await lab.node.must('iptables', ['-w', '10', '-S', 'INPUT', '1']);
     return rules.includes('KUBE-ROUTER-INPUT');
@@ -96,11 +102,35 @@ async function seen(client: Host, address: string, port = 80): Promise<string[]>
 
 const itself = ({ address4 }: Host) => [address4, address4];
 
+for (const link of ['bridge port', 'point to point'] as const) {
+  t.test(`the kernel carries, pods with the link ${link}: policies hold`, async (t) => {
+    const stage = await stageFor(t, link);
+    const { guest, stranger, captive, remote } = stage;
+    const kubePortal = await serve(t, stage, '--carrier=kernel', NODE_PORTS);
+    t.same(await seen(guest, SERVER.clusterIPs[0]), itself(guest), 'a pod that may');
+    t.same(await seen(remote, SERVER.clusterIPs[0]), itself(remote), 'a pod of another node that may');
+    t.same(await seen(stranger, SERVER.clusterIPs[0]), NOT, 'a pod that the ingress policy forbids');
+    t.same(await seen(captive, SERVER.clusterIPs[0]), NOT, 'a pod that its egress policy forbids');
+    t.same(await seen(captive, DNS.clusterIPs[0]), itself(captive), 'where its egress policy lets it');
+    t.same(await seen(guest, SERVER.clusterIPs[0]), itself(guest), 'who is refused blames nobody');
+    t.same((await kubePortal.status()).problems, []);
+  });
+}
+
 t.test('the relay: an ingress policy does not hold, and an egress policy cuts DNS', async (t) => {
   const stage = await stageFor(t, 'bridge port');
   const { lab, guest, stranger, captive } = stage;
-  await serve(t, stage, 'relay');
+  await serve(t, stage, '--carrier=relay');
   t.same(await seen(guest, SERVER.clusterIPs[0]), itself(lab.node));
   t.same(await seen(stranger, SERVER.clusterIPs[0]), itself(lab.node));
   t.same(await seen(captive, DNS.clusterIPs[0]), NOT);
 });
+
+t.test(
+  'the kernel carries, proxy ports are not among the NodePorts: an egress policy cuts UDP',
+  async (t) => {
+    const stage = await stageFor(t, 'bridge port');
+    await serve(t, stage, '--carrier=kernel');
+    t.same(await seen(stage.captive, DNS.clusterIPs[0]), [stage.captive.address4, 'refused']);
+  },
+);
