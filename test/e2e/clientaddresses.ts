@@ -131,12 +131,25 @@ export class AddressStage {
       this.clients[client],
       questions.map(({ conversation }) => conversation),
     );
-    return Object.fromEntries(questions.map(({ title }, i) => [title, clientIn(item(replies, i))]));
+    return Object.fromEntries(
+      questions.map(({ title }, i) => [title, this.#nodeOr(clientIn(item(replies, i)), client)]),
+    );
+  }
+
+  /** A program of the node may keep the address that it has: all of the node's are as good. */
+  #nodeOr(address: string, client: Client): string {
+    const addresses: string[] = [this.lab.node, NODE_UPLINK].flatMap((place) =>
+      Object.values(addressesOf(place)),
+    );
+    return client === 'node' && addresses.includes(address) ? 'node' : address;
   }
 
   #expected(client: Client, kind: Kind, family: Family, keeps: Keeps): Record<string, string> {
     const node = kind.endpoint === 'here' ? this.lab.node : NODE_UPLINK;
-    const seen = (way: Way) => addressIn(keeps({ client, kind, way }) ? this.clients[client] : node, family);
+    const seen = (way: Way) => {
+      const place = keeps({ client, kind, way }) ? this.clients[client] : node;
+      return this.#nodeOr(addressesOf(place)[family], client);
+    };
     return Object.fromEntries(questionsFor(kind, family).map(({ title, way }) => [title, seen(way)]));
   }
 }
@@ -189,6 +202,6 @@ function clientIn(replies: readonly (TcpReply | UdpReply)[]): string {
   return [...new Set(texts.map((text) => text.replace(/^(here|there):/, '')))].join();
 }
 
-function addressIn(place: Pick<Place, 'address4' | 'address6'>, family: Family): string {
-  return family === 'IPv4' ? place.address4 : place.address6;
+function addressesOf({ address4, address6 }: Pick<Place, 'address4' | 'address6'>): Record<Family, string> {
+  return { IPv4: address4, IPv6: address6 };
 }

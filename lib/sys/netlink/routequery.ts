@@ -1,17 +1,20 @@
 import { AF_INET6 } from '../constants.js';
 import { EACCES, EHOSTUNREACH, EINVAL, SysError } from '../errno.js';
 import { SocketAddress } from '../sockaddr.js';
-import { attribute, attributesAfter, malformed } from './attributes.js';
+import { Attributes, attribute, attributesAfter, malformed } from './attributes.js';
 import { Exchange } from './exchange.js';
 import { encodeRequest } from './messages.js';
 import { NETLINK_ROUTE, NetlinkSocket } from './socket.js';
 
-/** rtnetlink(7) and linux/rtnetlink.h. */
+/** rtnetlink(7), linux/rtnetlink.h and linux/if_link.h. */
+const RTM_GETLINK = 18;
 const RTM_GETROUTE = 26;
 const RTA_DST = 1;
 const RTA_OIF = 4;
 const RTA_PREFSRC = 7;
 const RTN_LOCAL = 2;
+const IFLA_LINKINFO = 18;
+const IFLA_INFO_KIND = 1;
 
 /** Types of routes that lead nowhere, with the error that connect(2) gives for them (fib_props). */
 const ERRORS: ReadonlyMap<number, number> = new Map([
@@ -23,6 +26,8 @@ const ERRORS: ReadonlyMap<number, number> = new Map([
 /** struct rtmsg: family, destination bits, source bits, tos, table, protocol, scope, type u8; flags u32. */
 const RTMSG_SIZE = 12;
 const RTMSG_TYPE = 7;
+/** struct ifinfomsg: family u8, pad u8, type u16, index i32, flags u32, change mask u32. */
+const IFINFOMSG_SIZE = 16;
 
 /** The way of this node's packets to an address. */
 export interface Route {
@@ -34,10 +39,7 @@ export interface Route {
   readonly source: SocketAddress;
 }
 
-/**
- * Asks the kernel for the way to single addresses. It answers without the lock that changes of devices take
- * (RTNL_FLAG_DOIT_UNLOCKED), so a worker does not wait for the networks of pods that come and go.
- */
+/** Asks the kernel for the way to single addresses. */
 export class RouteQuery {
   /** @throws SysError */
   readonly #exchange = new Exchange(() => new NetlinkSocket(NETLINK_ROUTE));
@@ -52,17 +54,32 @@ export class RouteQuery {
     const bytes = address.memory.bytes.subarray(isV6 ? 8 : 4, isV6 ? 24 : 8);
     const header = new Uint8Array(RTMSG_SIZE);
     header.set([address.family, bytes.length * 8]);
-    try {
-      const request = encodeRequest(RTM_GETROUTE, 0, header, attribute(RTA_DST, bytes));
-      return readRoute(this.#exchange.ask(request), isV6);
-    } catch (error) {
-      if (error instanceof SysError && error.call === 'netlink request') return error.code;
-      throw error;
-    }
+    const answer = this.#ask(encodeRequest(RTM_GETROUTE, 0, header, attribute(RTA_DST, bytes)));
+    return typeof answer === 'number' ? answer : readRoute(answer, isV6);
+  }
+
+  /** Whether a device is a bridge. False if the device is gone. @throws SysError */
+  isBridge(device: number): boolean {
+    const link = new Uint8Array(IFINFOMSG_SIZE);
+    new DataView(link.buffer).setInt32(4, device, true);
+    const answer = this.#ask(encodeRequest(RTM_GETLINK, 0, link));
+    if (typeof answer === 'number') return false;
+    const info = attributesAfter(answer, IFINFOMSG_SIZE).find(IFLA_LINKINFO);
+    return info !== null && new Attributes(info).text(IFLA_INFO_KIND) === 'bridge';
   }
 
   close(): void {
     this.#exchange.close();
+  }
+
+  /** @returns the errno with which the kernel has refused the request */
+  #ask(request: Uint8Array): DataView | number {
+    try {
+      return this.#exchange.ask(request);
+    } catch (error) {
+      if (error instanceof SysError && error.call === 'netlink request') return error.code;
+      throw error;
+    }
   }
 }
 

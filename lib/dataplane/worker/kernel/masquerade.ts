@@ -7,9 +7,9 @@ import type { KernelNode } from './node.js';
 
 /**
  * The node's address that takes the place of a client's; null if the endpoint is to see the client.
- * kube-proxy decides so in its rules (KUBE-MARK-MASQ, proxier.go). It does not look at devices. Pods on one
- * bridge answer each other past the rules of the node, unless the kernel lets bridged packets pass these; so
- * an endpoint behind the client's device is shown the node.
+ * kube-proxy decides so in its rules (KUBE-MARK-MASQ, proxier.go). It does not look at devices. An endpoint
+ * that is a neighbour of its client answers it past the node, and the client knows no such server; so it is
+ * shown the node.
  *
  * @param client its sockaddr begins at word `at`
  * @param inputDevice index of the device by which its packets come; 0: a program of this node
@@ -29,6 +29,6 @@ export function sourceFor(
     masquerade === 'always' ||
     inputDevice === 0 ||
     (masquerade === 'off-cluster' && node.isOffCluster(client, at, isV6)) ||
-    (inputDevice === route.device && !node.seesBridged(isV6));
+    (inputDevice === route.device && !(node.seesBridged(isV6) && node.paths.isByBridge(target)));
   return isDue ? route.source : null;
 }

@@ -26,6 +26,7 @@ export class Paths {
     if (now < reach.routeUntil) return reach.route;
     reach.route = this.towards(target.address);
     reach.routeUntil = now + (typeof reach.route === 'number' ? NO_ROUTE_MS : ROUTE_MS);
+    reach.isBridge = null;
     return reach.route;
   }
 
@@ -39,8 +40,25 @@ export class Paths {
     }
   }
 
+  /** Whether packets to the endpoint leave by a bridge. */
+  isByBridge(target: Target): boolean {
+    const route = this.to(target);
+    const reach = reachOf(target);
+    if (typeof route !== 'number') reach.isBridge ??= this.#isBridge(route.device);
+    return reach.isBridge === true;
+  }
+
   close(): void {
     this.#query.close();
+  }
+
+  #isBridge(device: number): boolean {
+    try {
+      return this.#query.isBridge(device);
+    } catch (error) {
+      if (error instanceof SysError) return false;
+      throw error;
+    }
   }
 }
 

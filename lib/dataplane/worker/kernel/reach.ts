@@ -9,6 +9,8 @@ export class Reach {
   /** The way there, or the errno of connect(2) where there is none. {@link Paths} keeps it fresh. */
   route: Route | number = ENOBUFS;
   routeUntil = Number.NEGATIVE_INFINITY;
+  /** Whether the route's device is a bridge. Null: nobody has asked. */
+  isBridge: boolean | null = null;
   /** Whether an answer has been seen of a client that the kernel carries. */
   isProved = false;
   /** Whether an {@link AnswerChecks} waits for such an answer. */

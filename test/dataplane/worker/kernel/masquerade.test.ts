@@ -19,6 +19,7 @@ sh(`
   ip addr add fd00:2::1/64 dev kp-a nodad
 `);
 const BRIDGE = Number(sh('ip -o link show kp-bridge | cut -d: -f1'));
+const WIRE = Number(sh('ip -o link show kp-a | cut -d: -f1'));
 const ELSEWHERE = 1_000_000;
 
 const paths = new Paths(() => 1);
@@ -71,5 +72,10 @@ t.test('neighbours of the endpoint are, unless netfilter sees what passes betwee
   t.equal(sourceTowards('10.244.0.2', '10.244.0.9', { inputDevice: BRIDGE }), null);
   const unseen = { inputDevice: BRIDGE, seesBridged: false };
   t.equal(sourceTowards('10.244.0.2', '10.244.0.9', unseen), '10.244.0.1');
+  t.equal(
+    sourceTowards('192.0.2.2', '192.0.2.9', { inputDevice: WIRE }),
+    '192.0.2.1',
+    'no bridge of this node',
+  );
   t.equal(sourceTowards('192.0.2.2', '10.244.0.9', unseen), null, 'another device');
 });
