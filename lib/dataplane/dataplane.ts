@@ -85,7 +85,7 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
         pinCells: this.pins.cells.memory,
         udpTimeoutMs,
         rtpsCopies,
-        carrier: carrierSetup(index, carrier),
+        carrier: carrierSetup(index, workers, carrier),
       }),
     );
     this.#threads = new Map(threads.map((thread) => [thread, new Set()]));
@@ -221,13 +221,17 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
   }
 }
 
-function carrierSetup(worker: number, carrier: DataplaneOptions['carrier']): CarrierSetup {
+function carrierSetup(worker: number, workers: number, carrier: DataplaneOptions['carrier']): CarrierSetup {
   const hasQueues = worker < MAX_QUEUE_WORKERS;
+  const numbers = Array.from({ length: MAX_QUEUE_WORKERS }, (_, number) => number);
+  const held = numbers.filter((number) => number === worker || (worker === 0 && number >= workers));
   return {
     synQueue: hasQueues ? synQueueOf(worker, carrier) : null,
     errorQueue: hasQueues ? errorQueueOf(worker, carrier) : null,
     ownMark: markOfWorker(carrier.markMask, worker),
     ownMask: carrier.markMask,
+    heldMarks: held.map((number) => markOfWorker(carrier.markMask, number)),
+    isMarkShared: (worker % MAX_QUEUE_WORKERS) + MAX_QUEUE_WORKERS < workers,
     clusterCidrs: carrier.clusterCidrs,
   };
 }

@@ -25,7 +25,15 @@ function startThread(t: Test): WorkerThread {
     maxPins: 10,
     udpTimeoutMs: null,
     rtpsCopies: 1000,
-    carrier: { synQueue: null, errorQueue: null, ownMark: 0, ownMask: 0, clusterCidrs: [] },
+    carrier: {
+      synQueue: null,
+      errorQueue: null,
+      ownMark: 0,
+      ownMask: 0,
+      heldMarks: [],
+      isMarkShared: false,
+      clusterCidrs: [],
+    },
   });
   t.teardown(() => thread.stop());
   return thread;

@@ -18,6 +18,13 @@ export interface CarrierSetup {
   readonly ownMark: number;
   /** The bits of a mark that say whose entry it is, see `ownBit`. */
   readonly ownMask: number;
+  /**
+   * The marks of the entries that this worker counts, and that it ends with their endpoints: its own, and in
+   * the first worker also those of an earlier run that had more workers. Empty beyond the fourth worker.
+   */
+  readonly heldMarks: readonly number[];
+  /** Whether other workers make entries with the own mark too. */
+  readonly isMarkShared: boolean;
   /** Clients with other addresses are masqueraded where `off-cluster` says so. Empty: none are. */
   readonly clusterCidrs: readonly string[];
 }

@@ -1,11 +1,10 @@
 import type { Protocol } from '../../net/protocol.js';
-import { MAX_QUEUE_WORKERS, markOfWorker } from '../../portal/carrier.js';
 import { SysError } from '../../sys/errno.js';
 import { ConntrackSocket } from '../../sys/netlink/conntrack.js';
 import { FlowEvents } from '../../sys/netlink/flowevents.js';
 import { PacketQueue } from '../../sys/netlink/packetqueue.js';
-import type { Carriage, CarrierReasons, Forwarding } from '../shared/carrier.js';
-import type { DataplaneEvent, WorkerSetup } from '../shared/messages.js';
+import type { Carriage, CarrierReasons, CarrierSetup, Forwarding } from '../shared/carrier.js';
+import type { DataplaneEvent } from '../shared/messages.js';
 import { Accounting } from './kernel/accounting.js';
 import { ErrorQueue, type RefusedPacket } from './kernel/errorqueue.js';
 import { KernelTools } from './kernel/tools.js';
@@ -20,15 +19,13 @@ import type { UdpRelay } from './udp/relay.js';
 /** Bytes of a reset or an ICMP error that are received: an ICMP error may quote a whole packet. */
 const ERROR_SIZE = 1500;
 
-type HandoverSetup = Pick<WorkerSetup, 'index' | 'workers' | 'carrier'>;
-
 /** What hands clients of one worker over to the kernel. Nothing is opened until the main thread asks. */
 export class Handovers {
   /** The VIPs whose SYNs come to this worker. */
   readonly #vips = new VipTable();
   readonly #accounting: Accounting;
   readonly #loop: EventLoop;
-  readonly #setup: HandoverSetup;
+  readonly #setup: CarrierSetup;
   readonly #udp: UdpRelay;
   readonly #report: (event: DataplaneEvent) => void;
   #forwarding: Forwarding | null = null;
@@ -37,7 +34,7 @@ export class Handovers {
   #syns: SynQueue | null = null;
 
   /** @param report takes events for the log */
-  constructor(loop: EventLoop, setup: HandoverSetup, udp: UdpRelay, report: (event: DataplaneEvent) => void) {
+  constructor(loop: EventLoop, setup: CarrierSetup, udp: UdpRelay, report: (event: DataplaneEvent) => void) {
     this.#loop = loop;
     this.#setup = setup;
     this.#udp = udp;
@@ -85,8 +82,7 @@ export class Handovers {
 
   #openTools(): KernelTools {
     if (this.#tools !== null) return this.#tools;
-    const { carrier } = this.#setup;
-    const tools = new KernelTools(carrier, this.#accounting, () => this.#loop.now, this.#report);
+    const tools = new KernelTools(this.#setup, this.#accounting, () => this.#loop.now, this.#report);
     this.#startAccounting();
     if (this.#forwarding !== null) tools.node.forwarding = this.#forwarding;
     this.#loop.addTask(tools.checks);
@@ -95,31 +91,23 @@ export class Handovers {
     return tools;
   }
 
-  /**
-   * Workers beyond the fourth make entries with the marks of the first four, which hear of their ends. The
-   * first worker counts those of an earlier run that had more workers.
-   */
+  /** Workers beyond the fourth make entries with the marks of the first four, which hear of their ends. */
   #startAccounting(): void {
-    const { index, workers, carrier } = this.#setup;
-    const { ownMark, ownMask: mask } = carrier;
-    if (index >= MAX_QUEUE_WORKERS) return;
-    const marks = [ownMark];
-    if (index === 0) {
-      for (let gone = workers; gone < MAX_QUEUE_WORKERS; gone++) marks.push(markOfWorker(mask, gone));
-    }
+    const { heldMarks, ownMask, isMarkShared } = this.#setup;
+    if (heldMarks.length === 0) return;
     this.#accounting.start({
-      events: FlowEvents.open(marks, mask),
+      events: FlowEvents.open(heldMarks, ownMask),
       conntrack: ConntrackSocket.open(),
-      marks,
-      mask,
-      isMarkShared: index + MAX_QUEUE_WORKERS < workers,
+      marks: heldMarks,
+      mask: ownMask,
+      isMarkShared,
     });
   }
 
   #openQueues(): void {
     if (this.#queues !== null) return;
     const tools = this.#openTools();
-    const { synQueue, errorQueue } = this.#setup.carrier;
+    const { synQueue, errorQueue } = this.#setup;
     const errors = errorQueue === null ? null : PacketQueue.open(errorQueue, { copied: ERROR_SIZE });
     let syns: PacketQueue | null;
     try {

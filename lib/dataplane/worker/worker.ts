@@ -71,7 +71,7 @@ class DataplaneWorker {
       routing: { services: new RtpsServices(), copiesPerSecond: rtpsCopies },
       now,
     };
-    this.#handovers = new Handovers(this.#loop, setup, udp, report);
+    this.#handovers = new Handovers(this.#loop, setup.carrier, udp, report);
     const cells = workerCells(setup.counters, index);
     this.#portals = new PortalTable(this.#tcp.acceptor, udp, this.#handovers, context, cells);
     this.#answerers = answerersOf(

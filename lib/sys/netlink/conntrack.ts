@@ -12,7 +12,7 @@ import {
   type Flow,
   type TrackedFlow,
 } from './flow.js';
-import { encodeFilter, type FlowFilter, matches } from './flowfilter.js';
+import { commonBits, encodeFilter, type FlowFilter, matches } from './flowfilter.js';
 import { FlowReader } from './flowreader.js';
 import { encodeRequest, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL } from './messages.js';
 import { netfilterHeader } from './nfnetlink.js';
@@ -119,21 +119,20 @@ export class ConntrackSocket {
   }
 
   /**
-   * Visits the TCP and UDP flows of both families whose mark has some bits. It makes no object that stays, so
-   * it is cheaper than {@link list} where there are many. Flows that begin or end meanwhile may be visited or
-   * not.
+   * Visits the TCP and UDP flows of both families that have one of some marks. It makes no object that stays,
+   * so it is cheaper than {@link list} where there are many. Flows that begin or end meanwhile may be visited
+   * or not.
+   * @param marks at least one
+   * @param mask the bits of the marks that are compared
    * @param onFlow the flow, valid during this call only
    * @throws SysError
    */
-  *visit(
-    mark: { readonly value: number; readonly mask: number },
-    onFlow: (flow: FlowReader) => void,
-  ): Steps<void> {
-    const request = encodeRequest(CT_GET, NLM_F_DUMP, netfilterHeader(0), ...encodeFilter({ mark }));
+  *visit(marks: readonly number[], mask: number, onFlow: (flow: FlowReader) => void): Steps<void> {
+    const filter = encodeFilter({ mark: commonBits(marks, mask) });
+    const request = encodeRequest(CT_GET, NLM_F_DUMP, netfilterHeader(0), ...filter);
     const flow = new FlowReader();
     yield* this.#exchange.list(request, (body) => {
-      const isRead = flow.readBody(body);
-      if (isRead && ((flow.mark ^ mark.value) & mark.mask) === 0) onFlow(flow);
+      if (flow.readBody(body) && marks.includes((flow.mark & mask) >>> 0)) onFlow(flow);
       return null;
     });
   }

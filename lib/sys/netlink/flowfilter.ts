@@ -19,6 +19,12 @@ export interface FlowFilter {
   readonly reply?: PartialTuple;
 }
 
+/** What the kernel can compare where several marks are wanted: the bits that they have in common. */
+export function commonBits(marks: readonly number[], mask: number): NonNullable<FlowFilter['mark']> {
+  const common = marks.reduce((bits, mark) => bits & ~(mark ^ marks[0]), mask);
+  return { value: marks[0] & common, mask: common };
+}
+
 /**
  * The attributes that make the kernel list matching flows only. The kernel compares marks from Linux 3.8 on,
  * and tuples from 5.8 on. An older kernel ignores these attributes and lists all flows, so {@link matches}

@@ -100,7 +100,7 @@ for (const family of FAMILIES) {
     const reply = { protocol: 'UDP', source: at(endpoint, 8080) } as const;
     t.same(ports({ mark: { value: 0x1000, mask: 0xfffffff0 }, reply }), [1, 2]);
     const visited: string[] = [];
-    const visit = conntrack.visit({ value: 0x1000, mask: 0xfffffff0 }, ({ client, source, mark }) =>
+    const visit = conntrack.visit([0x1000, 0x2000], 0xfffffff0, ({ client, source, mark }) =>
       visited.push(`${client.address} ${client.port} ${source.address} ${mark}`),
     );
     atOnce(visit);

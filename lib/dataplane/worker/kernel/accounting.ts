@@ -153,13 +153,8 @@ export class Accounting implements Watcher, Task {
 
   *#read(): Steps<void> {
     const { conntrack, marks, mask } = this.#sources as AccountingSources;
-    // The kernel compares what all marks have in common.
-    const common = marks.reduce((bits, mark) => bits & ~(mark ^ marks[0]), mask);
-    const filter = { value: marks[0] & common, mask: common };
     for (const counts of this.#portals.all()) counts.beginReading();
-    yield* conntrack.visit(filter, (flow) => {
-      if (marks.includes((flow.mark & mask) >>> 0)) this.#meet(flow);
-    });
+    yield* conntrack.visit(marks, mask, (flow) => this.#meet(flow));
   }
 
   #meet(flow: FlowReader): void {

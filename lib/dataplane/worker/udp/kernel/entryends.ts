@@ -1,10 +1,11 @@
 import { SysError } from '../../../../sys/errno.js';
 import type { ConntrackSocket } from '../../../../sys/netlink/conntrack.js';
 import { STATUS, type TrackedFlow } from '../../../../sys/netlink/flow.js';
-import type { FlowFilter } from '../../../../sys/netlink/flowfilter.js';
+import { commonBits, type FlowFilter } from '../../../../sys/netlink/flowfilter.js';
 import type { Steps } from '../../../../sys/netlink/steps.js';
 import { type AddressPort, endOf } from '../../../../sys/netlink/tuple.js';
 import { SocketAddress } from '../../../../sys/sockaddr.js';
+import type { CarrierSetup } from '../../../shared/carrier.js';
 import type { Task } from '../../loop.js';
 import type { Target } from '../../target.js';
 
@@ -32,7 +33,7 @@ interface Waiting extends EndedEntries {
 }
 
 /**
- * Ends entries of this worker's carried UDP flows, so that their next datagrams come to the listener. The
+ * Ends entries of carried UDP flows, so that their next datagrams come to the listener. The
  * table of tracked flows is read in steps of one message each; the worker relays between them. What is asked
  * for while the table is read ends with the next reading.
  */
@@ -44,12 +45,12 @@ export class EntryEnds implements Task {
 
   /**
    * @param conntrack for nobody else: work in steps does not overlap with other calls
-   * @param mark mark and mask of this worker's entries
+   * @param setup the entries are those with its held marks
    * @param now the loop's clock, ms
    */
   constructor(
     readonly conntrack: ConntrackSocket,
-    readonly mark: { readonly value: number; readonly mask: number },
+    readonly setup: Pick<CarrierSetup, 'heldMarks' | 'ownMask'>,
     readonly now: () => number,
   ) {}
 
@@ -73,6 +74,7 @@ export class EntryEnds implements Task {
   }
 
   add(ended: EndedEntries): void {
+    if (this.setup.heldMarks.length === 0) return;
     if (ended.vips.length > 0 && ended.targets?.length !== 0)
       this.#waiting.push({ ...ended, from: this.now() });
   }
@@ -92,8 +94,13 @@ export class EntryEnds implements Task {
       const ofFamily = waiting.filter(({ isV6 }) => isV6 === (family === 'IPv6'));
       if (ofFamily.length === 0) continue;
       const routes = new Routes(ofFamily);
-      const filter = { mark: this.mark, ...routes.filter };
-      const flows = yield* this.conntrack.list(family, filter, (flow) => routes.has(flow));
+      const { heldMarks, ownMask } = this.setup;
+      const filter = { mark: commonBits(heldMarks, ownMask), ...routes.filter };
+      const flows = yield* this.conntrack.list(
+        family,
+        filter,
+        (flow) => heldMarks.includes((flow.mark & ownMask) >>> 0) && routes.has(flow),
+      );
       yield* this.conntrack.delete(flows);
     }
   }

@@ -103,7 +103,10 @@ export class Handover implements CarrierOwner {
 
   send(carrier: KernelCarrier, sender: DatagramSender): number {
     const { flow, enteredAt } = carrier;
-    if (enteredAt !== null && this.tools.node.now() - enteredAt > LATE_MS) this.#queue(carrier);
+    const isGone = enteredAt !== null && this.tools.node.now() - enteredAt > LATE_MS;
+    // Its entry may have ended because the flow is to be carried no more.
+    if (isGone && !this.#mayCarry(flow)) this.#giveUp(flow);
+    else if (isGone) this.#queue(carrier);
     this.commit();
     if (flow.carrier !== carrier) return this.#sendRelayed(flow, sender, 0);
     const sent = this.#inject(carrier, sender);
@@ -166,6 +169,10 @@ export class Handover implements CarrierOwner {
       if (code !== EEXIST) this.tools.node.pause();
     }
     flow.isRelayOnly = true;
+    this.#giveUp(flow);
+  }
+
+  #giveUp(flow: UdpFlow): void {
     flow.carrier = null;
     this.relay(flow);
   }
