@@ -1,6 +1,9 @@
 import '../redirect/namespace.js';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
+import { IPPROTO_UDP } from '../../lib/sys/constants.js';
+import { FlowBatch } from '../../lib/sys/netlink/flowbatch.js';
+import { SocketAddress } from '../../lib/sys/sockaddr.js';
 import { startBackend } from '../lab/backend.js';
 import { askTcp } from '../lab/client.js';
 import { sh } from '../redirect/namespace.js';
@@ -58,3 +61,21 @@ for (const family of ['IPv4', 'IPv6'] as const) {
     t.ok(bytesOut > bytesIn, `${bytesOut} bytes to clients`);
   });
 }
+
+t.test('entries of a worker that is gone are counted, and end with their endpoint', async (t) => {
+  const stage = await HandoverStage.start('UDP');
+  t.teardown(() => stage.stop());
+  const batch = FlowBatch.open();
+  const [vip, endpoint] = [SocketAddress.of(VIPS.IPv4, PORT), SocketAddress.of(pod.address4, POD_PORT)];
+  const markOfSecondWorker = 0x5000_0000;
+  for (let port = 5000; port < 5010; port++) {
+    const from = SocketAddress.of(client.address4, port);
+    batch.replace(IPPROTO_UDP, from, vip, endpoint, null, markOfSecondWorker);
+  }
+  t.equal(batch.commit(), 0);
+  batch.close();
+  await stage.serve({ endpoints: [pod, client] });
+  while (stage.counters().carriedFlowsActive !== 10) await sleep(10);
+  await stage.serve({ endpoints: [client] });
+  while (stage.counters().carriedFlowsActive !== 0) await sleep(10);
+});
