@@ -3,6 +3,7 @@ import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import type { Family } from '../../lib/net/address.js';
 import type { Protocol } from '../../lib/net/protocol.js';
+import { ownBit } from '../../lib/portal/carrier.js';
 import { clearAll } from '../../lib/redirect/clear.js';
 import { type RunCommand, runCommand } from '../../lib/redirect/command.js';
 import type { CarrierSupport, Redirect } from '../../lib/redirect/driver.js';
@@ -224,6 +225,14 @@ for (const kind of KINDS) {
     sh(`iptables-${kind} -t mangle -I PREROUTING -s 192.0.2.2 -j ACCEPT`);
     t.equal(await driver.audit(), 1);
     t.strictSame(order('mangle'), ['ours', 'ours', 'theirs', 'theirs']);
+  });
+
+  t.test(`${kind}: a killed run's rules are cleared`, async (t) => {
+    const { driver: killed } = await open(t, only(kind));
+    await apply(killed, { set: carriedInAllForms('web', 80), remove: [] });
+    t.match(await clearAll('/nonexistent', ownBit(CARRIER.markMask)), [/^\d+ iptables chains/]);
+    t.notMatch(sh(`iptables-${kind}-save; ip6tables-${kind}-save`), /KUBE-PORTAL/);
+    t.strictSame(await clearAll('/nonexistent', ownBit(CARRIER.markMask)), []);
   });
 
   t.test(`${kind}: a killed run's rules go when the next one carries nothing`, async (t) => {

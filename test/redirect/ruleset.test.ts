@@ -82,6 +82,23 @@ t.test('if a rule of others is before our jump, our jump moves to the front', (t
   t.end();
 });
 
+t.test('in raw our jump is the last of our making, and rules of others may come after it', (t) => {
+  const jumps = ['! -i lo -p tcp -j KUBE-PORTALS-SYN', '-p tcp -j KUBE-PORTALS-SYN'] as const;
+  const chains = new Map([['KUBE-PORTALS-SYN', ['-j RETURN']]]);
+  const want: Ruleset = new Map([['raw', { chains, hooks: new Map([['PREROUTING', jumps]]) }]]);
+  const raw = (...rules: string[]) =>
+    ['*raw', ':PREROUTING ACCEPT [0:0]', ':KUBE-PORTALS-SYN - [0:0]', ...rules, 'COMMIT', ''].join('\n');
+  const [first, second] = [`-A PREROUTING ${jumps[0]}`, `-A PREROUTING ${jumps[1]}`] as const;
+  const rest = ['-A PREROUTING -j LATE', '-A KUBE-PORTALS-SYN -j RETURN'];
+  const between = raw('-A PREROUTING -j ENGINE', first, second, ...rest);
+  t.strictSame(difference(parseSave(between), want), { script: '', count: 0 });
+  t.strictSame(difference(parseSave(raw('-A PREROUTING -j ENGINE', first, ...rest)), want), {
+    count: 1,
+    script: `*raw\n-D PREROUTING ${jumps[0]}\n${first}\n${second}\nCOMMIT\n`,
+  });
+  t.end();
+});
+
 t.test('an empty table gets chains, then rules, then the jumps to them', (t) => {
   t.strictSame(difference(new Map(), wanted), {
     script: `*nat\n:KUBE-PORTALS-HOST - [0:0]\n-A KUBE-PORTALS-HOST ${RULE}\n-I OUTPUT -j KUBE-PORTALS-HOST\nCOMMIT\n`,
