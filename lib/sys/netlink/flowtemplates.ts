@@ -23,10 +23,10 @@ import { netfilterHeader } from './nfnetlink.js';
 import { encodeTuple } from './tuple.js';
 
 /**
- * Seconds until the kernel drops an entry that no packet has met. The first packet sets the kernel's own
- * time-out, so this only ends what was inserted for nothing.
+ * Seconds until the kernel drops an entry that no packet has met, as with nf_conntrack_udp_timeout. The first
+ * packet sets the kernel's own time-out, so this only ends what was inserted for nothing.
  */
-const UNUSED_TIMEOUT_S = 10;
+const UNUSED_TIMEOUT_S = 30;
 
 /** struct nlmsghdr and struct nfgenmsg, as 32-bit words. */
 const HEADER_WORDS = 5;
