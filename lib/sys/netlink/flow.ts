@@ -49,7 +49,16 @@ export const STATUS = {
 } as const;
 
 /** States of a TCP connection: enum tcp_conntrack of linux/netfilter/nf_conntrack_tcp.h. */
-export const TCP_STATE = { synSent: 1, synReceived: 2, established: 3, timeWait: 7, close: 8 } as const;
+export const TCP_STATE = {
+  synSent: 1,
+  synReceived: 2,
+  established: 3,
+  finWait: 4,
+  closeWait: 5,
+  lastAck: 6,
+  timeWait: 7,
+  close: 8,
+} as const;
 
 /**
  * A TCP connection or UDP flow that the kernel tracks. Without translation, the tuple of the answers is the

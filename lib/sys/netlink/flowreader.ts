@@ -7,7 +7,11 @@ import {
   CTA_COUNTERS_REPLY,
   CTA_ID,
   CTA_MARK,
+  CTA_PROTOINFO,
+  CTA_PROTOINFO_TCP,
+  CTA_PROTOINFO_TCP_STATE,
   CTA_STATUS,
+  CTA_TIMEOUT,
   CTA_TUPLE_ORIG,
   CTA_TUPLE_REPLY,
   type FlowCounters,
@@ -37,6 +41,10 @@ export class FlowReader implements FlowCounters {
   id = 0;
   /** Bits of `STATUS`. */
   status = 0;
+  /** Seconds until the kernel drops the flow if no packet comes. Null if the kernel did not tell. */
+  timeout: number | null = null;
+  /** A value of `TCP_STATE`, or of a later state. 0 for UDP, or if the kernel did not tell. */
+  tcpState = 0;
   /** False if net.netfilter.nf_conntrack_acct was off when the flow began. The counters are 0 then. */
   hasCounters = false;
   packetsIn = 0;
@@ -61,6 +69,9 @@ export class FlowReader implements FlowCounters {
     this.mark = numberAt(words, find(words, from, end, CTA_MARK));
     this.id = numberAt(words, find(words, from, end, CTA_ID));
     this.status = numberAt(words, find(words, from, end, CTA_STATUS));
+    const timeout = find(words, from, end, CTA_TIMEOUT);
+    this.timeout = timeout === NOWHERE ? null : numberAt(words, timeout);
+    this.tcpState = tcpStateIn(words, find(words, from, end, CTA_PROTOINFO));
     const fromClient = find(words, from, end, CTA_COUNTERS_ORIG);
     const fromEndpoint = find(words, from, end, CTA_COUNTERS_REPLY);
     this.hasCounters = fromClient !== NOWHERE;
@@ -147,6 +158,11 @@ function endOf(words: Int32Array, at: number): number {
 /** A number of 32 bits in network order. 0 if the attribute is missing. */
 function numberAt(words: Int32Array, at: number): number {
   return at === NOWHERE ? 0 : networkWord(words[at + 1]) >>> 0;
+}
+
+function tcpStateIn(words: Int32Array, info: number): number {
+  const at = child(words, child(words, info, CTA_PROTOINFO_TCP), CTA_PROTOINFO_TCP_STATE);
+  return at === NOWHERE ? 0 : words[at + 1] & 0xff;
 }
 
 /** A counter of 64 bits in network order. Above 2^53 it is not exact. */

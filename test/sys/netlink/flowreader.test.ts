@@ -36,6 +36,7 @@ t.test('a flow is read as it was encoded', async (t) => {
       t.strictSame(endOf(reader.source), { ...flow.reply.destination });
       t.equal(reader.client.length, flow.original.source.address.length === 4 ? 16 : 28);
       t.same([reader.id, reader.mark, reader.status], [id, flow.mark, flow.status]);
+      t.same([reader.timeout, reader.tcpState], [flow.timeout, flow.tcpState ?? 0]);
       t.notOk(reader.hasCounters);
     }),
   );
