@@ -74,6 +74,11 @@ export class ActivePortal {
     return this.#carriedVips === null ? 'relay' : 'kernel';
   }
 
+  /** Who may use it on this node, and which clients another portal serves. */
+  get admission(): Admission {
+    return this.#admission;
+  }
+
   /** What went wrong since the portal last began to open its listeners. */
   get problems(): readonly PortalProblem[] {
     return this.#problems;

@@ -2,19 +2,22 @@ import { EventEmitter } from 'node:events';
 import type { DataplanePins } from '../dataplane/dataplanepins.js';
 import type { PortalCounters } from '../dataplane/shared/counters.js';
 import type { Participant } from '../dataplane/shared/participants.js';
-import type { SessionFilter, SessionsPage } from '../dataplane/shared/sessions.js';
+import type { ListedSessions, SessionFilter } from '../dataplane/shared/sessions.js';
 import { NONE } from '../model/compact.js';
 import type { Problem } from '../model/problem.js';
 import { FAMILIES } from '../net/address.js';
+import { ownBit } from '../portal/carrier.js';
 import type { Snapshot } from '../portal/portal.js';
 import type { PortalStatus, ProxyStatus } from '../portal/status.js';
 import type { RedirectDriver } from '../redirect/driver.js';
 import { keepMallocSmall } from '../sys/malloc.js';
 import { assemble, type ProxyParts } from './assembly.js';
+import { CarriedSessions } from './carriedsessions.js';
 import { EventLog } from './eventlog.js';
 import type { ProxyOptions } from './options.js';
 import { ProblemReports } from './problemreports.js';
 import { Reconciler } from './reconciler.js';
+import { allSessions, type SessionHolder } from './sessions.js';
 import { Upkeep } from './upkeep.js';
 
 interface StopOptions {
@@ -46,6 +49,7 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   readonly #reconciler: Reconciler;
   readonly #upkeep: Upkeep;
   readonly #eventLog: EventLog;
+  readonly #sessionHolders: readonly SessionHolder[];
 
   private constructor(options: ProxyOptions, parts: ProxyParts) {
     super();
@@ -57,6 +61,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     const { forwarding } = parts;
     forwarding.on('problem', (problem) => this.emit('nodeProblem', problem));
     this.#reconciler = new Reconciler({ ...parts, reports, log });
+    const carried = new CarriedSessions(parts.portals, ownBit(options.carrier.markMask));
+    this.#sessionHolders = [dataplane, carried];
     this.#eventLog = new EventLog(log, () => context.capacity.limit);
     dataplane.on('event', (event) => this.#eventLog.write(event));
     dataplane.on('suppressed', (suppressed) => this.#eventLog.count(suppressed));
@@ -150,9 +156,9 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     }
   }
 
-  /** The open TCP connections and UDP flows, see {@link Dataplane.sessions}. */
-  sessions(filter: SessionFilter, maxListed: number): AsyncIterable<SessionsPage> {
-    return this.#parts.dataplane.sessions(filter, maxListed);
+  /** The open TCP connections and UDP flows: first those that workers relay, then those in the kernel. */
+  sessions(filter: SessionFilter, maxListed: number): AsyncIterable<ListedSessions> {
+    return allSessions(this.#sessionHolders, filter, maxListed);
   }
 
   /** The DDS participants that send to Services, see {@link Dataplane.participants}. */

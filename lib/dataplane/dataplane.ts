@@ -139,7 +139,7 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
   }
 
   /**
-   * The open sessions of all workers, page by page. A worker is asked for a page when the caller wants it.
+   * The sessions that the workers relay, page by page. A worker is asked for a page when the caller wants it.
    * @param maxListed how many sessions all pages together list; further sessions are counted only
    * @throws Error if a worker has ended
    */

@@ -61,7 +61,7 @@ export async function endCarriedFlows(ownBit: number): Promise<number> {
 }
 
 /** Null: the kernel has no such interface, so no worker has inserted a flow. */
-function openConntrack(): ConntrackSocket | null {
+export function openConntrack(): ConntrackSocket | null {
   try {
     return ConntrackSocket.open();
   } catch {

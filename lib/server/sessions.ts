@@ -1,12 +1,13 @@
 import { isIP } from 'node:net';
-import type { EndpointLoad, Session, SessionFilter, SessionsPage } from '../dataplane/shared/sessions.js';
+import { EndpointLoads } from '../dataplane/shared/endpointloads.js';
+import type { EndpointLoad, ListedSessions, Session, SessionFilter } from '../dataplane/shared/sessions.js';
 import { jsonText } from './answer.js';
 import { type QueryField, readQuery, service } from './query.js';
 import type { Route } from './route.js';
 
-/** The open sessions, see Dataplane.sessions. */
+/** The open sessions, see ServiceProxy.sessions. */
 export interface SessionsSource {
-  sessions(filter: SessionFilter, maxListed: number): AsyncIterable<SessionsPage>;
+  sessions(filter: SessionFilter, maxListed: number): AsyncIterable<ListedSessions>;
 }
 
 /** The answer of `/sessions`. */
@@ -48,9 +49,9 @@ export function sessionsRoute(source: SessionsSource): Route {
   };
 }
 
-/** A {@link SessionsReport}, a page at a time. */
-async function* sessionsText(pages: AsyncIterable<SessionsPage>): AsyncIterable<string> {
-  const sums = new Map<string, EndpointLoad>();
+/** A {@link SessionsReport}, some sessions at a time. */
+async function* sessionsText(pages: AsyncIterable<ListedSessions>): AsyncIterable<string> {
+  const sums = new EndpointLoads();
   yield '{"sessions":[';
   let separator = '\n';
   for await (const { sessions, loads } of pages) {
@@ -59,17 +60,10 @@ async function* sessionsText(pages: AsyncIterable<SessionsPage>): AsyncIterable<
       lines += separator + JSON.stringify(session);
       separator = ',\n';
     }
-    addLoads(sums, loads);
+    for (const load of loads) sums.add(load);
     yield lines;
   }
-  const endpoints = [...sums.values()];
+  const endpoints = sums.all;
   const total = endpoints.reduce((sum, load) => sum + load.sessions, 0);
   yield `\n],"endpoints":${JSON.stringify(endpoints)},"total":${total}}\n`;
-}
-
-function addLoads(sums: Map<string, EndpointLoad>, loads: readonly EndpointLoad[]): void {
-  for (const { portal, endpoint, sessions } of loads) {
-    const key = `${portal} ${endpoint}`;
-    sums.set(key, { portal, endpoint, sessions: sessions + (sums.get(key)?.sessions ?? 0) });
-  }
 }

@@ -7,7 +7,16 @@ import { bodyOf } from './fixtures.js';
 const PORTAL = 'default/web:http/TCP/IPv4';
 
 function session(client: string, endpoint = '10.0.0.1:8080'): Session {
-  return { portal: PORTAL, client, endpoint, state: 'open', idleMs: 0 };
+  return {
+    portal: PORTAL,
+    client,
+    endpoint,
+    carrier: 'relay',
+    state: 'open',
+    idleMs: 0,
+    bytesIn: null,
+    bytesOut: null,
+  };
 }
 
 function load(endpoint: string | null, sessions: number): EndpointLoad {

@@ -1,6 +1,6 @@
 import { hostPort } from '../../net/hostport.js';
+import { EndpointLoads } from '../shared/endpointloads.js';
 import {
-  type EndpointLoad,
   PAGE_SIZE,
   type PageStart,
   type Session,
@@ -51,13 +51,13 @@ export class SessionListing {
     const { from, maxListed } = question;
     const isWanted = filterOf(question);
     const sessions: Session[] = [];
-    const loads = new Loads();
+    const loads = new EndpointLoads();
     let lookedAt = 0;
     for (const session of this.#holder(from).sessionsFrom(from.position)) {
       const { position } = session;
       if (lookedAt++ === PAGE_SIZE) return { sessions, loads: loads.all, next: { ...from, position } };
       if (!isWanted(session)) continue;
-      loads.count(session);
+      loads.add({ portal: session.portal.key, endpoint: session.target?.name ?? null, sessions: 1 });
       if (sessions.length < maxListed) sessions.push(this.#describe(session));
     }
     return { sessions, loads: loads.all, next: from.protocol === 'TCP' ? FIRST_UDP_PAGE : null };
@@ -72,8 +72,11 @@ export class SessionListing {
       portal: portal.key,
       client: hostPort(clientAddress(client), clientPort),
       endpoint: target?.name ?? null,
+      carrier: 'relay',
       state,
       idleMs: Math.max(0, Math.round(this.#now() - usedAt)),
+      bytesIn: null,
+      bytesOut: null,
     };
   }
 }
@@ -83,25 +86,4 @@ function filterOf({ service, client }: SessionsQuestion): (session: OpenSession)
   return (session) =>
     (service === null || session.portal.balancer.service === service) &&
     (key === null || session.client === key);
-}
-
-/** Counts the sessions of each endpoint of each portal. */
-class Loads {
-  readonly #byPortal = new Map<string, Map<string | null, number>>();
-
-  count({ portal, target }: OpenSession): void {
-    let counts = this.#byPortal.get(portal.key);
-    if (counts === undefined) {
-      counts = new Map();
-      this.#byPortal.set(portal.key, counts);
-    }
-    const endpoint = target?.name ?? null;
-    counts.set(endpoint, (counts.get(endpoint) ?? 0) + 1);
-  }
-
-  get all(): EndpointLoad[] {
-    return [...this.#byPortal].flatMap(([portal, counts]) =>
-      [...counts].map(([endpoint, sessions]) => ({ portal, endpoint, sessions })),
-    );
-  }
 }
