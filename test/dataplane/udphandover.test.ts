@@ -2,7 +2,7 @@ import '../redirect/namespace.js';
 import t from 'tap';
 import type { Family } from '../../lib/net/address.js';
 import { startBackend } from '../lab/backend.js';
-import { askUdp, HeldConnections, type UdpReply } from '../lab/client.js';
+import { askUdp, HeldConnections } from '../lab/client.js';
 import type { Host } from '../lab/host.js';
 import { item } from '../lab/items.js';
 import { count, nameIn } from '../lab/tally.js';
@@ -25,15 +25,23 @@ const revive = async (name: string) => {
   backends.set(name, await start(pods.find((pod) => pod.name === name) as Host));
 };
 
-/** Flows one after the other, each with some round trips. */
-const ask = (family: Family, sockets: number, times = 1, from: Host = client): Promise<UdpReply[]> =>
-  askUdp(from, { address: VIPS[family], port: PORT, sockets, times, concurrency: 1 });
+/** Answers of some flows, which are open at the same time, to some datagrams each. */
+async function ask(family: Family, flows: number, rounds = 1, from: Host = client): Promise<string[]> {
+  return askAt(VIPS[family], flows, rounds, from);
+}
 
-const answersOf = (replies: readonly UdpReply[]) => replies.flatMap(({ answers }) => answers);
+async function askAt(address: string, flows: number, rounds: number, from: Host = client): Promise<string[]> {
+  const to = { address, port: PORT, connections: flows };
+  const held = HeldConnections.open(from, { protocol: 'UDP', ...to, listAnswers: true });
+  const answers: string[] = [];
+  for (let round = 0; round < rounds; round++) answers.push(...((await held.round()).answers ?? []));
+  await held.close();
+  return answers;
+}
+
 /** What the endpoints have seen, without their names. */
-const sources = (replies: readonly UdpReply[]) =>
-  count(answersOf(replies).map((text) => text.replace(/^.*?:/, '')));
-const names = (replies: readonly UdpReply[]) => count(answersOf(replies).map(nameIn));
+const sources = (answers: readonly string[]) => count(answers.map((text) => text.replace(/^.*?:/, '')));
+const names = (answers: readonly string[]) => count(answers.map(nameIn));
 const addressOf = ({ address4, address6 }: Host, family: Family) => (family === 'IPv4' ? address4 : address6);
 
 async function stageFor(t: Tap): Promise<HandoverStage> {
@@ -53,7 +61,7 @@ for (const family of ['IPv4', 'IPv6'] as const) {
     const stage = await stageFor(t);
     await stage.serve({ family, endpoints: pods });
     const replies = await ask(family, 30, 3);
-    t.same(count(answersOf(replies)), { [`a:${own}`]: 30, [`b:${own}`]: 30, [`c:${own}`]: 30 });
+    t.same(count(replies), { [`a:${own}`]: 30, [`b:${own}`]: 30, [`c:${own}`]: 30 });
     t.equal(carried(family), 30, 'by the kernel');
     t.match(stage.counters(family), {
       flowsTotal: 30,
@@ -90,8 +98,8 @@ for (const family of ['IPv4', 'IPv6'] as const) {
     const stage = await stageFor(t);
     await stage.serve({ family, endpoints: pods, otherVips: others });
     for (const address of [VIPS[family], ...others]) {
-      const replies = await askUdp(client, { address, port: PORT, sockets: 3, times: 3, concurrency: 1 });
-      t.same(count(answersOf(replies)), { [`a:${own}`]: 3, [`b:${own}`]: 3, [`c:${own}`]: 3 }, address);
+      const replies = await askAt(address, 3, 3);
+      t.same(count(replies), { [`a:${own}`]: 3, [`b:${own}`]: 3, [`c:${own}`]: 3 }, address);
     }
     t.equal(carried(family), 9);
   });
@@ -170,6 +178,20 @@ t.test('flows to an endpoint that was removed move', async (t) => {
   await held.close();
   const strays = after.filter((name, index) => before[index] !== 'a' && name !== before[index]);
   t.same(strays, [], 'flows of others stay');
+});
+
+t.test('flows to two endpoints that were removed move', async (t) => {
+  const stage = await stageFor(t);
+  await stage.serve({ endpoints: pods });
+  const to = { address: VIPS.IPv4, port: PORT, connections: 9, patienceMs: 1000 };
+  const held = HeldConnections.open(client, { protocol: 'UDP', ...to, listAnswers: true });
+  const round = async () => ((await held.round()).answers ?? []).map(nameIn);
+  t.same(count(await round()), { a: 3, b: 3, c: 3 });
+  await stage.serve({ endpoints: pods.slice(2) });
+  let after = await round();
+  while (after.some((name) => name !== 'c')) after = await round();
+  await held.close();
+  t.equal(after.length, 9);
 });
 
 t.test('flows come back to the relay if their portal is not carried any more', async (t) => {

@@ -11,6 +11,8 @@ import type { Target } from '../../target.js';
 
 /** An endpoint has this time for its first answer to a client, ms, before the client's entry ends. */
 const ANSWER_MS = 1000;
+/** In one turn of the loop, the table is read for this time, ms, and the step that has begun. */
+const TURN_MS = 1;
 /** After an error, the table is read again after this time, ms. */
 const RETRY_MS = 1000;
 
@@ -27,15 +29,15 @@ export interface EndedEntries {
   readonly mayAnswer: boolean;
 }
 
-/** Entries that end from a time on, ms of the loop's clock. */
+/** Entries that end from a time on, ms of the loop's clock. 0: in this turn of the loop. */
 interface Waiting extends EndedEntries {
   readonly from: number;
 }
 
 /**
- * Ends entries of carried UDP flows, so that their next datagrams come to the listener. The
- * table of tracked flows is read in steps of one message each; the worker relays between them. What is asked
- * for while the table is read ends with the next reading.
+ * Ends entries of carried UDP flows, so that their next datagrams come to the listener. The table of tracked
+ * flows is read in steps; the worker relays between them. What is asked for meanwhile ends with the next
+ * reading.
  */
 export class EntryEnds implements Task {
   #waiting: Waiting[] = [];
@@ -46,12 +48,10 @@ export class EntryEnds implements Task {
   /**
    * @param conntrack for nobody else: work in steps does not overlap with other calls
    * @param setup the entries are those with its held marks
-   * @param now the loop's clock, ms
    */
   constructor(
     readonly conntrack: ConntrackSocket,
     readonly setup: Pick<CarrierSetup, 'heldMarks' | 'ownMask'>,
-    readonly now: () => number,
   ) {}
 
   get deadline(): number {
@@ -64,7 +64,7 @@ export class EntryEnds implements Task {
   expire(now: number): void {
     this.#steps ??= this.#begin(now);
     try {
-      if (this.#steps.next().done) this.#steps = null;
+      if (isDone(this.#steps)) this.#steps = null;
     } catch (error) {
       if (!(error instanceof SysError)) throw error;
       // The kernel is short of memory.
@@ -75,8 +75,7 @@ export class EntryEnds implements Task {
 
   add(ended: EndedEntries): void {
     if (this.setup.heldMarks.length === 0) return;
-    if (ended.vips.length > 0 && ended.targets?.length !== 0)
-      this.#waiting.push({ ...ended, from: this.now() });
+    if (ended.vips.length > 0 && ended.targets?.length !== 0) this.#waiting.push({ ...ended, from: 0 });
   }
 
   #begin(now: number): Steps<void> {
@@ -106,6 +105,13 @@ export class EntryEnds implements Task {
   }
 }
 
+/** Does steps for a while. @returns whether there are no more */
+function isDone(steps: Steps<void>): boolean {
+  const end = performance.now() + TURN_MS;
+  while (!steps.next().done) if (performance.now() > end) return false;
+  return true;
+}
+
 /** The pairs of VIP and endpoint whose entries end. */
 class Routes {
   /** By the VIP alone, or by both: whether flows without an answer are spared. */
@@ -130,10 +136,11 @@ class Routes {
   /** What the kernel can compare: the endpoint, if there is only one. */
   get filter(): FlowFilter {
     const [end] = this.#ends;
-    return { reply: { protocol: 'UDP', ...(this.#isOfOneEndpoint && end !== undefined && { source: end }) } };
+    return this.#isOfOneEndpoint && end !== undefined ? { reply: { protocol: 'UDP', source: end } } : {};
   }
 
   has({ original, reply, status }: TrackedFlow): boolean {
+    if (original.protocol !== 'UDP') return false;
     const vip = keyOf(original.destination);
     const spares = this.#spares.get(vip) ?? this.#spares.get(vip + keyOf(reply.source));
     return spares === false || (spares === true && (status & STATUS.seenReply) !== 0);

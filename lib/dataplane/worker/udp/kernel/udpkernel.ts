@@ -37,7 +37,7 @@ export class UdpKernel {
     const entries = new FlowEntries(table.keys, tools);
     const origins = new Origins(table.keys, conntrack);
     this.handover = new Handover(table, entries, origins, tools, relay, report);
-    this.ends = new EntryEnds(ConntrackSocket.open(), setup, tools.node.now);
+    this.ends = new EntryEnds(ConntrackSocket.open(), setup);
     this.refusals = new UdpRefusals(tools, this.#vips, entries, this.ends, report);
     loop.addTask(this.ends);
   }
