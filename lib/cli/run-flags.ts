@@ -75,7 +75,7 @@ function relayFlags(): Option[] {
       .default(defaultWorkers(), 'half the number of cores, from 1 to 4'),
     new Option(
       '--udp-timeout <duration>',
-      'idle time after which a UDP flow ends (default: 30s; 120s if the flow has lasted 2s and had an answer)',
+      'idle time after which a relayed UDP flow ends (default: 30s; 120s if the flow has lasted 2s and had an answer)',
     ).argParser(parseDuration),
     new Option(
       '--rtps-copies <number>',
