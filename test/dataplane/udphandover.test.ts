@@ -115,6 +115,14 @@ for (const family of ['IPv4', 'IPv6'] as const) {
     t.same(sources(await ask(family, 6)), { [own]: 6 });
   });
 
+  t.test(`where the firewall may drop answers, clients are relayed, ${family}`, async (t) => {
+    const stage = await stageFor(t);
+    await stage.serve({ family, endpoints: pods });
+    await stage.setForwarding('doubtful');
+    t.same(sources(await ask(family, 6)), { [node]: 6 });
+    t.equal(carried(family), 0);
+  });
+
   t.test(`a first datagram that is longer than a packet is carried too, ${family}`, async (t) => {
     const stage = await stageFor(t);
     await stage.serve({ family, endpoints: pods });

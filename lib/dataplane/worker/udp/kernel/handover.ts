@@ -5,7 +5,6 @@ import { portAt } from '../../../../sys/sockaddrwords.js';
 import { FIELD } from '../../../shared/counters.js';
 import type { DataplaneEvent } from '../../../shared/messages.js';
 import { Blame, blameForSend } from '../../blame.js';
-import { reachOf } from '../../kernel/paths.js';
 import type { KernelTools } from '../../kernel/tools.js';
 import type { UdpFlow } from '../flow.js';
 import { Stage } from '../flowstages.js';
@@ -58,6 +57,8 @@ export class Handover implements CarrierOwner {
     flow.vip ??= this.origins.of(flow);
     const route = this.tools.node.paths.to(flow.target);
     if (flow.vip === null || typeof route === 'number') return null;
+    // Conntrack sees an answer before the chain FORWARD drops it, so no answer proves that it arrives.
+    if (this.tools.node.forwards(flow.portal.isV6) === 'doubtful' && !route.isLocal) return null;
     const { keys } = this.table;
     const port = portAt(keys.names.words, keys.nameAt(flow.index));
     const carrier = new KernelCarrier(flow, flow.vip, route, port, this);
@@ -69,8 +70,7 @@ export class Handover implements CarrierOwner {
     const { portal, index } = flow;
     if (flow.isRelayOnly || portal.carried === null) return false;
     const { names } = this.table.keys;
-    if (!portal.carried.mayCarry(names.words, this.table.keys.nameAt(index), this.tools.node)) return false;
-    return this.tools.node.forwards(portal.isV6) !== 'doubtful' || reachOf(flow.target).isProved;
+    return portal.carried.mayCarry(names.words, this.table.keys.nameAt(index), this.tools.node);
   }
 
   /** Makes the client's datagrams come to the listener, because the flow gets another carrier. */
