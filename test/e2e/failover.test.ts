@@ -2,6 +2,7 @@ import t from 'tap';
 import { startBackend } from '../lab/backend.js';
 import { askTcp, HeldConnections, type TcpReply } from '../lab/client.js';
 import { exactly, item } from '../lab/items.js';
+import { RELAYED } from '../lab/kubeportal.js';
 import type { Program } from '../lab/program.js';
 import { count, nameIn } from '../lab/tally.js';
 import { Relay, VIP, VIP6 } from './relay.js';
@@ -55,7 +56,10 @@ t.test('TCP clients notice nothing if endpoints die and one lives', async (t) =>
 
   await kill('c');
   const [refused] = exactly(1, await askTcp(relay.client, { address: VIP, port: TCP, send: '?' }));
-  t.equal(refused.outcome, 'ECONNRESET', 'all gone: refused, not left waiting');
+  const { portals } = await relay.kubePortal.status();
+  // The relay has let the client in before. The kernel lets what the last endpoint says pass.
+  const outcomes = { relay: /^ECONNRESET$/, kernel: /^(ECONNREFUSED|EHOSTUNREACH)$/ };
+  t.match(refused.outcome, outcomes[item(portals, 0).carrier], 'all gone: refused, not left waiting');
   await relay.idle();
 });
 
@@ -116,7 +120,7 @@ for (const address of [VIP, VIP6]) {
 }
 
 t.test('an endpoint that left the Service still answers what it was asked before', async (t) => {
-  const relay = await Relay.forTest(t, { udp: [UDP], servers: ['a', 'b'] });
+  const relay = await Relay.forTest(t, { udp: [UDP], servers: ['a', 'b'], flags: [RELAYED] });
   for (const pod of relay.servers) await startBackend(pod, { udp: { [UDP]: 'late' } });
   const talk = relay.client.spawn('socat', ['STDIO', `UDP4:${VIP}:${UDP}`]);
   talk.write('one\n');

@@ -3,7 +3,7 @@ import { startBackend } from '../lab/backend.js';
 import { askTcp, askUdp, HeldConnections } from '../lab/client.js';
 import { Host } from '../lab/host.js';
 import { item } from '../lab/items.js';
-import { KubePortal } from '../lab/kubeportal.js';
+import { KubePortal, RELAYED } from '../lab/kubeportal.js';
 import { Lab } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
 import { Relay, VIP } from './relay.js';
@@ -43,7 +43,7 @@ t.test(
       ),
       serviceWithPods({ name: 'web', clusterIPs: ['10.96.0.12'], ports }, [lab.pod('a')]),
     ];
-    const options = { objects: services.flat(), flags: ['--workers', '1'] };
+    const options = { objects: services.flat(), flags: [RELAYED, '--workers', '1'] };
     const kubePortal = await KubePortal.forTest(t, lab.node, options);
     const client = lab.pod('client');
     for (const address of [VIP, '10.96.0.11']) {
@@ -68,7 +68,7 @@ t.test('many failures give a few lines of the log, which count them', async (t) 
   await lab.node.ip('route add unreachable 10.250.0.0/16');
   const web = { name: 'nowhere', clusterIPs: [VIP], ports: [{ port: TCP }] };
   const objects = serviceWithPods(web, addressesOf(250, 3000));
-  const kubePortal = await KubePortal.forTest(t, lab.node, { objects, flags: ['--workers', '2'] });
+  const kubePortal = await KubePortal.forTest(t, lab.node, { objects, flags: [RELAYED, '--workers', '2'] });
   await askTcp(lab.pod('client'), { address: VIP, port: TCP, times: 400 });
   const { counters } = await kubePortal.status();
   const failures = counters.reduce((sum, { connectFailures }) => sum + connectFailures, 0);
@@ -121,7 +121,7 @@ t.test(
 );
 
 t.test('an endpoint is not blamed when this node has no local port left', async (t) => {
-  const relay = await Relay.forTest(t, { tcp: [TCP] });
+  const relay = await Relay.forTest(t, { tcp: [TCP], flags: [RELAYED] });
   await startBackend(relay.server, { tcp: { [TCP]: 'name' } });
   await relay.lab.node.sysctl({ 'net/ipv4/ip_local_port_range': '40000 40003' });
   const held = HeldConnections.open(relay.client, { address: VIP, port: TCP, connections: 6 });

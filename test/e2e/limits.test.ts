@@ -4,7 +4,7 @@ import t from 'tap';
 import { startBackend } from '../lab/backend.js';
 import { askTcp, HeldConnections } from '../lab/client.js';
 import { item } from '../lab/items.js';
-import { KubePortal } from '../lab/kubeportal.js';
+import { KubePortal, RELAYED } from '../lab/kubeportal.js';
 import { Lab } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
 import { tallies } from '../lab/tally.js';
@@ -23,7 +23,8 @@ function processorTime(pid: number): number {
 }
 
 t.test('9,000 connections are served under a limit of 20,000 descriptors', async (t) => {
-  const relay = await Relay.forTest(t, { tcp: [TCP], servers: ['a', 'b', 'c'], descriptorLimit: 20_000 });
+  const servers = ['a', 'b', 'c'];
+  const relay = await Relay.forTest(t, { tcp: [TCP], servers, descriptorLimit: 20_000, flags: [RELAYED] });
   for (const pod of relay.servers) await startBackend(pod, { tcp: { [TCP]: 'name' } });
   const held = HeldConnections.open(relay.client, { address: VIP, port: TCP, connections: 9000 });
   t.same(await held.round(), { answered: 9000, errors: [] }, 'once all are open');
@@ -36,7 +37,11 @@ t.test('9,000 connections are served under a limit of 20,000 descriptors', async
 
 t.test('without free descriptors, clients wait and are served when others end', async (t) => {
   // Leaves room for some seventy connections.
-  const relay = await Relay.forTest(t, { tcp: [TCP], descriptorLimit: 300, flags: ['--workers', '2'] });
+  const relay = await Relay.forTest(t, {
+    tcp: [TCP],
+    descriptorLimit: 300,
+    flags: [RELAYED, '--workers', '2'],
+  });
   await startBackend(relay.server, { tcp: { [TCP]: 'name' } });
   const { kubePortal } = relay;
   const held = HeldConnections.open(relay.client, { address: VIP, port: TCP, connections: 40 });
@@ -64,7 +69,11 @@ t.test('without free descriptors, clients wait and are served when others end', 
 
 t.test('one client with many idle connections does not keep other clients out', async (t) => {
   // Leaves room for some three hundred connections.
-  const relay = await Relay.forTest(t, { tcp: [TCP], descriptorLimit: 800, flags: ['--workers', '2'] });
+  const relay = await Relay.forTest(t, {
+    tcp: [TCP],
+    descriptorLimit: 800,
+    flags: [RELAYED, '--workers', '2'],
+  });
   await startBackend(relay.server, { tcp: { [TCP]: 'name' } });
   const { client, kubePortal } = relay;
   const sources = await client.addAddresses(50);

@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap';
 import { startBackend } from '../lab/backend.js';
 import { askTcp, type TcpReply } from '../lab/client.js';
+import { RELAYED } from '../lab/kubeportal.js';
 import { Relay, type RelayOptions, VIP, VIP6 } from './relay.js';
 
 const PORT = 80;
@@ -55,7 +56,7 @@ for (const [family, address] of [
   t.test(
     `${family}: more connections than local ports within a minute, ended by their clients`,
     async (t) => {
-      const relay = await relayWithPorts(t, 1000, { flags: ['--workers', '2'] });
+      const relay = await relayWithPorts(t, 1000, { flags: [RELAYED, '--workers', '2'] });
       t.same(outcomes(await converse(relay, 5000, address)), { answer: 5000 });
       await nobodyIsBlamed(t, relay);
     },
@@ -64,7 +65,7 @@ for (const [family, address] of [
 
 t.test('ports that are reserved or that other programs have are not used', async (t) => {
   const relay = await relayWithPorts(t, 200, {
-    flags: ['--workers', '1'],
+    flags: [RELAYED, '--workers', '1'],
     reserved: '40001,40003,40101-40151',
   });
   const taken = ['40005', '40007', '40009', '40011', '40013'];
@@ -82,7 +83,7 @@ t.test('ports that are reserved or that other programs have are not used', async
 });
 
 t.test('an endpoint without timestamps gets all free ports, and then clients wait', async (t) => {
-  const relay = await relayWithPorts(t, 200, { servers: ['old'], flags: ['--workers', '1'] });
+  const relay = await relayWithPorts(t, 200, { servers: ['old'], flags: [RELAYED, '--workers', '1'] });
   await relay.server.sysctl({ 'net/ipv4/tcp_timestamps': '0' });
   t.same(outcomes(await converse(relay, 200)), { answer: 200 }, 'as many as there are ports');
   const late = converse(relay, 10);

@@ -3,6 +3,7 @@ import t from 'tap';
 import { startBackend } from '../lab/backend.js';
 import { askTcp, askUdp } from '../lab/client.js';
 import { item } from '../lab/items.js';
+import { RELAYED } from '../lab/kubeportal.js';
 import { serviceWithPods } from '../lab/manifest.js';
 import type { Program } from '../lab/program.js';
 import { Relay, VIP } from './relay.js';
@@ -44,7 +45,7 @@ async function failCalls(
 }
 
 t.test('a shortage of this node is not blamed on an endpoint', async (t) => {
-  const relay = await Relay.forTest(t, { tcp: [PORT], flags: ['--workers', '1'] });
+  const relay = await Relay.forTest(t, { tcp: [PORT], flags: [RELAYED, '--workers', '1'] });
   await startBackend(relay.server, { tcp: { [PORT]: 'name' } });
   const cases = [
     ['socket', 'EMFILE', /LimitNOFILE/],
@@ -83,7 +84,7 @@ t.test('a shortage of this node is not blamed on an endpoint', async (t) => {
 });
 
 t.test('a listener that epoll refuses at first is served later', async (t) => {
-  const relay = await Relay.forTest(t, { tcp: [PORT], flags: ['--workers', '1'] });
+  const relay = await Relay.forTest(t, { tcp: [PORT], flags: [RELAYED, '--workers', '1'] });
   const { client, server, kubePortal } = relay;
   await startBackend(server, { tcp: { [PORT]: 'name' }, udp: { [PORT]: 'name' } });
   const strace = await failCalls(relay, 'epoll_ctl', 'ENOSPC');
@@ -113,7 +114,7 @@ t.test('a listener that epoll refuses at first is served later', async (t) => {
 });
 
 t.test('an error that stays does not keep a worker busy, and is logged', async (t) => {
-  const relay = await Relay.forTest(t, { tcp: [PORT], udp: [PORT], flags: ['--workers', '1'] });
+  const relay = await Relay.forTest(t, { tcp: [PORT], udp: [PORT], flags: [RELAYED, '--workers', '1'] });
   const { client, server, kubePortal } = relay;
   await startBackend(server, { tcp: { [PORT]: 'name' }, udp: { [PORT]: 'name' } });
   const place = { address: VIP, port: PORT };

@@ -1,6 +1,7 @@
 import t, { type Test } from 'tap';
 import { startBackend } from '../lab/backend.js';
 import { askUdp, HeldConnections } from '../lab/client.js';
+import { RELAYED } from '../lab/kubeportal.js';
 import type { Lab } from '../lab/lab.js';
 import { nameIn } from '../lab/tally.js';
 import { Relay, VIP, VIP6 } from './relay.js';
@@ -20,7 +21,7 @@ const withPorts =
     node.sysctl({ 'net/ipv4/ip_local_port_range': `${first} ${last}` });
 
 async function relayFor(t: Test, first: number, last: number, workers: number) {
-  const flags = ['--workers', String(workers)];
+  const flags = [RELAYED, '--workers', String(workers)];
   const options = { udp: [UDP], servers: NAMES, affinity: true, flags };
   const relay = await Relay.forTest(t, options, withPorts(first, last));
   for (const pod of relay.servers) await startBackend(pod, { udp: { [UDP]: 'name' } });

@@ -15,6 +15,8 @@ const BIN = fileURLToPath(new URL('../../../bin/kube-portal', import.meta.url));
 const POLL_MS = 50;
 /** For the test's own requests: none of those that the kernel gives, which a test may have made few. */
 const LOCAL_PORTS = '61000-65000';
+/** For tests of what only the relay needs: its sockets, descriptors and local ports. */
+export const RELAYED = '--carrier=relay';
 /** The `--carrier` of every kube-portal whose test names none. */
 const CARRIER = process.env.KUBE_PORTAL_TEST_CARRIER;
 
