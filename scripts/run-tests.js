@@ -32,6 +32,8 @@ const SLOW = [
   'e2e/programs',
   'apiserver/scale',
   'e2e/affinity',
+  'e2e/carrier-addresses',
+  'e2e/denied-clients',
   'e2e/failover',
   'e2e/policies',
   'e2e/hops',
