@@ -5,7 +5,7 @@ import { NLMSG_ERROR } from './messages.js';
 /** Bytes: struct nlmsghdr, the errno, and the header of the request. What follows is cut off. */
 const SIZE = 36;
 /** Words of struct nlmsghdr, and of struct nlmsgerr behind it. */
-const TYPE_WORD = 1;
+export const TYPE_WORD = 1;
 export const SEQUENCE_WORD = 2;
 const ERROR_WORD = 4;
 
@@ -18,6 +18,11 @@ const POSITION_MASK = 2 ** COMMIT_SHIFT - 1;
  */
 export function sequenceOf(commit: number, position: number): number {
   return (commit << COMMIT_SHIFT) | position;
+}
+
+/** The position in a sequence number; null if it is one of another commit. */
+export function positionOf(sequence: number, commit: number): number | null {
+  return sequence >>> COMMIT_SHIFT === commit ? sequence & POSITION_MASK : null;
 }
 
 /** The next commit's number: 16 bits. */
@@ -60,10 +65,10 @@ export class Acknowledgements {
 
   #readOne(at: number, commit: number, codes: Int32Array): number {
     const { words } = this.#ring.payloads;
-    const sequence = words[at + SEQUENCE_WORD];
-    if ((words[at + TYPE_WORD] & 0xffff) !== NLMSG_ERROR || sequence >>> COMMIT_SHIFT !== commit) return 0;
+    const position = positionOf(words[at + SEQUENCE_WORD], commit);
+    if (position === null || (words[at + TYPE_WORD] & 0xffff) !== NLMSG_ERROR) return 0;
     const code = -words[at + ERROR_WORD];
-    if (code !== ENOENT) codes[sequence & POSITION_MASK] = code;
+    if (code !== ENOENT) codes[position] = code;
     return code;
   }
 }

@@ -3,6 +3,7 @@ import { ENOENT, SysError } from '../errno.js';
 import { Exchange } from './exchange.js';
 import {
   CT_DELETE,
+  CT_GET,
   CT_NEW,
   CTA_TUPLE_ORIG,
   CTA_TUPLE_REPLY,
@@ -21,7 +22,6 @@ import { atOnce, type Steps } from './steps.js';
 import { addressFamilyOf, encodeTuple, type Tuple } from './tuple.js';
 
 /** linux/netfilter/nfnetlink_conntrack.h, as {@link CT_NEW}. */
-const CT_GET = 0x101;
 const CT_GET_STATS = 0x105;
 
 const FAMILY_NUMBER = { IPv4: AF_INET, IPv6: AF_INET6 } as const;

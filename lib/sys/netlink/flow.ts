@@ -13,6 +13,7 @@ import {
 
 /** linux/netfilter/nfnetlink_conntrack.h: enum cntl_msg_types; the upper byte is NFNL_SUBSYS_CTNETLINK. */
 export const CT_NEW = 0x100;
+export const CT_GET = 0x101;
 export const CT_DELETE = 0x102;
 
 /** The same header: enum ctattr_type, ctattr_protoinfo, ctattr_nat. */

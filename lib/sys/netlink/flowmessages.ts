@@ -63,6 +63,13 @@ export class FlowMessages {
     putTuple(this.#memory.words, at, client.memory.words, vip.memory.words, isV6);
   }
 
+  pushLookup(protocol: FlowProtocol, client: SocketAddress, vip: SocketAddress): void {
+    const isV6 = client.family === AF_INET6;
+    const { lookup } = templatesFor(protocol, isV6, false);
+    const at = this.#push(lookup) + lookup.original;
+    putTuple(this.#memory.words, at, client.memory.words, vip.memory.words, isV6);
+  }
+
   /** @param source null: the client's address stays */
   pushInsertion(
     protocol: FlowProtocol,

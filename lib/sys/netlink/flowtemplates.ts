@@ -3,6 +3,7 @@ import { addressAt, addressWords } from '../sockaddrwords.js';
 import { attribute, type Encoded, nested, uint8, uint16, uint32 } from './attributes.js';
 import {
   CT_DELETE,
+  CT_GET,
   CT_NEW,
   CTA_MARK,
   CTA_NAT_DST,
@@ -50,6 +51,7 @@ export interface FlowTemplate {
 
 /** The messages for one kind of flow. */
 export interface FlowTemplates {
+  readonly lookup: FlowTemplate;
   readonly deletion: FlowTemplate;
   readonly insertion: FlowTemplate;
 }
@@ -58,7 +60,8 @@ export interface FlowTemplates {
 const TEMPLATES: readonly FlowTemplates[] = ([IPPROTO_UDP, IPPROTO_TCP] as const).flatMap((protocol) =>
   [false, true].flatMap((isV6) =>
     [false, true].map((hasSource) => ({
-      deletion: deletionTemplate(protocol, isV6),
+      lookup: tupleTemplate(CT_GET, protocol, isV6),
+      deletion: tupleTemplate(CT_DELETE, protocol, isV6),
       insertion: insertionTemplate(protocol, isV6, hasSource),
     })),
   ),
@@ -69,9 +72,12 @@ export function templatesFor(protocol: FlowProtocol, isV6: boolean, hasSource: b
   return TEMPLATES[(protocol === IPPROTO_TCP ? 4 : 0) + (isV6 ? 2 : 0) + (hasSource ? 1 : 0)];
 }
 
-/** A message that deletes the flow with an original tuple (ctnetlink_del_conntrack). */
-function deletionTemplate(protocol: FlowProtocol, isV6: boolean): FlowTemplate {
-  return template(CT_DELETE, 0, isV6, [emptyTuple(CTA_TUPLE_ORIG, protocol, isV6)]);
+/**
+ * A message about the flow with an original tuple (ctnetlink_get_conntrack, ctnetlink_del_conntrack).
+ * @param type CT_GET or CT_DELETE
+ */
+function tupleTemplate(type: number, protocol: FlowProtocol, isV6: boolean): FlowTemplate {
+  return template(type, 0, isV6, [emptyTuple(CTA_TUPLE_ORIG, protocol, isV6)]);
 }
 
 /**

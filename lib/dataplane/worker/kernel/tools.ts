@@ -4,6 +4,7 @@ import { EAFNOSUPPORT, SysError } from '../../../sys/errno.js';
 import { PacketInjector } from '../../../sys/injector.js';
 import { ConntrackSocket } from '../../../sys/netlink/conntrack.js';
 import { FlowBatch } from '../../../sys/netlink/flowbatch.js';
+import { FlowLookups } from '../../../sys/netlink/flowlookups.js';
 import type { CarrierSetup } from '../../shared/carrier.js';
 import type { DataplaneEvent } from '../../shared/messages.js';
 import type { Accounting } from './accounting.js';
@@ -15,6 +16,8 @@ import { Paths } from './paths.js';
 export class KernelTools {
   /** Whoever queues something commits it before it returns to the loop. */
   readonly batch: FlowBatch;
+  /** Has room for as many flows as {@link batch}. Whoever asks waits for the answers. */
+  readonly lookups: FlowLookups;
   readonly conntrack: ConntrackSocket;
   readonly node: KernelNode;
   readonly checks: AnswerChecks;
@@ -38,6 +41,7 @@ export class KernelTools {
     const v4 = PacketInjector.open(AF_INET);
     this.injectors = { v4, v6: openV6() ?? v4 };
     this.batch = FlowBatch.open();
+    this.lookups = FlowLookups.open(this.batch.capacity);
     this.conntrack = ConntrackSocket.open();
     this.node = new KernelNode(new Paths(now), setup, now);
     this.checks = new AnswerChecks(this.conntrack, this.node, report);

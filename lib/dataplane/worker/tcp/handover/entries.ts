@@ -1,6 +1,7 @@
 import { IPPROTO_TCP } from '../../../../sys/constants.js';
 import { EEXIST, errnoName, SysError } from '../../../../sys/errno.js';
 import { TCP_STATE, type TrackedFlow } from '../../../../sys/netlink/flow.js';
+import type { FlowReader } from '../../../../sys/netlink/flowreader.js';
 import type { Route } from '../../../../sys/netlink/routequery.js';
 import { endOf } from '../../../../sys/netlink/tuple.js';
 import { SocketAddress } from '../../../../sys/sockaddr.js';
@@ -16,7 +17,7 @@ import type { SavedSyns } from './savedsyns.js';
 import type { Slot } from './synkeys.js';
 
 /** The kernel itself lets a SYN open these again (tcp_conntracks in nf_conntrack_proto_tcp.c). */
-const REUSABLE: ReadonlySet<number | null> = new Set([TCP_STATE.timeWait, TCP_STATE.close]);
+const REUSABLE: ReadonlySet<number> = new Set([TCP_STATE.timeWait, TCP_STATE.close]);
 
 /**
  * Makes the entries of TCP connections in the kernel's table of tracked flows. A SYN without an entry goes on
@@ -30,6 +31,8 @@ export class TcpEntries {
   readonly #ends: Ends = { client: new SocketAddress(), vip: new SocketAddress() };
   /** By position in the batch: the SYN. */
   readonly #slots: Int32Array;
+  /** By position of a look-up: whether another entry may take the place of the one that is there. */
+  readonly #isReusable: Uint8Array;
 
   /**
    * @param report takes events for the log
@@ -46,6 +49,7 @@ export class TcpEntries {
     this.#saved = saved;
     this.#report = report;
     this.#slots = new Int32Array(tools.batch.capacity);
+    this.#isReusable = new Uint8Array(tools.batch.capacity);
   }
 
   /**
@@ -60,10 +64,11 @@ export class TcpEntries {
   /** Makes what is queued. SYNs that get no entry are forgotten. */
   commit(): void {
     const contested = this.#exchange();
+    this.#lookUp(contested);
     let replaced = 0;
     for (let index = 0; index < contested; index++) {
       const slot = this.#slots[index];
-      if (!this.#isReusable(slot)) this.#saved.delete(slot);
+      if (this.#isReusable[index] === 0) this.#saved.delete(slot);
       else this.#slots[replaced++] = slot;
     }
     for (let index = 0; index < replaced; index++) this.#queue(this.#slots[index], true);
@@ -144,14 +149,25 @@ export class TcpEntries {
   }
 
   /**
-   * Whether another entry may take the place of the one that is there. An own entry in SYN_SENT had no
-   * answer: its client begins anew, or its endpoint has failed. The relay's entries belong to connections
-   * that the relay serves.
+   * Looks at the entries that are in the way of the first SYNs. An entry that has ended meanwhile is not. A
+   * client that connects often uses its ports again within seconds, so all are looked up together.
    */
-  #isReusable(slot: Slot): boolean {
-    this.#saved.readEnds(slot, this.#ends);
-    const flow = this.find(this.#ends);
-    if (flow === null || REUSABLE.has(flow.tcpState)) return true;
-    return this.#tools.isOwn(flow.mark) && flow.tcpState === TCP_STATE.synSent;
+  #lookUp(contested: number): void {
+    const { lookups } = this.#tools;
+    for (let index = 0; index < contested; index++) {
+      this.#saved.readEnds(this.#slots[index], this.#ends);
+      lookups.ask(IPPROTO_TCP, this.#ends.client, this.#ends.vip);
+    }
+    this.#isReusable.fill(1, 0, contested);
+    if (lookups.exchange(this.#onFound) !== 0) this.#isReusable.fill(0, 0, contested);
   }
+
+  /**
+   * An own entry in SYN_SENT had no answer: its client begins anew, or its endpoint has failed. The relay's
+   * entries belong to connections that the relay serves.
+   */
+  readonly #onFound = (position: number, { tcpState, mark }: FlowReader): void => {
+    const isUnanswered = tcpState === TCP_STATE.synSent && this.#tools.isOwn(mark);
+    this.#isReusable[position] = REUSABLE.has(tcpState) || isUnanswered ? 1 : 0;
+  };
 }
