@@ -146,6 +146,29 @@ t.test('client addresses need root', async (t) => {
   t.match(stderr, /client addresses need root \(CAP_SYS_ADMIN and CAP_NET_ADMIN\)/);
 });
 
+/** Sends to the addresses of clients all the time, whether there is a route to them or not. */
+const SENDER = `
+  const socket = require('node:dgram').createSocket('udp4');
+  const burst = () => {
+    for (let host = 1; host < 15; host++) socket.send('x', 9, '198.18.0.' + host, () => {});
+    setImmediate(burst);
+  };
+  burst();`;
+
+t.test('packets of the node to the addresses of clients are not in their way', async (t) => {
+  const { lab, pods } = await stageFor(t);
+  await KubePortal.forTest(t, lab.node, {
+    objects: serviceWithPods(SERVICE, pods),
+    flags: ['--redirect', 'iptables'],
+  });
+  const sender = lab.node.spawn(process.execPath, ['-e', SENDER]);
+  for (let run = 1; run <= 2; run++) {
+    const { code, stderr } = await runTester(lab.node, [...RUN, '--rounds', '2']);
+    t.equal(code, 0, `run ${run}: ${stderr}`);
+  }
+  await sender.stop('SIGKILL');
+});
+
 t.test('an address that the node routes already is refused', async (t) => {
   const { lab } = await stageFor(t);
   await lab.node.ip('route add 198.18.0.1 dev bridge');

@@ -58,8 +58,10 @@ function joinToNode(addresses: readonly string[], target: string): void {
     const index = node.indexOf(nodeEnd.name);
     node.turnOn(index);
     node.addAddresses(index, [NODE_ADDRESS[familyOf(target)]]);
-    node.addRoutes(index, addresses);
+    // Routes come last: this node may still have packets for clients of an earlier run, and would look for
+    // neighbours by itself.
     node.addNeighbours(index, addresses, CLIENT_MAC);
+    node.addRoutes(index, addresses);
   } finally {
     node.close();
     own.close();
@@ -73,6 +75,6 @@ function prepareClients(links: Links, addresses: readonly string[], target: stri
   links.turnOn(LOOPBACK_INDEX);
   links.turnOn(index);
   links.addAddresses(index, addresses);
-  links.addDefaultRoute(index, target);
   links.addNeighbours(index, [target], NODE_MAC);
+  links.addDefaultRoute(index, target);
 }
