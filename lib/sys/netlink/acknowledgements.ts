@@ -5,7 +5,7 @@ import { NLMSG_ERROR } from './messages.js';
 /** Bytes: struct nlmsghdr, the errno, and the header of the request. What follows is cut off. */
 const SIZE = 36;
 /** Words of struct nlmsghdr, and of struct nlmsgerr behind it. */
-export const TYPE_WORD = 1;
+const TYPE_WORD = 1;
 export const SEQUENCE_WORD = 2;
 const ERROR_WORD = 4;
 

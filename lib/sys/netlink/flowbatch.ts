@@ -1,11 +1,10 @@
 import { IPPROTO_UDP } from '../constants.js';
-import { EEXIST, EINTR, errno, SysError } from '../errno.js';
-import * as libc from '../libc.js';
+import { EEXIST, SysError } from '../errno.js';
 import { SocketAddress } from '../sockaddr.js';
 import { Acknowledgements, commitAfter, sequenceOf } from './acknowledgements.js';
 import { FlowMessages } from './flowmessages.js';
 import type { FlowProtocol } from './flowtemplates.js';
-import { NETLINK_NETFILTER, NetlinkSocket } from './socket.js';
+import { NETLINK_NETFILTER, NetlinkSocket, sendMessages } from './socket.js';
 
 /**
  * Default capacity. Two answers a position wait in the socket's receive buffer until the call returns; this
@@ -180,9 +179,7 @@ export class FlowBatch {
   }
 
   #exchange(): number {
-    let sent: number;
-    do sent = libc.send(this.#netlink.fd, this.#messages.address, this.#messages.size, 0);
-    while (sent < 0 && errno() === EINTR);
-    return sent < 0 ? errno() : this.#acknowledgements.read(this.#commit, this.#codes);
+    const code = sendMessages(this.#netlink.fd, this.#messages.address, this.#messages.size);
+    return code || this.#acknowledgements.read(this.#commit, this.#codes);
   }
 }

@@ -17,7 +17,7 @@ import { DatagramRing } from '../datagrams.js';
 import { errno, SysError } from '../errno.js';
 import { preferOption } from '../options.js';
 import { CT_DELETE, CTA_MARK } from './flow.js';
-import { FlowReader } from './flowreader.js';
+import { FLOW_MESSAGE_SIZE, FlowReader } from './flowreader.js';
 import { NETLINK_NETFILTER, NetlinkSocket } from './socket.js';
 
 /** linux/netfilter/nfnetlink.h */
@@ -27,8 +27,6 @@ const HEADER_SIZE = 20;
 
 /** Messages of one call. */
 const BATCH = 64;
-/** Bytes. A message of a flow with all that the kernel can say of it takes less than half of that. */
-const SLOT_SIZE = 1024;
 /**
  * Bytes. A message takes about 1 KiB in the kernel. When many flows end at once, they wait here while the
  * thread does other work.
@@ -42,7 +40,7 @@ const RECEIVE_BUFFER = 8 << 20;
  */
 export class FlowEvents {
   readonly #netlink: NetlinkSocket;
-  readonly #ring = new DatagramRing(BATCH, false, SLOT_SIZE);
+  readonly #ring = new DatagramRing(BATCH, false, FLOW_MESSAGE_SIZE);
   readonly #flow = new FlowReader();
 
   private constructor(netlink: NetlinkSocket) {
@@ -85,12 +83,8 @@ export class FlowEvents {
     ring.next = 0;
     const received = ring.receive(this.fd, BATCH);
     if (received < 0) return errno();
-    const { words } = ring.payloads;
     for (let slot = 0; slot < received; slot++) {
-      const start = ring.startOf(slot) / 4;
-      const isEnded = ring.length(slot) >= HEADER_SIZE && (words[start + 1] & 0xffff) === CT_DELETE;
-      const end = start + (ring.length(slot) >>> 2);
-      if (isEnded && this.#flow.read(words, start + HEADER_SIZE / 4, end)) onEnded(this.#flow);
+      if (this.#flow.readSlot(ring, slot, CT_DELETE)) onEnded(this.#flow);
     }
     return 0;
   }

@@ -1,20 +1,15 @@
 import { DatagramRing } from '../datagrams.js';
-import { EAGAIN, EINTR, errno } from '../errno.js';
-import * as libc from '../libc.js';
+import { EAGAIN, errno } from '../errno.js';
 import type { SocketAddress } from '../sockaddr.js';
-import { commitAfter, positionOf, SEQUENCE_WORD, sequenceOf, TYPE_WORD } from './acknowledgements.js';
+import { commitAfter, positionOf, SEQUENCE_WORD, sequenceOf } from './acknowledgements.js';
 import { CT_NEW } from './flow.js';
 import { FlowMessages } from './flowmessages.js';
-import { FlowReader } from './flowreader.js';
+import { FLOW_MESSAGE_SIZE, FlowReader } from './flowreader.js';
 import type { FlowProtocol } from './flowtemplates.js';
-import { NETLINK_NETFILTER, NetlinkSocket } from './socket.js';
+import { NETLINK_NETFILTER, NetlinkSocket, sendMessages } from './socket.js';
 
 /** Default capacity. So many answers fit into a receive buffer of default size. */
 const CAPACITY = 64;
-/** Bytes. A message of a flow with all that the kernel can say of it takes less than half of that. */
-const SLOT_SIZE = 1024;
-/** Words of struct nlmsghdr and struct nfgenmsg: the attributes are behind them. */
-const HEADER_WORDS = 5;
 
 /**
  * Looks up entries of the kernel's table of tracked flows, many with one system call (needs CAP_NET_ADMIN).
@@ -34,7 +29,7 @@ export class FlowLookups {
   ) {
     this.#netlink = netlink;
     this.#messages = new FlowMessages(capacity);
-    this.#answers = new DatagramRing(capacity, false, SLOT_SIZE);
+    this.#answers = new DatagramRing(capacity, false, FLOW_MESSAGE_SIZE);
   }
 
   /**
@@ -64,10 +59,8 @@ export class FlowLookups {
    */
   exchange(onFound: (position: number, flow: FlowReader) => void): number {
     if (this.#size === 0) return 0;
-    let sent: number;
-    do sent = libc.send(this.#netlink.fd, this.#messages.address, this.#messages.size, 0);
-    while (sent < 0 && errno() === EINTR);
-    const code = sent < 0 ? errno() : this.#read(onFound);
+    const sent = sendMessages(this.#netlink.fd, this.#messages.address, this.#messages.size);
+    const code = sent || this.#read(onFound);
     this.#messages.clear();
     this.#size = 0;
     this.#exchange = commitAfter(this.#exchange);
@@ -91,11 +84,9 @@ export class FlowLookups {
 
   /** Other messages than flows are errors: nearly always ENOENT. */
   #readOne(slot: number, onFound: (position: number, flow: FlowReader) => void): void {
-    const { words } = this.#answers.payloads;
-    const start = this.#answers.startOf(slot) / 4;
-    const position = positionOf(words[start + SEQUENCE_WORD], this.#exchange);
-    if (position === null || (words[start + TYPE_WORD] & 0xffff) !== CT_NEW) return;
-    const end = start + (this.#answers.length(slot) >>> 2);
-    if (this.#flow.read(words, start + HEADER_WORDS, end)) onFound(position, this.#flow);
+    const answers = this.#answers;
+    const sequence = answers.payloads.words[answers.startOf(slot) / 4 + SEQUENCE_WORD];
+    const position = positionOf(sequence, this.#exchange);
+    if (position !== null && this.#flow.readSlot(answers, slot, CT_NEW)) onFound(position, this.#flow);
   }
 }

@@ -1,4 +1,5 @@
 import { AF_INET, AF_INET6, IPPROTO_TCP, IPPROTO_UDP } from '../constants.js';
+import type { DatagramRing } from '../datagrams.js';
 import { SOCKADDR_IN_SIZE, SOCKADDR_IN6_SIZE, SocketAddress } from '../sockaddr.js';
 import {
   CTA_COUNTERS_BYTES,
@@ -18,6 +19,13 @@ import {
 } from './flow.js';
 import { networkWord } from './flowtemplates.js';
 import { CTA_IP, CTA_PROTO_NUM, CTA_PROTO_PORT, CTA_TUPLE_IP, CTA_TUPLE_PROTO } from './tuple.js';
+
+/** Bytes. A message with all that the kernel can say of a flow takes less than half of that. */
+export const FLOW_MESSAGE_SIZE = 1024;
+/** Words of struct nlmsghdr and struct nfgenmsg: the attributes are behind them. */
+const HEADER_WORDS = 5;
+/** The word of struct nlmsghdr that has the type in its lower half. */
+const TYPE_WORD = 1;
 
 /** The two upper bits of an attribute's type are flags. */
 const TYPE_MASK = 0x3fff;
@@ -80,6 +88,19 @@ export class FlowReader implements FlowCounters {
     this.packetsOut = counterIn(words, fromEndpoint, CTA_COUNTERS_PACKETS);
     this.bytesOut = counterIn(words, fromEndpoint, CTA_COUNTERS_BYTES);
     return true;
+  }
+
+  /**
+   * As {@link read}, for a message that a slot of a ring has.
+   * @param type of the message: CT_NEW or CT_DELETE
+   * @returns false too for messages of other types
+   */
+  readSlot(ring: DatagramRing, slot: number, type: number): boolean {
+    const { words } = ring.payloads;
+    const start = ring.startOf(slot) / 4;
+    const end = start + (ring.length(slot) >>> 2);
+    const isFlow = end >= start + HEADER_WORDS && (words[start + TYPE_WORD] & 0xffff) === type;
+    return isFlow && this.read(words, start + HEADER_WORDS, end);
   }
 
   /** As {@link read}, for the body of a message: its attributes stand behind struct nfgenmsg. */

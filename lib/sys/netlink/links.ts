@@ -3,13 +3,13 @@ import { AF_INET, AF_INET6 } from '../constants.js';
 import { SysError } from '../errno.js';
 import { attribute, type Encoded, malformed, nativeUint32, nested } from './attributes.js';
 import { Exchange } from './exchange.js';
+import { IFF_UP, IFINFOMSG_SIZE, linkHeader, RTM_GETLINK } from './linkheader.js';
 import { encodeRequest, NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL } from './messages.js';
 import { NETLINK_ROUTE, NetlinkSocket } from './socket.js';
 import { atOnce } from './steps.js';
 
 /** rtnetlink(7), linux/rtnetlink.h, linux/if_link.h, linux/veth.h and linux/neighbour.h. */
 const RTM_NEWLINK = 16;
-const RTM_GETLINK = 18;
 const RTM_NEWADDR = 20;
 const RTM_NEWROUTE = 24;
 const RTM_NEWNEIGH = 28;
@@ -20,7 +20,6 @@ const IFLA_INFO_KIND = 1;
 const IFLA_INFO_DATA = 2;
 const IFLA_NET_NS_FD = 28;
 const VETH_INFO_PEER = 1;
-const IFF_UP = 1;
 const IFA_ADDRESS = 1;
 const IFA_LOCAL = 2;
 const IFA_F_NODAD = 0x02;
@@ -34,8 +33,6 @@ const NDA_DST = 1;
 const NDA_LLADDR = 2;
 const NUD_PERMANENT = 0x80;
 
-/** struct ifinfomsg: family u8, pad u8, type u16, index i32, flags u32, change mask u32. */
-const IFINFOMSG_SIZE = 16;
 /** struct ndmsg: family u8, pad u8, pad u16, index i32, state u16, flags u8, type u8. */
 const NDMSG_SIZE = 12;
 
@@ -160,10 +157,6 @@ export class Links {
 }
 
 const CREATE = NLM_F_ACK | NLM_F_CREATE | NLM_F_EXCL;
-
-function linkHeader(index: number, flags: number): number[] {
-  return [0, 0, 0, 0, ...u32(index), ...u32(flags), ...u32(flags)];
-}
 
 /** struct rtmsg. The route leads to neighbours on the link: there is no router. */
 function routeHeader(family: number, bits: number): number[] {

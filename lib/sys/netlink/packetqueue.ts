@@ -1,13 +1,11 @@
 import { MSG_DONTWAIT } from '../constants.js';
 import { DatagramRing } from '../datagrams.js';
-import { EINTR, errno } from '../errno.js';
-import * as libc from '../libc.js';
 import { Memory } from '../memory.js';
 import { countDropped } from '../socket.js';
 import { aligned } from './attributes.js';
 import { NLM_F_REQUEST } from './messages.js';
 import { bindQueue } from './queuebinding.js';
-import type { NetlinkSocket } from './socket.js';
+import { type NetlinkSocket, sendMessages } from './socket.js';
 
 /** linux/netfilter/nfnetlink_queue.h: enum nfqnl_msg_types; the upper byte is NFNL_SUBSYS_QUEUE. */
 const NFQNL_MSG_PACKET = 0x300;
@@ -159,10 +157,7 @@ export class PacketQueue {
     if (this.#decided === 0) return 0;
     const size = this.#decided * VERDICT_SIZE;
     this.#decided = 0;
-    let sent: number;
-    do sent = libc.send(this.fd, this.#verdicts.address, size, MSG_DONTWAIT);
-    while (sent < 0 && errno() === EINTR);
-    return sent < 0 ? errno() : 0;
+    return sendMessages(this.fd, this.#verdicts.address, size, MSG_DONTWAIT);
   }
 
   /** How many packets passed undecided because the queue had no room. Counts from 2^32 - 1 on to 0. */

@@ -3,11 +3,11 @@ import { EACCES, EHOSTUNREACH, EINVAL, SysError } from '../errno.js';
 import { SocketAddress } from '../sockaddr.js';
 import { Attributes, attribute, attributesAfter, malformed } from './attributes.js';
 import { Exchange } from './exchange.js';
+import { IFINFOMSG_SIZE, linkHeader, RTM_GETLINK } from './linkheader.js';
 import { encodeRequest } from './messages.js';
 import { NETLINK_ROUTE, NetlinkSocket } from './socket.js';
 
 /** rtnetlink(7), linux/rtnetlink.h and linux/if_link.h. */
-const RTM_GETLINK = 18;
 const RTM_GETROUTE = 26;
 const RTA_DST = 1;
 const RTA_OIF = 4;
@@ -26,8 +26,6 @@ const ERRORS: ReadonlyMap<number, number> = new Map([
 /** struct rtmsg: family, destination bits, source bits, tos, table, protocol, scope, type u8; flags u32. */
 const RTMSG_SIZE = 12;
 const RTMSG_TYPE = 7;
-/** struct ifinfomsg: family u8, pad u8, type u16, index i32, flags u32, change mask u32. */
-const IFINFOMSG_SIZE = 16;
 
 /** The way of this node's packets to an address. */
 export interface Route {
@@ -60,9 +58,7 @@ export class RouteQuery {
 
   /** Whether a device is a bridge. False if the device is gone. @throws SysError */
   isBridge(device: number): boolean {
-    const link = new Uint8Array(IFINFOMSG_SIZE);
-    new DataView(link.buffer).setInt32(4, device, true);
-    const answer = this.#ask(encodeRequest(RTM_GETLINK, 0, link));
+    const answer = this.#ask(encodeRequest(RTM_GETLINK, 0, linkHeader(device, 0)));
     if (typeof answer === 'number') return false;
     const info = attributesAfter(answer, IFINFOMSG_SIZE).find(IFLA_LINKINFO);
     return info !== null && new Attributes(info).text(IFLA_INFO_KIND) === 'bridge';

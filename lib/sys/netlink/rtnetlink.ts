@@ -2,12 +2,12 @@ import { addressBytes, addressText } from '../../net/address.js';
 import { AF_INET, AF_INET6 } from '../constants.js';
 import { type Attributes, attribute, attributesAfter, malformed, nativeUint32 } from './attributes.js';
 import { Exchange } from './exchange.js';
+import { IFF_UP, IFINFOMSG_SIZE, linkHeader, RTM_GETLINK } from './linkheader.js';
 import { encodeRequest, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL } from './messages.js';
 import { NETLINK_ROUTE, NetlinkSocket } from './socket.js';
 import { inTurns } from './steps.js';
 
 /** rtnetlink(7) and linux/rtnetlink.h. */
-const RTM_GETLINK = 18;
 const RTM_NEWADDR = 20;
 const RTM_DELADDR = 21;
 const RTM_GETADDR = 22;
@@ -19,13 +19,10 @@ const IFA_FLAGS = 8;
 const IFA_PROTO = 11;
 const IFA_F_NODAD = 0x02;
 const RT_SCOPE_HOST = 254;
-const IFF_UP = 1;
 const FOREVER = 0xffffffff;
 
 /** struct ifaddrmsg: family u8, prefix length u8, flags u8, scope u8, interface index u32. */
 const IFADDRMSG_SIZE = 8;
-/** struct ifinfomsg: family u8, pad u8, type u16, index i32, flags u32, change mask u32. */
-const IFINFOMSG_SIZE = 16;
 
 /** struct ifa_cacheinfo: preferred and valid lifetime in seconds, two time stamps. */
 const CACHEINFO_SIZE = 16;
@@ -65,9 +62,7 @@ export class RouteSocket {
 
   /** @throws SysError */
   isLoopbackUp(): boolean {
-    const link = new Uint8Array(IFINFOMSG_SIZE);
-    new DataView(link.buffer).setInt32(4, LOOPBACK_INDEX, true);
-    const answer = this.#exchange.ask(encodeRequest(RTM_GETLINK, 0, link));
+    const answer = this.#exchange.ask(encodeRequest(RTM_GETLINK, 0, linkHeader(LOOPBACK_INDEX, 0)));
     if (answer.byteLength < IFINFOMSG_SIZE) throw malformed();
     return (answer.getUint32(8, true) & IFF_UP) !== 0;
   }

@@ -84,10 +84,8 @@ export class NetlinkSocket {
       this.#buffer.bytes.set(request, end);
       end += request.length;
     }
-    let sent: number;
-    do sent = libc.send(this.fd, this.#buffer.address, end, 0);
-    while (sent < 0 && errno() === EINTR);
-    checked('netlink request', sent);
+    const code = sendMessages(this.fd, this.#buffer.address, end);
+    if (code !== 0) throw new SysError('netlink request', code);
   }
 
   /**
@@ -125,4 +123,16 @@ export class NetlinkSocket {
     if (length > BUFFER_SIZE) throw new SysError('netlink answer', EMSGSIZE);
     return decodeMessages(new DataView(this.#buffer.view.buffer, 0, length));
   }
+}
+
+/**
+ * Sends messages that stand in memory. The kernel processes them before this returns.
+ * @param flags of send(2)
+ * @returns 0, or the errno
+ */
+export function sendMessages(fd: number, address: number, size: number, flags = 0): number {
+  let sent: number;
+  do sent = libc.send(fd, address, size, flags);
+  while (sent < 0 && errno() === EINTR);
+  return sent < 0 ? errno() : 0;
 }
