@@ -1,17 +1,18 @@
 import type { Target } from './target.js';
-import { type TimerEntry, TimerList } from './timers.js';
+import { TimerEntry, TimerList } from './timers.js';
 
 /** New clients avoid an endpoint for this time after it failed, while another endpoint is left. */
 const AVOID_MS = 5000;
 
 /** The timer of an endpoint that is avoided. */
-class Avoided implements TimerEntry {
-  timerPrevious: TimerEntry | null = null;
-  timerNext: TimerEntry | null = null;
-  timerDeadline = 0;
-  timerList: TimerList | null = null;
+class Avoided extends TimerEntry {
+  constructor(readonly end: () => void) {
+    super();
+  }
 
-  constructor(readonly onTimer: () => void) {}
+  onTimer(): void {
+    this.end();
+  }
 }
 
 /**

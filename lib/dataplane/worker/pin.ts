@@ -1,7 +1,7 @@
 import type { PinChange, PinName, PinRecord } from '../shared/pins.js';
 import { type PinKey, pinKeyText } from './pinkey.js';
 import type { ServiceEndpoint } from './serviceendpoints.js';
-import type { TimerEntry, TimerList } from './timers.js';
+import { TimerEntry } from './timers.js';
 
 /** The table that a pin belongs to. */
 export interface PinOwner {
@@ -10,11 +10,7 @@ export interface PinOwner {
 }
 
 /** Keeps a client at one endpoint of a Service. */
-export class Pin implements TimerEntry {
-  timerPrevious: TimerEntry | null = null;
-  timerNext: TimerEntry | null = null;
-  timerDeadline = 0;
-  timerList: TimerList | null = null;
+export class Pin extends TimerEntry {
   timeoutMs = 0;
   /** How often the client went to another endpoint. */
   moves = 0;
@@ -38,7 +34,9 @@ export class Pin implements TimerEntry {
     /** Milliseconds since the epoch. */
     readonly pinnedAt: number,
     public endpoint: ServiceEndpoint,
-  ) {}
+  ) {
+    super();
+  }
 
   /** When its client last came (loop clock, ms). */
   get usedAt(): number {

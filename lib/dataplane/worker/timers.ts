@@ -1,10 +1,11 @@
 /** An entry of a {@link TimerList}. Only the list sets the four fields. */
-export interface TimerEntry {
-  timerPrevious: TimerEntry | null;
-  timerNext: TimerEntry | null;
-  timerDeadline: number;
-  timerList: TimerList | null;
-  onTimer(now: number): void;
+export abstract class TimerEntry {
+  timerPrevious: TimerEntry | null = null;
+  timerNext: TimerEntry | null = null;
+  timerDeadline = 0;
+  timerList: TimerList | null = null;
+
+  abstract onTimer(now: number): void;
 }
 
 /**

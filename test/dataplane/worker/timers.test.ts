@@ -1,13 +1,14 @@
 import t from 'tap';
-import { type TimerEntry, TimerList } from '../../../lib/dataplane/worker/timers.js';
+import { TimerEntry, TimerList } from '../../../lib/dataplane/worker/timers.js';
 
-class Entry implements TimerEntry {
-  timerPrevious: TimerEntry | null = null;
-  timerNext: TimerEntry | null = null;
-  timerDeadline = 0;
-  timerList: TimerList | null = null;
+class Entry extends TimerEntry {
+  constructor(readonly fire: (now: number) => void) {
+    super();
+  }
 
-  constructor(readonly onTimer: (now: number) => void) {}
+  onTimer(now: number): void {
+    this.fire(now);
+  }
 }
 
 t.test('timers fire in order, each once, when they are due', async (t) => {

@@ -7,7 +7,7 @@ import type { DataplaneEvent } from '../../shared/messages.js';
 import type { Task } from '../loop.js';
 import type { ServedPortal } from '../servedportal.js';
 import type { Target } from '../target.js';
-import { type TimerEntry, TimerList } from '../timers.js';
+import { TimerEntry, TimerList } from '../timers.js';
 import type { KernelNode } from './node.js';
 import { reachOf } from './paths.js';
 
@@ -15,19 +15,16 @@ import { reachOf } from './paths.js';
 const ANSWER_MS = 200;
 
 /** A client that was handed over to an endpoint that is doubtful. */
-class Check implements TimerEntry {
-  timerPrevious: TimerEntry | null = null;
-  timerNext: TimerEntry | null = null;
-  timerDeadline = 0;
-  timerList: TimerList | null = null;
-
+class Check extends TimerEntry {
   constructor(
     readonly portal: ServedPortal,
     readonly target: Target,
     readonly original: Tuple,
     readonly onSilence: (target: Target) => void,
     readonly settle: (check: Check) => void,
-  ) {}
+  ) {
+    super();
+  }
 
   onTimer(): void {
     this.settle(this);

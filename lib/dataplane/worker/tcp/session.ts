@@ -5,7 +5,7 @@ import type { PinKey } from '../pinkey.js';
 import type { ServedPortal } from '../servedportal.js';
 import type { OpenSession } from '../sessionlisting.js';
 import type { Target } from '../target.js';
-import type { TimerEntry, TimerList } from '../timers.js';
+import { TimerEntry } from '../timers.js';
 import type { Client, ClientSession } from './clients.js';
 import { type ConnectingSession, Connector } from './connector.js';
 import { Duplex } from './duplex.js';
@@ -16,11 +16,7 @@ import { Progress } from './stream.js';
  * One client's connection and its connection to an endpoint. A {@link Connector} finds an endpoint that
  * answers, then a {@link Duplex} carries the data.
  */
-export class TcpSession implements ConnectingSession, ClientSession, OpenSession {
-  timerPrevious: TimerEntry | null = null;
-  timerNext: TimerEntry | null = null;
-  timerDeadline = 0;
-  timerList: TimerList | null = null;
+export class TcpSession extends TimerEntry implements ConnectingSession, ClientSession, OpenSession {
   clientPrevious: ClientSession | null = null;
   clientNext: ClientSession | null = null;
   usedAt = 0;
@@ -46,6 +42,7 @@ export class TcpSession implements ConnectingSession, ClientSession, OpenSession
     readonly pinKey: PinKey | null,
     readonly hops: number,
   ) {
+    super();
     this.origin = relay.clients.enter(client, this, relay.loop.now);
   }
 

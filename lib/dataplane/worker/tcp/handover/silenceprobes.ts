@@ -4,7 +4,7 @@ import { connect, openStream, resetOnClose, takeError } from '../../../../sys/so
 import type { EventLoop, Task, Watcher } from '../../loop.js';
 import type { ServedPortal } from '../../servedportal.js';
 import type { Target } from '../../target.js';
-import { type TimerEntry, TimerList } from '../../timers.js';
+import { TimerEntry, TimerList } from '../../timers.js';
 
 /** Time for an answer, ms. It is enough for a second SYN if the first is lost. */
 const ANSWER_MS = 1500;
@@ -12,19 +12,16 @@ const ANSWER_MS = 1500;
 const MAX_PROBES = 16;
 
 /** A connection of this node to an endpoint. */
-class Probe implements Watcher, TimerEntry {
-  timerPrevious: TimerEntry | null = null;
-  timerNext: TimerEntry | null = null;
-  timerDeadline = 0;
-  timerList: TimerList | null = null;
-
+class Probe extends TimerEntry implements Watcher {
   constructor(
     readonly owner: string,
     readonly fd: number,
     readonly end: (probe: Probe, isAlive: boolean) => void,
     readonly portal: ServedPortal,
     readonly target: Target,
-  ) {}
+  ) {
+    super();
+  }
 
   onReady(): number {
     this.end(this, takeError(this.fd) === 0);

@@ -9,7 +9,7 @@ import type { SocketAddress } from '../../../../sys/sockaddr.js';
 import { localAddress, localAddressTowards } from '../../../../sys/socket.js';
 import type { Watcher } from '../../loop.js';
 import type { Target } from '../../target.js';
-import type { TimerEntry, TimerList } from '../../timers.js';
+import { TimerEntry } from '../../timers.js';
 import type { RtpsService } from './services.js';
 
 /** An endpoint that misses the farewell forgets the asker after this time, ms. */
@@ -37,11 +37,7 @@ export interface ProbeSubject {
  * its own: a participant answers every newcomer at once. Whoever answers there is at the endpoint, from
  * whatever address, as pods may be behind a NAT.
  */
-export class Probe implements Watcher, TimerEntry {
-  timerPrevious: TimerEntry | null = null;
-  timerNext: TimerEntry | null = null;
-  timerDeadline = 0;
-  timerList: TimerList | null = null;
+export class Probe extends TimerEntry implements Watcher {
   isAnswered = false;
   /** Discovery servers answer clients only, and nobody else must take the asker for one. */
   isClient = false;
@@ -54,6 +50,7 @@ export class Probe implements Watcher, TimerEntry {
     readonly subject: ProbeSubject,
     owner: ProbeOwner,
   ) {
+    super();
     this.#owner = owner;
     this.#local = localAddress(fd);
   }
