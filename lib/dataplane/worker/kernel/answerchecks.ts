@@ -1,5 +1,3 @@
-import { SysError } from '../../../sys/errno.js';
-import type { ConntrackSocket } from '../../../sys/netlink/conntrack.js';
 import { STATUS } from '../../../sys/netlink/flow.js';
 import { endOf, type Tuple } from '../../../sys/netlink/tuple.js';
 import type { SocketAddress } from '../../../sys/sockaddr.js';
@@ -10,6 +8,7 @@ import type { Target } from '../target.js';
 import { TimerEntry, TimerList } from '../timers.js';
 import type { KernelNode } from './node.js';
 import { reachOf } from './paths.js';
+import type { TrackedEntries } from './trackedentries.js';
 
 /** An endpoint that this node forwards to has answered by then, ms. */
 const ANSWER_MS = 200;
@@ -36,14 +35,14 @@ class Check extends TimerEntry {
  * allows it. One answer proves the endpoint for good. Without one, its clients are relayed for a while.
  */
 export class AnswerChecks implements Task {
-  readonly #conntrack: ConntrackSocket;
+  readonly #tracked: TrackedEntries;
   readonly #node: KernelNode;
   readonly #report: (event: DataplaneEvent) => void;
   readonly #waiting = new TimerList(ANSWER_MS);
 
   /** @param report takes events for the log */
-  constructor(conntrack: ConntrackSocket, node: KernelNode, report: (event: DataplaneEvent) => void) {
-    this.#conntrack = conntrack;
+  constructor(tracked: TrackedEntries, node: KernelNode, report: (event: DataplaneEvent) => void) {
+    this.#tracked = tracked;
     this.#node = node;
     this.#report = report;
   }
@@ -59,8 +58,8 @@ export class AnswerChecks implements Task {
   /** Whether nobody knows yet if the kernel reaches an endpoint, and no check is under way. */
   isDoubtful(portal: ServedPortal, target: Target): boolean {
     if (this.#node.forwards(portal.isV6) !== 'doubtful') return false;
-    const { route, isProved, isBeingChecked } = reachOf(target);
-    return !isProved && !isBeingChecked && !(typeof route !== 'number' && route.isLocal);
+    const { isProved, isBeingChecked } = reachOf(target);
+    return !isProved && !isBeingChecked && !this.#node.paths.isLocal(target);
   }
 
   /**
@@ -83,23 +82,16 @@ export class AnswerChecks implements Task {
   #settle({ portal, target, original, onSilence }: Check): void {
     const reach = reachOf(target);
     reach.isBeingChecked = false;
-    const isAnswered = this.#isAnswered(original);
-    if (isAnswered === true) reach.isProved = true;
-    if (isAnswered !== false) return;
+    const entry = this.#tracked.find(original);
+    // Without its entry, nothing is found out.
+    if (entry === null) return;
+    if ((entry.status & STATUS.seenReply) !== 0) {
+      reach.isProved = true;
+      return;
+    }
     reach.fail(this.#node.now());
     this.#node.version++;
     this.#report({ kind: 'notCarried', portal: portal.key, endpoint: target.name, reason: 'FORWARD policy' });
     onSilence(target);
-  }
-
-  /** Null if the entry is gone: then it says nothing. */
-  #isAnswered(original: Tuple): boolean | null {
-    try {
-      const flow = this.#conntrack.get(original);
-      return flow && (flow.status & STATUS.seenReply) !== 0;
-    } catch (error) {
-      if (error instanceof SysError) return null;
-      throw error;
-    }
   }
 }

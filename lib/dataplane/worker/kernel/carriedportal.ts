@@ -69,9 +69,7 @@ export class CarriedPortal {
  */
 function canCarryTo(target: Target, isForwarding: boolean, node: KernelNode, now: number): boolean {
   if (isLoopback(target.endpoint.address) || target.reach?.hasFailed(now)) return false;
-  if (isForwarding) return true;
-  const route = node.paths.to(target);
-  return typeof route !== 'number' && route.isLocal;
+  return isForwarding || node.paths.isLocal(target);
 }
 
 /**

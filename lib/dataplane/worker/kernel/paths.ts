@@ -30,6 +30,12 @@ export class Paths {
     return reach.route;
   }
 
+  /** Whether an endpoint is at an address of this node. */
+  isLocal(target: Target): boolean {
+    const route = this.to(target);
+    return typeof route !== 'number' && route.isLocal;
+  }
+
   /** As {@link to} for any address, asked of the kernel now. */
   towards(address: SocketAddress): Route | number {
     try {

@@ -2,15 +2,20 @@ import { ownBit } from '../../../portal/carrier.js';
 import { AF_INET, AF_INET6 } from '../../../sys/constants.js';
 import { EAFNOSUPPORT, SysError } from '../../../sys/errno.js';
 import { PacketInjector } from '../../../sys/injector.js';
-import { ConntrackSocket } from '../../../sys/netlink/conntrack.js';
 import { FlowBatch } from '../../../sys/netlink/flowbatch.js';
 import { FlowLookups } from '../../../sys/netlink/flowlookups.js';
+import type { FlowProtocol } from '../../../sys/netlink/flowtemplates.js';
+import type { SocketAddress } from '../../../sys/sockaddr.js';
 import type { CarrierSetup } from '../../shared/carrier.js';
 import type { DataplaneEvent } from '../../shared/messages.js';
 import type { Accounting } from './accounting.js';
 import { AnswerChecks } from './answerchecks.js';
 import { KernelNode } from './node.js';
 import { Paths } from './paths.js';
+import { TrackedEntries } from './trackedentries.js';
+
+/** The mark of entries that are none of ours. */
+const NO_MARK = 0;
 
 /** What a worker hands clients over to the kernel with, those of TCP and of UDP. */
 export class KernelTools {
@@ -18,11 +23,10 @@ export class KernelTools {
   readonly batch: FlowBatch;
   /** Has room for as many flows as {@link batch}. Whoever asks waits for the answers. */
   readonly lookups: FlowLookups;
-  readonly conntrack: ConntrackSocket;
+  readonly tracked: TrackedEntries;
   readonly node: KernelNode;
   readonly checks: AnswerChecks;
-  /** Whoever collects packets sends them before it returns to the loop. */
-  readonly injectors: Readonly<Record<'v4' | 'v6', PacketInjector>>;
+  readonly #injectors: Readonly<Record<'v4' | 'v6', PacketInjector>>;
   readonly #ownBit: number;
 
   /**
@@ -39,13 +43,34 @@ export class KernelTools {
     report: (event: DataplaneEvent) => void,
   ) {
     const v4 = PacketInjector.open(AF_INET);
-    this.injectors = { v4, v6: openV6() ?? v4 };
+    this.#injectors = { v4, v6: openV6() ?? v4 };
     this.batch = FlowBatch.open();
     this.lookups = FlowLookups.open(this.batch.capacity);
-    this.conntrack = ConntrackSocket.open();
+    this.tracked = new TrackedEntries();
     this.node = new KernelNode(new Paths(now), setup, now);
-    this.checks = new AnswerChecks(this.conntrack, this.node, report);
+    this.checks = new AnswerChecks(this.tracked, this.node, report);
     this.#ownBit = ownBit(setup.ownMask);
+  }
+
+  /** Whoever collects packets sends them before it returns to the loop. */
+  injectorFor(isV6: boolean): PacketInjector {
+    return isV6 ? this.#injectors.v6 : this.#injectors.v4;
+  }
+
+  /**
+   * Queues that a client's packets come to the listener, as if the redirect had just decided about them.
+   * @param listener null if no redirect is needed, because the client uses an address of the listener
+   * @returns position in the batch
+   */
+  bringBack(
+    protocol: FlowProtocol,
+    client: SocketAddress,
+    vip: SocketAddress,
+    listener: SocketAddress | null,
+  ): number {
+    return listener === null
+      ? this.batch.end(protocol, client, vip)
+      : this.batch.replace(protocol, client, vip, listener, null, NO_MARK);
   }
 
   /** Whether an entry with this mark was made by a worker of kube-portal. */

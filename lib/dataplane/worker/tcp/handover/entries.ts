@@ -1,5 +1,5 @@
 import { IPPROTO_TCP } from '../../../../sys/constants.js';
-import { EEXIST, errnoName, SysError } from '../../../../sys/errno.js';
+import { EEXIST, errnoName } from '../../../../sys/errno.js';
 import { TCP_STATE, type TrackedFlow } from '../../../../sys/netlink/flow.js';
 import type { FlowReader } from '../../../../sys/netlink/flowreader.js';
 import type { Route } from '../../../../sys/netlink/routequery.js';
@@ -78,13 +78,8 @@ export class TcpEntries {
 
   /** The entry of a connection. Null if there is none, or if the kernel does not tell. */
   find({ client, vip }: Ends): TrackedFlow | null {
-    const original = { protocol: 'TCP', source: endOf(client), destination: endOf(vip), zone: 0 } as const;
-    try {
-      return this.#tools.conntrack.get(original);
-    } catch (error) {
-      if (error instanceof SysError) return null;
-      throw error;
-    }
+    const [source, destination] = [endOf(client), endOf(vip)];
+    return this.#tools.tracked.find({ protocol: 'TCP', source, destination, zone: 0 });
   }
 
   #queue(slot: Slot, replaces: boolean): void {

@@ -1,8 +1,7 @@
-import { errnoName } from '../../../../sys/errno.js';
 import { STATUS } from '../../../../sys/netlink/flow.js';
 import type { DataplaneEvent } from '../../../shared/messages.js';
-import { Blame, blameForConnect } from '../../blame.js';
 import { Failover } from '../../failover.js';
+import { reachable } from '../../kernel/reachable.js';
 import type { KernelTools } from '../../kernel/tools.js';
 import type { VipTable } from '../../kernel/viptable.js';
 import type { EventLoop } from '../../loop.js';
@@ -69,7 +68,7 @@ export class TcpHandover {
     );
     const failover = this.saved.failovers[slot];
     const next = failover.next(this.saved.targets[slot] as Target, reason, now(), isForAll);
-    const target = this.#withRoute(next, () => failover);
+    const target = reachable(next, () => failover, this.tools.node);
     if (target === null) return false;
     this.saved.targets[slot] = target;
     this.entries.queue(slot);
@@ -89,7 +88,8 @@ export class TcpHandover {
     // The listener refuses clients that may not use the portal, as it does with all others.
     if (vip === undefined || !portal?.carried?.mayCarry(words, 0, this.tools.node)) return;
     const key = portal.balancer.keyOf(words, 0, null);
-    const target = this.#withRoute(portal.balancer.pick(key), () => this.#failover(portal, key));
+    const first = portal.balancer.pick(key);
+    const target = reachable(first, () => this.#failover(portal, key), this.tools.node);
     if (target !== null) this.entries.queue(this.saved.add(syn, vip, portal, target));
   }
 
@@ -119,26 +119,6 @@ export class TcpHandover {
     portal.balancer.rotation.avoid(target);
     const { key } = portal;
     this.report({ kind: 'endpointFailed', portal: key, endpoint: target.name, reason: 'no answer in time' });
-  }
-
-  /**
-   * An endpoint to which a route leads.
-   * @param first the one to begin with
-   * @param failover finds the next ones
-   * @returns null if there is none, or if the kernel does not tell
-   */
-  #withRoute(first: Target | null, failover: () => Failover): Target | null {
-    const { paths, now } = this.tools.node;
-    let target = first;
-    let failing: Failover | null = null;
-    while (target !== null) {
-      const route = paths.to(target);
-      if (typeof route !== 'number') return target;
-      if (blameForConnect(route) === Blame.Node) return null;
-      failing ??= failover();
-      target = failing.next(target, errnoName(route), now());
-    }
-    return null;
   }
 
   #failover(portal: ServedPortal, key: PinKey | null): Failover {

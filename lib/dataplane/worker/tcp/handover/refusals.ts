@@ -54,12 +54,7 @@ export class TcpRefusals {
 
   /** Whether this node's firewall has sent a reset in the endpoint's name. */
   #isForged({ isReset, isFromHere }: RefusedPacket, target: Target): boolean {
-    return isReset && isFromHere && !this.#isHere(target);
-  }
-
-  #isHere(target: Target): boolean {
-    const route = this.#handover.tools.node.paths.to(target);
-    return typeof route !== 'number' && route.isLocal;
+    return isReset && isFromHere && !this.#handover.tools.node.paths.isLocal(target);
   }
 }
 

@@ -10,8 +10,6 @@ import type { Ends } from './queuedsyn.js';
 import type { SavedSyns } from './savedsyns.js';
 import type { Slot } from './synkeys.js';
 
-/** The mark of entries that are none of ours. */
-const NO_MARK = 0;
 /** A client sends its SYN again after this time, ms (RFC 6298): then it needs no help any more. */
 const CLIENT_WAITS_MS = 1000;
 
@@ -54,8 +52,7 @@ export class SynSender {
     const { batch } = this.#tools;
     const { redirectedPort } = (saved.vips[slot] as CarriedVip).portal;
     const listener = redirectedPort === null ? null : this.#listenerFor(ends.client, redirectedPort);
-    if (listener === null) batch.end(IPPROTO_TCP, ends.client, ends.vip);
-    else batch.replace(IPPROTO_TCP, ends.client, ends.vip, listener, null, NO_MARK);
+    this.#tools.bringBack(IPPROTO_TCP, ends.client, ends.vip, listener);
     if (batch.commit() === 0) this.#send(slot, listener ?? ends.vip);
     saved.delete(slot);
   }
@@ -71,7 +68,7 @@ export class SynSender {
     const saved = this.#saved;
     const length = saved.lengthOf(slot);
     if (length === 0) return;
-    const injector = this.#tools.injectors[(saved.vips[slot] as CarriedVip).portal.isV6 ? 'v6' : 'v4'];
+    const injector = this.#tools.injectorFor((saved.vips[slot] as CarriedVip).portal.isV6);
     injector.pushPacket(saved.packets, saved.startOf(slot), length);
     saved.isOnItsWay[slot] = 1;
     injector.send(towards);

@@ -10,9 +10,6 @@ import type { UdpFlow } from '../flow.js';
 import type { FlowKeys } from '../flowkeys.js';
 import type { ClientVip } from './clientvip.js';
 
-/** The mark of entries that are none of ours. */
-const NO_MARK = 0;
-
 /** Writes what becomes of flows' entries in the kernel's table of tracked flows. */
 export class FlowEntries {
   readonly #client = new SocketAddress();
@@ -55,13 +52,14 @@ export class FlowEntries {
    * @returns position in the batch
    */
   bringBack(flow: UdpFlow, vip: ClientVip): number {
-    const { batch } = this.tools;
     const client = this.clientOf(flow);
-    const { isRedirected, port } = flow.listener;
-    if (!isRedirected) return batch.end(IPPROTO_UDP, client, vip.address);
+    const listener = flow.listener.isRedirected ? this.#listenerOf(flow) : null;
+    return this.tools.bringBack(IPPROTO_UDP, client, vip.address, listener);
+  }
+
+  #listenerOf(flow: UdpFlow): SocketAddress {
     const used = usedAddressAt(flow.index * CONTROL_WORDS, flow.portal.isV6) * 4;
     const { bytes } = this.keys.controls;
-    const listener = this.#listener.setBytes(bytes, used, flow.portal.isV6, port);
-    return batch.replace(IPPROTO_UDP, client, vip.address, listener, null, NO_MARK);
+    return this.#listener.setBytes(bytes, used, flow.portal.isV6, flow.listener.port);
   }
 }

@@ -145,7 +145,7 @@ export class Handover implements CarrierOwner {
   }
 
   #inject({ flow, vip }: KernelCarrier, sender: DatagramSender): number {
-    const injector = flow.portal.isV6 ? this.tools.injectors.v6 : this.tools.injectors.v4;
+    const injector = this.tools.injectorFor(flow.portal.isV6);
     const client = this.entries.clientOf(flow);
     for (let index = 0; index < sender.count; index++) {
       injector.pushDatagram(

@@ -1,8 +1,7 @@
 import { CONTROL_WORDS, usedAddressAt } from '../../../../sys/controlmessages.js';
-import { SysError } from '../../../../sys/errno.js';
-import type { ConntrackSocket } from '../../../../sys/netlink/conntrack.js';
 import type { AddressPort } from '../../../../sys/netlink/tuple.js';
 import { addressAt, addressWords, portAt } from '../../../../sys/sockaddrwords.js';
+import type { TrackedEntries } from '../../kernel/trackedentries.js';
 import type { UdpFlow } from '../flow.js';
 import type { FlowKeys } from '../flowkeys.js';
 import type { ClientVip } from './clientvip.js';
@@ -11,7 +10,7 @@ import type { ClientVip } from './clientvip.js';
 export class Origins {
   constructor(
     readonly keys: FlowKeys,
-    readonly conntrack: ConntrackSocket,
+    readonly tracked: TrackedEntries,
   ) {}
 
   /** The VIP that a flow's client uses. Null if it cannot be found, or if the portal is not carried. */
@@ -36,20 +35,15 @@ export class Origins {
     const size = addressWords(isV6) * 4;
     const nameAt = this.keys.nameAt(index);
     const clientAt = addressAt(nameAt, isV6) * 4;
-    try {
-      const flow = this.conntrack.getByReply({
-        protocol: 'UDP',
-        source: { address: controls.bytes.slice(used * 4, used * 4 + size), port },
-        destination: {
-          address: names.bytes.slice(clientAt, clientAt + size),
-          port: portAt(names.words, nameAt),
-        },
-        zone: 0,
-      });
-      return flow?.original.destination ?? null;
-    } catch (error) {
-      if (error instanceof SysError) return null;
-      throw error;
-    }
+    const flow = this.tracked.findByReply({
+      protocol: 'UDP',
+      source: { address: controls.bytes.slice(used * 4, used * 4 + size), port },
+      destination: {
+        address: names.bytes.slice(clientAt, clientAt + size),
+        port: portAt(names.words, nameAt),
+      },
+      zone: 0,
+    });
+    return flow?.original.destination ?? null;
   }
 }

@@ -1,6 +1,6 @@
 import { hostPort } from '../../../../net/hostport.js';
 import { IPPROTO_UDP } from '../../../../sys/constants.js';
-import { ECONNREFUSED, errnoName, SysError } from '../../../../sys/errno.js';
+import { ECONNREFUSED, errnoName } from '../../../../sys/errno.js';
 import { Memory } from '../../../../sys/memory.js';
 import type { TrackedFlow } from '../../../../sys/netlink/flow.js';
 import type { Route } from '../../../../sys/netlink/routequery.js';
@@ -12,6 +12,7 @@ import { Blame, blameForConnect } from '../../blame.js';
 import { Failover } from '../../failover.js';
 import { hopsOnward } from '../../hops.js';
 import type { RefusedPacket } from '../../kernel/errorqueue.js';
+import { reachable } from '../../kernel/reachable.js';
 import type { KernelTools } from '../../kernel/tools.js';
 import type { VipTable } from '../../kernel/viptable.js';
 import type { ServedPortal } from '../../servedportal.js';
@@ -81,27 +82,24 @@ export class UdpRefusals {
     refusing: Target,
     code: number,
   ): Target | null {
-    const { paths, now } = this.tools.node;
+    const { node } = this.tools;
     const name = `${hostPort(client.address, client.port)} ${hostPort(vip.address.address, vip.address.port)}`;
     const key = portal.balancer.keyOf(client.memory.words, 0, null);
     const failover = this.#failovers.of(name, portal, key);
-    const isForAll = refusing.isRefusedAgain(name, now());
+    const isForAll = refusing.isRefusedAgain(name, node.now());
     if (isForAll) this.#bringBackFlowsTo(refusing, portal);
-    let other = failover.next(refusing, errnoName(code), now(), isForAll);
-    while (other !== null) {
-      const route = paths.to(other);
-      if (typeof route !== 'number') return this.#carry(client, vip, portal, other, route) ? other : null;
-      other = failover.next(other, errnoName(route), now());
-    }
-    return null;
+    const next = failover.next(refusing, errnoName(code), node.now(), isForAll);
+    const other = reachable(next, () => failover, node);
+    return other !== null && this.#carry(client, vip, portal, other) ? other : null;
   }
 
   #bringBackFlowsTo(target: Target, { carried, isV6 }: ServedPortal): void {
     if (carried !== null) this.ends.add({ isV6, vips: carried.vips, targets: [target], mayAnswer: false });
   }
 
-  #carry(client: SocketAddress, vip: ClientVip, portal: ServedPortal, target: Target, route: Route): boolean {
+  #carry(client: SocketAddress, vip: ClientVip, portal: ServedPortal, target: Target): boolean {
     const { accounting, batch, node } = this.tools;
+    const route = node.paths.to(target) as Route;
     const back = node.paths.towards(client);
     const inputDevice = typeof back === 'number' || back.isLocal ? 0 : back.device;
     const position = this.entries.carry(client, vip, target, route, inputDevice);
@@ -123,7 +121,7 @@ export class UdpRefusals {
     const length = headers.end - headers.payloadAt;
     if (!headers.isWhole || hops < 1 || length > QUOTE_SIZE) return false;
     for (let byte = 0; byte < length; byte++) this.#quote.bytes[byte] = bytes[headers.payloadAt + byte];
-    const injector = headers.isV6 ? this.tools.injectors.v6 : this.tools.injectors.v4;
+    const injector = this.tools.injectorFor(headers.isV6);
     injector.pushDatagram(client, vip, this.#quote, 0, length, hops);
     return injector.send(to.address) === 1;
   }
@@ -132,17 +130,12 @@ export class UdpRefusals {
   #entryOf({ headers, bytes }: RefusedPacket): TrackedFlow | null {
     const { sourceAt, destinationAt, addressLength } = headers;
     const address = (at: number) => bytes.slice(at, at + addressLength);
-    try {
-      return this.tools.conntrack.getByReply({
-        protocol: 'UDP',
-        source: { address: address(destinationAt), port: headers.destinationPort },
-        destination: { address: address(sourceAt), port: headers.sourcePort },
-        zone: 0,
-      });
-    } catch (error) {
-      if (error instanceof SysError) return null;
-      throw error;
-    }
+    return this.tools.tracked.findByReply({
+      protocol: 'UDP',
+      source: { address: address(destinationAt), port: headers.destinationPort },
+      destination: { address: address(sourceAt), port: headers.sourcePort },
+      zone: 0,
+    });
   }
 }
 

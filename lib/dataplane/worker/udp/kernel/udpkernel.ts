@@ -33,9 +33,9 @@ export class UdpKernel {
     relay: (flow: UdpFlow) => void,
     report: (event: DataplaneEvent) => void,
   ) {
-    const { conntrack, setup } = tools;
+    const { tracked, setup } = tools;
     const entries = new FlowEntries(table.keys, tools);
-    const origins = new Origins(table.keys, conntrack);
+    const origins = new Origins(table.keys, tracked);
     this.handover = new Handover(table, entries, origins, tools, relay, report);
     this.ends = new EntryEnds(ConntrackSocket.open(), setup);
     this.refusals = new UdpRefusals(tools, this.#vips, entries, this.ends, report);
