@@ -21,8 +21,7 @@ const ERROR_SIZE = 1500;
 
 /** What hands clients of one worker over to the kernel. Nothing is opened until the main thread asks. */
 export class Handovers {
-  /** The VIPs whose SYNs come to this worker. */
-  readonly #vips = new VipTable();
+  readonly #vips = { TCP: new VipTable(), UDP: new VipTable() };
   readonly #accounting: Accounting;
   readonly #loop: EventLoop;
   readonly #setup: CarrierSetup;
@@ -39,17 +38,15 @@ export class Handovers {
     this.#setup = setup;
     this.#udp = udp;
     this.#report = report;
-    this.#accounting = new Accounting(loop);
+    this.#accounting = new Accounting(loop, this.#vips);
   }
 
   /** Takes what may be carried of a portal. Null: nothing more; the entries that exist are counted on. */
   set(portal: ServedPortal, protocol: Protocol, carriage: Carriage | null): void {
-    if (protocol === 'TCP') this.#vips.set(portal, carriage?.isHome ? carriage.vips : []);
     if (carriage !== null) this.#accounting.set(portal, protocol, carriage.vips);
   }
 
   remove(portal: ServedPortal, protocol: Protocol): void {
-    this.set(portal, protocol, null);
     this.#accounting.remove(portal, protocol);
   }
 
@@ -82,7 +79,8 @@ export class Handovers {
 
   #openTools(): KernelTools {
     if (this.#tools !== null) return this.#tools;
-    const tools = new KernelTools(this.#setup, this.#accounting, () => this.#loop.now, this.#report);
+    const now = () => this.#loop.now;
+    const tools = new KernelTools(this.#setup, this.#vips, this.#accounting, now, this.#report);
     this.#startAccounting();
     if (this.#forwarding !== null) tools.node.forwarding = this.#forwarding;
     this.#loop.addTask(tools.checks);
@@ -116,7 +114,7 @@ export class Handovers {
       errors?.close();
       throw error;
     }
-    const handover = new TcpHandover(this.#loop, tools, this.#vips, this.#report);
+    const handover = new TcpHandover(this.#loop, tools, this.#report);
     const refusals = new TcpRefusals(handover);
     const queues: (SynQueue | ErrorQueue)[] = [];
     if (syns !== null) {

@@ -129,6 +129,7 @@ export class ServedPortal {
     }
     this.carried ??= new CarriedPortal(this.balancer.rotation, this.isV6);
     this.carried.vips = carriage.vips;
+    this.carried.isHome = carriage.isHome;
   }
 
   /** The flows of a portal that begins or ceases to spread have to go on with another target. */

@@ -10,6 +10,7 @@ import { atOnce, type Steps } from '../../../sys/netlink/steps.js';
 import type { EventLoop, Task, Watcher } from '../loop.js';
 import type { ServedPortal } from '../servedportal.js';
 import { CountedPortals } from './countedportals.js';
+import type { Vips } from './viptable.js';
 
 /** The table is read this often, ms, but for a hundredth of the time at most. */
 const READING_MS = 10_000;
@@ -39,7 +40,7 @@ export interface AccountingSources {
 export class Accounting implements Watcher, Task {
   readonly owner = 'tracked flows';
   readonly #loop: EventLoop;
-  readonly #portals = new CountedPortals();
+  readonly #portals: CountedPortals;
   readonly #onEnded = (flow: FlowReader) => this.#end(flow);
   #sources: AccountingSources | null = null;
   /** A reading in steps, for what entries have carried. */
@@ -54,8 +55,10 @@ export class Accounting implements Watcher, Task {
   /** Before this time the table is not read again. */
   #restUntil = Number.NEGATIVE_INFINITY;
 
-  constructor(loop: EventLoop) {
+  /** @param vips see CountedPortals */
+  constructor(loop: EventLoop, vips: Vips) {
     this.#loop = loop;
+    this.#portals = new CountedPortals(vips);
   }
 
   /** Begins to listen. The entries that exist are counted as soon as the portals are known. */

@@ -16,6 +16,8 @@ const cell = new SocketAddress();
 export class CarriedPortal {
   /** All addresses and ports of its clients. */
   vips: readonly PortalVip[] = [];
+  /** TCP: whether this worker decides about SYNs to them. */
+  isHome = false;
   readonly #rotation: Rotation;
   readonly #isV6: boolean;
   #targets: readonly Target[] | null = null;

@@ -5,12 +5,17 @@ import type { FlowReader } from '../../../sys/netlink/flowreader.js';
 import type { FlowProtocol } from '../../../sys/netlink/flowtemplates.js';
 import type { ServedPortal } from '../servedportal.js';
 import { CarriedCounts } from './carriedcounts.js';
-import { VipTable } from './viptable.js';
+import type { Vips } from './viptable.js';
 
 /** Finds what is counted of the portal that an entry belongs to. */
 export class CountedPortals {
-  readonly #vips = { TCP: new VipTable(), UDP: new VipTable() };
+  readonly #vips: Vips;
   readonly #counts = new Map<ServedPortal, CarriedCounts>();
+
+  /** @param vips is kept up to date from here */
+  constructor(vips: Vips) {
+    this.#vips = vips;
+  }
 
   /**
    * Takes the addresses of a portal's clients, instead of those that it had.

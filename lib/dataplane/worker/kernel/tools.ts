@@ -13,6 +13,7 @@ import { AnswerChecks } from './answerchecks.js';
 import { KernelNode } from './node.js';
 import { Paths } from './paths.js';
 import { TrackedEntries } from './trackedentries.js';
+import type { Vips } from './viptable.js';
 
 /** The mark of entries that are none of ours. */
 const NO_MARK = 0;
@@ -38,6 +39,7 @@ export class KernelTools {
    */
   constructor(
     readonly setup: CarrierSetup,
+    readonly vips: Vips,
     readonly accounting: Accounting,
     now: () => number,
     report: (event: DataplaneEvent) => void,

@@ -1,4 +1,5 @@
 import { isDeepStrictEqual } from 'node:util';
+import type { Protocol } from '../../../net/protocol.js';
 import type { Masquerade, PortalVip } from '../../../portal/portal.js';
 import { SocketAddress } from '../../../sys/sockaddr.js';
 import type { ServedPortal } from '../servedportal.js';
@@ -13,23 +14,29 @@ export interface CarriedVip {
 const cell = new SocketAddress();
 const NONE: readonly PortalVip[] = [];
 
+/**
+ * The portals of a worker by their VIPs. A portal that the kernel may carry no more stays here, because its
+ * entries are still counted: see ServedPortal.carried.
+ */
+export type Vips = Readonly<Record<Protocol, VipTable>>;
+
 /** The portals of one protocol by their VIPs. */
 export class VipTable {
   readonly #tables = { v4: new AddressTable<CarriedVip>(false), v6: new AddressTable<CarriedVip>(true) };
   readonly #vipsOf = new Map<ServedPortal, readonly PortalVip[]>();
 
   /**
-   * Takes the VIPs of a portal, instead of those that it had: none if it is carried no more.
+   * Takes the VIPs of a portal, instead of those that it had.
    * @returns whether they are others
    */
   set(portal: ServedPortal, vips: readonly PortalVip[]): boolean {
     const known = this.#vipsOf.get(portal) ?? NONE;
-    if (isDeepStrictEqual(known, vips)) return false;
+    // Another portal may have had one of them for a while.
+    if (isDeepStrictEqual(known, vips) && known.every((vip) => this.#isOf(portal, vip))) return false;
     const table = this.#tableFor(portal.isV6);
-    for (const { address, port } of known) {
-      const { words } = cell.set(address, port).memory;
+    for (const vip of known) {
       // A portal of the same change may have taken it over already.
-      if (table.find(words, 0, port)?.portal === portal) table.delete(words, 0, port);
+      if (this.#isOf(portal, vip)) table.delete(cell.set(vip.address, vip.port).memory.words, 0, vip.port);
     }
     for (const { address, port, masquerade } of vips) {
       table.set(cell.set(address, port).memory.words, 0, port, { portal, masquerade });
@@ -41,6 +48,10 @@ export class VipTable {
 
   find(vip: SocketAddress, isV6: boolean): CarriedVip | undefined {
     return this.#tableFor(isV6).find(vip.memory.words, 0, vip.port);
+  }
+
+  #isOf(portal: ServedPortal, { address, port }: PortalVip): boolean {
+    return this.find(cell.set(address, port), portal.isV6)?.portal === portal;
   }
 
   #tableFor(isV6: boolean): AddressTable<CarriedVip> {

@@ -11,6 +11,7 @@ import {
   workerCells,
 } from '../../../../lib/dataplane/shared/counters.js';
 import { Accounting } from '../../../../lib/dataplane/worker/kernel/accounting.js';
+import { VipTable } from '../../../../lib/dataplane/worker/kernel/viptable.js';
 import { EventLoop } from '../../../../lib/dataplane/worker/loop.js';
 import type { ServedPortal } from '../../../../lib/dataplane/worker/servedportal.js';
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../../../lib/sys/constants.js';
@@ -62,7 +63,7 @@ class Stage {
   readonly protocol: 'TCP' | 'UDP';
   readonly family: Family;
   readonly loop = new EventLoop();
-  readonly accounting = new Accounting(this.loop);
+  readonly accounting = new Accounting(this.loop, { TCP: new VipTable(), UDP: new VipTable() });
   readonly #cells = workerCells(createCounterMemory(1), 0);
   readonly #events: FlowEvents;
   readonly conntrack = ConntrackSocket.open();

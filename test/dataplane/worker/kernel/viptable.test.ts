@@ -28,3 +28,15 @@ t.test('a VIP that another portal has taken over stays with it', async (t) => {
   table.set(one, []);
   t.equal(table.find(at('fd00::1', 80), true)?.portal, other);
 });
+
+t.test('a portal gets a VIP back that another one has had meanwhile', async (t) => {
+  const table = new VipTable();
+  const [one, other] = [servedPortal(), servedPortal()];
+  const vips = [vip('10.96.0.1'), vip('10.96.0.2')];
+  t.ok(table.set(one, vips));
+  t.notOk(table.set(one, vips), 'nothing new');
+  table.set(other, [vip('10.96.0.2')]);
+  table.set(other, []);
+  t.ok(table.set(one, vips));
+  t.equal(table.find(at('10.96.0.2', 80), false)?.portal, one);
+});

@@ -3,7 +3,6 @@ import type { DataplaneEvent } from '../../../shared/messages.js';
 import { Failover } from '../../failover.js';
 import { reachable } from '../../kernel/reachable.js';
 import type { KernelTools } from '../../kernel/tools.js';
-import type { VipTable } from '../../kernel/viptable.js';
 import type { EventLoop } from '../../loop.js';
 import type { PinKey } from '../../pinkey.js';
 import type { ServedPortal } from '../../servedportal.js';
@@ -30,7 +29,6 @@ export class TcpHandover {
   constructor(
     loop: EventLoop,
     readonly tools: KernelTools,
-    readonly vips: VipTable,
     readonly report: (event: DataplaneEvent) => void,
   ) {
     const onSilence = (target: Target) => this.sender.relayClientsOf(target);
@@ -83,10 +81,12 @@ export class TcpHandover {
 
   #begin(syn: QueuedSyn): void {
     const { words } = syn.client.memory;
-    const vip = this.vips.find(syn.vip, syn.isV6);
-    const portal = vip?.portal.forClient(words, 0);
+    const vip = this.tools.vips.TCP.find(syn.vip, syn.isV6);
+    // Rules of an earlier run may bring SYNs that another worker decides about by now.
+    if (!vip?.portal.carried?.isHome) return;
+    const portal = vip.portal.forClient(words, 0);
     // The listener refuses clients that may not use the portal, as it does with all others.
-    if (vip === undefined || !portal?.carried?.mayCarry(words, 0, this.tools.node)) return;
+    if (!portal?.carried?.mayCarry(words, 0, this.tools.node)) return;
     const key = portal.balancer.keyOf(words, 0, null);
     const first = portal.balancer.pick(key);
     const target = reachable(first, () => this.#failover(portal, key), this.tools.node);

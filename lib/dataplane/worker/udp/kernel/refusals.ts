@@ -14,7 +14,6 @@ import { hopsOnward } from '../../hops.js';
 import type { RefusedPacket } from '../../kernel/errorqueue.js';
 import { reachable } from '../../kernel/reachable.js';
 import type { KernelTools } from '../../kernel/tools.js';
-import type { VipTable } from '../../kernel/viptable.js';
 import type { ServedPortal } from '../../servedportal.js';
 import type { Target } from '../../target.js';
 import type { ClientVip } from './clientvip.js';
@@ -37,12 +36,10 @@ export class UdpRefusals {
   readonly #quote = new Memory(QUOTE_SIZE);
 
   /**
-   * @param vips of the portals that are carried
    * @param report takes events for the log
    */
   constructor(
     readonly tools: KernelTools,
-    readonly vips: VipTable,
     readonly entries: FlowEntries,
     readonly ends: EntryEnds,
     report: (event: DataplaneEvent) => void,
@@ -60,10 +57,11 @@ export class UdpRefusals {
     if (entry === null || !this.tools.isOwn(entry.mark)) return false;
     const client = sockaddrOf(entry.original.source);
     const vip = sockaddrOf(entry.original.destination);
-    const carried = this.vips.find(vip, packet.headers.isV6);
-    const portal = carried?.portal.forClient(client.memory.words, 0) ?? null;
+    const carried = this.tools.vips.UDP.find(vip, packet.headers.isV6);
+    if (carried === undefined || carried.portal.carried === null) return false;
+    const portal = carried.portal.forClient(client.memory.words, 0);
     const target = portal && targetAt(portal, entry.reply.source);
-    if (carried === undefined || portal === null || target === null) return false;
+    if (portal === null || target === null) return false;
     const moved = this.#move(
       client,
       { address: vip, masquerade: carried.masquerade },

@@ -2,7 +2,6 @@ import type { PortalVip } from '../../../../portal/portal.js';
 import { ConntrackSocket } from '../../../../sys/netlink/conntrack.js';
 import type { DataplaneEvent } from '../../../shared/messages.js';
 import type { KernelTools } from '../../kernel/tools.js';
-import { VipTable } from '../../kernel/viptable.js';
 import type { EventLoop } from '../../loop.js';
 import type { ServedPortal } from '../../servedportal.js';
 import type { Target } from '../../target.js';
@@ -19,7 +18,6 @@ export class UdpKernel {
   readonly handover: Handover;
   readonly ends: EntryEnds;
   readonly refusals: UdpRefusals;
-  readonly #vips = new VipTable();
 
   /**
    * @param relay gives a flow a carrier again, see {@link Handover}
@@ -38,7 +36,7 @@ export class UdpKernel {
     const origins = new Origins(table.keys, tracked);
     this.handover = new Handover(table, entries, origins, tools, relay, report);
     this.ends = new EntryEnds(ConntrackSocket.open(), setup);
-    this.refusals = new UdpRefusals(tools, this.#vips, entries, this.ends, report);
+    this.refusals = new UdpRefusals(tools, entries, this.ends, report);
     loop.addTask(this.ends);
   }
 
@@ -49,7 +47,6 @@ export class UdpKernel {
    */
   portalChanged(portal: ServedPortal, vips: readonly PortalVip[], targets: readonly Target[]): void {
     const { carried, isV6 } = portal;
-    this.#vips.set(portal, carried?.vips ?? []);
     const removed = carried === null ? null : targets.filter(({ isRemoved }) => isRemoved);
     this.ends.add({ isV6, vips, targets: removed, mayAnswer: true });
   }
