@@ -15,11 +15,12 @@ import {
   isSameAddress,
   isSameSocket,
 } from '../../../sys/sockaddrwords.js';
+import { HashChains, NO_ENTRY } from '../hashchains.js';
 import { sipHash } from '../siphash.js';
 
 /** A flow's place in the arrays of the {@link FlowTable}. */
 export type FlowIndex = number;
-export const NO_FLOW = -1;
+export const NO_FLOW = NO_ENTRY;
 
 /** Words of a GUID prefix. */
 const PREFIX_WORDS = PREFIX_SIZE / 4;
@@ -48,7 +49,7 @@ export interface DatagramHead {
  * Finds a flow's index by its key: listener, client address and port, and the address that the client used.
  * If pins are kept by participant, the key also has the participant: several may share a socket.
  *
- * A look-up happens for every datagram and must not make garbage. So this is a chained hash over typed arrays
+ * A look-up happens for every datagram and must not make garbage. So this is a hash table over typed arrays
  * that compares the kernel's own bytes. The same bytes are the addresses of the replies.
  */
 export class FlowKeys {
@@ -57,9 +58,7 @@ export class FlowKeys {
   /** Control blocks of replies: CONTROL_SIZE bytes a flow. */
   readonly controls: Memory;
   readonly #listener: Int32Array;
-  readonly #hash: Int32Array;
-  readonly #buckets: Int32Array;
-  readonly #chain: Int32Array;
+  readonly #chains: HashChains;
   /** By flow: the prefix in its key, filled up with zeros. Null until the first flow with a prefix. */
   #prefixes: Int32Array | null = null;
   /** The flow that {@link find} found last. The next datagram is often of the same flow. */
@@ -72,24 +71,17 @@ export class FlowKeys {
     this.names = new Memory(capacity * SOCKADDR_SIZE);
     this.controls = new Memory(capacity * CONTROL_SIZE);
     this.#listener = new Int32Array(capacity);
-    this.#hash = new Int32Array(capacity);
-    this.#buckets = new Int32Array(2 ** Math.ceil(Math.log2(capacity * 2))).fill(NO_FLOW);
-    this.#chain = new Int32Array(capacity);
+    this.#chains = new HashChains(capacity);
   }
 
   /** The flow of a datagram, or NO_FLOW. @param listener descriptor that received it */
   find(listener: number, head: DatagramHead, isV6: boolean): FlowIndex {
     if (this.#found !== NO_FLOW && this.#matches(this.#found, listener, head, isV6)) return this.#found;
     const hash = this.#hashOf(listener, head, isV6);
-    let flow = this.#buckets[hash & (this.#buckets.length - 1)];
-    while (flow !== NO_FLOW) {
-      if (this.#hash[flow] === hash && this.#matches(flow, listener, head, isV6)) {
-        this.#found = flow;
-        return flow;
-      }
-      flow = this.#chain[flow];
-    }
-    return NO_FLOW;
+    let flow = this.#chains.first(hash);
+    while (flow !== NO_FLOW && !this.#matches(flow, listener, head, isV6)) flow = this.#chains.after(flow);
+    if (flow !== NO_FLOW) this.#found = flow;
+    return flow;
   }
 
   /** Adds the key of a flow that {@link find} has not found. */
@@ -100,12 +92,12 @@ export class FlowKeys {
     writeReplyControl(this.controls.words, flow * CONTROL_WORDS, head.controls, head.controlAt, isV6);
     this.#listener[flow] = listener;
     this.#addPrefix(flow, head);
-    this.#enchain(flow, this.#hashOf(listener, head, isV6));
+    this.#chains.add(flow, this.#hashOf(listener, head, isV6));
   }
 
   remove(flow: FlowIndex): void {
     if (flow === this.#found) this.#found = NO_FLOW;
-    this.#unchain(flow);
+    this.#chains.delete(flow);
   }
 
   /** The word of `names.words` where the sockaddr of a flow's client begins. */
@@ -154,24 +146,6 @@ export class FlowKeys {
       if (prefixes[flow * PREFIX_WORDS + word] !== prefixWord(head, word)) return false;
     }
     return true;
-  }
-
-  #enchain(flow: FlowIndex, hash: number): void {
-    const bucket = hash & (this.#buckets.length - 1);
-    this.#hash[flow] = hash;
-    this.#chain[flow] = this.#buckets[bucket];
-    this.#buckets[bucket] = flow;
-  }
-
-  #unchain(flow: FlowIndex): void {
-    const bucket = this.#hash[flow] & (this.#buckets.length - 1);
-    if (this.#buckets[bucket] === flow) {
-      this.#buckets[bucket] = this.#chain[flow];
-      return;
-    }
-    let before = this.#buckets[bucket];
-    while (this.#chain[before] !== flow) before = this.#chain[before];
-    this.#chain[before] = this.#chain[flow];
   }
 }
 

@@ -1,11 +1,12 @@
 import { AF_INET6 } from '../../../../sys/constants.js';
 import type { SocketAddress } from '../../../../sys/sockaddr.js';
 import { addressAt, addressWords } from '../../../../sys/sockaddrwords.js';
+import { HashChains, NO_ENTRY } from '../../hashchains.js';
 import { sipHash } from '../../siphash.js';
 
 /** A SYN's place in the arrays of {@link SavedSyns}. */
 export type Slot = number;
-export const NO_SLOT = -1;
+export const NO_SLOT = NO_ENTRY;
 
 /** Family and port of the client, and port of the VIP; then both addresses. */
 const KEY_WORDS = 10;
@@ -14,55 +15,38 @@ const VIP_WORD = 6;
 
 /**
  * Finds a SYN's slot by the addresses and ports of its client and VIP. Strangers send SYNs as fast as they
- * can, so this is a chained hash over typed arrays, as FlowKeys is for datagrams.
+ * can, so this is a hash table over typed arrays, as FlowKeys is for datagrams.
  */
 export class SynKeys {
   readonly #keys: Int32Array;
   readonly #keyBytes: Uint8Array;
-  readonly #hashes: Int32Array;
-  readonly #buckets: Int32Array;
-  readonly #chain: Int32Array;
+  readonly #chains: HashChains;
   readonly #hashKey = crypto.getRandomValues(new Int32Array(2));
   readonly #wanted = new Int32Array(KEY_WORDS);
 
-  /** @param capacity all slots are below it; a power of two */
+  /** @param capacity all slots are below it */
   constructor(capacity: number) {
     this.#keys = new Int32Array(capacity * KEY_WORDS);
     this.#keyBytes = new Uint8Array(this.#keys.buffer);
-    this.#hashes = new Int32Array(capacity);
-    this.#buckets = new Int32Array(capacity * 2).fill(NO_SLOT);
-    this.#chain = new Int32Array(capacity);
+    this.#chains = new HashChains(capacity);
   }
 
   /** @returns NO_SLOT if there is none */
   find(client: SocketAddress, vip: SocketAddress): Slot {
     const hash = this.#want(client, vip);
-    let slot = this.#buckets[hash & (this.#buckets.length - 1)];
-    while (slot !== NO_SLOT && !(this.#hashes[slot] === hash && this.#isWanted(slot))) {
-      slot = this.#chain[slot];
-    }
+    let slot = this.#chains.first(hash);
+    while (slot !== NO_SLOT && !this.#isWanted(slot)) slot = this.#chains.after(slot);
     return slot;
   }
 
   /** Adds a key that {@link find} has not found. */
   add(slot: Slot, client: SocketAddress, vip: SocketAddress): void {
-    const hash = this.#want(client, vip);
-    const bucket = hash & (this.#buckets.length - 1);
+    this.#chains.add(slot, this.#want(client, vip));
     this.#keys.set(this.#wanted, slot * KEY_WORDS);
-    this.#hashes[slot] = hash;
-    this.#chain[slot] = this.#buckets[bucket];
-    this.#buckets[bucket] = slot;
   }
 
   delete(slot: Slot): void {
-    const bucket = this.#hashes[slot] & (this.#buckets.length - 1);
-    if (this.#buckets[bucket] === slot) {
-      this.#buckets[bucket] = this.#chain[slot];
-      return;
-    }
-    let before = this.#buckets[bucket];
-    while (this.#chain[before] !== slot) before = this.#chain[before];
-    this.#chain[before] = this.#chain[slot];
+    this.#chains.delete(slot);
   }
 
   /** Copies the addresses and ports of a slot. */
