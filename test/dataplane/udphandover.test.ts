@@ -31,12 +31,22 @@ async function ask(family: Family, flows: number, rounds = 1, from: Host = clien
 }
 
 async function askAt(address: string, flows: number, rounds: number, from: Host = client): Promise<string[]> {
-  const to = { address, port: PORT, connections: flows };
-  const held = HeldConnections.open(from, { protocol: 'UDP', ...to, listAnswers: true });
+  const held = hold(address, flows, { from });
   const answers: string[] = [];
-  for (let round = 0; round < rounds; round++) answers.push(...((await held.round()).answers ?? []));
+  for (let round = 0; round < rounds; round++) answers.push(...(await held.round()));
   await held.close();
   return answers;
+}
+
+/** Flows that ask once in each round. @param patienceMs an answer that has not come by then is lost */
+function hold(
+  address: string,
+  flows: number,
+  { from = client, patienceMs }: { readonly from?: Host; readonly patienceMs?: number } = {},
+) {
+  const to = { address, port: PORT, connections: flows, ...(patienceMs !== undefined && { patienceMs }) };
+  const held = HeldConnections.open(from, { protocol: 'UDP', ...to, listAnswers: true });
+  return { round: async () => (await held.round()).answers ?? [], close: () => held.close() };
 }
 
 /** What the endpoints have seen, without their names. */
@@ -149,15 +159,8 @@ for (const family of ['IPv4', 'IPv6'] as const) {
   t.test(`all flows of an endpoint move after some were refused, ${family}`, async (t) => {
     const stage = await stageFor(t);
     await stage.serve({ family, endpoints: pods });
-    const held = HeldConnections.open(client, {
-      protocol: 'UDP',
-      address: VIPS[family],
-      port: PORT,
-      connections: 60,
-      listAnswers: true,
-      patienceMs: 1000,
-    });
-    const round = async () => ((await held.round()).answers ?? []).map(nameIn);
+    const held = hold(VIPS[family], 60, { patienceMs: 1000 });
+    const round = async () => (await held.round()).map(nameIn);
     const before = await round();
     t.same(count(before), { a: 20, b: 20, c: 20 });
     await kill('a');
@@ -175,9 +178,8 @@ t.test('flows to an endpoint that was removed move', async (t) => {
   const stage = await stageFor(t);
   await stage.serve({ endpoints: pods });
   // An answer that is under way when the entry ends is lost.
-  const to = { address: VIPS.IPv4, port: PORT, connections: 30, patienceMs: 1000 };
-  const held = HeldConnections.open(client, { protocol: 'UDP', ...to, listAnswers: true });
-  const round = async () => ((await held.round()).answers ?? []).map(nameIn);
+  const held = hold(VIPS.IPv4, 30, { patienceMs: 1000 });
+  const round = async () => (await held.round()).map(nameIn);
   const before = await round();
   t.same(count(before), { a: 10, b: 10, c: 10 });
   await stage.serve({ endpoints: pods.slice(1) });
@@ -191,9 +193,8 @@ t.test('flows to an endpoint that was removed move', async (t) => {
 t.test('flows to two endpoints that were removed move', async (t) => {
   const stage = await stageFor(t);
   await stage.serve({ endpoints: pods });
-  const to = { address: VIPS.IPv4, port: PORT, connections: 9, patienceMs: 1000 };
-  const held = HeldConnections.open(client, { protocol: 'UDP', ...to, listAnswers: true });
-  const round = async () => ((await held.round()).answers ?? []).map(nameIn);
+  const held = hold(VIPS.IPv4, 9, { patienceMs: 1000 });
+  const round = async () => (await held.round()).map(nameIn);
   t.same(count(await round()), { a: 3, b: 3, c: 3 });
   await stage.serve({ endpoints: pods.slice(2) });
   let after = await round();
@@ -205,9 +206,8 @@ t.test('flows to two endpoints that were removed move', async (t) => {
 t.test('flows come back to the relay if their portal is not carried any more', async (t) => {
   const stage = await stageFor(t);
   await stage.serve({ endpoints: pods });
-  const to = { address: VIPS.IPv4, port: PORT, connections: 6, patienceMs: 1000 };
-  const held = HeldConnections.open(client, { protocol: 'UDP', ...to, listAnswers: true });
-  const round = async () => count((await held.round()).answers ?? []);
+  const held = hold(VIPS.IPv4, 6, { patienceMs: 1000 });
+  const round = async () => count(await held.round());
   const own = client.address4;
   t.same(await round(), { [`a:${own}`]: 2, [`b:${own}`]: 2, [`c:${own}`]: 2 });
   await stage.serve({ endpoints: pods, isCarried: false });

@@ -143,6 +143,20 @@ function open(t: Test, family: Family): PacketInjector {
   return injector;
 }
 
+/**
+ * A program at the endpoint, a client that waits for its answers, and the client's entry.
+ * @param server of UDP, as a program for Node.js
+ */
+async function startUdp(t: Test, family: Family, port: number, server: string) {
+  const type = family === 'IPv4' ? 'udp4' : 'udp6';
+  await run(t, 'endpoint', server, type, String(PORT));
+  const to = [VIP[family], String(VIP_PORT)];
+  const answers = await run(t, client.namespace, UDP_CLIENT, type, String(port), ...to);
+  carry(family, 'UDP', port);
+  const from = SocketAddress.of(Pod.address[family], port);
+  return { answers, injector: open(t, family), from, vip: SocketAddress.of(VIP[family], VIP_PORT) };
+}
+
 function blockWith(text: string): Memory {
   const block = new Memory(text.length + 3);
   block.bytes.set(Buffer.from(text), 3);
@@ -153,22 +167,8 @@ for (const [index, family] of FAMILIES.entries()) {
   t.test(
     `datagrams with the client's address are carried to the endpoint and answered: ${family}`,
     async (t) => {
-      const type = family === 'IPv4' ? 'udp4' : 'udp6';
       const port = 41_000 + index;
-      await run(t, 'endpoint', UDP_ECHO, type, String(PORT));
-      const answers = await run(
-        t,
-        client.namespace,
-        UDP_CLIENT,
-        type,
-        String(port),
-        VIP[family],
-        String(VIP_PORT),
-      );
-      carry(family, 'UDP', port);
-      const injector = open(t, family);
-      const from = SocketAddress.of(Pod.address[family], port);
-      const vip = SocketAddress.of(VIP[family], VIP_PORT);
+      const { answers, injector, from, vip } = await startUdp(t, family, port, UDP_ECHO);
       for (const word of ['one', 'three', '']) {
         injector.pushDatagram(from, vip, blockWith(word), 3, word.length, 64);
       }
@@ -255,24 +255,10 @@ for (const [index, family] of FAMILIES.entries()) {
   });
 
   t.test(`datagrams above the MTU arrive whole and in their order: ${family}`, async (t) => {
-    const type = family === 'IPv4' ? 'udp4' : 'udp6';
     const port = 43_000 + index;
     const [headers, longest] = family === 'IPv4' ? [28, 65_507] : [48, 65_527];
     const lengths = [3, DEVICE_MTU - headers, DEVICE_MTU - headers + 1, 2456, 2457, 14_720, 5, longest, 0];
-    await run(t, 'endpoint', UDP_DIGESTER, type, String(PORT));
-    const answers = await run(
-      t,
-      client.namespace,
-      UDP_CLIENT,
-      type,
-      String(port),
-      VIP[family],
-      String(VIP_PORT),
-    );
-    carry(family, 'UDP', port);
-    const injector = open(t, family);
-    const from = SocketAddress.of(Pod.address[family], port);
-    const vip = SocketAddress.of(VIP[family], VIP_PORT);
+    const { answers, injector, from, vip } = await startUdp(t, family, port, UDP_DIGESTER);
     const block = new Memory(66_000);
     for (let byte = 0; byte < block.bytes.length; byte++) block.bytes[byte] = (byte * byte) >> 3;
     for (const [start, length] of lengths.entries()) {
