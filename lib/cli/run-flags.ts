@@ -70,7 +70,7 @@ function defaultWorkers(): number {
 
 function relayFlags(): Option[] {
   return [
-    new Option('--workers <number>', 'number of threads that relay traffic')
+    new Option('--workers <number>', 'number of threads that pick endpoints and relay')
       .argParser(integerBetween(1, 64))
       .default(defaultWorkers(), 'half the number of cores, from 1 to 4'),
     new Option(
