@@ -2,6 +2,7 @@ import { join } from 'node:path';
 import t from 'tap';
 import { startBackend } from '../lab/backend.js';
 import { exactly } from '../lab/items.js';
+import { RELAYED } from '../lab/kubeportal.js';
 import { nameIn } from '../lab/tally.js';
 import { forge } from './icmp-forger.js';
 import { Relay, VIP, VIP6 } from './relay.js';
@@ -20,7 +21,7 @@ for (const address of [VIP, VIP6])
       async (t) => {
         const relay = await Relay.forTest(
           t,
-          { udp: [UDP], servers: ['a', 'b', 'attacker'], affinity: true, flags: ['--workers', '2'] },
+          { udp: [UDP], servers: ['a', 'b', 'attacker'], affinity: true, flags: [RELAYED, '--workers', '2'] },
           ({ node }) =>
             node.sysctl({ 'net/ipv4/ip_local_port_range': `${PORTS.firstPort} ${PORTS.lastPort}` }),
         );
@@ -40,9 +41,16 @@ for (const address of [VIP, VIP6])
         const of = (host: typeof home) => (address === VIP6 ? host.address6 : host.address4);
         const { node } = relay.lab;
         const from = isSpoofed ? of(home) : of(attacker);
-        const forgery = { from, node: address === VIP6 ? node.address6 : node.address4, endpoint: of(home) };
+        const forgery = {
+          says: 'no port',
+          from,
+          to: address === VIP6 ? node.address6 : node.address4,
+          endpoint: of(home),
+          endpointPort: UDP,
+          ...PORTS,
+        } as const;
         for (let round = 1; round <= ROUNDS; round++) {
-          await forge(attacker, { ...forgery, endpointPort: UDP, ...PORTS });
+          await forge(attacker, forgery);
           t.equal(await talker.say(`${round}`), `${name}:${round}`, 'the flow stays with its pod');
         }
         const other = await UdpTalker.start(relay.client, { address, port: UDP });

@@ -1,7 +1,7 @@
 /**
- * The program of `forge`: sends the node "port unreachable" for datagrams that the node may have sent to an
- * endpoint, one for each local port of a range. Any program with CAP_NET_RAW can do this. Its argument is a
- * Forgery as JSON.
+ * The program of `forge`: sends "unreachable" for datagrams that a client or the node may have sent to an
+ * endpoint, one for each port of a range. Any program with CAP_NET_RAW can do this. Its argument is a Forgery
+ * as JSON.
  */
 
 import { isIPv6 } from 'node:net';
@@ -18,7 +18,7 @@ import type { Forgery } from './icmp-forger.js';
 /** linux/in.h: the sender writes the IP header itself. */
 const IPPROTO_RAW = 255;
 const UDP = 17;
-const { from, node, endpoint, endpointPort, firstPort, lastPort } = JSON.parse(
+const { says, from, to, endpoint, endpointPort, firstPort, lastPort } = JSON.parse(
   item(process.argv, 2),
 ) as Forgery;
 
@@ -34,6 +34,12 @@ function ipHeader(source: string, target: string, protocol: number, length: numb
   return [...bytesOf([2, 0x4500], [2, 20 + length], [4, 0], [1, 64], [1, protocol], [2, 0]), ...addresses];
 }
 
+/** Type and code of ICMP (RFC 792) and ICMPv6 (RFC 4443). */
+const UNREACHABLE = {
+  'no port': { icmp: [3, 3], icmpV6: [1, 4] },
+  'no host': { icmp: [3, 1], icmpV6: [1, 3] },
+} as const;
+
 /** RFC 1071. */
 function checksum(bytes: readonly number[]): number {
   let sum = 0;
@@ -42,24 +48,24 @@ function checksum(bytes: readonly number[]): number {
   return ~sum & 0xffff;
 }
 
-function portUnreachable(localPort: number): number[] {
-  const udp = bytesOf([2, localPort], [2, endpointPort], [2, 24], [2, 0]);
-  const quote = [...ipHeader(node, endpoint, UDP, 24), ...udp, ...new Array(16).fill(0x78)];
-  const protocol = isIPv6(node) ? 58 : 1;
-  const [type, code] = isIPv6(node) ? [1, 4] : [3, 3];
+function unreachable(port: number): number[] {
+  const udp = bytesOf([2, port], [2, endpointPort], [2, 24], [2, 0]);
+  const quote = [...ipHeader(to, endpoint, UDP, 24), ...udp, ...new Array(16).fill(0x78)];
+  const protocol = isIPv6(to) ? 58 : 1;
+  const [type, code] = UNREACHABLE[says][isIPv6(to) ? 'icmpV6' : 'icmp'];
   const length = 8 + quote.length;
-  const pseudo = isIPv6(node)
-    ? [...addressBytes(from), ...addressBytes(node), ...bytesOf([4, length], [4, protocol])]
+  const pseudo = isIPv6(to)
+    ? [...addressBytes(from), ...addressBytes(to), ...bytesOf([4, length], [4, protocol])]
     : [];
   const sum = checksum([...pseudo, ...bytesOf([1, type], [1, code], [2, 0], [4, 0]), ...quote]);
   const icmp = [...bytesOf([1, type], [1, code], [2, sum], [4, 0]), ...quote];
-  return [...ipHeader(from, node, protocol, length), ...icmp];
+  return [...ipHeader(from, to, protocol, length), ...icmp];
 }
 
-const fd = checked('socket', libc.socket(isIPv6(node) ? AF_INET6 : AF_INET, SOCK_RAW, IPPROTO_RAW));
-checked('connect', connect(fd, SocketAddress.of(node, 0)));
+const fd = checked('socket', libc.socket(isIPv6(to) ? AF_INET6 : AF_INET, SOCK_RAW, IPPROTO_RAW));
+checked('connect', connect(fd, SocketAddress.of(to, 0)));
 for (let port = firstPort; port <= lastPort; port++) {
-  const packet = portUnreachable(port);
+  const packet = unreachable(port);
   const memory = new Memory(packet.length);
   memory.bytes.set(packet);
   checked('send', libc.send(fd, memory.address, packet.length, 0));

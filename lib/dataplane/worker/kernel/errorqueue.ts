@@ -12,8 +12,8 @@ export interface RefusedPacket {
   readonly isReset: boolean;
   /** What a socket would report of it: ECONNREFUSED, EHOSTUNREACH, ... */
   readonly code: number;
-  /** Whether this node has made it: then it may come from a firewall. */
-  readonly isFromHere: boolean;
+  /** Number of the device by which it came. 0: this node has made it, perhaps its firewall. */
+  readonly inputDevice: number;
   /** Byte where the address of whoever says so begins. */
   readonly reporterAt: number;
   /** The memory that has the packet. */
@@ -62,14 +62,14 @@ export class ErrorQueue implements Watcher {
     const headers = this.#headers;
     const { view, bytes } = this.#queue;
     if (!headers.read(view, this.#queue.startOf(index), this.#queue.lengthOf(index))) return false;
-    const isFromHere = this.#queue.inputDeviceOf(index) === 0;
+    const inputDevice = this.#queue.inputDeviceOf(index);
     const { sourceAt: reporterAt } = headers;
     if (headers.protocol === IP_PROTOCOL.tcp) {
       return this.#handlers.TCP({
         headers,
         isReset: true,
         code: ECONNREFUSED,
-        isFromHere,
+        inputDevice,
         reporterAt,
         bytes,
       });
@@ -78,6 +78,6 @@ export class ErrorQueue implements Watcher {
     const quoted = this.#quoted;
     if (code === null || !quoted.readQuoted(view, headers)) return false;
     const handler = quoted.protocol === IP_PROTOCOL.tcp ? this.#handlers.TCP : this.#handlers.UDP;
-    return handler({ headers: quoted, isReset: false, code, isFromHere, reporterAt, bytes });
+    return handler({ headers: quoted, isReset: false, code, inputDevice, reporterAt, bytes });
   }
 }

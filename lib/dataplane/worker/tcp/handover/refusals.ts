@@ -53,8 +53,8 @@ export class TcpRefusals {
   }
 
   /** Whether this node's firewall has sent a reset in the endpoint's name. */
-  #isForged({ isReset, isFromHere }: RefusedPacket, target: Target): boolean {
-    return isReset && isFromHere && !this.#handover.tools.node.paths.isLocal(target);
+  #isForged({ isReset, inputDevice }: RefusedPacket, target: Target): boolean {
+    return isReset && inputDevice === 0 && !this.#handover.tools.node.paths.isLocal(target);
   }
 }
 

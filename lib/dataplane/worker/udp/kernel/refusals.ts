@@ -61,7 +61,7 @@ export class UdpRefusals {
     if (carried === undefined || carried.portal.carried === null) return false;
     const portal = carried.portal.forClient(client.memory.words, 0);
     const target = portal && targetAt(portal, entry.reply.source);
-    if (portal === null || target === null) return false;
+    if (portal === null || target === null || !this.#isFromItsWay(packet, target)) return false;
     const moved = this.#move(
       client,
       { address: vip, masquerade: carried.masquerade },
@@ -70,6 +70,16 @@ export class UdpRefusals {
       packet.code,
     );
     return moved !== null && this.#sendQuoted(packet, client, vip, moved);
+  }
+
+  /**
+   * Whether the error came by the device that leads to the endpoint, or from this node. Conntrack believes
+   * everybody who names the addresses and ports of a flow (nf_conntrack_inet_error), and what the flow has
+   * sent, which a forger cannot quote, is not known here.
+   */
+  #isFromItsWay({ inputDevice }: RefusedPacket, target: Target): boolean {
+    const route = this.tools.node.paths.to(target);
+    return inputDevice === 0 || (typeof route !== 'number' && inputDevice === route.device);
   }
 
   /** Blames an endpoint, and lets the entry lead to another one. @returns null if there is no other */
