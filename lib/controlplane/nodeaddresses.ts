@@ -83,10 +83,12 @@ function addressesIn(cidrs: readonly string[], family: Family): string[] {
     .map((entry) => entry.address);
 }
 
-/** All addresses of a family that this node has, without the loopback device's. */
+/**
+ * All addresses of a family that this node has, without the loopback device's. Some network plugins give one
+ * address to the devices of all pods.
+ */
 export function ownAddresses(family: Family): string[] {
-  return Object.values(networkInterfaces())
-    .flatMap((entries) => entries ?? [])
-    .filter((entry) => entry.family === family && !entry.internal)
-    .map((entry) => entry.address);
+  const entries = Object.values(networkInterfaces()).flatMap((entries) => entries ?? []);
+  const own = entries.filter((entry) => entry.family === family && !entry.internal);
+  return [...new Set(own.map((entry) => entry.address))];
 }
