@@ -3,6 +3,9 @@ import { readFileSync } from 'node:fs';
 import t from 'tap';
 import { runFlagsOf } from '../../lib/cli/run-flags.js';
 
+// It starts the program dozens of times.
+t.setTimeout(0);
+
 const BIN = 'bin/kube-portal';
 
 function kubePortal(...args: string[]) {
