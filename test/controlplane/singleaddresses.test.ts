@@ -1,3 +1,4 @@
+import '../redirect/namespace.js';
 import t from 'tap';
 import { NodeAddresses } from '../../lib/controlplane/nodeaddresses.js';
 import { sh } from '../redirect/namespace.js';
