@@ -1,4 +1,5 @@
 import '../redirect/namespace.js';
+import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import type { Family } from '../../lib/net/address.js';
 import { startBackend } from '../lab/backend.js';
@@ -47,6 +48,13 @@ function hold(
   const to = { address, port: PORT, connections: flows, ...(patienceMs !== undefined && { patienceMs }) };
   const held = HeldConnections.open(from, { protocol: 'UDP', ...to, listAnswers: true });
   return { round: async () => (await held.round()).answers ?? [], close: () => held.close() };
+}
+
+/** How many datagrams the client has refused by an ICMP error. */
+async function refusedByClient(family: Family): Promise<number> {
+  const counter = family === 'IPv4' ? 'IcmpOutDestUnreachs' : 'Icmp6OutDestUnreachs';
+  const output = await client.must('nstat', ['--ignore', '--zero', '--noupdate', counter]);
+  return Number(/Unreachs +(\d+)/.exec(output)?.[1]);
 }
 
 /** What the endpoints have seen, without their names. */
@@ -154,6 +162,29 @@ for (const family of ['IPv4', 'IPv6'] as const) {
     t.same(Object.keys(sources(replies)), [own]);
     t.match(await stage.event('endpointFailed'), { reason: 'ECONNREFUSED' });
     t.ok(stage.counters(family).flowsMoved > 0);
+  });
+
+  t.test(`no endpoint is blamed because a client does not wait for its answer, ${family}`, async (t) => {
+    const stage = await stageFor(t);
+    await stage.serve({ family, endpoints: pods });
+    const kept = hold(VIPS[family], 3);
+    const before = await kept.round();
+    const program = `
+      import { createSocket } from 'node:dgram';
+      for (let i = 0; i < 6; i++) {
+        const socket = createSocket('${family === 'IPv4' ? 'udp4' : 'udp6'}');
+        await new Promise((sent) => socket.send('?', ${PORT}, '${VIPS[family]}', sent));
+        socket.close();
+      }`;
+    const refused = await refusedByClient(family);
+    await client.must(process.execPath, ['--input-type=module', '-e', program]);
+    while ((await refusedByClient(family)) < refused + 2) await sleep(5);
+    // When the worker has answered twice, it has seen the errors.
+    for (let turn = 0; turn < 2; turn++) await stage.setForwarding('forwards');
+    t.same(await kept.round(), before, 'other flows stay');
+    await kept.close();
+    t.same(stage.events, []);
+    t.match(stage.counters(family), { connectFailures: 0, flowsMoved: 0 });
   });
 
   t.test(`all flows of an endpoint move after some were refused, ${family}`, async (t) => {

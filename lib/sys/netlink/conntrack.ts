@@ -19,7 +19,7 @@ import { encodeRequest, NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL } from '
 import { netfilterHeader } from './nfnetlink.js';
 import { NETLINK_NETFILTER, NetlinkSocket } from './socket.js';
 import { atOnce, type Steps } from './steps.js';
-import { addressFamilyOf, encodeTuple, type Tuple } from './tuple.js';
+import { addressFamilyOf, encodeTuple, isSameTuple, type Tuple } from './tuple.js';
 
 /** linux/netfilter/nfnetlink_conntrack.h, as {@link CT_NEW}. */
 const CT_GET_STATS = 0x105;
@@ -52,18 +52,20 @@ export class ConntrackSocket {
    * @throws SysError
    */
   get(original: Tuple): TrackedFlow | null {
-    return this.#find(CTA_TUPLE_ORIG, original);
+    return this.#find(CTA_TUPLE_ORIG, original, 'original');
   }
 
   /** As {@link get}, by the tuple of its answers. @throws SysError */
   getByReply(reply: Tuple): TrackedFlow | null {
-    return this.#find(CTA_TUPLE_REPLY, reply);
+    return this.#find(CTA_TUPLE_REPLY, reply, 'reply');
   }
 
-  #find(type: number, tuple: Tuple): TrackedFlow | null {
+  /** The kernel compares a tuple with both of a flow, whatever its type (ctnetlink_get_conntrack). */
+  #find(type: number, tuple: Tuple, direction: 'original' | 'reply'): TrackedFlow | null {
     const key = encodeTuple(type, tuple, tuple.zone);
     try {
-      return decodeFlow(this.#exchange.ask(encodeRequest(CT_GET, 0, headerFor(tuple), key)));
+      const flow = decodeFlow(this.#exchange.ask(encodeRequest(CT_GET, 0, headerFor(tuple), key)));
+      return flow !== null && isSameTuple(flow[direction], tuple) ? flow : null;
     } catch (error) {
       if (error instanceof SysError && error.code === ENOENT) return null;
       throw error;

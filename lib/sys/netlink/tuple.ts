@@ -62,6 +62,11 @@ export function isSameEnd(a: AddressPort, b: AddressPort): boolean {
   return a.port === b.port && Buffer.compare(a.address, b.address) === 0;
 }
 
+export function isSameTuple(a: Tuple, b: Tuple): boolean {
+  const isSame = a.protocol === b.protocol && a.zone === b.zone;
+  return isSame && isSameEnd(a.source, b.source) && isSameEnd(a.destination, b.destination);
+}
+
 /** The tuple of the answers without translation. */
 export function inverse({ protocol, source, destination, zone }: Tuple): Tuple {
   return { protocol, source: destination, destination: source, zone };

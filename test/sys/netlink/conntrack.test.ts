@@ -65,6 +65,9 @@ for (const family of FAMILIES) {
         t.strictSame(lasting(found), lasting(flow));
         t.equal(found.status & flow.status, flow.status);
         t.ok(found.timeout > 0 && found.timeout <= flow.timeout, `${found.timeout} s`);
+        t.strictSame(lasting(conntrack.getByReply(flow.reply) as TrackedFlow), lasting(flow));
+        t.equal(conntrack.getByReply(flow.original), null, 'nothing answers from the VIP to itself');
+        t.equal(conntrack.get(flow.reply), null);
         t.throws(() => conntrack.create(flow), { code: EEXIST });
         t.equal(atOnce(conntrack.delete([found])), 1);
         t.equal(conntrack.get(flow.original), null);
