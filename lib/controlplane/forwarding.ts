@@ -25,7 +25,7 @@ export function readForwarding(drops: (family: Family) => boolean): Forwarding {
 }
 
 /** What a state means for the clients of a family, and what to do. Null: all is well. */
-export function forwardingProblem(family: Family, state: ForwardingState): string | null {
+export function forwardingObstacle(family: Family, state: ForwardingState): string | null {
   const name = SETTINGS[family].forwarding.replaceAll('/', '.');
   switch (state) {
     case 'forwards':

@@ -6,7 +6,7 @@ import type { Forwarding, ForwardingState } from '../dataplane/shared/carrier.js
 import type { Family } from '../net/address.js';
 import type { RedirectDriver } from '../redirect/driver.js';
 import type { ActivePortal } from './activeportal.js';
-import { forwardingProblem, readForwarding } from './forwarding.js';
+import { forwardingObstacle, readForwarding } from './forwarding.js';
 
 export interface ForwardingTools {
   readonly driver: Pick<RedirectDriver, 'dropsForwarded'>;
@@ -15,14 +15,15 @@ export interface ForwardingTools {
 }
 
 interface ForwardingEvents {
-  /** Something keeps packets from being forwarded. The text says what, with the way out. */
+  /** Something keeps packets from being forwarded that shall be. The text says what, with the way out. */
   problem: [string];
 }
 
 /** Tells workers and people whether this node forwards what the kernel carries. */
 export class ForwardingWatch extends EventEmitter<ForwardingEvents> {
   readonly #tools: ForwardingTools;
-  readonly #families = new Set<Family>();
+  /** Families that the kernel carries, each with whether it shall carry one of their portals in any case. */
+  readonly #families = new Map<Family, boolean>();
   readonly #reported = new Map<Family, ForwardingState>();
   #told: Forwarding | null = null;
 
@@ -31,9 +32,14 @@ export class ForwardingWatch extends EventEmitter<ForwardingEvents> {
     this.#tools = tools;
   }
 
-  /** What is wrong with the families that the kernel carries, with the way out. */
+  /** What is wrong with families that the kernel shall carry, with the way out. */
   get problems(): string[] {
-    return [...this.#families].flatMap((family) => this.#problemOf(family) ?? []);
+    return this.#obstacles(true);
+  }
+
+  /** The same of families that it carries where it can. */
+  get limits(): string[] {
+    return this.#obstacles(false);
   }
 
   /**
@@ -57,33 +63,46 @@ export class ForwardingWatch extends EventEmitter<ForwardingEvents> {
   }
 
   /** From now on, people want to know of the families of these portals, as far as the kernel carries them. */
-  concern(portals: Iterable<Pick<ActivePortal, 'carrier' | 'portal'>>): void {
-    for (const { carrier, portal } of portals) if (carrier === 'kernel') this.#families.add(portal.family);
+  concern(portals: Iterable<Pick<ActivePortal, 'carrier' | 'portal' | 'context'>>): void {
+    for (const { carrier, portal, context } of portals) {
+      if (carrier === 'kernel') this.#add(portal.family, context.carriers.modeOf(portal.policy) === 'kernel');
+    }
     this.#report();
+  }
+
+  #add(family: Family, isDemanded: boolean): void {
+    const wasDemanded = this.#families.get(family) ?? false;
+    this.#families.set(family, wasDemanded || isDemanded);
+    if (isDemanded && !wasDemanded) this.#reported.delete(family);
+  }
+
+  #obstacles(areDemanded: boolean): string[] {
+    const concerned = [...this.#families].filter(([, isDemanded]) => isDemanded === areDemanded);
+    return concerned.flatMap(([family]) => this.#obstacleOf(family) ?? []);
   }
 
   /** Logs what has changed since the last call. */
   #report(): void {
-    for (const family of this.#families) {
+    for (const [family, isDemanded] of this.#families) {
       const state = this.#told?.[family] ?? 'forwards';
       if (state === (this.#reported.get(family) ?? 'forwards')) continue;
       this.#reported.set(family, state);
-      this.#log(family, this.#problemOf(family));
+      this.#log(family, this.#obstacleOf(family), isDemanded);
     }
   }
 
-  #log(family: Family, problem: string | null): void {
+  #log(family: Family, obstacle: string | null, isDemanded: boolean): void {
     const { log } = this.#tools;
-    if (problem === null) {
-      log.info({ family }, 'this node forwards packets again');
-      return;
+    if (obstacle === null) log.info({ family }, 'this node forwards packets again');
+    else if (!isDemanded) log.info({ family }, obstacle);
+    else {
+      log.warn({ family }, obstacle);
+      this.emit('problem', obstacle);
     }
-    log.warn({ family }, problem);
-    this.emit('problem', problem);
   }
 
-  #problemOf(family: Family): string | null {
-    return this.#told && forwardingProblem(family, this.#told[family]);
+  #obstacleOf(family: Family): string | null {
+    return this.#told && forwardingObstacle(family, this.#told[family]);
   }
 
   #read(): Forwarding {

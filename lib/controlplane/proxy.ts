@@ -139,8 +139,8 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
     ];
     const { name: driver, fallbacks = NONE } = this.#parts.driver;
     const { workers, carrier } = this.#options;
-    const { limits } = this.#parts.context.carriers;
-    return { driver, fallbacks, workers, carrier: carrier.mode, carrierLimits: limits, problems };
+    const carrierLimits = [...this.#parts.context.carriers.limits, ...this.#parts.forwarding.limits];
+    return { driver, fallbacks, workers, carrier: carrier.mode, carrierLimits, problems };
   }
 
   /** Each portal's status, read when it is taken. A portal that has gone by then is left out. */

@@ -1,10 +1,11 @@
 import '../redirect/namespace.js';
 import pino from 'pino';
 import t from 'tap';
-import { forwardingProblem, readForwarding } from '../../lib/controlplane/forwarding.js';
+import { forwardingObstacle, readForwarding } from '../../lib/controlplane/forwarding.js';
 import { ForwardingWatch } from '../../lib/controlplane/forwardingwatch.js';
 import type { Forwarding } from '../../lib/dataplane/shared/carrier.js';
 import type { Family } from '../../lib/net/address.js';
+import type { CarrierMode } from '../../lib/portal/carrier.js';
 import { sh } from '../redirect/namespace.js';
 
 /** Sets whether this namespace forwards. */
@@ -30,8 +31,8 @@ function watched() {
     log,
   });
   watch.on('problem', (problem) => emitted.push(problem));
-  const concern = (family: Family, carrier: 'kernel' | 'relay') =>
-    watch.concern([{ carrier, portal: { family } as never }]);
+  const concern = (family: Family, carrier: 'kernel' | 'relay', mode: CarrierMode = 'kernel') =>
+    watch.concern([{ carrier, portal: { family }, context: { carriers: { modeOf: () => mode } } } as never]);
   return { watch, told, lines, emitted, drops, concern };
 }
 
@@ -61,10 +62,10 @@ t.test('bridged packets pass rules only where the kernel is told so', async (t) 
 });
 
 t.test('a problem names the setting and the way out', async (t) => {
-  t.equal(forwardingProblem('IPv4', 'forwards'), null);
-  t.match(forwardingProblem('IPv4', 'off'), /sysctl -w net\.ipv4\.ip_forward=1$/);
-  t.match(forwardingProblem('IPv6', 'off'), /sysctl -w net\.ipv6\.conf\.all\.forwarding=1$/);
-  t.match(forwardingProblem('IPv6', 'doubtful'), /ip6tables -P FORWARD ACCEPT$/);
+  t.equal(forwardingObstacle('IPv4', 'forwards'), null);
+  t.match(forwardingObstacle('IPv4', 'off'), /sysctl -w net\.ipv4\.ip_forward=1$/);
+  t.match(forwardingObstacle('IPv6', 'off'), /sysctl -w net\.ipv6\.conf\.all\.forwarding=1$/);
+  t.match(forwardingObstacle('IPv6', 'doubtful'), /ip6tables -P FORWARD ACCEPT$/);
 });
 
 t.test('workers are told at the begin and at each change, and not before', async (t) => {
@@ -107,3 +108,21 @@ t.test('people learn of a family once the kernel carries it, once for each chang
   await watch.check();
   t.equal(emitted.length, 2, 'it is said again when it happens again');
 });
+
+t.test(
+  'where the kernel carries only what it can, this is no problem, and the log says it once',
+  async (t) => {
+    forward('IPv4', false);
+    const { watch, lines, emitted, concern } = watched();
+    await watch.begin();
+    concern('IPv4', 'kernel', 'auto');
+    concern('IPv4', 'kernel', 'auto');
+    t.match(lines, [/does not forward packets of IPv4/]);
+    t.same(watch.limits, lines);
+    t.same([...watch.problems, ...emitted], []);
+    concern('IPv4', 'kernel');
+    t.same(watch.problems, emitted, 'it is one for a portal that the kernel shall carry');
+    t.equal(emitted.length, 1);
+    t.same(watch.limits, []);
+  },
+);

@@ -92,8 +92,22 @@ t.test('without iptables everything is relayed: a problem if the kernel shall ca
   }
 });
 
-t.test('a node that does not forward says so, and relays', async (t) => {
+t.test('a node that does not forward relays, and says so in one line', async (t) => {
   const { lab, kubePortal, problems, seen } = await stageFor(t, ['--carrier=auto']);
+  await lab.node.sysctl({ 'net/ipv4/ip_forward': '0' });
+  const lines = async () => (await status(lab.node)).split('\n').filter((line) => /^carrier: /.test(line));
+  while ((await lines()).length === 0) await sleep(50);
+  t.match(await lines(), [/does not forward packets of IPv4 .*sysctl -w net\.ipv4\.ip_forward=1$/]);
+  t.same(await problems(), [], 'nobody has asked for the kernel');
+  t.equal(await seen(), lab.node.address4);
+  t.same(
+    kubePortal.log.filter(({ level }) => level > 30),
+    [],
+  );
+});
+
+t.test('it is a problem of the node where the kernel shall carry', async (t) => {
+  const { lab, kubePortal, problems, seen } = await stageFor(t, ['--carrier=kernel']);
   const { node } = lab;
   const { address4: client } = lab.pod('client');
   t.same(await problems(), []);
