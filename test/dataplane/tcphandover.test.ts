@@ -107,6 +107,23 @@ t.test('a silent endpoint loses its client at the second SYN, and then all clien
   t.match(stage.counters(), { connectionsTotal: 9, connectFailures: 1 });
 });
 
+t.test('a client of which the last endpoint is silent hears that another has refused', async (t) => {
+  const stage = await HandoverStage.start();
+  t.teardown(() => stage.stop());
+  await stage.serve({ endpoints: pods.slice(0, 2) });
+  await backends.get('a')!.stop('SIGKILL');
+  await pods[1]!.must('iptables', ['-A', 'INPUT', '-p', 'tcp', '-j', 'DROP']);
+  const replies = await ask('IPv4', 1);
+  await pods[1]!.must('iptables', ['-F', 'INPUT']);
+  backends.set('a', await startBackend(pods[0]!, { tcp: { [POD_PORT]: 'client' } }));
+  t.match(await stage.event('endpointFailed', 'no answer to one client'), { endpoint: /^10.244.0.4:/ });
+  t.same(
+    replies.map(({ outcome }) => outcome),
+    ['ECONNREFUSED'],
+  );
+  t.match(stage.counters(), { connectionsTotal: 1, connectionsRefused: 1 });
+});
+
 t.test('an endpoint that only one client may not use is not avoided', async (t) => {
   const stage = await HandoverStage.start();
   t.teardown(() => stage.stop());

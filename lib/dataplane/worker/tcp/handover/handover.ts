@@ -110,9 +110,18 @@ export class TcpHandover {
     if (flow === null) this.#beginInstead(syn, slot);
     else if (tools.isOwn(flow.mark) && (flow.status & STATUS.seenReply) === 0) {
       this.#probes.start(saved.portals[slot] as ServedPortal, saved.targets[slot] as Target);
-      this.moveOn(slot, syn, 'no answer to one client', false);
+      if (!this.moveOn(slot, syn, 'no answer to one client', false)) this.#leadToRefuser(slot);
     }
     return true;
+  }
+
+  /** No endpoint is left for a client of a silent one. If one has refused it before, it shall hear that. */
+  #leadToRefuser(slot: Slot): void {
+    const { saved, tools } = this;
+    const refuser = saved.refusers[slot];
+    if (refuser === null || refuser.isRemoved || typeof tools.node.paths.to(refuser) === 'number') return;
+    saved.targets[slot] = refuser;
+    this.entries.queue(slot);
   }
 
   #onDead(portal: ServedPortal, target: Target): void {

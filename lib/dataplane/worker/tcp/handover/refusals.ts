@@ -34,6 +34,7 @@ export class TcpRefusals {
     if (slot === NO_SLOT) return saved.hasSequence(sequence);
     if (this.#isForged(packet, saved.targets[slot] as Target)) return false;
     saved.readEnds(slot, this.#ends);
+    saved.refusers[slot] = saved.targets[slot];
     if (!this.#handover.moveOn(slot, this.#ends, errnoName(packet.code), true)) {
       (saved.portals[slot] as ServedPortal).count(FIELD.connectionsRefused, 1);
       saved.delete(slot);

@@ -30,6 +30,8 @@ export class SavedSyns {
   readonly targets: (Target | null)[] = new Array(CAPACITY).fill(null);
   /** By slot: null until an endpoint has failed. */
   readonly failovers: (Failover | null)[] = new Array(CAPACITY).fill(null);
+  /** By slot: the endpoint that has refused last; null until one has. */
+  readonly refusers: (Target | null)[] = new Array(CAPACITY).fill(null);
   readonly #keys = new SynKeys(CAPACITY);
   readonly #packets = new Uint8Array(CAPACITY * PACKET_SIZE);
   readonly #lengths = new Uint8Array(CAPACITY);
@@ -91,6 +93,7 @@ export class SavedSyns {
     this.portals[slot] = null;
     this.targets[slot] = null;
     this.failovers[slot] = null;
+    this.refusers[slot] = null;
     this.isOnItsWay[slot] = 0;
   }
 
