@@ -5,6 +5,7 @@ import { KubePortal } from '../lab/kubeportal.js';
 import { Lab, type Pod } from '../lab/lab.js';
 import { type ServiceOptions, serviceWithPods } from '../lab/manifest.js';
 import type { Program } from '../lab/program.js';
+import { settled } from '../lab/settled.js';
 import { nameIn, tallies } from '../lab/tally.js';
 
 t.setTimeout(0);
@@ -46,11 +47,7 @@ class Stage {
   async setReady(...names: string[]): Promise<void> {
     const pods = names.map((name) => this.brokers.get(name) as Pod);
     this.kubePortal.setManifest(serviceWithPods(this.service, pods));
-    await this.kubePortal.until(
-      async () =>
-        (await this.kubePortal.status()).portals.every((one) => one.endpoints.length === names.length),
-      `${names} are ready`,
-    );
+    await settled(this.kubePortal, names.length);
   }
 
   /** Who serves twelve new clients over the VIP, and six over the NodePort. */

@@ -6,8 +6,9 @@ import { KubePortal } from '../lab/kubeportal.js';
 import { Lab, type LabOptions, type Pod } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
 import type { Program } from '../lab/program.js';
+import { settled } from '../lab/settled.js';
 import { count, nameIn, tally } from '../lab/tally.js';
-import { DATA, homes, moved, SERVICE, settle, TCP, UDP, VIPS } from './homes.js';
+import { DATA, homes, moved, SERVICE, TCP, UDP, VIPS } from './homes.js';
 
 t.setTimeout(0);
 
@@ -68,14 +69,14 @@ for (const { redirect, family, options } of [
     t.same(moved(first, await flowHomes()), [], 'flows of later sockets go to the same pods');
 
     kubePortal.setManifest(serviceWithPods(SERVICE, [item(pods, 0), item(pods, 2)]));
-    await settle(kubePortal, 2);
+    await settled(kubePortal, 2);
     const flows = await flowHomes();
     t.same(moved(first, flows), clientsOf(first, 'b'), 'exactly the clients of the removed pod move');
     const second = await homes(t, client, sources, 'after the removal');
     t.same(moved(flows, second), [], 'new connections follow the flows that moved');
 
     kubePortal.setManifest(serviceWithPods(SERVICE, pods));
-    await settle(kubePortal, 3);
+    await settled(kubePortal, 3);
     t.same(moved(second, await homes(t, client, sources, 'with the pod back')), [], 'nobody moves back');
     t.same(moved(second, await flowHomes()), [], 'nor do the flows');
     await held.close();

@@ -6,6 +6,7 @@ import { KubePortal } from '../lab/kubeportal.js';
 import { Lab, type Pod } from '../lab/lab.js';
 import { type ServiceOptions, serviceWithPods } from '../lab/manifest.js';
 import type { Program } from '../lab/program.js';
+import { settled } from '../lab/settled.js';
 import { count, nameIn, type Tally } from '../lab/tally.js';
 
 export const VIPS = { IPv4: '10.96.0.10', IPv6: 'fd00:96::10' } as const;
@@ -71,10 +72,7 @@ export class CarriedTcp {
   /** Leaves these pods behind the VIPs. Resolves when kube-portal knows. */
   async setServers(servers: readonly Pod[]): Promise<void> {
     this.kubePortal.setManifest(objectsOf(this.options, servers));
-    await this.kubePortal.until(async () => {
-      const { portals } = await this.kubePortal.status();
-      return portals.every(({ endpoints }) => endpoints.length === servers.length);
-    }, 'the endpoints have changed');
+    await settled(this.kubePortal, servers.length);
   }
 
   /** Annotates the Service. Resolves when kube-portal knows. */

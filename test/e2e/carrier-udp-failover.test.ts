@@ -6,6 +6,7 @@ import { KubePortal } from '../lab/kubeportal.js';
 import { Lab, type Pod } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
 import type { Program } from '../lab/program.js';
+import { settled } from '../lab/settled.js';
 import { count, nameIn } from '../lab/tally.js';
 import { VIP, VIP6 } from './relay.js';
 
@@ -42,10 +43,7 @@ class Stage {
   /** Leaves these pods behind the VIP. Resolves once kube-portal knows. */
   async leave(names: readonly string[]): Promise<void> {
     this.kubePortal.setManifest(objectsFor(names.map((name) => this.lab.pod(name))));
-    await this.kubePortal.until(async () => {
-      const { portals } = await this.kubePortal.status();
-      return portals.every(({ endpoints }) => endpoints.length === names.length);
-    }, `the endpoints are ${names}`);
+    await settled(this.kubePortal, names.length);
   }
 }
 

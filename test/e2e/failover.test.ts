@@ -4,6 +4,7 @@ import { askTcp, HeldConnections, type TcpReply } from '../lab/client.js';
 import { exactly, item } from '../lab/items.js';
 import { RELAYED } from '../lab/kubeportal.js';
 import type { Program } from '../lab/program.js';
+import { settled } from '../lab/settled.js';
 import { count, nameIn } from '../lab/tally.js';
 import { Relay, VIP, VIP6 } from './relay.js';
 import { UdpTalker } from './udp-talker.js';
@@ -100,7 +101,7 @@ for (const address of [VIP, VIP6]) {
       port: UDP,
       connections: 60,
       listAnswers: true,
-      patienceMs: 1000,
+      patienceMs: 5000,
     });
     const names = async () => ((await held.round()).answers ?? []).map(nameIn);
     const before = await names();
@@ -132,10 +133,7 @@ t.test('an endpoint that left the Service still answers what it was asked before
     return counters.some(({ datagramsIn }) => datagramsIn === 2);
   }, 'the second datagram');
   relay.setServers([relay.lab.pod(other)]);
-  await relay.kubePortal.until(async () => {
-    const { portals } = await relay.kubePortal.status();
-    return portals.every(({ endpoints }) => endpoints.length === 1);
-  }, 'the endpoint has left');
+  await settled(relay.kubePortal, 1);
   talk.write('three\n');
   await talk.waitForOutput(/:three$/m);
   t.equal(talk.stdout, `${name}:one\n${name}:two\n${other}:three\n`);
@@ -149,10 +147,7 @@ t.test('UDP flows of an endpoint that leaves the Service move at once', async (t
   const ask = (word: string) => Promise.all(talkers.map((talker) => talker.say(word)));
   const before = await ask('x');
   relay.setServers(relay.servers.slice(1));
-  await relay.kubePortal.until(async () => {
-    const { portals } = await relay.kubePortal.status();
-    return portals.every(({ endpoints }) => endpoints.length === 2);
-  }, 'the endpoint has left');
+  await settled(relay.kubePortal, 2);
   const after = await ask('x');
   t.notOk(after.includes('a:x'), 'nobody asks the endpoint that left');
   for (const [index, answer] of before.entries())

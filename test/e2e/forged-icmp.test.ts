@@ -3,6 +3,7 @@ import t from 'tap';
 import { startBackend } from '../lab/backend.js';
 import { exactly } from '../lab/items.js';
 import { RELAYED } from '../lab/kubeportal.js';
+import { settled } from '../lab/settled.js';
 import { nameIn } from '../lab/tally.js';
 import { forge } from './icmp-forger.js';
 import { Relay, VIP, VIP6 } from './relay.js';
@@ -29,10 +30,7 @@ for (const address of [VIP, VIP6])
         const pods = new Map([a, b].map((pod) => [pod.name, pod]));
         for (const pod of pods.values()) await startBackend(pod, { udp: { [UDP]: 'name' } });
         relay.setServers([a, b]);
-        await relay.kubePortal.until(async () => {
-          const { portals } = await relay.kubePortal.status();
-          return portals.every(({ endpoints }) => endpoints.length === 2);
-        }, 'the attacker is no endpoint');
+        await settled(relay.kubePortal, 2);
 
         const talker = await UdpTalker.start(relay.client, { address, port: UDP });
         const name = nameIn(String(await talker.say('0')));

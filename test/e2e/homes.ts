@@ -4,7 +4,6 @@ import type { Test } from 'tap';
 import type { Family } from '../../lib/net/address.js';
 import { askTcp, askUdp } from '../lab/client.js';
 import { item } from '../lab/items.js';
-import type { KubePortal } from '../lab/kubeportal.js';
 import type { Pod } from '../lab/lab.js';
 import { nameIn } from '../lab/tally.js';
 
@@ -53,12 +52,4 @@ export async function homes(t: Test, client: Pod, sources: readonly string[], wh
 /** Which clients have another home than before. */
 export function moved(before: ReadonlyMap<string, string>, after: ReadonlyMap<string, string>): string[] {
   return [...after].filter(([source, pod]) => before.get(source) !== pod).map(([source]) => source);
-}
-
-/** Resolves once each portal has so many endpoints. */
-export async function settle(kubePortal: KubePortal, endpoints: number): Promise<void> {
-  await kubePortal.until(
-    async () => (await kubePortal.status()).portals.every((portal) => portal.endpoints.length === endpoints),
-    'the change',
-  );
 }

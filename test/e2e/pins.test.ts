@@ -8,8 +8,9 @@ import { item } from '../lab/items.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab, type Pod } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
+import { settled } from '../lab/settled.js';
 import { count } from '../lab/tally.js';
-import { homes, moved, SERVICE, settle, UDP, VIPS } from './homes.js';
+import { homes, moved, SERVICE, UDP, VIPS } from './homes.js';
 
 const BIN = 'bin/kube-portal';
 const CLIENTS = 60;
@@ -47,7 +48,7 @@ class Stage {
   /** Makes these pods the endpoints. */
   async serve(names: readonly string[]): Promise<void> {
     this.kubePortal.setManifest(objectsWith(this.lab, names));
-    await settle(this.kubePortal, names.length);
+    await settled(this.kubePortal, names.length);
   }
 
   /** Each client's pod. In a fixed order, 60 clients of 3 pods look pinned although they are not. */
