@@ -73,6 +73,17 @@ t.test('the DaemonSet has flags that exist and no more rights than it needs', as
   });
 });
 
+t.test('the systemd unit has the capabilities of the DaemonSet, at least', async (t) => {
+  const unit = readFileSync('deploy/systemd/kube-portal.service', 'utf8');
+  const [, bounds = ''] = /^CapabilityBoundingSet=(.*)$/m.exec(unit)!;
+  const { containers } = manifests('deploy/daemonset.yaml')[0]!.spec!.template.spec;
+  const { add } = containers[0].securityContext.capabilities as { add: string[] };
+  t.same(
+    add.filter((name) => !bounds.split(' ').includes(`CAP_${name}`)),
+    [],
+  );
+});
+
 t.test('the account may list and watch whatever an API server may have, old or new', async (t) => {
   const role = manifests('deploy/rbac.yaml').find(({ kind }) => kind === 'ClusterRole')!;
   for (const { path } of [...SERVICES, ...SLICES, ...nodeResource('robot')]) {

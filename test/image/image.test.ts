@@ -1,6 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
+import type { StatusReport } from '../../lib/server/metrics.js';
 import { ApiServer } from '../apiserver/apiserver.js';
 import { startBackend } from '../lab/backend.js';
 import type { Host } from '../lab/host.js';
@@ -62,11 +63,12 @@ t.test('the container image', async (t) => {
   const isReady = async () => (await status('readinessProbe')) === 200;
 
   await t.test('does what the DaemonSet is for, with the rights of the DaemonSet', async (t) => {
-    const container = await start(t, deployment);
+    const container = await start(t, withFlag(deployment, '--carrier=auto'));
     await container.until(isReady, 'it is ready');
     t.equal(await status('livenessProbe'), 200, 'it is alive');
     await isConfined(t, container);
     await isServed(t, lab.pod('client'));
+    t.same(await carriersIn(container), ['kernel'], 'the kernel carries all Service ports');
     const traces = await tracesIn(lab.node);
     t.match(traces.join(), 'KUBE-PORTAL', 'by iptables rules');
     t.equal(await container.stop(gracePeriod), 0, 'exit code after SIGTERM');
@@ -184,6 +186,13 @@ async function isServed(t: Test, client: Host): Promise<void> {
 }
 
 const both = { a: 2, b: 2 };
+
+/** What carries the Service ports, asked for as docs/kubernetes.md says. */
+async function carriersIn(container: Container): Promise<string[]> {
+  const status = ['node', '/opt/kube-portal/bin/kube-portal', 'status', '--output=json'];
+  const { portals } = JSON.parse((await container.exec(...status)).stdout) as StatusReport;
+  return [...new Set(portals.map(({ carrier }) => carrier))];
+}
 
 /** Warnings and worse. */
 async function complaints(container: Container): Promise<string[]> {
