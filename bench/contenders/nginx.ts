@@ -1,12 +1,20 @@
 import { BOTH } from './contender.js';
 import { type PeerConfiguration, peer } from './peer.js';
 
+/**
+ * A flow takes two of a worker's connections until it is idle for so long. With nginx's ten minutes, two
+ * seconds of new flows take all of them, and whatever is measured next finds none. `proxy_responses` would end
+ * flows with their last answer, but doubles nginx's CPU time where flows are longer than one round trip.
+ */
+const UDP_TIMEOUT = '500ms';
+
 /** @param udpOptions options of the UDP listeners */
 function configure({ tcp, udp, directory }: PeerConfiguration, udpOptions: string): string {
   const servers = [
     ...tcp.map(({ listen, backend }) => `listen ${listen} reuseport backlog=4096; proxy_pass ${backend};`),
     ...udp.map(
-      ({ listen, backend }) => `listen ${listen} udp reuseport${udpOptions}; proxy_pass ${backend};`,
+      ({ listen, backend }) =>
+        `listen ${listen} udp reuseport${udpOptions}; proxy_timeout ${UDP_TIMEOUT}; proxy_pass ${backend};`,
     ),
   ];
   return `
