@@ -58,6 +58,7 @@ export const UDP_SEGMENT = 103;
 export const SHUT_WR = 1;
 
 export const MSG_TRUNC = 0x20;
+export const MSG_PEEK = 0x02;
 export const MSG_DONTWAIT = 0x40;
 export const MSG_ERRQUEUE = 0x2000;
 export const MSG_NOSIGNAL = 0x4000;

@@ -1,5 +1,6 @@
-import { MSG_DONTWAIT } from '../constants.js';
+import { MSG_DONTWAIT, MSG_PEEK } from '../constants.js';
 import { DatagramRing } from '../datagrams.js';
+import * as libc from '../libc.js';
 import { Memory } from '../memory.js';
 import { countDropped } from '../socket.js';
 import { aligned } from './attributes.js';
@@ -112,6 +113,11 @@ export class PacketQueue {
     this.#received = 0;
     for (let slot = 0; slot < messages; slot++) this.#read(slot);
     return this.#received;
+  }
+
+  /** Whether packets wait for which the last receive had no room. */
+  get hasMore(): boolean {
+    return libc.recv(this.fd, this.#verdicts.address, 0, MSG_PEEK | MSG_DONTWAIT) >= 0;
   }
 
   /** The memory of all packets of the last receive. */

@@ -196,6 +196,19 @@ t.test('packets come in batches, in their order, and each has its own verdict', 
   );
 });
 
+t.test('after a receive it is known whether more packets wait', async (t) => {
+  queueWhat(t, 'IPv4', 'PREROUTING', DATAGRAM);
+  const queue = open(t);
+  t.equal(queue.hasMore, false);
+  await sendNumbers(128);
+  await untilWaiting(128);
+  t.equal(queue.hasMore, true);
+  t.equal(queue.receive(), 64);
+  t.equal(queue.hasMore, true);
+  t.equal(queue.receive(), 64, 'none was taken by the question');
+  t.equal(queue.hasMore, false, 'packets without a verdict do not wait to be received');
+});
+
 t.test('what the queue has no room for passes, and is counted', async (t) => {
   queueWhat(t, 'IPv4', 'PREROUTING', DATAGRAM);
   const queue = open(t, { capacity: 100 });

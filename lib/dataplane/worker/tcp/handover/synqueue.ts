@@ -46,15 +46,17 @@ export class SynQueue implements Watcher {
     for (let batch = 0; batch < BATCHES_PER_EVENT; batch++) {
       const count = this.#queue.receive();
       if (count < 0) return this.#onEmpty(batch, errno());
+      // Before the verdicts: clients that they let go may be back with other SYNs after them.
+      const isEmpty = count < BATCH || !this.#queue.hasMore;
       this.#isDoubled.fill(0);
       if (this.#loop.now - this.#busySince < MAX_WAIT_MS) this.#decide(count);
       else this.#reportUndecided();
       this.#letGo(count);
-      if (count < BATCH) {
+      if (count === BATCH) this.#noticeOverflow();
+      if (isEmpty) {
         this.#busySince = null;
         return 0;
       }
-      this.#noticeOverflow();
     }
     return 0;
   }

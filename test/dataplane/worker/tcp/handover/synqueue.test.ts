@@ -13,6 +13,8 @@ const SYN = synPacket({ client: 0x0a000001, clientPort: 1024, vip: 0x0a600001, p
 class Stage {
   now = 1000;
   waiting = 0;
+  /** How many more wait after each flush. */
+  comingBack = 0;
   overflows = 0;
   decided = 0;
   accepted = 0;
@@ -31,11 +33,17 @@ class Stage {
     this.waiting -= count;
     return count;
   }
+  get hasMore(): boolean {
+    return this.waiting > 0;
+  }
   startOf = () => 0;
   lengthOf = () => SYN.length;
   inputDeviceOf = () => 1;
   accept = () => this.accepted++;
-  flush = () => 0;
+  flush(): number {
+    this.waiting += this.comingBack;
+    return 0;
+  }
   readonly entries = { commit: () => 0 };
   decide(): boolean {
     this.decided++;
@@ -52,6 +60,25 @@ t.test('each SYN is decided while the queue gets empty in between', async (t) =>
   }
   t.equal(stage.decided, 10 * (BATCH + 1));
   t.equal(stage.accepted, stage.decided);
+  t.same(stage.events, []);
+});
+
+t.test('a queue that two full batches leave empty is not busy', async (t) => {
+  const stage = new Stage();
+  for (let round = 0; round < 10; round++, stage.now += 25) {
+    stage.waiting = 2 * BATCH;
+    stage.syns.onReady();
+  }
+  t.equal(stage.decided, 10 * 2 * BATCH);
+  t.same(stage.events, []);
+});
+
+t.test('nor is one to which clients come back as soon as they are let go', async (t) => {
+  const stage = new Stage();
+  stage.waiting = BATCH;
+  stage.comingBack = BATCH;
+  for (let round = 0; round < 10; round++, stage.now += 25) stage.syns.onReady();
+  t.equal(stage.decided, 10 * BATCH);
   t.same(stage.events, []);
 });
 
