@@ -1,4 +1,5 @@
 import type { Protocol } from '../../net/protocol.js';
+import { ownBit } from '../../portal/carrier.js';
 import { SysError } from '../../sys/errno.js';
 import { ConntrackSocket } from '../../sys/netlink/conntrack.js';
 import { FlowEvents } from '../../sys/netlink/flowevents.js';
@@ -7,6 +8,7 @@ import type { Carriage, CarrierReasons, CarrierSetup, Forwarding } from '../shar
 import type { DataplaneEvent } from '../shared/messages.js';
 import { Accounting } from './kernel/accounting.js';
 import { ErrorQueue, type RefusedPacket } from './kernel/errorqueue.js';
+import { PinKeeper } from './kernel/pinkeeper.js';
 import { KernelTools } from './kernel/tools.js';
 import { VipTable } from './kernel/viptable.js';
 import type { EventLoop } from './loop.js';
@@ -29,6 +31,7 @@ export class Handovers {
   readonly #report: (event: DataplaneEvent) => void;
   #forwarding: Forwarding | null = null;
   #tools: KernelTools | null = null;
+  #pins: PinKeeper | null = null;
   #queues: readonly (SynQueue | ErrorQueue)[] | null = null;
   #syns: SynQueue | null = null;
 
@@ -43,7 +46,9 @@ export class Handovers {
 
   /** Takes what may be carried of a portal. Null: nothing more; the entries that exist are counted on. */
   set(portal: ServedPortal, protocol: Protocol, carriage: Carriage | null): void {
-    if (carriage !== null) this.#accounting.set(portal, protocol, carriage.vips);
+    if (carriage === null) return;
+    this.#accounting.set(portal, protocol, carriage.vips);
+    if (protocol === 'UDP') this.#pins?.watch(portal);
   }
 
   remove(portal: ServedPortal, protocol: Protocol): void {
@@ -85,6 +90,12 @@ export class Handovers {
     if (this.#forwarding !== null) tools.node.forwarding = this.#forwarding;
     this.#loop.addTask(tools.checks);
     this.#udp.startHandover(tools);
+    this.#pins = new PinKeeper(
+      this.#loop,
+      this.#vips.UDP,
+      ConntrackSocket.open(),
+      ownBit(this.#setup.ownMask),
+    );
     this.#tools = tools;
     return tools;
   }

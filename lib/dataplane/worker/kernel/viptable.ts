@@ -46,6 +46,11 @@ export class VipTable {
     return true;
   }
 
+  /** Those that have VIPs. */
+  portals(): Iterable<ServedPortal> {
+    return this.#vipsOf.keys();
+  }
+
   find(vip: SocketAddress, isV6: boolean): CarriedVip | undefined {
     return this.#tableFor(isV6).find(vip.memory.words, 0, vip.port);
   }
