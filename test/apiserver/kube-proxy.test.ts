@@ -2,6 +2,7 @@ import { execFileSync } from 'node:child_process';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import t, { type Test } from 'tap';
+import { FAMILIES } from '../../lib/net/address.js';
 import { AddressStage, CLUSTER_CIDR, keptByKubeProxy } from '../e2e/clientaddresses.js';
 import { NODE_UPLINK } from '../lab/lab.js';
 import type { KubernetesObject } from '../lab/manifest.js';
@@ -14,7 +15,7 @@ const ROOT = fileURLToPath(new URL('../../..', import.meta.url));
 const NODE = { apiVersion: 'v1', kind: 'Node', metadata: { name: 'node' } };
 const NODE_ADDRESSES = [NODE_UPLINK.address4, NODE_UPLINK.address6];
 
-/** Starts kube-proxy. Resolves once it has written its first rules. */
+/** Starts kube-proxy. Resolves once it has written its first rules of both families. */
 async function startKubeProxy(t: Test, { lab }: AddressStage, api: ApiServer, flags: readonly string[]) {
   const bin = execFileSync(join(ROOT, 'scripts/kube-proxy.sh'), { encoding: 'utf8' }).trim();
   const program = lab.node.spawn(join(bin, 'kube-proxy'), [
@@ -30,7 +31,8 @@ async function startKubeProxy(t: Test, { lab }: AddressStage, api: ApiServer, fl
     ...flags,
   ]);
   t.teardown(() => program.stop('SIGKILL'));
-  await program.waitForOutput(/SyncProxyRules complete/);
+  for (const family of FAMILIES)
+    await program.waitForOutput(new RegExp(`SyncProxyRules complete.*${family}`));
 }
 
 async function apply(api: ApiServer, objects: readonly KubernetesObject[]): Promise<void> {
