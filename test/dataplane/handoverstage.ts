@@ -61,7 +61,10 @@ export function carried(family: Family): number {
     .filter((line) => line.startsWith(family.toLowerCase()) && /mark=1073741824/.test(line)).length;
 }
 
-/** Makes this namespace a node that forwards. */
+/**
+ * Makes this namespace a node that forwards. What has no other route goes to a router that drops it: one
+ * neighbour, because the kernel has room for 1,024 neighbours in all namespaces together (gc_thresh3).
+ */
 export function prepareNode(): void {
   sh(`
     set -e
@@ -74,8 +77,10 @@ export function prepareNode(): void {
     ip link set edge up
     ip addr add 192.0.2.1/24 dev world
     ip addr add fd00:2::1/64 dev world nodad
-    ip route add default dev world
-    ip -6 route add default dev world
+    ip neigh add 192.0.2.2 lladdr 02:00:00:00:00:02 dev world nud permanent
+    ip neigh add fd00:2::2 lladdr 02:00:00:00:00:02 dev world nud permanent
+    ip route add default via 192.0.2.2
+    ip -6 route add default via fd00:2::2
   `);
 }
 
