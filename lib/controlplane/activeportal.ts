@@ -238,7 +238,7 @@ export class ActivePortal {
 
   /** @returns whether the kernel may carry other traffic than before */
   #carry(): boolean {
-    const vips = carriedVips(this.#portal, this.context);
+    const vips = carriedVips(this.#portal, this.context, this.#problems);
     if (areSameCarried(vips, this.#carriedVips)) return false;
     this.#carriedVips = vips;
     return true;

@@ -1,8 +1,10 @@
 import { NONE } from '../model/compact.js';
+import { WILDCARD } from '../net/address.js';
 import type { Protocol } from '../net/protocol.js';
 import type { Portal, PortalVip, Vip } from '../portal/portal.js';
 import type { Carriers } from './carriers.js';
 import type { NodeAddresses } from './nodeaddresses.js';
+import type { PortalProblem } from './portalproblem.js';
 import type { PublicPorts } from './publicports.js';
 
 export interface CarriedContext {
@@ -16,11 +18,18 @@ export interface CarriedContext {
 /**
  * The addresses and ports of a portal whose traffic the kernel may carry at this moment. Null: it carries
  * none.
+ * @param problems of the portal's listeners
  */
-export function carriedVips(portal: Portal, context: CarriedContext): readonly PortalVip[] | null {
+export function carriedVips(
+  portal: Portal,
+  context: CarriedContext,
+  problems: readonly PortalProblem[],
+): readonly PortalVip[] | null {
   const { carriers } = context;
   if (!carriers.mayCarry(portal)) return null;
-  const nodePorts = nodePortVips(portal, context);
+  const nodePorts = nodePortVips(portal, context).filter(
+    ({ address }) => !isNodePortMissing(portal, address, problems),
+  );
   // Nearly all portals share the list that they have already.
   const vips = nodePorts.length === 0 ? portal.vips : [...portal.vips, ...nodePorts];
   return carriers.masqueradesAll ? vips.map(masquerading) : vips;
@@ -41,6 +50,14 @@ function nodePortVips(
     .single(family)
     .map((address) => ({ address, port: nodePort, masquerade: nodePortMasquerade }));
   return publicPorts.isVipPort(protocol, nodePort) ? vips.filter((vip) => !isVip(protocol, vip)) : vips;
+}
+
+/** Whether the NodePort has no listener at an address of the node: another program may have it there. */
+function isNodePortMissing({ family }: Portal, address: string, problems: readonly PortalProblem[]): boolean {
+  return problems.some(
+    ({ missing }) =>
+      missing?.kind === 'nodePort' && (missing.address === address || missing.address === WILDCARD[family]),
+  );
 }
 
 /** Whether both lists are the same, with their masquerade. */

@@ -41,7 +41,8 @@ export function portalStatus(portal: Portal, local: LocalState): PortalStatus {
 
 function problemsOf(portal: Portal, { problems, unsupported, carriers }: LocalState): string[] {
   const messages = problems.map(({ message }) => message);
-  if (unsupported !== undefined) messages.unshift(`VIPs of ${portal.family} are not served: ${unsupported}`);
+  if (unsupported !== undefined)
+    return [`VIPs of ${portal.family} are not served: ${unsupported}`, ...messages];
   const carrierProblem = carriers.problemOf(portal);
   return carrierProblem === null ? messages : [...messages, carrierProblem];
 }

@@ -39,8 +39,8 @@ export class ProblemReports {
   tell(portals: Iterable<ActivePortal>, isSettled = false): void {
     for (const active of portals) {
       const { service, family } = active.portal;
-      if (!active.isSupported) this.#tellOfFamily(family);
-      this.#tellOfCarrier(active);
+      if (active.isSupported) this.#tellOfCarrier(active);
+      else this.#tellOfFamily(family);
       for (const message of this.#fresh(active, isSettled)) {
         this.#log.warn({ portal: active.key }, message);
         this.#emit({ object: `Service ${service}`, message }, 'ListenFailed');

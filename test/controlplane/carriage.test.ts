@@ -1,3 +1,5 @@
+import { once } from 'node:events';
+import { createServer } from 'node:net';
 import { setTimeout as sleep } from 'node:timers/promises';
 import pino from 'pino';
 import t, { type Test } from 'tap';
@@ -6,6 +8,7 @@ import { ServiceProxy } from '../../lib/controlplane/proxy.js';
 import { Dataplane } from '../../lib/dataplane/dataplane.js';
 import type { DataplanePortal } from '../../lib/dataplane/dataplaneportal.js';
 import type { CarrierReasons } from '../../lib/dataplane/shared/carrier.js';
+import type { Family } from '../../lib/net/address.js';
 import type { CarrierOptions } from '../../lib/portal/carrier.js';
 import type { Snapshot } from '../../lib/portal/portal.js';
 import type { PreparedChange, Redirect, RedirectChange, RedirectDriver } from '../../lib/redirect/driver.js';
@@ -28,7 +31,7 @@ const KEY = 'default/web:/TCP/IPv4';
 class CarryingDriver implements RedirectDriver {
   readonly name = 'iptables';
   readonly bringsTraffic = true;
-  readonly unsupported = new Map();
+  readonly unsupported = new Map<Family, string>();
   readonly dropsForwarded = { IPv4: false, IPv6: false };
   readonly redirects = new Map<string, Redirect>();
 
@@ -182,6 +185,27 @@ t.test('a NodePort is carried on the addresses that the node has at the moment',
   sh('ip addr del 192.0.2.2/24 dev node0');
   while (driver.redirects.get(KEY)?.carriedVips.length !== 2) await sleep(1);
   t.same(carried(), ['10.96.0.10:80', '192.0.2.1:30080']);
+});
+
+t.test('a NodePort that another program has is left to it, and carried once it is free', async (t) => {
+  const { proxy, driver } = await start(t, { mode: 'auto' });
+  const other = createServer().listen(30_080, '0.0.0.0');
+  t.teardown(() => other.close());
+  await once(other, 'listening');
+  await proxy.apply(web({ type: 'NodePort', ports: [{ port: 80, nodePort: 30_080 }] }));
+  const carried = () => driver.redirects.get(KEY)?.carriedVips.map(({ port }) => port);
+  t.same(carried(), [80]);
+  other.close();
+  while (carried()?.length !== 2) await sleep(1);
+  t.same(carried(), [80, 30_080]);
+});
+
+t.test('a family that is not served at all is no problem of the kernel', async (t) => {
+  const { proxy, driver } = await start(t, { mode: 'kernel' }, { ...BOTH, TCP: 'there is no queue' });
+  driver.unsupported.set('IPv4', 'the node has no IPv4');
+  await proxy.apply(web());
+  const problems = proxy.status().portals.flatMap((portal) => portal.problems);
+  t.same(problems, ['VIPs of IPv4 are not served: the node has no IPv4']);
 });
 
 for (const mode of ['auto', 'kernel'] as const) {
