@@ -3,8 +3,8 @@ import { type PeerConfiguration, peer } from './peer.js';
 
 /**
  * A flow takes two of a worker's connections until it is idle for so long. With nginx's ten minutes, two
- * seconds of new flows take all of them, and whatever is measured next finds none. `proxy_responses` would end
- * flows with their last answer, but doubles nginx's CPU time where flows are longer than one round trip.
+ * seconds of new flows take all of them, and whatever is measured next finds none. `proxy_responses` would
+ * end flows with their last answer, but doubles nginx's CPU time where flows are longer than one round trip.
  */
 const UDP_TIMEOUT = '500ms';
 

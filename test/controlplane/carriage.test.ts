@@ -229,7 +229,7 @@ for (const mode of ['auto', 'kernel'] as const) {
 }
 
 t.test('a node that ceases to forward tells workers and people', async (t) => {
-  const { proxy, driver, happened } = await start(t, { mode: 'auto' });
+  const { proxy, driver, happened } = await start(t, { mode: 'kernel' });
   const problems: string[] = [];
   proxy.on('nodeProblem', (problem) => problems.push(problem));
   await proxy.apply(web());

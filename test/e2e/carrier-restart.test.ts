@@ -90,7 +90,7 @@ async function start(t: Parameters<typeof Lab.forTest>[0]) {
   return { lab, kubePortal };
 }
 
-/** Opens all, some at a time, so that the worker can decide about each SYN. Each has had its first answer then. */
+/** Opens all, some at a time: the worker can decide about each SYN. Resolves after the first answers. */
 async function holdAll(client: Pod): Promise<HeldConnections[]> {
   const held: HeldConnections[] = [];
   const hold = async (address: string, request: Pick<HoldRequest, 'protocol' | 'connections'>) => {
