@@ -64,7 +64,7 @@ t.test('the next run knows 20,000 flows and 4,000 connections of one that was ki
     'the bytes of three rounds are counted',
   );
 
-  await kubePortal.stop();
+  await kubePortal.kill9();
   await kubePortal.command('run', ['--cleanup']);
   const { stdout } = await lab.node.exec('conntrack', ['-L', '-m', '0x40000000/0x40000000']);
   t.equal(stdout, '', 'no entry is left');
@@ -90,7 +90,7 @@ async function start(t: Parameters<typeof Lab.forTest>[0]) {
   return { lab, kubePortal };
 }
 
-/** Opens all, some at a time: the worker can decide about each SYN. Resolves after the first answers. */
+/** Opens all, some at a time, so that no worker has too many SYNs. Each has had its first answer then. */
 async function holdAll(client: Pod): Promise<HeldConnections[]> {
   const held: HeldConnections[] = [];
   const hold = async (address: string, request: Pick<HoldRequest, 'protocol' | 'connections'>) => {
