@@ -2,7 +2,7 @@ import t, { type Test } from 'tap';
 import { startBackend } from '../lab/backend.js';
 import { askTcp, askUdp, HeldConnections } from '../lab/client.js';
 import { item } from '../lab/items.js';
-import { KubePortal } from '../lab/kubeportal.js';
+import { KubePortal, RELAYED } from '../lab/kubeportal.js';
 import { Lab, type LabOptions, type Pod } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
 import type { Program } from '../lab/program.js';
@@ -36,14 +36,15 @@ async function stageFor(t: Test, options: LabOptions = {}): Promise<Stage> {
 const clientsOf = (found: ReadonlyMap<string, string>, pod: string): string[] =>
   [...found].filter(([, home]) => home === pod).map(([source]) => source);
 
-for (const { redirect, family, options } of [
-  { redirect: 'iptables', family: 'IPv4', options: { iptables: 'nft' } },
-  { redirect: 'iptables', family: 'IPv6', options: { iptables: 'legacy' } },
-  { redirect: 'address', family: 'IPv4', options: {} },
+for (const { way, family, options } of [
+  { way: ['--redirect=iptables'], family: 'IPv4', options: { iptables: 'nft' } },
+  { way: ['--redirect=iptables'], family: 'IPv6', options: { iptables: 'legacy' } },
+  { way: ['--redirect=iptables', RELAYED], family: 'IPv6', options: { iptables: 'nft' } },
+  { way: ['--redirect=address'], family: 'IPv4', options: {} },
 ] as const) {
-  t.test(`clients keep their pod on all ports, ${redirect} ${family}`, async (t) => {
+  t.test(`clients keep their pod on all ports, ${way.join(' ')}, ${family}`, async (t) => {
     const { lab, client, pods } = await stageFor(t, options);
-    const flags = ['--redirect', redirect, '--workers', '4'];
+    const flags = [...way, '--workers=4'];
     const objects = serviceWithPods(SERVICE, pods);
     const kubePortal = await KubePortal.forTest(t, lab.node, { objects, flags });
     const sources = await client.addAddresses(CLIENTS, family);

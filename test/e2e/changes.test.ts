@@ -4,7 +4,7 @@ import { startBackend } from '../lab/backend.js';
 import { HeldConnections } from '../lab/client.js';
 import type { Host } from '../lab/host.js';
 import { exactly, item } from '../lab/items.js';
-import { KubePortal } from '../lab/kubeportal.js';
+import { KubePortal, RELAYED } from '../lab/kubeportal.js';
 import { Lab, type LabOptions } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
 import { nameIn, type Tally, tallies } from '../lab/tally.js';
@@ -21,9 +21,10 @@ const EVERYONE: Tally = { a: 1, b: 1, c: 1 };
 const REFUSED: Tally = { ECONNREFUSED: 3 };
 
 const DRIVERS = [
-  { title: 'iptables, nft', redirect: 'iptables', options: { iptables: 'nft' } },
-  { title: 'iptables, legacy', redirect: 'iptables', options: { iptables: 'legacy' } },
-  { title: 'addresses', redirect: 'address', options: {} },
+  { title: 'iptables, nft', way: ['--redirect=iptables'], options: { iptables: 'nft' } },
+  { title: 'iptables, nft, relay', way: ['--redirect=iptables', RELAYED], options: { iptables: 'nft' } },
+  { title: 'iptables, legacy', way: ['--redirect=iptables'], options: { iptables: 'legacy' } },
+  { title: 'addresses', way: ['--redirect=address'], options: {} },
 ] as const;
 
 async function labWithBackends(t: Test, options: LabOptions) {
@@ -66,7 +67,7 @@ function untilMet(
   }, `clients of ${address} meet ${wanted}`);
 }
 
-for (const { title, redirect, options } of DRIVERS) {
+for (const { title, way, options } of DRIVERS) {
   t.test(`a Service without endpoints refuses its clients at once, ${title}`, async (t) => {
     const { lab, pods, client } = await labWithBackends(t, options);
     const vips = ['10.96.0.10', 'fd00:96::10', '198.51.100.7'];
@@ -76,7 +77,7 @@ for (const { title, redirect, options } of DRIVERS) {
       externalIPs: vips.slice(2),
       ports: PORTS.map((port) => ({ ...port, nodePort: NODE_PORT })),
     };
-    const flags = ['--redirect', redirect, '--workers', '2'];
+    const flags = [...way, '--workers=2'];
     const objects = serviceWithPods(service, []);
     const kubePortal = await KubePortal.forTest(t, lab.node, { objects, flags });
     const states = async () => (await kubePortal.status()).portals.map(({ state }) => state);
@@ -116,7 +117,7 @@ async function listeners(node: Host): Promise<string[]> {
   return lines.flatMap((line) => /ino:\d+/.exec(line)?.[0] ?? []).sort();
 }
 
-for (const { title, redirect, options } of DRIVERS) {
+for (const { title, way, options } of DRIVERS) {
   t.test(`a change affects only what it changes, ${title}`, async (t) => {
     const { lab, pods, client } = await labWithBackends(t, options);
     const steady = { name: 'steady', clusterIPs: ['10.96.0.10', 'fd00:96::10'], ports: PORTS };
@@ -124,7 +125,7 @@ for (const { title, redirect, options } of DRIVERS) {
     const late = { name: 'late', clusterIPs: ['10.96.0.30'], ports: PORTS };
     const kubePortal = await KubePortal.forTest(t, lab.node, {
       objects: serviceWithPods(steady, pods),
-      flags: ['--redirect', redirect, '--workers', '2'],
+      flags: [...way, '--workers=2'],
     });
     const [vip4, vip6] = exactly(2, steady.clusterIPs);
     const steadyListeners = await listeners(lab.node);

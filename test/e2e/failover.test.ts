@@ -1,5 +1,6 @@
-import t from 'tap';
+import t, { type Test } from 'tap';
 import { startBackend } from '../lab/backend.js';
+import { bothCarriers } from '../lab/carriers.js';
 import { askTcp, HeldConnections, type TcpReply } from '../lab/client.js';
 import { exactly, item } from '../lab/items.js';
 import { RELAYED } from '../lab/kubeportal.js';
@@ -15,8 +16,8 @@ const NAMES = ['a', 'b', 'c'];
 
 t.setTimeout(0);
 
-async function threeServers(t: Parameters<typeof Relay.forTest>[0], workers = '2') {
-  const flags = ['--workers', workers];
+async function threeServers(t: Test, carrier: string, workers = '2') {
+  const flags = [carrier, '--workers', workers];
   const relay = await Relay.forTest(t, { tcp: [TCP], udp: [UDP], servers: NAMES, flags });
   const programs = new Map<string, Program>();
   for (const pod of relay.servers)
@@ -31,8 +32,8 @@ function serversOf(replies: readonly TcpReply[]): string[] {
   ].sort();
 }
 
-t.test('TCP clients notice nothing if endpoints die and one lives', async (t) => {
-  const { relay, kill } = await threeServers(t);
+bothCarriers('TCP clients notice nothing if endpoints die and one lives', async (t, carrier) => {
+  const { relay, kill } = await threeServers(t, carrier);
   const ask = async (address: string) =>
     serversOf(await askTcp(relay.client, { address, port: TCP, send: '?', times: 60, concurrency: 8 }));
   t.same(await ask(VIP), NAMES);
@@ -64,8 +65,8 @@ t.test('TCP clients notice nothing if endpoints die and one lives', async (t) =>
   await relay.idle();
 });
 
-t.test('TCP clients notice nothing of an unreachable route', async (t) => {
-  const { relay } = await threeServers(t);
+bothCarriers('TCP clients notice nothing of an unreachable route', async (t, carrier) => {
+  const { relay } = await threeServers(t, carrier);
   await relay.lab.node.ip(`route add blackhole ${item(relay.servers, 0).address4}/32`);
   const replies = await askTcp(relay.client, { address: VIP, port: TCP, send: '?', times: 30 });
   t.same(serversOf(replies), ['b', 'c']);
@@ -74,8 +75,8 @@ t.test('TCP clients notice nothing of an unreachable route', async (t) => {
 });
 
 for (const address of [VIP, VIP6]) {
-  t.test(`a UDP flow moves with the datagram that was refused, ${address}`, async (t) => {
-    const { relay, kill } = await threeServers(t);
+  bothCarriers(`a UDP flow moves with the datagram that was refused, ${address}`, async (t, carrier) => {
+    const { relay, kill } = await threeServers(t, carrier);
     const talker = await UdpTalker.start(relay.client, { address, port: UDP });
     const first = await talker.say('one');
     const name = nameIn(String(first));
@@ -93,8 +94,8 @@ for (const address of [VIP, VIP6]) {
 }
 
 for (const address of [VIP, VIP6]) {
-  t.test(`all UDP flows of a dead endpoint move when some are refused, ${address}`, async (t) => {
-    const { relay, kill } = await threeServers(t, '1');
+  bothCarriers(`if some UDP flows of an endpoint are refused, all move, ${address}`, async (t, carrier) => {
+    const { relay, kill } = await threeServers(t, carrier, '1');
     const held = HeldConnections.open(relay.client, {
       protocol: 'UDP',
       address,
@@ -139,8 +140,8 @@ t.test('an endpoint that left the Service still answers what it was asked before
   t.equal(talk.stdout, `${name}:one\n${name}:two\n${other}:three\n`);
 });
 
-t.test('UDP flows of an endpoint that leaves the Service move at once', async (t) => {
-  const { relay } = await threeServers(t);
+bothCarriers('UDP flows of an endpoint that leaves the Service move at once', async (t, carrier) => {
+  const { relay } = await threeServers(t, carrier);
   const talkers = await Promise.all(
     Array.from({ length: 9 }, () => UdpTalker.start(relay.client, { address: VIP, port: UDP })),
   );
@@ -158,8 +159,8 @@ t.test('UDP flows of an endpoint that leaves the Service move at once', async (t
   );
 });
 
-t.test('a UDP client of dead endpoints does not keep the relay busy', async (t) => {
-  const { relay, kill } = await threeServers(t);
+bothCarriers('a UDP client of dead endpoints does not keep the relay busy', async (t, carrier) => {
+  const { relay, kill } = await threeServers(t, carrier);
   const talker = await UdpTalker.start(relay.client, { address: VIP, port: UDP });
   await talker.say('x');
   for (const name of NAMES) await kill(name);

@@ -1,7 +1,9 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
 import { startBackend } from '../lab/backend.js';
+import { bothCarriers } from '../lab/carriers.js';
 import { askUdp, flood } from '../lab/client.js';
+import { RELAYED } from '../lab/kubeportal.js';
 import { Relay, VIP } from './relay.js';
 import { UdpTalker } from './udp-talker.js';
 
@@ -11,12 +13,12 @@ const MEGABYTE = 1 << 20;
 
 t.setTimeout(0);
 
-t.test('clients are served during 20,000 spoofed UDP sources in ten seconds', async (t) => {
+bothCarriers('clients are served during 20,000 spoofed UDP sources in ten seconds', async (t, carrier) => {
   const descriptorLimit = 4000;
   const relay = await Relay.forTest(t, {
     udp: [UDP, SILENT_UDP],
     servers: ['a', 'b'],
-    flags: ['--workers', '2'],
+    flags: [carrier, '--workers', '2'],
     descriptorLimit,
   });
   for (const pod of relay.servers)
@@ -55,17 +57,16 @@ t.test('clients are served during 20,000 spoofed UDP sources in ten seconds', as
   );
   t.equal(await relay.kubePortal.healthz(), 200);
   const { counters } = await relay.kubePortal.status();
-  t.ok(
-    counters.some(({ flowsEvicted }) => flowsEvicted > 0),
-    'there were more sources than flows',
-  );
+  const evicted = counters.reduce((sum, { flowsEvicted }) => sum + flowsEvicted, 0);
+  // The kernel has room for all.
+  t.equal(evicted > 0, carrier === RELAYED, 'there were more sources than flows that are relayed');
 });
 
 t.test('all look-ups are answered although they are many more than the flows that fit', async (t) => {
   const relay = await Relay.forTest(t, {
     udp: [UDP],
     servers: ['a', 'b'],
-    flags: ['--workers', '1'],
+    flags: [RELAYED, '--workers', '1'],
     descriptorLimit: 600,
   });
   for (const pod of relay.servers) await startBackend(pod, { udp: { [UDP]: 'name' } });

@@ -1,5 +1,6 @@
 import t, { type Test } from 'tap';
 import { startBackend } from '../lab/backend.js';
+import { WAYS } from '../lab/carriers.js';
 import { askEach, type TcpReply, type UdpReply } from '../lab/client.js';
 import type { Host } from '../lab/host.js';
 import { item } from '../lab/items.js';
@@ -33,7 +34,12 @@ interface Stage {
   objects(local: readonly string[], remote: readonly string[]): KubernetesObject[];
 }
 
-async function stageFor(t: Test, redirect: string, local: readonly string[], remote: readonly string[]) {
+async function stageFor(
+  t: Test,
+  way: readonly string[],
+  local: readonly string[],
+  remote: readonly string[],
+) {
   const pods = [...local, ...remote];
   const lab = await Lab.forTest(t, { pods: ['client', ...pods] });
   for (const name of pods) {
@@ -41,13 +47,13 @@ async function stageFor(t: Test, redirect: string, local: readonly string[], rem
   }
   const hosts = (names: readonly string[]): Host[] => names.map((name) => lab.pod(name));
   const objects: Stage['objects'] = (here, there) => serviceAcrossNodes(SERVICE, hosts(here), hosts(there));
-  const flags = [`--redirect=${redirect}`, ...FLAGS];
+  const flags = [...way, ...FLAGS];
   const kubePortal = await KubePortal.forTest(t, lab.node, { objects: objects(local, remote), flags });
   return { lab, kubePortal, objects };
 }
 
 t.test('the health-check node port answers 200 with local endpoints and 503 without', async (t) => {
-  const { lab, kubePortal, objects } = await stageFor(t, 'none', ['here', 'too'], ['there']);
+  const { lab, kubePortal, objects } = await stageFor(t, ['--redirect=none'], ['here', 'too'], ['there']);
   const check = async (address: string) => {
     const url = `http://${address}:${HEALTH_PORT}/healthz`;
     const text = await lab.outside.must('curl', ['--silent', '--write-out', ' %{http_code}', url]);
@@ -97,9 +103,9 @@ async function homes(
   return [...met.values()].map(([pod]) => pod!);
 }
 
-for (const redirect of ['iptables', 'address']) {
-  t.test(`a client keeps one pod on all ports, inside and outside, --redirect=${redirect}`, async (t) => {
-    const { lab } = await stageFor(t, redirect, ['a', 'b'], ['c', 'd']);
+for (const way of WAYS) {
+  t.test(`a client keeps one pod on all ports, inside and outside, ${way.join(' ')}`, async (t) => {
+    const { lab } = await stageFor(t, way, ['a', 'b'], ['c', 'd']);
     const client = lab.pod('client');
     for (const family of ['IPv4', 'IPv6'] as const) {
       const index = family === 'IPv4' ? 0 : 1;

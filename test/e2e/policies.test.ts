@@ -1,6 +1,7 @@
 import t from 'tap';
 import type { Family } from '../../lib/net/address.js';
 import { startBackend } from '../lab/backend.js';
+import { WAYS } from '../lab/carriers.js';
 import { askEach, askTcp, askUdp, HeldConnections, type TcpReply, type UdpReply } from '../lab/client.js';
 import type { Host } from '../lab/host.js';
 import { KubePortal } from '../lab/kubeportal.js';
@@ -75,12 +76,10 @@ async function whoAnswers(client: Host, address: string, ports = [80, 53]): Prom
 
 t.setTimeout(0);
 
-const CASES = (['iptables', 'address'] as const).flatMap((redirect) =>
-  (['IPv4', 'IPv6'] as const).map((family) => ({ redirect, family })),
-);
+const CASES = WAYS.flatMap((way) => (['IPv4', 'IPv6'] as const).map((family) => ({ way, family })));
 
-for (const { redirect, family } of CASES) {
-  t.test(`traffic policies and source ranges, --redirect=${redirect}, ${family}`, async (t) => {
+for (const { way, family } of CASES) {
+  t.test(`traffic policies and source ranges, ${way.join(' ')}, ${family}`, async (t) => {
     const { clusterIP, externalIP, ingressIP, ...addresses } = ADDRESSES[family];
     const lab = await Lab.forTest(t, { pods: ['client', 'here', 'there'] });
     const { outside, node } = lab;
@@ -93,7 +92,7 @@ for (const { redirect, family } of CASES) {
     const external = { externalTrafficPolicy: 'Local' };
     const kubePortal = await KubePortal.forTest(t, node, {
       objects: web(family, external, [here], [there]),
-      flags: [`--redirect=${redirect}`, ...FLAGS],
+      flags: [...way, ...FLAGS],
     });
     const change = async (
       spec: object,

@@ -4,6 +4,7 @@ import { join } from 'node:path';
 import t, { type Test } from 'tap';
 import type { Protocol } from '../../lib/net/protocol.js';
 import { startBackend } from '../lab/backend.js';
+import { bothCarriers } from '../lab/carriers.js';
 import { HeldConnections } from '../lab/client.js';
 import type { Host } from '../lab/host.js';
 import { item } from '../lab/items.js';
@@ -90,9 +91,9 @@ const complaintsOf = (kubePortal: KubePortal): string[] =>
 for (const workers of [1, 2]) {
   const flags = ['--redirect=iptables', `--workers=${workers}`, RANGE];
 
-  t.test(`a proxy port yields to a NodePort that comes later, ${workers} workers`, async (t) => {
+  bothCarriers(`a proxy port yields to a later NodePort, ${workers} workers`, async (t, carrier) => {
     const { lab, client, web, other } = await setUp(t);
-    const kubePortal = await KubePortal.forTest(t, lab.node, { objects: web(), flags });
+    const kubePortal = await KubePortal.forTest(t, lab.node, { objects: web(), flags: [...flags, carrier] });
     const numbers = await proxyPortsOf(kubePortal, 'default/web');
     const number = item(numbers, 0);
     t.same(numbers, [number, number, number, number], 'both protocols and families have one number');
@@ -124,9 +125,9 @@ for (const workers of [1, 2]) {
     t.same(complaintsOf(kubePortal), []);
   });
 
-  t.test(`a remembered proxy port yields to a NodePort after a restart, ${workers} workers`, async (t) => {
+  bothCarriers(`a remembered proxy port yields after a restart, ${workers} workers`, async (t, carrier) => {
     const { lab, client, web, other } = await setUp(t);
-    const kubePortal = await KubePortal.forTest(t, lab.node, { objects: web(), flags });
+    const kubePortal = await KubePortal.forTest(t, lab.node, { objects: web(), flags: [...flags, carrier] });
     const number = item(await proxyPortsOf(kubePortal, 'default/web'), 0);
     const [udp] = [
       HeldConnections.open(client, {

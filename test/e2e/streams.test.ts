@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import t from 'tap';
 import { startBackend } from '../lab/backend.js';
+import { bothCarriers } from '../lab/carriers.js';
 import { askTcp } from '../lab/client.js';
 import { item } from '../lab/items.js';
 import { patternDigest } from '../lab/pattern.js';
@@ -12,8 +13,8 @@ const MEGABYTE = 1 << 20;
 
 t.setTimeout(0);
 
-t.test('one direction can be closed while the other stays open', async (t) => {
-  const relay = await Relay.forTest(t, { tcp: [1, 2] });
+bothCarriers('one direction can be closed while the other stays open', async (t, carrier) => {
+  const relay = await Relay.forTest(t, { tcp: [1, 2], flags: [carrier] });
   const { client, server } = relay;
   await startBackend(server, { tcp: { 1: 'half-close' } });
   const witness = await TcpServer.start(server, { greet: 2 });
@@ -32,9 +33,9 @@ t.test('one direction can be closed while the other stays open', async (t) => {
   await relay.idle();
 });
 
-t.test('a reset on one side becomes a reset on the other side', async (t) => {
+bothCarriers('a reset on one side becomes a reset on the other side', async (t, carrier) => {
   const ports = { listen: 1, deaf: 2, early: 3, pour: 4, resetLater: 5 } as const;
-  const relay = await Relay.forTest(t, { tcp: Object.values(ports) });
+  const relay = await Relay.forTest(t, { tcp: Object.values(ports), flags: [carrier] });
   const { client, server, lab } = relay;
   const witness = await TcpServer.start(server, ports);
 
@@ -81,8 +82,8 @@ t.test('a reset on one side becomes a reset on the other side', async (t) => {
   );
 });
 
-t.test('many conversations at once arrive intact', async (t) => {
-  const relay = await Relay.forTest(t, { tcp: [1] });
+bothCarriers('many conversations at once arrive intact', async (t, carrier) => {
+  const relay = await Relay.forTest(t, { tcp: [1], flags: [carrier] });
   await TcpServer.start(relay.server, { talk: 1 });
   const talk: fc.Arbitrary<Talk> = fc.record({
     up: fc.nat(1_500_000),

@@ -18,7 +18,7 @@ const LOCAL_PORTS = '61000-65000';
 /** For tests of what only the relay needs: its sockets, descriptors and local ports. */
 export const RELAYED = '--carrier=relay';
 /** The `--carrier` of every kube-portal whose test names none. */
-const CARRIER = process.env.KUBE_PORTAL_TEST_CARRIER;
+export const CARRIER = process.env.KUBE_PORTAL_TEST_CARRIER;
 
 export interface KubePortalOptions {
   /** What it serves at first; see {@link KubePortal.setManifest}. */
