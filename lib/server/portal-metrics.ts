@@ -1,5 +1,10 @@
-import { COUNTER_FIELDS, type CounterField, type PortalCounters } from '../dataplane/shared/counters.js';
-import { labelsText } from './labels.js';
+import {
+  addCounters,
+  COUNTER_FIELDS,
+  type CounterField,
+  type PortalCounters,
+} from '../dataplane/shared/counters.js';
+import { labelsText, portalLabels } from './labels.js';
 
 interface PortalMetric {
   readonly name: string;
@@ -159,10 +164,12 @@ const PORTAL_METRICS: readonly PortalMetric[] = [
  * @param counters are read while the pieces are taken. The workers change them in shared memory.
  */
 export function* portalMetricsText(counters: Iterable<PortalCounters>): Iterable<string> {
-  // By labels: during the iteration, a new portal may replace an old one with the same labels.
   const used = new Map<string, PortalCounters>();
+  // During the iteration, another portal may get a key that was read already.
+  const keys = new Set<string>();
   for (const portal of counters) {
-    if (hasTraffic(portal)) used.set(labelsOf(portal), portal);
+    if (hasTraffic(portal) && !keys.has(portal.key)) addTo(used, portal);
+    keys.add(portal.key);
     yield '';
   }
   for (const { name, help, kind, field, protocol } of PORTAL_METRICS) {
@@ -174,11 +181,13 @@ export function* portalMetricsText(counters: Iterable<PortalCounters>): Iterable
   }
 }
 
-function hasTraffic(counters: PortalCounters): boolean {
-  return COUNTER_FIELDS.some((field) => counters[field] !== 0);
+/** A Service port has several portals with the same labels if not all of its VIPs have the same endpoints. */
+function addTo(used: Map<string, PortalCounters>, portal: PortalCounters): void {
+  const labels = labelsText(portalLabels(portal));
+  const known = used.get(labels);
+  used.set(labels, known === undefined ? portal : { ...portal, ...addCounters(known, portal) });
 }
 
-function labelsOf({ service: key, portName, protocol, family }: PortalCounters): string {
-  const [namespace = '', service = ''] = key.split('/', 2);
-  return labelsText({ namespace, service, port: portName, protocol, family });
+function hasTraffic(counters: PortalCounters): boolean {
+  return COUNTER_FIELDS.some((field) => counters[field] !== 0);
 }

@@ -53,9 +53,10 @@ export function portalStatus(over: Partial<PortalStatus> = {}): PortalStatus {
   };
 }
 
-/** Counters of 0. `over` has the members that differ. */
+/** Counters of 0. `over` has the members that differ. The key follows from the other names. */
 export function portalCounters(over: Partial<PortalCounters> = {}): PortalCounters {
-  const { key, service, portName, protocol, family } = portalStatus();
+  const { service, portName, protocol, family } = { ...portalStatus(), ...over };
+  const key = `${service}:${portName}/${protocol}/${family}`;
   const zeros = Object.fromEntries(COUNTER_FIELDS.map((field) => [field, 0])) as CounterValues;
   return { key, service, portName, protocol, family, ...zeros, ...over };
 }

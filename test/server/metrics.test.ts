@@ -77,6 +77,19 @@ t.test('/metrics has the counters of each portal', async (t) => {
   t.notOk(found.has(`kubeportal_datagrams_received_total{${WEB}}`), 'TCP has no datagrams');
 });
 
+t.test('portals of one Service port are added up, because they have the same labels', async (t) => {
+  const inside = portalCounters({ connectionsTotal: 7, bytesIn: 10 });
+  const outside = portalCounters({
+    key: 'default/web:http/external/TCP/IPv4',
+    connectionsTotal: 2,
+    bytesIn: 1,
+  });
+  const unused = portalCounters({ key: 'default/web:http/load-balancer/TCP/IPv4' });
+  const found = series(await bodyOf(routesOf([], [inside, outside, unused, inside]), '/metrics'));
+  t.equal(found.get(`kubeportal_connections_total{${WEB}}`), 9, 'and one that is read twice counts once');
+  t.equal(found.get(`kubeportal_received_bytes_total{${WEB}}`), 11);
+});
+
 t.test('each scrape reads the counters, and a removed portal has no series', async (t) => {
   const counters = [portalCounters({ connectionsTotal: 7 })];
   const routes = routesOf([], counters);

@@ -111,6 +111,13 @@ export function sumCounters(workers: readonly Float64Array[], id: number): Count
   return sums;
 }
 
+/** The sum of the counters of two portals. */
+export function addCounters(one: CounterValues, other: CounterValues): CounterValues {
+  const sums = {} as CounterValues;
+  for (const name of COUNTER_FIELDS) sums[name] = one[name] + other[name];
+  return sums;
+}
+
 /** Makes an id ready for another portal. */
 export function zeroCounters(workers: readonly Float64Array[], id: number): void {
   for (const cells of workers) cells.fill(0, firstCell(id), firstCell(id + 1));
