@@ -1,6 +1,7 @@
 import { natWarning, type Participant } from '../dataplane/shared/participants.js';
 import { parseHostPort } from '../net/hostport.js';
 import { jsonText } from '../server/answer.js';
+import { listText } from '../server/listtext.js';
 import { readQuery, service } from '../server/query.js';
 import type { Route } from '../server/route.js';
 
@@ -25,23 +26,8 @@ export interface ParticipantReport extends Omit<Participant, 'unreachableAt'> {
 export function participantsRoute(source: ParticipantsSource): Route {
   return ({ query }) => {
     const wanted = readQuery<{ service: string | null }>(query, { service });
-    return jsonText(reportText(source.participants(wanted.service)));
+    return jsonText(listText('participants', source.participants(wanted.service), reportOf));
   };
-}
-
-/** A {@link ParticipantsReport}, a page at a time. */
-async function* reportText(pages: AsyncIterable<readonly Participant[]>): AsyncIterable<string> {
-  yield '{"participants":[';
-  let separator = '\n';
-  for await (const page of pages) {
-    let lines = '';
-    for (const participant of page) {
-      lines += separator + JSON.stringify(reportOf(participant));
-      separator = ',\n';
-    }
-    yield lines;
-  }
-  yield '\n]}\n';
 }
 
 function reportOf({ unreachableAt, ...participant }: Participant): ParticipantReport {

@@ -1,6 +1,7 @@
 import { isIP } from 'node:net';
 import type { PinFilter, PinName, PinRecord } from '../dataplane/shared/pins.js';
 import { json, jsonText } from '../server/answer.js';
+import { listText } from '../server/listtext.js';
 import { BadQuery, type QueryField, readQuery, service } from '../server/query.js';
 import type { Routes } from '../server/route.js';
 
@@ -49,7 +50,7 @@ export function pinsRoutes(source: PinsSource): Routes {
   return {
     '/v1/pins': ({ query }) => {
       const filter = readQuery<PinFilter>(query, { service, client });
-      return jsonText(pinsText(source.list(filter)));
+      return jsonText(listText('pins', source.list(filter), listed));
     },
     'DELETE /v1/pins': async ({ query }) => {
       const wanted = readQuery<PinFilter>(query, { service, client });
@@ -61,23 +62,8 @@ export function pinsRoutes(source: PinsSource): Routes {
   };
 }
 
-/** A {@link PinsReport}, a page at a time. */
-async function* pinsText(pages: AsyncIterable<readonly PinRecord[]>): AsyncIterable<string> {
-  yield '{"pins":[';
-  let separator = '\n';
-  for await (const page of pages) {
-    const now = Date.now();
-    let lines = '';
-    for (const pin of page) {
-      lines += separator + JSON.stringify(listed(pin, now));
-      separator = ',\n';
-    }
-    yield lines;
-  }
-  yield ']}\n';
-}
-
-function listed({ pinnedAt, usedAt, timeoutMs, ...pin }: PinRecord, now: number): ListedPin {
+function listed({ pinnedAt, usedAt, timeoutMs, ...pin }: PinRecord): ListedPin {
+  const now = Date.now();
   return {
     ...pin,
     ageMs: Math.max(0, now - pinnedAt),
