@@ -1,6 +1,7 @@
 import { hostname } from 'node:os';
 import { Registry } from 'prom-client';
 import { AdminChannel } from '../admin/channel.js';
+import { endpointsRoute } from '../admin/endpoints.js';
 import { participantsRoute } from '../admin/participants.js';
 import { pinsRoutes } from '../admin/pins.js';
 import { HTTP_CONNECTIONS } from '../controlplane/capacity.js';
@@ -145,7 +146,11 @@ export class Daemon {
 
   #adminRoutes(): Routes {
     const { proxy } = this.#parts;
-    return { '/v1/participants': participantsRoute(proxy), ...pinsRoutes(proxy.pins) };
+    return {
+      '/v1/endpoints': endpointsRoute(proxy),
+      '/v1/participants': participantsRoute(proxy),
+      ...pinsRoutes(proxy.pins),
+    };
   }
 
   #metricsRoutes(): Routes {
@@ -157,6 +162,7 @@ export class Daemon {
       counters: () => proxy.counters(),
       droppedLogLines: () => log.output.dropped,
       connectionsOfRemoved: () => proxy.connectionsOfRemoved,
+      endpoints: flags.endpointMetrics ? () => proxy.endpoints({ service: null, onlyUsed: true }) : null,
       pins: proxy.pins.cells,
       maxPins: flags.maxPins,
       configuration: () => proxyConfiguration(flags),

@@ -2,6 +2,7 @@ import { Command, CommanderError } from 'commander';
 import { NotMeasured } from '../affinity/notmeasured.js';
 import { printable } from '../model/printable.js';
 import { affinityCommand } from './affinity.js';
+import { endpointsCommand } from './endpoints.js';
 import { Ended, EXIT } from './exit-code.js';
 import { LAST_LINES_MS, LineOutput } from './line-output.js';
 import { participantsCommand } from './participants.js';
@@ -37,6 +38,7 @@ function program(): Command {
     runCommand(),
     statusCommand(),
     sessionsCommand(),
+    endpointsCommand(),
     participantsCommand(),
     pinsCommand(),
     affinityCommand(),

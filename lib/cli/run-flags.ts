@@ -27,6 +27,7 @@ export interface RunFlags extends SourceFlags, RedirectFlags, CarrierFlags, Conn
   readonly maxPins: number;
   readonly healthzBindAddress: BindTarget;
   readonly metricsBindAddress: BindTarget;
+  readonly endpointMetrics?: boolean;
   readonly v: number;
   readonly stateDir: string;
   readonly drainTimeout: number;
@@ -109,6 +110,10 @@ function watchFlags(): Option[] {
     )
       .argParser(parseBindTarget)
       .default({ host: '127.0.0.1', port: 10_249 }, '127.0.0.1:10249'),
+    new Option(
+      '--endpoint-metrics',
+      'add to /metrics what each endpoint has had: seven to nine series for each endpoint that was used',
+    ),
     new Option(
       '-v, --v <level>',
       'how much is logged. 0: changes and problems. 4: also decisions. 6: everything',

@@ -1,6 +1,7 @@
 import { EventEmitter } from 'node:events';
 import type { DataplanePins } from '../dataplane/dataplanepins.js';
 import type { PortalCounters } from '../dataplane/shared/counters.js';
+import type { EndpointFilter, EndpointStatus } from '../dataplane/shared/endpoints.js';
 import type { Participant } from '../dataplane/shared/participants.js';
 import type { ListedSessions, SessionFilter } from '../dataplane/shared/sessions.js';
 import { NONE } from '../model/compact.js';
@@ -13,6 +14,7 @@ import type { RedirectDriver } from '../redirect/driver.js';
 import { keepMallocSmall } from '../sys/malloc.js';
 import { assemble, type ProxyParts } from './assembly.js';
 import { CarriedSessions } from './carriedsessions.js';
+import { listEndpoints } from './endpoints.js';
 import { EventLog } from './eventlog.js';
 import type { ProxyOptions } from './options.js';
 import { ProblemReports } from './problemreports.js';
@@ -159,6 +161,11 @@ export class ServiceProxy extends EventEmitter<ProxyEvents> {
   /** The open TCP connections and UDP flows: first those that workers relay, then those in the kernel. */
   sessions(filter: SessionFilter, maxListed: number): AsyncIterable<ListedSessions> {
     return allSessions(this.#sessionHolders, filter, maxListed);
+  }
+
+  /** The endpoints of Services, with what each has had, see {@link listEndpoints}. */
+  endpoints(filter: EndpointFilter): AsyncIterable<readonly EndpointStatus[]> {
+    return listEndpoints(this.#parts.portals.present(), filter, this.#parts.dataplane);
   }
 
   /** The DDS participants that send to Services, see {@link Dataplane.participants}. */

@@ -11,6 +11,7 @@ import {
 } from '../portal/carrier.js';
 import { DataplanePins } from './dataplanepins.js';
 import { concerns, type DataplanePortal, forWorker } from './dataplaneportal.js';
+import { EndpointSums } from './endpointsums.js';
 import { PortalIds } from './portalids.js';
 import { DescriptorBudget } from './shared/budget.js';
 import type { CarrierReasons, CarrierSetup, Forwarding } from './shared/carrier.js';
@@ -168,6 +169,19 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
         from = page.next;
       }
     }
+  }
+
+  /**
+   * What the workers have counted of the endpoints of portals. Each worker answers in one go, so ask for
+   * about a thousand endpoints at a time.
+   * @param ids of the portals
+   * @throws Error if a worker has ended
+   */
+  async usedEndpoints(ids: readonly number[]): Promise<EndpointSums> {
+    const sums = new EndpointSums();
+    const answers = Array.from(this.#threads.keys(), (thread) => thread.ask('endpoints', ids));
+    for (const answer of await Promise.all(answers)) sums.add(answer);
+    return sums;
   }
 
   /**

@@ -1,8 +1,10 @@
 import { Gauge, Registry } from 'prom-client';
 import type { PortalCounters } from '../dataplane/shared/counters.js';
+import type { EndpointStatus } from '../dataplane/shared/endpoints.js';
 import type { PinCounts } from '../dataplane/shared/pins.js';
 import type { PortalStatus, ProxyStatus } from '../portal/status.js';
 import { type HttpAnswer, json, jsonText, text } from './answer.js';
+import { endpointMetricsText } from './endpoint-metrics.js';
 import { pinMetricsText } from './pin-metrics.js';
 import { portalMetricsText } from './portal-metrics.js';
 import { type ProcessSource, processMetrics } from './process-metrics.js';
@@ -17,6 +19,8 @@ export interface MetricsSource extends ProcessSource {
   states(): readonly Pick<PortalStatus, 'state' | 'carrier'>[];
   /** Reads counters lazily, as {@link portals} does. */
   counters(): Iterable<PortalCounters>;
+  /** The endpoints that were used; null without `--endpoint-metrics`. */
+  readonly endpoints: (() => AsyncIterable<readonly EndpointStatus[]>) | null;
   readonly pins: PinCounts;
   /** See `--max-pins`. */
   readonly maxPins: number;
@@ -34,8 +38,12 @@ export function metricsRoutes(source: MetricsSource, registry = new Registry()):
   processMetrics(registry, source);
   return {
     '/metrics': async () => {
+      const endpoints = source.endpoints === null ? [] : await endpointMetricsText(source.endpoints());
       const others = await registry.metrics();
-      return { ...text(metricsText(source, others)), contentType: registry.contentType } satisfies HttpAnswer;
+      return {
+        ...text(metricsText(source, endpoints, others)),
+        contentType: registry.contentType,
+      } satisfies HttpAnswer;
     },
     '/status': () => jsonText(statusText(source)),
     '/proxyMode': () => text('userspace'),
@@ -44,8 +52,9 @@ export function metricsRoutes(source: MetricsSource, registry = new Registry()):
   };
 }
 
-function* metricsText(source: MetricsSource, others: string): Iterable<string> {
+function* metricsText(source: MetricsSource, endpoints: Iterable<string>, others: string): Iterable<string> {
   yield* portalMetricsText(source.counters());
+  yield* endpoints;
   yield* pinMetricsText(source.pins, source.maxPins);
   yield others;
 }

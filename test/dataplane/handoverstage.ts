@@ -2,8 +2,10 @@ import { once } from 'node:events';
 import { Dataplane } from '../../lib/dataplane/dataplane.js';
 import type { DataplanePortal } from '../../lib/dataplane/dataplaneportal.js';
 import { openListeners } from '../../lib/dataplane/listeners.js';
+import type { UsedEndpoint } from '../../lib/dataplane/shared/endpoints.js';
 import type { DataplaneEvent } from '../../lib/dataplane/shared/messages.js';
 import type { Family } from '../../lib/net/address.js';
+import { hostPort } from '../../lib/net/hostport.js';
 import type { Protocol } from '../../lib/net/protocol.js';
 import { EVERYONE } from '../../lib/portal/admission.js';
 import { DEFAULT_POLICY, type ServicePolicy } from '../../lib/portal/policy.js';
@@ -166,6 +168,13 @@ export class HandoverStage {
 
   counters(family: Family = 'IPv4') {
     return this.dataplane.counters(this.#ids.get(family) as number);
+  }
+
+  /** What the worker has counted of an endpoint. Undefined if nobody has used it. */
+  async endpoint({ address4, address6 }: Host, family: Family = 'IPv4'): Promise<UsedEndpoint | undefined> {
+    const id = this.#ids.get(family) as number;
+    const sums = await this.dataplane.usedEndpoints([id]);
+    return sums.of(id).get(hostPort(family === 'IPv4' ? address4 : address6, POD_PORT));
   }
 
   /** Waits for an event of the log. @param reason if the kind has one */

@@ -1,6 +1,7 @@
 import '../redirect/namespace.js';
 import { setTimeout as sleep } from 'node:timers/promises';
 import t from 'tap';
+import type { EndpointCounters, UsedEndpoint } from '../../lib/dataplane/shared/endpoints.js';
 import type { Family } from '../../lib/net/address.js';
 import { startBackend } from '../lab/backend.js';
 import { askUdp, HeldConnections } from '../lab/client.js';
@@ -61,6 +62,10 @@ async function refusedByClient(family: Family): Promise<number> {
 const sources = (answers: readonly string[]) => count(answers.map((text) => text.replace(/^.*?:/, '')));
 const names = (answers: readonly string[]) => count(answers.map(nameIn));
 const addressOf = ({ address4, address6 }: Host, family: Family) => (family === 'IPv4' ? address4 : address6);
+
+function sumOf(endpoints: readonly (UsedEndpoint | undefined)[], field: keyof EndpointCounters): number {
+  return endpoints.reduce((sum, endpoint) => sum + (endpoint?.[field] ?? 0), 0);
+}
 
 async function stageFor(t: Tap): Promise<HandoverStage> {
   const stage = await HandoverStage.start('UDP');
@@ -161,7 +166,14 @@ for (const family of ['IPv4', 'IPv6'] as const) {
     t.same(Object.keys(names(replies)).sort(), ['b', 'c'], 'no client has noticed');
     t.same(Object.keys(sources(replies)), [own]);
     t.match(await stage.event('endpointFailed'), { reason: 'ECONNREFUSED' });
-    t.ok(stage.counters(family).flowsMoved > 0);
+    const { flowsMoved, flowsTotal } = stage.counters(family);
+    t.ok(flowsMoved > 0);
+    const used = () => Promise.all(pods.map((pod) => stage.endpoint(pod, family)));
+    while (sumOf(await used(), 'carriedActive') !== carried(family)) await sleep(10);
+    const [a, b, c] = await used();
+    t.match(a, { moved: flowsMoved, failures: flowsMoved, lastFailure: { reason: 'ECONNREFUSED' } });
+    t.equal(sumOf([a, b, c], 'total'), flowsTotal + flowsMoved);
+    t.equal(sumOf([a, b, c], 'active'), 0);
   });
 
   t.test(`no endpoint is blamed because a client does not wait for its answer, ${family}`, async (t) => {

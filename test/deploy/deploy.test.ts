@@ -138,6 +138,7 @@ t.test('the dashboard asks for metrics that exist', async (t) => {
       droppedLogLines: () => 0,
       connectionsOfRemoved: () => 0,
       pins: NO_PINS,
+      endpoints: null,
       maxPins: 100,
       configuration: () => ({}),
     },

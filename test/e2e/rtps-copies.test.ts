@@ -55,6 +55,19 @@ for (const driver of ['iptables', 'address']) {
       await reaches(kubePortal, 'datagramsOut', (count) => count === 3);
       t.equal(await total(kubePortal, 'fleet', 'datagramsIn'), 1);
       t.equal(await total(kubePortal, 'fleet', 'copiesSent'), 3);
+      const endpoints = await kubePortal.endpoints(`default/fleet:discovery/UDP/${family}`);
+      t.same(
+        endpoints.map(({ pod, total, datagramsIn, bytesIn, datagramsOut, bytesOut }) => ({
+          [pod ?? 'all']: [total, datagramsIn, bytesIn, datagramsOut, bytesOut],
+        })),
+        [
+          { 'default/a': [0, 1, 5, 1, 7] },
+          { 'default/b': [0, 1, 5, 1, 7] },
+          { 'default/c': [0, 1, 5, 1, 7] },
+          { all: [1, 0, 0, 0, 0] },
+        ],
+        'the flow goes to all, and each has its copy',
+      );
 
       const pinned = await UdpTalker.start(lab.pod('client'), { address: plainVip, port: PORT });
       const answers = [await pinned.say('x'), await pinned.say('x'), await pinned.say('x')];

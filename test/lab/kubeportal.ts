@@ -4,7 +4,9 @@ import { join } from 'node:path';
 import { setTimeout as sleep } from 'node:timers/promises';
 import { fileURLToPath } from 'node:url';
 import { askAdmin } from '../../lib/admin/client.js';
+import type { EndpointsReport } from '../../lib/admin/endpoints.js';
 import type { ParticipantReport, ParticipantsReport } from '../../lib/admin/participants.js';
+import type { EndpointStatus } from '../../lib/dataplane/shared/endpoints.js';
 import type { StatusReport } from '../../lib/server/metrics.js';
 import type { SessionsReport } from '../../lib/server/sessions.js';
 import type { Host } from './host.js';
@@ -137,6 +139,12 @@ export class KubePortal {
   async participants(): Promise<readonly ParticipantReport[]> {
     const { body } = await askAdmin(this.stateDirectory, 'GET', '/v1/participants');
     return (JSON.parse(body) as ParticipantsReport).participants;
+  }
+
+  /** What `kube-portal endpoints -o json` is made of. @param key of the portal whose endpoints are wanted */
+  async endpoints(key: string): Promise<readonly EndpointStatus[]> {
+    const { body } = await askAdmin(this.stateDirectory, 'GET', '/v1/endpoints');
+    return (JSON.parse(body) as EndpointsReport).endpoints.filter((endpoint) => endpoint.key === key);
   }
 
   /** What a command of this program prints that asks it. @throws Error with its messages where it fails */

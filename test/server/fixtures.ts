@@ -1,6 +1,7 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { PortalCounters } from '../../lib/dataplane/shared/counters.js';
 import { COUNTER_FIELDS, type CounterValues } from '../../lib/dataplane/shared/counters.js';
+import { type EndpointStatus, unusedEndpoint } from '../../lib/dataplane/shared/endpoints.js';
 import type { PinCounts } from '../../lib/dataplane/shared/pins.js';
 import type { PortalStatus } from '../../lib/portal/status.js';
 import type { HttpAnswer } from '../../lib/server/answer.js';
@@ -59,6 +60,23 @@ export function portalCounters(over: Partial<PortalCounters> = {}): PortalCounte
   const key = `${service}:${portName}/${protocol}/${family}`;
   const zeros = Object.fromEntries(COUNTER_FIELDS.map((field) => [field, 0])) as CounterValues;
   return { key, service, portName, protocol, family, ...zeros, ...over };
+}
+
+/** An endpoint that nobody has used. `over` has the members that differ. */
+export function endpointStatus(over: Partial<EndpointStatus> = {}): EndpointStatus {
+  const { key, service, portName, protocol, family } = portalCounters(over);
+  const { isAvoided: _, ...unused } = unusedEndpoint('10.0.0.1:8080');
+  return {
+    key,
+    service,
+    portName,
+    protocol,
+    family,
+    pod: 'default/web-1',
+    state: 'ready',
+    ...unused,
+    ...over,
+  };
 }
 
 /** An answer without an end. It counts the pieces that were made. */

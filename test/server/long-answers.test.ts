@@ -86,6 +86,7 @@ for (const path of ['/metrics', '/status']) {
       droppedLogLines: () => 0,
       connectionsOfRemoved: () => 0,
       pins: NO_PINS,
+      endpoints: null,
       maxPins: 100,
       configuration: () => ({}),
     });

@@ -1,14 +1,15 @@
 import t from 'tap';
 import type { PortalCounters } from '../../lib/dataplane/shared/counters.js';
+import type { EndpointStatus } from '../../lib/dataplane/shared/endpoints.js';
 import type { PinCounts } from '../../lib/dataplane/shared/pins.js';
 import type { PortalStatus } from '../../lib/portal/status.js';
 import { metricsRoutes, type StatusReport } from '../../lib/server/metrics.js';
-import { answerOf, bodyOf, NO_PINS, portalCounters, portalStatus } from './fixtures.js';
+import { answerOf, bodyOf, endpointStatus, NO_PINS, portalCounters, portalStatus } from './fixtures.js';
 
 function routesOf(
   portals: Iterable<PortalStatus>,
   counters: Iterable<PortalCounters>,
-  pins: PinCounts = NO_PINS,
+  { pins = NO_PINS, endpoints }: { pins?: PinCounts; endpoints?: readonly EndpointStatus[][] } = {},
 ) {
   return metricsRoutes({
     summary: () => ({
@@ -24,10 +25,15 @@ function routesOf(
     counters: () => counters,
     droppedLogLines: () => 3,
     connectionsOfRemoved: () => 2,
+    endpoints: endpoints === undefined ? null : () => pagesOf(endpoints),
     pins,
     maxPins: 100,
     configuration: () => ({ mode: 'userspace' }),
   });
+}
+
+async function* pagesOf<Page>(pages: readonly Page[]): AsyncIterable<Page> {
+  yield* pages;
 }
 
 /** Series by name and labels, as a scraper reads them. */
@@ -178,11 +184,44 @@ t.test('/metrics has the pins of each endpoint, and what happens at the cap', as
     { service: 'default/web', endpoint: 'default/web-1', pins: 20 },
     { service: 'robots/link', endpoint: '10.0.0.7', pins: 1 },
   ];
-  const found = series(await bodyOf(routesOf([], [], { counts, total: 23, evicted: 4 }), '/metrics'));
+  const found = series(
+    await bodyOf(routesOf([], [], { pins: { counts, total: 23, evicted: 4 } }), '/metrics'),
+  );
   const label = 'namespace="default",service="web",endpoint="default/web-1"';
   t.equal(found.get(`kubeportal_affinity_pins{${label}}`), 20);
   t.equal(found.get('kubeportal_affinity_pins{namespace="robots",service="link",endpoint="10.0.0.7"}'), 1);
   t.equal(found.get('kubeportal_affinity_pins_held'), 23);
   t.equal(found.get('kubeportal_affinity_pins_max'), 100);
   t.equal(found.get('kubeportal_affinity_pins_evicted_total'), 4);
+});
+
+t.test('/metrics has what each endpoint has had, if that is wanted', async (t) => {
+  const web = endpointStatus({ total: 5, active: 1, carriedActive: 2, failures: 3, moved: 4, bytesIn: 6 });
+  const outside = { ...web, key: 'default/web:http/external/TCP/IPv4', total: 100 };
+  const dns = endpointStatus({
+    service: 'kube-system/dns',
+    portName: 'dns',
+    protocol: 'UDP',
+    family: 'IPv6',
+    endpoint: '[fd00::1]:53',
+    total: 7,
+    datagramsOut: 8,
+    bytesOut: 9,
+  });
+  const endpoints = [[web], [outside, dns]];
+  t.notMatch(await bodyOf(routesOf([], []), '/metrics'), 'kubeportal_endpoint_');
+  const found = series(await bodyOf(routesOf([], [], { endpoints }), '/metrics'));
+  const ofWeb = (name: string) => found.get(`kubeportal_endpoint_${name}{${WEB},endpoint="10.0.0.1:8080"}`);
+  const ofDns = (name: string) => found.get(`kubeportal_endpoint_${name}{${DNS},endpoint="[fd00::1]:53"}`);
+  t.equal(ofWeb('connections_total'), 105, 'of both portals of the port');
+  t.equal(ofWeb('connections_active'), 2);
+  t.equal(ofWeb('carried_connections_active'), 4);
+  t.equal(ofWeb('connect_failures_total'), 6);
+  t.equal(ofWeb('moved_total'), 8);
+  t.equal(ofWeb('received_bytes_total'), 12);
+  t.equal(ofWeb('flows_total'), undefined);
+  t.equal(ofDns('flows_total'), 7);
+  t.equal(ofDns('datagrams_sent_total'), 8);
+  t.equal(ofDns('sent_bytes_total'), 9);
+  t.equal(ofDns('connections_total'), undefined);
 });

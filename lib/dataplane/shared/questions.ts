@@ -1,4 +1,5 @@
 import type { CarrierReasons, Forwarding } from './carrier.js';
+import type { UsedEndpoints } from './endpoints.js';
 import type { WorkerPortal } from './messages.js';
 import type { ParticipantsPage, ParticipantsQuestion } from './participants.js';
 import type { PinName, PinRecord, PinsPage, PinsQuestion } from './pins.js';
@@ -10,6 +11,8 @@ export interface Questions {
   apply: { readonly question: PortalChange; readonly answer: null };
   /** One page of the worker's TCP connections and UDP flows. */
   sessions: { readonly question: SessionsQuestion; readonly answer: SessionsPage };
+  /** What the worker has counted of the endpoints of the portals with these ids. */
+  endpoints: { readonly question: readonly number[]; readonly answer: readonly UsedEndpoints[] };
   /** One page of the DDS participants that the worker has heard of. */
   participants: { readonly question: ParticipantsQuestion; readonly answer: ParticipantsPage };
   /** One page of the worker's pins. */

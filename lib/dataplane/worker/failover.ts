@@ -49,7 +49,7 @@ export class Failover {
    */
   next(failed: Target, reason: string, now: number, isForAll = true): Target | null {
     const portal = this.#portal;
-    portal.blame(failed, this.#key, isForAll);
+    portal.blame(failed, reason, this.#key, isForAll);
     this.#report({ kind: 'endpointFailed', portal: portal.key, endpoint: failed.name, reason });
     this.#tried.add(failed);
     if (this.#tried.size >= MAX_TRIES || now >= this.#end) return null;

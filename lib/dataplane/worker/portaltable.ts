@@ -58,6 +58,11 @@ export class PortalTable {
     }
   }
 
+  /** The portal with an id. */
+  portal(id: number): ServedPortal | undefined {
+    return this.#entries.get(id)?.portal;
+  }
+
   closeListeners(): void {
     for (const entry of this.#entries.values()) this.#closeAllBut(entry, []);
   }
@@ -90,7 +95,7 @@ export class PortalTable {
   }
 
   #setAdmission({ portal, listeners }: Entry, admission: Admission<number>): void {
-    const hasChanged = portal.admit(admission, (id) => this.#entries.get(id)?.portal);
+    const hasChanged = portal.admit(admission, (id) => this.portal(id));
     if (!hasChanged) return;
     for (const listener of listeners) {
       if (listener instanceof UdpListener) listener.admissionChanged();

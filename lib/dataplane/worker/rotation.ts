@@ -16,6 +16,8 @@ export class Rotation {
   #targets: readonly Target[] = [];
   /** Made when the first endpoint is looked up: most Services have no pins. */
   #byId: Map<string, Target> | null = null;
+  /** As {@link #byId}. Only portals with entries in the kernel need it. */
+  #byName: Map<string, Target> | null = null;
   /** Null while no endpoint is avoided. */
   #avoidance: Avoidance | null = null;
   #isActiveStandby = false;
@@ -39,6 +41,7 @@ export class Rotation {
     this.#targets = targets;
     this.#isActiveStandby = isActiveStandby;
     this.#byId = null;
+    this.#byName = null;
     if (this.#avoidance !== null) this.#avoidance = new Avoidance(targets, this.context.now());
   }
 
@@ -46,6 +49,17 @@ export class Rotation {
   find(id: string): Target | null {
     this.#byId ??= new Map(this.#targets.map((target) => [target.id, target]));
     return this.#byId.get(id) ?? null;
+  }
+
+  /** The endpoint with a name, or null. */
+  findByName(name: string): Target | null {
+    this.#byName ??= new Map(this.#targets.map((target) => [target.name, target]));
+    return this.#byName.get(name) ?? null;
+  }
+
+  /** Whether new clients avoid an endpoint now. */
+  isAvoided(target: Target): boolean {
+    return this.#readmit()?.has(target) ?? false;
   }
 
   /** Whether one of the endpoints has this address. */

@@ -75,12 +75,20 @@ export class ServedPortal {
 
   /**
    * Counts an endpoint's failure, and drops the pins of this key to the endpoint.
+   * @param reason of the failure, for people
    * @param isForAll whether the endpoint fails for all clients: then new clients avoid it for a while
    */
-  blame(target: Target, key: PinKey | null, isForAll = true): void {
+  blame(target: Target, reason: string, key: PinKey | null, isForAll = true): void {
     this.count(FIELD.connectFailures, 1);
+    target.counts.fail(reason, this.balancer.context.now());
     if (isForAll) this.balancer.rotation.avoid(target);
     if (key !== null && this.balancer.unpin(key, target)) this.count(FIELD.pinsMoved, 1);
+  }
+
+  /** Counts that a UDP flow goes from one endpoint to another. */
+  countMove(from: Target, to: Target): void {
+    this.count(FIELD.flowsMoved, 1);
+    from.counts.moveTo(to.counts);
   }
 
   /**

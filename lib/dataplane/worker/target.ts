@@ -1,6 +1,7 @@
 import { hostPort } from '../../net/hostport.js';
 import type { Endpoint } from '../../portal/portal.js';
 import { SocketAddress } from '../../sys/sockaddr.js';
+import { EndpointCounts } from './endpointcounts.js';
 import type { Reach } from './kernel/reach.js';
 import type { ServiceEndpoint } from './serviceendpoints.js';
 
@@ -24,6 +25,7 @@ export class Target {
   #refusedClient: unknown = null;
   #refusedAt = Number.NEGATIVE_INFINITY;
   #address: SocketAddress | null = null;
+  #counts: EndpointCounts | null = null;
 
   /** @param name null for `address:port` */
   constructor(
@@ -56,6 +58,17 @@ export class Target {
     this.#refusedClient = client;
     this.#refusedAt = now;
     return isSecond;
+  }
+
+  /** Made on first use, as {@link address}. */
+  get counts(): EndpointCounts {
+    this.#counts ??= new EndpointCounts();
+    return this.#counts;
+  }
+
+  /** The {@link counts}; null if nothing was counted. */
+  get usedCounts(): EndpointCounts | null {
+    return this.#counts;
   }
 
   /** Made on first use: one node never uses most endpoints of a big cluster. */

@@ -9,6 +9,7 @@ import { workerCells } from '../shared/counters.js';
 import { EventLimiter } from '../shared/eventlimiter.js';
 import type { DataplaneEvent, FromWorker, ToWorker, WorkerSetup } from '../shared/messages.js';
 import type { Answerers, Asked, Topic } from '../shared/questions.js';
+import { usedEndpoints } from './endpointlisting.js';
 import { Handovers } from './handovers.js';
 import { EventLoop } from './loop.js';
 import { PinOutbox } from './pinoutbox.js';
@@ -77,6 +78,7 @@ class DataplaneWorker {
     this.#answerers = answerersOf(
       this.#portals,
       new SessionListing(this.#tcp, udp.table, now),
+      now,
       udp.participants,
       context.pins,
       this.#handovers,
@@ -148,6 +150,7 @@ class DataplaneWorker {
 function answerersOf(
   portals: PortalTable,
   listing: SessionListing,
+  now: () => number,
   participants: Participants,
   pins: PinTable,
   handovers: Handovers,
@@ -159,6 +162,7 @@ function answerersOf(
       return null;
     },
     sessions: (question) => listing.page(question),
+    endpoints: (ids) => usedEndpoints(ids, (id) => portals.portal(id), now()),
     participants: (question) => participants.page(question),
     pins: (question) => pins.page(question),
     releasePins: ({ service, client }) => pins.release(service, client),

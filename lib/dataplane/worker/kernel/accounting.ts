@@ -9,6 +9,7 @@ import type { FlowProtocol } from '../../../sys/netlink/flowtemplates.js';
 import { atOnce, type Steps } from '../../../sys/netlink/steps.js';
 import type { EventLoop, Task, Watcher } from '../loop.js';
 import type { ServedPortal } from '../servedportal.js';
+import type { Target } from '../target.js';
 import { CountedPortals } from './countedportals.js';
 import type { Vips } from './viptable.js';
 
@@ -32,10 +33,10 @@ export interface AccountingSources {
 }
 
 /**
- * Counts what the kernel carries of each portal. Whoever makes an entry says so; the kernel tells when one
- * has ended, and what it has carried. Where messages are missing, the table is counted: at the start, for the
- * entries of an earlier run, and when messages were lost. From time to time it is read for what the entries
- * have carried that have not ended.
+ * Counts what the kernel carries of each portal, and to each endpoint. Whoever makes an entry says so; the
+ * kernel tells when one has ended, and what it has carried. Where messages are missing, the table is counted:
+ * at the start, for the entries of an earlier run, and when messages were lost. From time to time it is read
+ * for what the entries have carried that have not ended.
  */
 export class Accounting implements Watcher, Task {
   readonly owner = 'tracked flows';
@@ -79,9 +80,9 @@ export class Accounting implements Watcher, Task {
     this.#portals.remove(portal, protocol);
   }
 
-  /** The kernel has taken an entry for a client of this portal. */
-  entered(portal: ServedPortal, protocol: FlowProtocol): void {
-    this.#portals.get(portal, protocol).addEntries(1);
+  /** The kernel has taken an entry for a client of this portal, which leads to this endpoint. */
+  entered(portal: ServedPortal, { address }: Target, protocol: FlowProtocol): void {
+    this.#portals.endpointsOf(portal, protocol).of(address).addEntries(1);
     if (this.#readAt === Number.POSITIVE_INFINITY) this.#readLater();
   }
 

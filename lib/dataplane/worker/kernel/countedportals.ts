@@ -4,13 +4,14 @@ import { AF_INET6, IPPROTO_TCP } from '../../../sys/constants.js';
 import type { FlowReader } from '../../../sys/netlink/flowreader.js';
 import type { FlowProtocol } from '../../../sys/netlink/flowtemplates.js';
 import type { ServedPortal } from '../servedportal.js';
-import { CarriedCounts } from './carriedcounts.js';
+import type { CarriedEndpoint } from './carriedendpoint.js';
+import { CarriedEndpoints } from './carriedendpoints.js';
 import type { Vips } from './viptable.js';
 
-/** Finds what is counted of the portal that an entry belongs to. */
+/** Finds what is counted of the portal and the endpoint that an entry belongs to. */
 export class CountedPortals {
   readonly #vips: Vips;
-  readonly #counts = new Map<ServedPortal, CarriedCounts>();
+  readonly #endpoints = new Map<ServedPortal, CarriedEndpoints>();
 
   /** @param vips is kept up to date from here */
   constructor(vips: Vips) {
@@ -27,32 +28,32 @@ export class CountedPortals {
 
   remove(portal: ServedPortal, protocol: Protocol): void {
     this.#vips[protocol].set(portal, []);
-    this.#counts.delete(portal);
+    this.#endpoints.delete(portal);
   }
 
-  all(): Iterable<CarriedCounts> {
-    return this.#counts.values();
+  *all(): Iterable<CarriedEndpoint> {
+    for (const endpoints of this.#endpoints.values()) yield* endpoints.all();
   }
 
-  /** The counts of who serves the client of an entry. Null: the VIP is gone. */
-  of({ protocol, vip, client }: FlowReader): CarriedCounts | null {
+  /** What is counted of who serves the client of an entry. Null: the VIP is gone. */
+  of({ protocol, vip, client, endpoint }: FlowReader): CarriedEndpoint | null {
     const vips = this.#vips[protocol === IPPROTO_TCP ? 'TCP' : 'UDP'];
     const portal = vips.find(vip, vip.family === AF_INET6)?.portal;
     if (portal === undefined) return null;
-    return this.get(portal.forClient(client.memory.words, 0) ?? portal, protocol);
+    return this.endpointsOf(portal.forClient(client.memory.words, 0) ?? portal, protocol).of(endpoint);
   }
 
-  get(portal: ServedPortal, protocol: FlowProtocol): CarriedCounts {
-    let counts = this.#counts.get(portal);
-    if (counts === undefined) {
-      counts = new CarriedCounts(portal, protocol);
-      this.#counts.set(portal, counts);
+  endpointsOf(portal: ServedPortal, protocol: FlowProtocol): CarriedEndpoints {
+    let endpoints = this.#endpoints.get(portal);
+    if (endpoints === undefined) {
+      endpoints = new CarriedEndpoints(portal, protocol);
+      this.#endpoints.set(portal, endpoints);
     }
-    return counts;
+    return endpoints;
   }
 
   /** How many entries of a portal there are, as far as is known. */
   entriesOf(portal: ServedPortal): number {
-    return this.#counts.get(portal)?.entries ?? 0;
+    return this.#endpoints.get(portal)?.entries ?? 0;
   }
 }

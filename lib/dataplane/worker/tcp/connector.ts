@@ -128,6 +128,7 @@ export class Connector {
     this.target = target;
     this.fd = fd;
     this.localPort = dialer.lastPort;
+    target.counts.total++;
     if (!loop.watch(fd, ALL_EVENTS, session)) return errno();
     timers.startConnect(session, this.#attempts);
     return 0;
@@ -172,6 +173,8 @@ export class Connector {
     const { now } = relay.loop;
     this.close();
     this.#failover ??= new Failover(portal, pinKey, now, relay.report);
-    return this.#failover.next(target, reason, now);
+    const other = this.#failover.next(target, reason, now);
+    if (other !== null) target.counts.moved++;
+    return other;
   }
 }

@@ -98,6 +98,7 @@ export class TcpSession extends TimerEntry implements ConnectingSession, ClientS
     this.#localPort = localPort;
     timers.startKeepAlive(this);
     this.#duplex = new Duplex(resources, this.clientFd, fd, events);
+    (target as Target).counts.active++;
     this.pump();
   }
 
@@ -106,11 +107,19 @@ export class TcpSession extends TimerEntry implements ConnectingSession, ClientS
     if (this.#isClosed || this.#duplex === null) return;
     this.origin.touch(this, this.relay.loop.now);
     const progress = this.#duplex.pump();
-    this.portal.count(FIELD.bytesIn, this.#duplex.takeBytesIn());
-    this.portal.count(FIELD.bytesOut, this.#duplex.takeBytesOut());
+    this.#countBytes(this.#duplex, this.#target as Target);
     if (progress === Progress.Unfinished) this.relay.continueLater(this);
     else if (progress === Progress.Finished) this.close();
     else if (progress === Progress.Broken) this.reset();
+  }
+
+  #countBytes(duplex: Duplex, { counts }: Target): void {
+    const bytesIn = duplex.takeBytesIn();
+    const bytesOut = duplex.takeBytesOut();
+    this.portal.count(FIELD.bytesIn, bytesIn);
+    this.portal.count(FIELD.bytesOut, bytesOut);
+    counts.bytesIn += bytesIn;
+    counts.bytesOut += bytesOut;
   }
 
   /** The client gets a reset, as from a closed port. */
@@ -149,6 +158,7 @@ export class TcpSession extends TimerEntry implements ConnectingSession, ClientS
     if (this.#duplex === null) return;
     const { endpointFd, hasEndedFirst } = this.#duplex;
     this.#duplex.release();
+    (this.#target as Target).counts.active--;
     this.relay.hangUp(endpointFd, this.#target as Target, this.#localPort, hasEndedFirst);
   }
 }

@@ -1,4 +1,5 @@
 import type { DatagramSender } from '../../../sys/datagramsender.js';
+import { FIELD } from '../../shared/counters.js';
 import type { Failover } from '../failover.js';
 import type { PinKey } from '../pinkey.js';
 import type { ServedPortal } from '../servedportal.js';
@@ -84,6 +85,12 @@ export class UdpFlow {
     now: number,
   ) {
     this.#pinRefreshAt = now + portal.balancer.refreshPeriod;
+  }
+
+  /** Counts the flow among those that are relayed, or no longer. */
+  countActive(change: 1 | -1): void {
+    this.portal.count(FIELD.flowsActive, change);
+    this.target.counts.active += change;
   }
 
   /** Whether an ICMP error quotes the flow's question. Nobody but those who got the question knows it. */

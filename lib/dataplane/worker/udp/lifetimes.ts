@@ -1,6 +1,7 @@
 import { inputDeviceOf, LOOPBACK_DEVICE } from '../../../sys/controlmessages.js';
 import { FIELD } from '../../shared/counters.js';
 import type { EventLoop, Task } from '../loop.js';
+import type { Target } from '../target.js';
 import { type ListeningSocket, UdpFlow } from './flow.js';
 import { STAGES, Stage } from './flowstages.js';
 import type { FlowTable } from './flowtable.js';
@@ -78,15 +79,24 @@ export class FlowLifetimes implements Task {
     flow.answeredUpTo = this.inbox.received;
     this.table.add(flow, head, this.loop.now);
     portal.count(FIELD.flowsTotal, 1);
-    portal.count(FIELD.flowsActive, 1);
+    target.counts.total++;
+    flow.countActive(1);
     return flow;
+  }
+
+  /** Gives a flow an endpoint, which may be the one that it has. */
+  setTarget(flow: UdpFlow, target: Target): void {
+    const isRelayed = this.table.stageOf(flow) !== Stage.Carried;
+    if (isRelayed) flow.target.counts.active--;
+    flow.target = target;
+    if (isRelayed) target.counts.active++;
   }
 
   /** A carried flow is forgotten only: the kernel goes on with it. */
   end(flow: UdpFlow): void {
     flow.carrier?.close();
     flow.previousCarrier?.close();
-    if (this.table.stageOf(flow) !== Stage.Carried) flow.portal.count(FIELD.flowsActive, -1);
+    if (this.table.stageOf(flow) !== Stage.Carried) flow.countActive(-1);
     flow.firstSlot = NO_SLOT;
     this.inbox.forget(flow);
     this.table.remove(flow);

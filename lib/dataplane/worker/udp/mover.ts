@@ -1,6 +1,5 @@
 import { DatagramSender } from '../../../sys/datagramsender.js';
 import { errnoName } from '../../../sys/errno.js';
-import { FIELD } from '../../shared/counters.js';
 import type { DataplaneEvent } from '../../shared/messages.js';
 import { Blame, blameForConnect, nodeFailure } from '../blame.js';
 import { Failover } from '../failover.js';
@@ -184,7 +183,7 @@ export class FlowMover implements CarrierEvents {
     let target = first;
     while (target !== null) {
       flow.carrier?.close();
-      flow.portal.count(FIELD.flowsMoved, 1);
+      flow.portal.countMove(flow.target, target);
       const code = this.#open(flow, target);
       if (code === 0) return true;
       // This node itself has no route to the endpoint, so the error counts for all flows.
@@ -196,7 +195,7 @@ export class FlowMover implements CarrierEvents {
 
   /** @returns 0, or the errno */
   #open(flow: UdpFlow, target: Target): number {
-    flow.target = target;
+    this.lifetimes.setTarget(flow, target);
     const carrier = this.open(flow);
     if (typeof carrier === 'number') return carrier;
     flow.carrier = carrier;

@@ -198,6 +198,7 @@ export class UdpRelay {
     if (!flow.isCarried) {
       flow.portal.count(FIELD.datagramsIn, sender.count);
       flow.portal.count(FIELD.bytesIn, sender.bytes);
+      if (flow.portal.router === null) flow.target.counts.sent(sender.count, sender.bytes);
     }
     const sent = flow.send(sender, now);
     if (sender.segments === 'sent') this.#inbox.noteRun(flow);

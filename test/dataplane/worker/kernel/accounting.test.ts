@@ -10,10 +10,14 @@ import {
   firstCell,
   workerCells,
 } from '../../../../lib/dataplane/shared/counters.js';
+import type { EndpointCounts } from '../../../../lib/dataplane/worker/endpointcounts.js';
 import { Accounting } from '../../../../lib/dataplane/worker/kernel/accounting.js';
 import { VipTable } from '../../../../lib/dataplane/worker/kernel/viptable.js';
 import { EventLoop } from '../../../../lib/dataplane/worker/loop.js';
 import type { ServedPortal } from '../../../../lib/dataplane/worker/servedportal.js';
+import type { Target } from '../../../../lib/dataplane/worker/target.js';
+import { DEFAULT_POLICY } from '../../../../lib/portal/policy.js';
+import type { Endpoint } from '../../../../lib/portal/portal.js';
 import { IPPROTO_TCP, IPPROTO_UDP } from '../../../../lib/sys/constants.js';
 import { ConntrackSocket } from '../../../../lib/sys/netlink/conntrack.js';
 import { FlowBatch } from '../../../../lib/sys/netlink/flowbatch.js';
@@ -72,7 +76,7 @@ class Stage {
     this.#events = FlowEvents.open(marks, MASK);
     this.protocol = protocol;
     this.family = family;
-    this.portal = servedPortal({ protocol, family }, this.#cells);
+    this.portal = this.#newPortal();
     this.#setVips(80);
     this.accounting.start({
       events: this.#events,
@@ -90,6 +94,27 @@ class Stage {
     return Object.fromEntries(all.filter(([, value]) => value !== 0));
   }
 
+  /** The portal's only endpoint, as the worker has it now. */
+  get target(): Target {
+    return item(this.portal.balancer.rotation.targets, 0);
+  }
+
+  /** What the endpoint has had of what the kernel carries. */
+  get ofEndpoint(): Partial<EndpointCounts> {
+    const { carriedActive, datagramsIn, datagramsOut, bytesIn, bytesOut } = this.target.counts;
+    return { carriedActive, datagramsIn, datagramsOut, bytesIn, bytesOut };
+  }
+
+  /** Sets the portal's endpoints. */
+  setEndpoints(endpoints: readonly Endpoint[]): void {
+    this.portal.balancer.update({ endpoints, policy: DEFAULT_POLICY });
+  }
+
+  /** The portal's endpoint, as the control plane has it. */
+  get endpoint(): Endpoint {
+    return { id: 'pod', address: ENDPOINT[this.family], port: 8080 };
+  }
+
   /** The kernel takes entries for clients with the ports `from` up to `to`. */
   enter(from: number, to = from, mark = MARK): void {
     this.#each(from, to, (client, vip) => {
@@ -101,7 +126,7 @@ class Stage {
   /** As {@link enter}, and the accounting is told. */
   handOver(from: number, to = from): void {
     this.enter(from, to);
-    for (let port = from; port <= to; port++) this.accounting.entered(this.portal, this.#number);
+    for (let port = from; port <= to; port++) this.accounting.entered(this.portal, this.target, this.#number);
   }
 
   end(from: number, to = from): void {
@@ -117,7 +142,7 @@ class Stage {
   replacePortal(): void {
     this.accounting.remove(this.portal, this.protocol);
     this.#cells.fill(0);
-    this.portal = servedPortal({ protocol: this.protocol, family: this.family }, this.#cells);
+    this.portal = this.#newPortal();
     this.#setVips(80);
   }
 
@@ -138,6 +163,11 @@ class Stage {
     this.end(from, to);
     this.#events.close();
     this.conntrack.close();
+  }
+
+  #newPortal(): ServedPortal {
+    const { protocol, family, endpoint } = this;
+    return servedPortal({ protocol, family, endpoints: [endpoint] }, this.#cells);
   }
 
   #setVips(...ports: number[]): void {
@@ -210,9 +240,11 @@ for (const [protocol, gauge] of [
       stage.turn();
       stage.handOver(1, 100);
       t.same(stage.counts, { [gauge]: 100 });
+      t.equal(stage.target.counts.carriedActive, 100);
       stage.end(1, 40);
       stage.turn();
       t.same(stage.counts, { [gauge]: 60 });
+      t.equal(stage.target.counts.carriedActive, 60);
       stage.close(41, 100);
     });
 
@@ -224,9 +256,11 @@ for (const [protocol, gauge] of [
       t.same(stage.counts, {});
       stage.turn();
       t.same(stage.counts, { [gauge]: 300 });
+      t.equal(stage.target.counts.carriedActive, 300);
       stage.end(1, 100);
       stage.turn();
       t.same(stage.counts, { [gauge]: 200 });
+      t.equal(stage.target.counts.carriedActive, 200);
       earlier.close(301, 310);
       stage.close(101, 300);
     });
@@ -247,6 +281,42 @@ t.test('entries whose ends nobody has heard yet are not taken off twice by a cou
   stage.turn();
   t.same(stage.counts, {});
   stage.close(1, 1);
+});
+
+for (const family of ['IPv4', 'IPv6'] as const) {
+  t.test(`entries of an endpoint that goes and comes again are its own again: ${family}`, async (t) => {
+    const stage = new Stage({ family });
+    stage.turn();
+    stage.handOver(1, 10);
+    const before = stage.target;
+    stage.setEndpoints([]);
+    stage.end(1, 3);
+    stage.turn();
+    t.same(stage.counts, { carriedFlowsActive: 7 }, 'they are still counted for the portal');
+    stage.setEndpoints([stage.endpoint]);
+    t.not(stage.target, before);
+    stage.end(4, 5);
+    stage.turn();
+    t.equal(stage.target.counts.carriedActive, 5);
+    t.equal(before.counts.carriedActive, 0);
+    stage.end(6, 10);
+    stage.turn();
+    t.equal(stage.target.counts.carriedActive, 0);
+    stage.close(1, 1);
+  });
+}
+
+t.test('entries of an earlier run count for an endpoint that is known later', async (t) => {
+  const stage = new Stage();
+  stage.setEndpoints([]);
+  stage.enter(1, 10);
+  stage.turn();
+  t.same(stage.counts, { carriedFlowsActive: 10 });
+  stage.setEndpoints([stage.endpoint]);
+  stage.end(1, 4);
+  stage.turn();
+  t.equal(stage.target.counts.carriedActive, 6);
+  stage.close(5, 10);
 });
 
 t.test('after messages were lost, the entries are counted', async (t) => {
@@ -323,7 +393,9 @@ for (const family of ['IPv4', 'IPv6'] as const) {
     await talk.exchange(2);
     stage.end(3000);
     stage.turn();
-    t.same(stage.counts, { datagramsIn: 5, datagramsOut: 5, bytesIn: 500, bytesOut: 50 });
+    const all = { datagramsIn: 5, datagramsOut: 5, bytesIn: 500, bytesOut: 50 };
+    t.same(stage.counts, all);
+    t.same(stage.ofEndpoint, { carriedActive: 0, ...all });
     stage.close(3000, 3000);
   });
 }

@@ -95,6 +95,14 @@ export class OneClient {
     );
   }
 
+  /** By endpoint: how many flows it was given, has now, and has given away; and how often it failed. */
+  get counts(): Readonly<Record<string, readonly number[]>> {
+    const { targets } = this.portal.balancer.rotation;
+    return Object.fromEntries(
+      targets.map(({ id, counts }) => [id, [counts.total, counts.active, counts.moved, counts.failures]]),
+    );
+  }
+
   #open(flow: UdpFlow): FakeCarrier | number {
     const { id } = flow.target;
     return this.errors.get(id) ?? new FakeCarrier(flow, id, this.log);

@@ -120,10 +120,11 @@ export class TcpEntries {
     const saved = this.#saved;
     const { accounting, checks, node } = this.#tools;
     const portal = saved.portals[slot] as ServedPortal;
-    accounting.entered(portal, IPPROTO_TCP);
+    const target = saved.targets[slot] as Target;
+    accounting.entered(portal, target, IPPROTO_TCP);
+    target.counts.total++;
     if (saved.handedAt[slot] === 0) portal.count(FIELD.connectionsTotal, 1);
     saved.handedAt[slot] = node.now();
-    const target = saved.targets[slot] as Target;
     if (!checks.isDoubtful(portal, target)) return;
     saved.readEnds(slot, this.#ends);
     checks.start('TCP', this.#ends, portal, target, this.#onSilence);

@@ -68,6 +68,7 @@ export class TcpHandover {
     const next = failover.next(this.saved.targets[slot] as Target, reason, now(), isForAll);
     const target = reachable(next, () => failover, this.tools.node);
     if (target === null) return false;
+    (this.saved.targets[slot] as Target).counts.moved++;
     this.saved.targets[slot] = target;
     this.entries.queue(slot);
     return true;

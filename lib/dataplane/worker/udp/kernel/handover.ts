@@ -80,7 +80,7 @@ export class Handover implements CarrierOwner {
     this.entries.bringBack(flow, flow.vip as ClientVip);
     flow.isCarried = false;
     if (this.table.stageOf(flow) === Stage.Carried) {
-      flow.portal.count(FIELD.flowsActive, 1);
+      flow.countActive(1);
       this.table.setCarried(flow, false);
     }
     this.commit();
@@ -138,9 +138,9 @@ export class Handover implements CarrierOwner {
       return;
     }
     carrier.enteredAt = this.tools.node.now();
-    this.tools.accounting.entered(flow.portal, IPPROTO_UDP);
+    this.tools.accounting.entered(flow.portal, flow.target, IPPROTO_UDP);
     if (this.table.stageOf(flow) === Stage.Carried) return;
-    flow.portal.count(FIELD.flowsActive, -1);
+    flow.countActive(-1);
     this.table.setCarried(flow, true);
   }
 

@@ -6,7 +6,6 @@ import type { TrackedFlow } from '../../../../sys/netlink/flow.js';
 import type { Route } from '../../../../sys/netlink/routequery.js';
 import { type AddressPort, endOf, isSameEnd } from '../../../../sys/netlink/tuple.js';
 import { SocketAddress } from '../../../../sys/sockaddr.js';
-import { FIELD } from '../../../shared/counters.js';
 import type { DataplaneEvent } from '../../../shared/messages.js';
 import { Blame, blameForConnect } from '../../blame.js';
 import { Failover } from '../../failover.js';
@@ -98,7 +97,9 @@ export class UdpRefusals {
     if (isForAll) this.#bringBackFlowsTo(refusing, portal);
     const next = failover.next(refusing, errnoName(code), node.now(), isForAll);
     const other = reachable(next, () => failover, node);
-    return other !== null && this.#carry(client, vip, portal, other) ? other : null;
+    if (other === null) return null;
+    portal.countMove(refusing, other);
+    return this.#carry(client, vip, portal, other) ? other : null;
   }
 
   #bringBackFlowsTo(target: Target, { carried, isV6 }: ServedPortal): void {
@@ -111,10 +112,9 @@ export class UdpRefusals {
     const back = node.paths.towards(client);
     const inputDevice = typeof back === 'number' || back.isLocal ? 0 : back.device;
     const position = this.entries.carry(client, vip, target, route, inputDevice);
-    portal.count(FIELD.flowsMoved, 1);
     batch.commit();
     if (batch.codeOf(position) !== 0) return false;
-    accounting.entered(portal, IPPROTO_UDP);
+    accounting.entered(portal, target, IPPROTO_UDP);
     return true;
   }
 

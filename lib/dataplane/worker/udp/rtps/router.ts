@@ -2,6 +2,7 @@ import type { RtpsRouting } from '../../../../portal/policy.js';
 import { destinationAt, isRtps, SOURCE_PREFIX_AT } from '../../../../rtps/message.js';
 import { ABSENT } from '../../../../rtps/submessages.js';
 import { addressAt, isSameAddress, isSameSocket } from '../../../../sys/sockaddrwords.js';
+import { ALL_ENDPOINTS } from '../../../shared/endpoints.js';
 import type { Balancer } from '../../balancer.js';
 import { Target } from '../../target.js';
 import { CopyLimit } from './copylimit.js';
@@ -30,7 +31,7 @@ export interface RoutingContext {
 /** Decides to which endpoints of a portal each datagram goes. */
 export class RtpsRouter {
   /** Stands for the endpoints of the portal's flows. */
-  readonly everyone = new Target({ id: 'all', address: '0.0.0.0', port: 0 }, 'all');
+  readonly everyone = new Target({ id: ALL_ENDPOINTS, address: '0.0.0.0', port: 0 }, ALL_ENDPOINTS);
   /** Whether a client has sent an RTPS message. Until then endpoints may speak anything else. */
   hasSeenRtps = false;
   /** When a datagram last named a participant that no endpoint is known to have, loop clock, ms. */

@@ -113,6 +113,7 @@ export class SpreadSockets implements SpreadSocketOwner {
       this.#targets[spreader.count] = target;
       const start = sender.startOf(index);
       spreader.push(sender.payloadOf(index), start, sender.lengthOf(index), target.address);
+      target.counts.sent(1, sender.lengthOf(index));
     }
   }
 
@@ -144,6 +145,7 @@ export class SpreadSockets implements SpreadSocketOwner {
       if (target === null) continue;
       const start = ring.startOf(slot);
       router.heard(target, ring.payloads.bytes, start, start + ring.length(slot), this.loop.now);
+      target.counts.answered(1, ring.length(slot));
       sender.pushSlot(ring, slot);
     }
     if (sender.count < count) flow.portal.count(FIELD.datagramsDropped, count - sender.count);
@@ -167,8 +169,8 @@ export class SpreadSockets implements SpreadSocketOwner {
 
   /** The endpoint gets nothing for a while, if others are there. The flow goes on. */
   #blame(portal: ServedPortal, target: Target, code: number): void {
-    portal.blame(target, null);
     const reason = errnoName(code);
+    portal.blame(target, reason, null);
     this.report({ kind: 'endpointFailed', portal: portal.key, endpoint: target.name, reason });
   }
 }

@@ -17,7 +17,7 @@ export class Replies {
    * Relays one batch of replies from a flow's socket.
    * @returns how many replies there were, or -1 with `errno`
    */
-  relay({ fd, flow }: EndpointSocket, now: number): number {
+  relay({ fd, flow, target }: EndpointSocket, now: number): number {
     const count = this.#ring.receive(fd, BATCH_SIZE);
     if (count < 0) return count;
     const { sender } = this.#clients;
@@ -25,6 +25,7 @@ export class Replies {
     for (let slot = this.#ring.first; slot < this.#ring.first + count; slot++) {
       sender.pushSlot(this.#ring, slot);
     }
+    target.counts.answered(count, sender.bytes);
     this.#clients.sendTo(flow, now);
     return count;
   }

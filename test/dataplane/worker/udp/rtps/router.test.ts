@@ -114,7 +114,7 @@ t.test('an endpoint that failed lately gets no copies, and still what only it ca
   const portal = portalWith('follow');
   hear(portal, POD_B, FROM_B);
   const [, failed] = portal.balancer.rotation.targets;
-  if (failed !== undefined) portal.blame(failed, null);
+  if (failed !== undefined) portal.blame(failed, 'ECONNREFUSED', null);
   t.same(route(routerOf(portal), SPDP_TO_ALL, ROBOT), [POD_A, POD_C]);
   t.same(route(routerOf(portal), TO_B, ROBOT), [POD_B]);
 });
