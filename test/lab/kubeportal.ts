@@ -121,7 +121,7 @@ export class KubePortal {
   /** The status code of `/healthz`; 0 while nobody answers. */
   async healthz(): Promise<number> {
     const url = 'http://127.0.0.1:10256/healthz';
-    const { stdout } = await this.#curl(['--output', '/dev/null', '--write-out', '%{http_code}', url]);
+    const { stdout } = await this.#curl(5, ['--output', '/dev/null', '--write-out', '%{http_code}', url]);
     return Number(stdout);
   }
 
@@ -210,13 +210,14 @@ export class KubePortal {
   }
 
   async #get(url: string): Promise<string> {
-    const { code, stdout, stderr } = await this.#curl(['--fail', url]);
+    const { code, stdout, stderr } = await this.#curl(PATIENCE_MS / 1000, ['--fail', url]);
     if (code !== 0) throw new Error(`${url}: ${stderr}\n${this.#program.stdout}${this.#program.stderr}`);
     return stdout;
   }
 
-  #curl(args: readonly string[]): ReturnType<Host['exec']> {
-    const options = ['--silent', '--show-error', '--max-time', '5', '--local-port', LOCAL_PORTS];
+  /** @param seconds the longest time that it may take */
+  #curl(seconds: number, args: readonly string[]): ReturnType<Host['exec']> {
+    const options = ['--silent', '--show-error', '--max-time', `${seconds}`, '--local-port', LOCAL_PORTS];
     return this.#host.exec('curl', [...options, ...args]);
   }
 }
