@@ -7,6 +7,7 @@ import { PacketQueue } from '../../sys/netlink/packetqueue.js';
 import type { Carriage, CarrierReasons, CarrierSetup, Forwarding } from '../shared/carrier.js';
 import type { DataplaneEvent } from '../shared/messages.js';
 import { Accounting } from './kernel/accounting.js';
+import { EndedFlows } from './kernel/endedflows.js';
 import { ErrorQueue, type RefusedPacket } from './kernel/errorqueue.js';
 import { PinKeeper } from './kernel/pinkeeper.js';
 import { KernelTools } from './kernel/tools.js';
@@ -105,7 +106,7 @@ export class Handovers {
     const { heldMarks, ownMask, isMarkShared } = this.#setup;
     if (heldMarks.length === 0) return;
     this.#accounting.start({
-      events: FlowEvents.open(heldMarks, ownMask),
+      ended: new EndedFlows(this.#loop, FlowEvents.open(heldMarks, ownMask)),
       conntrack: ConntrackSocket.open(),
       marks: heldMarks,
       mask: ownMask,

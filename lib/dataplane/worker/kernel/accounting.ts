@@ -1,27 +1,25 @@
 import type { Protocol } from '../../../net/protocol.js';
 import type { PortalVip } from '../../../portal/portal.js';
 import { isConntrackSettingOn } from '../../../sys/conntracksettings.js';
-import { ENOBUFS, SysError } from '../../../sys/errno.js';
+import { SysError } from '../../../sys/errno.js';
 import type { ConntrackSocket } from '../../../sys/netlink/conntrack.js';
-import type { FlowEvents } from '../../../sys/netlink/flowevents.js';
 import type { FlowReader } from '../../../sys/netlink/flowreader.js';
 import type { FlowProtocol } from '../../../sys/netlink/flowtemplates.js';
 import { atOnce, type Steps } from '../../../sys/netlink/steps.js';
-import type { EventLoop, Task, Watcher } from '../loop.js';
+import type { EventLoop, Task } from '../loop.js';
 import type { ServedPortal } from '../servedportal.js';
 import type { Target } from '../target.js';
 import { CountedPortals } from './countedportals.js';
+import type { EndedFlows } from './endedflows.js';
 import type { Vips } from './viptable.js';
 
 /** The table is read this often, ms, but for a hundredth of the time at most. */
 const READING_MS = 10_000;
 const READING_SHARE = 100;
-/** Batches of messages that are heard in one go. There are fewer in a full receive buffer. */
-const MAX_BATCHES = 1024;
 
 /** What a worker needs to count its entries in the kernel's table of tracked flows. */
 export interface AccountingSources {
-  readonly events: FlowEvents;
+  readonly ended: EndedFlows;
   readonly conntrack: ConntrackSocket;
   /** The marks of the entries that it counts, and the bits of a mark that are compared. */
   readonly marks: readonly number[];
@@ -38,11 +36,9 @@ export interface AccountingSources {
  * at the start, for the entries of an earlier run, and when messages were lost. From time to time it is read
  * for what the entries have carried that have not ended.
  */
-export class Accounting implements Watcher, Task {
-  readonly owner = 'tracked flows';
+export class Accounting implements Task {
   readonly #loop: EventLoop;
   readonly #portals: CountedPortals;
-  readonly #onEnded = (flow: FlowReader) => this.#end(flow);
   #sources: AccountingSources | null = null;
   /** A reading in steps, for what entries have carried. */
   #reading: Steps<void> | null = null;
@@ -65,8 +61,11 @@ export class Accounting implements Watcher, Task {
   /** Begins to listen. The entries that exist are counted as soon as the portals are known. */
   start(sources: AccountingSources): void {
     this.#sources = sources;
-    this.#loop.watchInput(sources.events.fd, this);
     this.#loop.addTask(this);
+    sources.ended.begin(
+      (flow) => this.#end(flow),
+      () => this.#countSoon(),
+    );
   }
 
   /** Takes the addresses of a portal's clients, instead of those that it had. */
@@ -84,13 +83,6 @@ export class Accounting implements Watcher, Task {
   entered(portal: ServedPortal, { address }: Target, protocol: FlowProtocol): void {
     this.#portals.endpointsOf(portal, protocol).of(address).addEntries(1);
     if (this.#readAt === Number.POSITIVE_INFINITY) this.#readLater();
-  }
-
-  onReady(): number {
-    const code = this.#hear();
-    if (code !== ENOBUFS) return code;
-    this.#countSoon();
-    return 0;
   }
 
   get deadline(): number {
@@ -128,7 +120,8 @@ export class Accounting implements Watcher, Task {
    * are taken off that the count has met.
    */
   #count(): void {
-    this.#hearAll();
+    const { ended } = this.#sources as AccountingSources;
+    ended.hearAll();
     this.#met = new Set();
     this.#strangers = 0;
     try {
@@ -136,7 +129,7 @@ export class Accounting implements Watcher, Task {
       for (const counts of this.#portals.all()) counts.finishReading(true);
       this.#hasCounted = true;
       this.#countAt = Number.POSITIVE_INFINITY;
-      if (!this.#hearAll()) this.#countSoon();
+      if (!ended.hearAll()) this.#countSoon();
     } finally {
       this.#met = null;
     }
@@ -167,22 +160,6 @@ export class Accounting implements Watcher, Task {
     if (this.#met === null) return;
     this.#met.add(flow.id);
     if (counts === null) this.#strangers++;
-  }
-
-  /** @returns as FlowEvents.receive */
-  #hear(): number {
-    return (this.#sources as AccountingSources).events.receive(this.#onEnded);
-  }
-
-  /** @returns false if messages were lost */
-  #hearAll(): boolean {
-    let isWhole = true;
-    for (let batch = 0; batch < MAX_BATCHES; batch++) {
-      const code = this.#hear();
-      if (code === ENOBUFS) isWhole = false;
-      else if (code !== 0) return isWhole;
-    }
-    return false;
   }
 
   #end(flow: FlowReader): void {

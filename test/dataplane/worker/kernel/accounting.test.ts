@@ -12,6 +12,7 @@ import {
 } from '../../../../lib/dataplane/shared/counters.js';
 import type { EndpointCounts } from '../../../../lib/dataplane/worker/endpointcounts.js';
 import { Accounting } from '../../../../lib/dataplane/worker/kernel/accounting.js';
+import { EndedFlows } from '../../../../lib/dataplane/worker/kernel/endedflows.js';
 import { VipTable } from '../../../../lib/dataplane/worker/kernel/viptable.js';
 import { EventLoop } from '../../../../lib/dataplane/worker/loop.js';
 import type { ServedPortal } from '../../../../lib/dataplane/worker/servedportal.js';
@@ -70,16 +71,18 @@ class Stage {
   readonly accounting = new Accounting(this.loop, { TCP: new VipTable(), UDP: new VipTable() });
   readonly #cells = workerCells(createCounterMemory(1), 0);
   readonly #events: FlowEvents;
+  readonly #ended: EndedFlows;
   readonly conntrack = ConntrackSocket.open();
 
   constructor({ protocol = 'UDP', family = 'IPv4', isMarkShared = false, marks = [MARK] }: Options = {}) {
     this.#events = FlowEvents.open(marks, MASK);
+    this.#ended = new EndedFlows(this.loop, this.#events);
     this.protocol = protocol;
     this.family = family;
     this.portal = this.#newPortal();
     this.#setVips(80);
     this.accounting.start({
-      events: this.#events,
+      ended: this.#ended,
       conntrack: this.conntrack,
       marks,
       mask: MASK,
@@ -153,9 +156,16 @@ class Stage {
 
   /** Lets the accounting do all that is due by a time, ms from now. */
   turn(inMs = 0): void {
-    while (this.accounting.onReady() === 0);
+    this.#hear();
     const until = this.loop.readClock() + inMs;
     while (this.accounting.deadline <= until) this.accounting.expire(until);
+  }
+
+  /** As the loop does, to which a pause is nothing. */
+  #hear(): void {
+    while (this.#ended.onReady() === 0) {
+      if (this.#ended.deadline !== Number.POSITIVE_INFINITY) this.#ended.expire();
+    }
   }
 
   /** Ends the entries and the stage. */
