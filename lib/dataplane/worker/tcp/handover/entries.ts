@@ -19,6 +19,11 @@ import type { Slot } from './synkeys.js';
 /** The kernel itself lets a SYN open these again (tcp_conntracks in nf_conntrack_proto_tcp.c). */
 const REUSABLE: ReadonlySet<number> = new Set([TCP_STATE.timeWait, TCP_STATE.close]);
 
+/** What is in the place where the entry of a SYN is to be. */
+const NOTHING = 0;
+const REUSABLE_ENTRY = 1;
+const ENTRY_IN_USE = 2;
+
 /**
  * Makes the entries of TCP connections in the kernel's table of tracked flows. A SYN without an entry goes on
  * to the redirect, so its client is relayed.
@@ -29,10 +34,14 @@ export class TcpEntries {
   readonly #report: (event: DataplaneEvent) => void;
   readonly #onSilence: (target: Target) => void;
   readonly #ends: Ends = { client: new SocketAddress(), vip: new SocketAddress() };
-  /** By position in the batch: the SYN. */
+  /** The SYNs that are to get an entry. */
   readonly #slots: Int32Array;
-  /** By position of a look-up: whether another entry may take the place of the one that is there. */
-  readonly #isReusable: Uint8Array;
+  /** By index of the SYN: what is there before. */
+  readonly #before: Uint8Array;
+  #queued = 0;
+  /** How many SYNs of the last batch had another entry in their way, as far as was looked. */
+  #found = 0;
+  #looksFirst = false;
 
   /**
    * @param report takes events for the log
@@ -49,7 +58,7 @@ export class TcpEntries {
     this.#saved = saved;
     this.#report = report;
     this.#slots = new Int32Array(tools.batch.capacity);
-    this.#isReusable = new Uint8Array(tools.batch.capacity);
+    this.#before = new Uint8Array(tools.batch.capacity);
   }
 
   /**
@@ -58,22 +67,22 @@ export class TcpEntries {
    * client, and the relay may have the connection already.
    */
   queue(slot: Slot): void {
-    this.#queue(slot, false);
+    this.#slots[this.#queued++] = slot;
   }
 
-  /** Makes what is queued. SYNs that get no entry are forgotten. */
+  /**
+   * Makes what is queued. SYNs that get no entry are forgotten.
+   *
+   * A client that connects often uses its ports again within seconds. If most SYNs of the last batch had
+   * another entry in their way, it costs less to look at all entries before than to be refused.
+   */
   commit(): void {
-    const contested = this.#exchange();
-    this.#lookUp(contested);
-    let replaced = 0;
-    for (let index = 0; index < contested; index++) {
-      const slot = this.#slots[index];
-      if (this.#isReusable[index] === 0) this.#saved.delete(slot);
-      else this.#slots[replaced++] = slot;
-    }
-    for (let index = 0; index < replaced; index++) this.#queue(this.#slots[index], true);
-    const lost = this.#exchange();
+    const all = this.#takeQueued();
+    this.#found = 0;
+    const contested = this.#looksFirst ? all : this.#enter(all);
+    const lost = this.#enter(this.#lookUp(contested));
     for (let index = 0; index < lost; index++) this.#saved.delete(this.#slots[index]);
+    this.#looksFirst = 2 * this.#found > all;
   }
 
   /** The entry of a connection. Null if there is none, or if the kernel does not tell. */
@@ -82,38 +91,50 @@ export class TcpEntries {
     return this.#tools.tracked.find({ protocol: 'TCP', source, destination, zone: 0 });
   }
 
-  #queue(slot: Slot, replaces: boolean): void {
-    const { batch, node, setup } = this.#tools;
-    const { client, vip } = this.#ends;
-    this.#saved.readEnds(slot, this.#ends);
-    const target = this.#saved.targets[slot] as Target;
-    const route = node.paths.to(target) as Route;
-    const { masquerade } = this.#saved.vips[slot] as CarriedVip;
-    const device = this.#saved.inputDeviceOf(slot);
-    const source = sourceFor(client.memory.words, 0, masquerade, device, target, route, node);
-    const position = replaces
-      ? batch.replace(IPPROTO_TCP, client, vip, target.address, source, setup.ownMark)
-      : batch.insert(IPPROTO_TCP, client, vip, target.address, source, setup.ownMark);
-    this.#slots[position] = slot;
+  /** @returns how many SYNs are queued */
+  #takeQueued(): number {
+    let taken = 0;
+    for (let index = 0; index < this.#queued; index++) {
+      const slot = this.#slots[index];
+      // A later SYN of the same batch may have taken its place.
+      if (this.#saved.has(slot)) this.#slots[taken++] = slot;
+    }
+    this.#queued = 0;
+    this.#before.fill(NOTHING, 0, taken);
+    return taken;
   }
 
-  /** @returns how many entries there were before; their slots are the first ones then */
-  #exchange(): number {
+  /** Makes entries for the first SYNs. @returns how many others are in the way; their SYNs come first then */
+  #enter(count: number): number {
     const { batch } = this.#tools;
-    const count = batch.size;
-    if (count === 0) return 0;
+    for (let index = 0; index < count; index++) this.#push(index);
     batch.commit();
     let contested = 0;
-    for (let position = 0; position < count; position++) {
-      const slot = this.#slots[position];
-      const code = batch.codeOf(position);
-      // A later SYN of the same batch may have taken its place.
+    for (let index = 0; index < count; index++) {
+      const slot = this.#slots[index];
+      const code = batch.codeOf(index);
+      // It is queued twice if it came twice, and was refused before.
       if (!this.#saved.has(slot)) continue;
       if (code === 0) this.#onEntered(slot);
       else if (code === EEXIST) this.#slots[contested++] = slot;
       else this.#onRefused(slot, code);
     }
     return contested;
+  }
+
+  #push(index: number): void {
+    const { batch, node, setup } = this.#tools;
+    const { client, vip } = this.#ends;
+    const slot = this.#slots[index];
+    this.#saved.readEnds(slot, this.#ends);
+    const target = this.#saved.targets[slot] as Target;
+    const route = node.paths.to(target) as Route;
+    const { masquerade } = this.#saved.vips[slot] as CarriedVip;
+    const device = this.#saved.inputDeviceOf(slot);
+    const source = sourceFor(client.memory.words, 0, masquerade, device, target, route, node);
+    if (this.#before[index] === NOTHING) {
+      batch.insert(IPPROTO_TCP, client, vip, target.address, source, setup.ownMark);
+    } else batch.replace(IPPROTO_TCP, client, vip, target.address, source, setup.ownMark);
   }
 
   #onEntered(slot: Slot): void {
@@ -136,34 +157,42 @@ export class TcpEntries {
     const target = this.#saved.targets[slot] as Target;
     this.#saved.delete(slot);
     this.#tools.node.pause();
-    this.#report({
-      kind: 'notCarried',
-      portal: portal.key,
-      endpoint: target.name,
-      reason: errnoName(code),
-    });
+    const reason = errnoName(code);
+    this.#report({ kind: 'notCarried', portal: portal.key, endpoint: target.name, reason });
   }
 
   /**
-   * Looks at the entries that are in the way of the first SYNs. An entry that has ended meanwhile is not. A
-   * client that connects often uses its ports again within seconds, so all are looked up together.
+   * Looks at the entries that are in the way of the first SYNs, all together. An entry that has ended
+   * meanwhile is not.
+   * @returns how many SYNs may have an entry; they come first then. The others are forgotten
    */
-  #lookUp(contested: number): void {
+  #lookUp(count: number): number {
     const { lookups } = this.#tools;
-    for (let index = 0; index < contested; index++) {
+    for (let index = 0; index < count; index++) {
       this.#saved.readEnds(this.#slots[index], this.#ends);
       lookups.ask(IPPROTO_TCP, this.#ends.client, this.#ends.vip);
     }
-    this.#isReusable.fill(1, 0, contested);
-    if (lookups.exchange(this.#onFound) !== 0) this.#isReusable.fill(0, 0, contested);
+    if (lookups.exchange(this.#onFound) !== 0) this.#before.fill(ENTRY_IN_USE, 0, count);
+    let kept = 0;
+    for (let index = 0; index < count; index++) {
+      const slot = this.#slots[index];
+      const before = this.#before[index];
+      if (before === ENTRY_IN_USE) this.#saved.delete(slot);
+      else {
+        this.#before[kept] = before;
+        this.#slots[kept++] = slot;
+      }
+    }
+    return kept;
   }
 
   /**
    * An own entry in SYN_SENT had no answer: its client begins anew, or its endpoint has failed. The relay's
    * entries belong to connections that the relay serves.
    */
-  readonly #onFound = (position: number, { tcpState, mark }: FlowReader): void => {
+  readonly #onFound = (index: number, { tcpState, mark }: FlowReader): void => {
     const isUnanswered = tcpState === TCP_STATE.synSent && this.#tools.isOwn(mark);
-    this.#isReusable[position] = REUSABLE.has(tcpState) || isUnanswered ? 1 : 0;
+    this.#before[index] = REUSABLE.has(tcpState) || isUnanswered ? REUSABLE_ENTRY : ENTRY_IN_USE;
+    this.#found++;
   };
 }
