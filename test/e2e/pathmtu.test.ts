@@ -1,6 +1,6 @@
 import t from 'tap';
 import { startBackend } from '../lab/backend.js';
-import { KubePortal } from '../lab/kubeportal.js';
+import { KubePortal, RELAYED } from '../lab/kubeportal.js';
 import { Lab } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
 import { VIP, VIP6 } from './relay.js';
@@ -14,14 +14,14 @@ t.setTimeout(0);
 
 for (const redirect of ['iptables', 'address'])
   for (const address of [VIP, VIP6])
-    t.test(`datagrams too long for the path arrive, ${redirect}, ${address}`, async (t) => {
+    t.test(`the relay sends again what is too long for the path, ${redirect}, ${address}`, async (t) => {
       const lab = await Lab.forTest(t, { pods: ['client'] });
       const remotes = [await lab.addRemote('far', 1280), await lab.addRemote('farther', 1280)];
       for (const remote of remotes) await startBackend(remote, { udp: { [PORT]: 'echo' } });
       const ports = [{ port: PORT, protocol: 'UDP' as const }];
       const kubePortal = await KubePortal.forTest(t, lab.node, {
         objects: serviceWithPods({ name: 'echo', clusterIPs: [VIP, VIP6], ports, affinity: true }, remotes),
-        flags: ['--redirect', redirect, '--workers', '1'],
+        flags: [RELAYED, '--redirect', redirect, '--workers', '1'],
       });
       const talker = await UdpTalker.start(lab.pod('client'), { address, port: PORT });
       const arrive = async (sizes: readonly number[], what: string) => {
@@ -45,18 +45,34 @@ for (const redirect of ['iptables', 'address'])
       );
     });
 
-t.test('a run of equal datagrams that are too long for the path arrives', async (t) => {
+t.test('the relay sends a run of equal datagrams again that are too long for the path', async (t) => {
   const lab = await Lab.forTest(t, { pods: ['client'] });
   const remote = await lab.addRemote('far', 1280);
   await startBackend(remote, { udp: { [PORT]: 'echo' } });
   const ports = [{ port: PORT, protocol: 'UDP' as const }];
   await KubePortal.forTest(t, lab.node, {
     objects: serviceWithPods({ name: 'echo', clusterIPs: [VIP, VIP6], ports }, [remote]),
-    flags: ['--workers', '1'],
+    flags: [RELAYED, '--workers', '1'],
   });
   for (const address of [VIP, VIP6]) {
     const talker = await UdpTalker.start(lab.pod('client'), { address, port: PORT });
     const sizes = new Array(14).fill(TOO_LONG - 10);
     t.same((await talker.burst(sizes)).sizes.length, sizes.length, address);
   }
+});
+
+t.test('where the kernel carries, the client learns what the path takes by what it loses', async (t) => {
+  const lab = await Lab.forTest(t, { pods: ['client'] });
+  const remote = await lab.addRemote('far', 1280);
+  await startBackend(remote, { udp: { [PORT]: 'echo' } });
+  const ports = [{ port: PORT, protocol: 'UDP' as const }];
+  await KubePortal.forTest(t, lab.node, {
+    objects: serviceWithPods({ name: 'echo', clusterIPs: [VIP], ports }, [remote]),
+    flags: ['--redirect=iptables', '--carrier=kernel'],
+  });
+  const talker = await UdpTalker.start(lab.pod('client'), { address: VIP, port: PORT });
+  t.equal(await talker.say('short'), 'short');
+  t.same((await talker.burst([TOO_LONG])).sizes, []);
+  const sizes = [TOO_LONG, TOO_LONG, 10, 4000];
+  t.same(await talker.burst(sizes), { sizes, intact: true });
 });

@@ -57,8 +57,10 @@ t.test('kube-portal serves them all, and real participants of Cyclone DDS meet t
     SERVICES.map(({ metadata }) => metadata.name).sort(),
   );
   for (const { key, state } of portals) t.equal(state, 'serving', key);
+  const complaints = kubePortal.log.filter(({ level }) => level >= 40).map(({ msg }) => msg);
+  // With --carrier=kernel, it is one that Services with RTPS annotations have to be relayed.
   t.same(
-    kubePortal.log.filter(({ level }) => level >= 40).map(({ msg }) => msg),
+    complaints.filter((msg) => !/^the kernel cannot carry .* annotation about RTPS/.test(msg)),
     [],
     'no complaints',
   );

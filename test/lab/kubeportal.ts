@@ -19,7 +19,7 @@ const POLL_MS = 50;
 const LOCAL_PORTS = '61000-65000';
 /** For tests of what only the relay needs: its sockets, descriptors and local ports. */
 export const RELAYED = '--carrier=relay';
-/** The `--carrier` of every kube-portal whose test names none. */
+/** The `--carrier` of every kube-portal whose test names none, and no redirect without the kernel carrier. */
 export const CARRIER = process.env.KUBE_PORTAL_TEST_CARRIER;
 
 export interface KubePortalOptions {
@@ -223,6 +223,6 @@ export class KubePortal {
 }
 
 function carrierFor(flags: readonly string[]): string[] {
-  const isGiven = flags.some((flag) => /^--carrier(=|$)/.test(flag));
-  return CARRIER === undefined || isGiven ? [] : [`--carrier=${CARRIER}`];
+  const isDecided = /(^| )--(carrier|redirect[= ](address|none))\b/.test(flags.join(' '));
+  return CARRIER === undefined || isDecided ? [] : [`--carrier=${CARRIER}`];
 }
