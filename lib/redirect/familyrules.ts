@@ -19,6 +19,8 @@ export class FamilyRules {
   readonly #wanted: WantedRules;
   /** The rules that the kernel holds. Null: unknown, at the start and after a failure. */
   #programmed: Ruleset | null = null;
+  /** Whether the kernel was told of rules, or should have been. Before, none of ours can be missing. */
+  #hasBegun = false;
   /** The error of the last program, if it hung. */
   #hung: ProgramHung | null = null;
 
@@ -62,6 +64,7 @@ export class FamilyRules {
    */
   async program(): Promise<void> {
     if (this.#hung !== null) throw this.#hung;
+    this.#hasBegun = true;
     await this.#rememberHang(() => this.#update(this.#wanted.ruleset()));
     await this.#endDroppedFlows();
   }
@@ -72,9 +75,11 @@ export class FamilyRules {
    * @throws RedirectError
    */
   async audit(): Promise<number> {
+    const isFirst = !this.#hasBegun;
+    this.#hasBegun = true;
     const count = await this.#rememberHang(() => this.#synchronize(this.#wanted.ruleset()));
     await this.#endDroppedFlows();
-    return count;
+    return isFirst ? 0 : count;
   }
 
   async #rememberHang<T>(work: () => Promise<T>): Promise<T> {

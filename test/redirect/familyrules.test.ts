@@ -69,6 +69,12 @@ t.test('flows to a VIP that moves to another redirect are looked for with the ne
   sameAs(t, { 1: 2, 2: 1 }, 'taken before the other gives it away');
 });
 
+t.test('an audit that comes before the first change repairs nothing: it makes the first rules', async (t) => {
+  const { rules } = familyRules();
+  t.equal(await rules.audit(), 0);
+  t.ok((await rules.audit()) > 0, 'then they are missing: the kernel of this test has none');
+});
+
 t.test('if the rules of before are unknown, flows to all VIPs are looked for', async (t) => {
   const { rules, sameAs, answer } = familyRules();
   rules.set(redirect('a', 1, 1));
