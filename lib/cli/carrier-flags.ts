@@ -19,7 +19,7 @@ export function carrierFlags(): Option[] {
         'the relay. The annotation kube-portal.dev/carrier of a Service replaces it',
     )
       .choices(CARRIER_MODES)
-      .default('relay'),
+      .default('auto'),
     new Option(
       '--masquerade-all [boolean]',
       "show pods the node's address in the place of any client of a ClusterIP, also where the kernel carries",

@@ -114,7 +114,7 @@ t.test('flags have the documented defaults', (t) => {
     bindAddress: { IPv4: '0.0.0.0', IPv6: '::' },
     proxyPortRange: { first: 20_000, last: 29_999 },
     nodeportAddresses: [],
-    carrier: 'relay',
+    carrier: 'auto',
     carrierMarkMask: 0x7000_0000,
     carrierQueue: 20_480,
     masqueradeAll: undefined,
