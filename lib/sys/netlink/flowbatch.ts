@@ -7,8 +7,8 @@ import type { FlowProtocol } from './flowtemplates.js';
 import { NETLINK_NETFILTER, NetlinkSocket, sendMessages } from './socket.js';
 
 /**
- * Default capacity. Two answers a position wait in the socket's receive buffer until the call returns; this
- * many fit into a buffer of default size.
+ * Default capacity. At most three answers a position wait in the socket's receive buffer until the call
+ * returns; this many fit into a buffer of default size.
  */
 const CAPACITY = 64;
 /** How often the positions that failed with EEXIST are repeated in one commit. */
@@ -45,7 +45,7 @@ export class FlowBatch {
   ) {
     this.#netlink = netlink;
     this.#messages = new FlowMessages(capacity);
-    this.#acknowledgements = new Acknowledgements(netlink.fd, 2 * capacity);
+    this.#acknowledgements = new Acknowledgements(netlink.fd, 3 * capacity);
     this.#codes = new Int32Array(capacity);
     this.#isRepeated = new Uint8Array(capacity);
   }
@@ -111,6 +111,31 @@ export class FlowBatch {
   ): number {
     const position = this.#begin(false);
     this.#messages.pushInsertion(protocol, client, vip, endpoint, source, mark);
+    return position;
+  }
+
+  /**
+   * Queues: the kernel carries a UDP flow from now on that was relayed by a socket. The endpoint goes on to
+   * see the address and port of the socket. The entries of both legs are deleted, that of the client and that
+   * of the socket. While the new entry is there, the socket must stay open, so that nobody else takes its
+   * port, and must not send: the kernel would give its datagrams another source port. The batch must not be
+   * full.
+   *
+   * @param socket the local address and port of the socket that is connected to the endpoint
+   * @param mark as with {@link replace}
+   * @returns position for {@link codeOf}
+   */
+  takeOver(
+    client: SocketAddress,
+    vip: SocketAddress,
+    endpoint: SocketAddress,
+    socket: SocketAddress,
+    mark: number,
+  ): number {
+    const position = this.#begin(true);
+    this.#messages.pushDeletion(IPPROTO_UDP, client, vip);
+    this.#messages.pushDeletion(IPPROTO_UDP, socket, endpoint);
+    this.#messages.pushTakeover(client, vip, endpoint, socket, mark);
     return position;
   }
 

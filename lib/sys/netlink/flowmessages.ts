@@ -7,17 +7,18 @@ import {
   type FlowTemplate,
   networkWord,
   putAddress,
-  putDestination,
+  putSocket,
   putTuple,
+  takeoverTemplate,
   templatesFor,
 } from './flowtemplates.js';
 
-/** Bytes. Deletion and insertion of a TCP flow over IPv6 with both ends translated take 360. */
-const POSITION_SIZE = 384;
+/** Bytes. Two deletions and the insertion of a UDP flow over IPv6 with both ends translated take 488. */
+const POSITION_SIZE = 512;
 
 /**
- * Messages about tracked flows, one behind the other in a block of memory. A position has one message, or a
- * deletion and an insertion. Nothing is allocated once it is made.
+ * Messages about tracked flows, one behind the other in a block of memory. A position has one message, or
+ * deletions and an insertion. Nothing is allocated once it is made.
  */
 export class FlowMessages {
   readonly #memory: Memory;
@@ -88,8 +89,27 @@ export class FlowMessages {
     putTuple(words, at + insertion.original, from, to, isV6);
     putTuple(words, at + insertion.reply, to, from, isV6);
     words[at + insertion.mark] = networkWord(mark);
-    putDestination(words, at + insertion.natDestination, endpoint.memory.words, isV6);
+    putSocket(words, at + insertion.natDestination, endpoint.memory.words, isV6);
     if (source !== null) putAddress(words, at + insertion.natSource, source.memory.words, isV6);
+  }
+
+  /** Inserts a flow that was relayed, see {@link takeoverTemplate}. @param source with its port */
+  pushTakeover(
+    client: SocketAddress,
+    vip: SocketAddress,
+    endpoint: SocketAddress,
+    source: SocketAddress,
+    mark: number,
+  ): void {
+    const { words } = this.#memory;
+    const isV6 = client.family === AF_INET6;
+    const template = takeoverTemplate(isV6);
+    const at = this.#push(template);
+    putTuple(words, at + template.original, client.memory.words, vip.memory.words, isV6);
+    putTuple(words, at + template.reply, vip.memory.words, client.memory.words, isV6);
+    words[at + template.mark] = networkWord(mark);
+    putSocket(words, at + template.natDestination, endpoint.memory.words, isV6);
+    putSocket(words, at + template.natSource, source.memory.words, isV6);
   }
 
   /** After {@link clear}: takes the messages of a position again. Positions must come in their order. */

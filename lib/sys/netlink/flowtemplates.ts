@@ -14,9 +14,11 @@ import {
   CTA_PROTOINFO_TCP,
   CTA_PROTOINFO_TCP_STATE,
   CTA_PROTONAT_PORT_MIN,
+  CTA_STATUS,
   CTA_TIMEOUT,
   CTA_TUPLE_ORIG,
   CTA_TUPLE_REPLY,
+  STATUS,
   TCP_STATE,
 } from './flow.js';
 import { encodeRequest, NLM_F_CREATE, NLM_F_EXCL } from './messages.js';
@@ -56,13 +58,23 @@ export interface FlowTemplates {
   readonly insertion: FlowTemplate;
 }
 
+/** What is translated of the source: nothing, its address, or its address and port. */
+type Source = 'none' | 'address' | 'socket';
+
+/**
+ * Messages that insert a UDP flow with both ends translated, ports included. The flow is one that has been
+ * relayed: its packets belong to an established conversation, for rules (`ctstate`) and for the kernel, which
+ * drops other flows first if its table is full.
+ */
+const TAKEOVERS = [false, true].map((isV6) => insertionTemplate(IPPROTO_UDP, isV6, 'socket'));
+
 /** All kinds, where {@link templatesFor} looks. */
 const TEMPLATES: readonly FlowTemplates[] = ([IPPROTO_UDP, IPPROTO_TCP] as const).flatMap((protocol) =>
   [false, true].flatMap((isV6) =>
     [false, true].map((hasSource) => ({
       lookup: tupleTemplate(CT_GET, protocol, isV6),
       deletion: tupleTemplate(CT_DELETE, protocol, isV6),
-      insertion: insertionTemplate(protocol, isV6, hasSource),
+      insertion: insertionTemplate(protocol, isV6, hasSource ? 'address' : 'none'),
     })),
   ),
 );
@@ -70,6 +82,10 @@ const TEMPLATES: readonly FlowTemplates[] = ([IPPROTO_UDP, IPPROTO_TCP] as const
 /** @param hasSource whether the source is translated too */
 export function templatesFor(protocol: FlowProtocol, isV6: boolean, hasSource: boolean): FlowTemplates {
   return TEMPLATES[(protocol === IPPROTO_TCP ? 4 : 0) + (isV6 ? 2 : 0) + (hasSource ? 1 : 0)];
+}
+
+export function takeoverTemplate(isV6: boolean): FlowTemplate {
+  return TAKEOVERS[isV6 ? 1 : 0];
 }
 
 /**
@@ -81,14 +97,14 @@ function tupleTemplate(type: number, protocol: FlowProtocol, isV6: boolean): Flo
 }
 
 /**
- * A message that inserts a flow whose destination is translated, and its source too if `hasSource` is true.
+ * A message that inserts a flow whose destination is translated, and its source too unless that is 'none'.
  * A TCP flow is inserted as if its SYN had just been seen.
  *
  * One address is a range of one, and so is one port (nf_nat_ipv4_nlattr_to_range). A source without a port
  * keeps the client's port if that is free, else the kernel picks another one. Without CTA_STATUS the entry
  * has the one bit that every entry has, `confirmed` (ctnetlink_create_conntrack).
  */
-function insertionTemplate(protocol: FlowProtocol, isV6: boolean, hasSource: boolean): FlowTemplate {
+function insertionTemplate(protocol: FlowProtocol, isV6: boolean, source: Source): FlowTemplate {
   const address = attribute(CTA_NAT_IP[isV6 ? AF_INET6 : AF_INET][0], zeroAddress(isV6));
   const port = nested(CTA_NAT_PROTO, uint16(CTA_PROTONAT_PORT_MIN, 0));
   const synSent = nested(CTA_PROTOINFO_TCP, uint8(CTA_PROTOINFO_TCP_STATE, TCP_STATE.synSent));
@@ -97,8 +113,9 @@ function insertionTemplate(protocol: FlowProtocol, isV6: boolean, hasSource: boo
     emptyTuple(CTA_TUPLE_REPLY, protocol, isV6),
     uint32(CTA_MARK, 0),
     nested(CTA_NAT_DST, address, port),
-    hasSource ? nested(CTA_NAT_SRC, address) : [],
+    source === 'none' ? [] : nested(CTA_NAT_SRC, address, source === 'socket' ? port : []),
     uint32(CTA_TIMEOUT, UNUSED_TIMEOUT_S),
+    source === 'socket' ? uint32(CTA_STATUS, STATUS.seenReply | STATUS.assured | STATUS.confirmed) : [],
     protocol === IPPROTO_TCP ? nested(CTA_PROTOINFO, synSent) : [],
   ]);
 }
@@ -165,8 +182,8 @@ export function putAddress(words: Int32Array, at: number, sockaddr: Int32Array, 
   words[at + 3] = sockaddr[from + 3];
 }
 
-/** Writes the address and port that take the place of the destination. */
-export function putDestination(words: Int32Array, at: number, sockaddr: Int32Array, isV6: boolean): void {
+/** Writes the address and port that take the place of the destination or of the source. */
+export function putSocket(words: Int32Array, at: number, sockaddr: Int32Array, isV6: boolean): void {
   putAddress(words, at, sockaddr, isV6);
   // Between them are the headers of two attributes, CTA_NAT_PROTO and CTA_PROTONAT_PORT_MIN.
   words[at + addressWords(isV6) + 2] = portWord(sockaddr);

@@ -220,6 +220,36 @@ for (const family of FAMILIES) {
   }
 }
 
+for (const family of FAMILIES) {
+  const { client, vip, node, endpoint: endpointAddress } = ADDRESSES[family];
+
+  t.test(`${family}: a flow that a socket relayed goes on, and the endpoint sees no change`, async (t) => {
+    const flow = { family, protocol: 'UDP', clientPort: nextPort++ } as const;
+    await using endpoint = await udpEndpoint(endpointAddress, 'endpoint');
+    const relay = createSocket(family === 'IPv4' ? 'udp4' : 'udp6');
+    relay.bind(0, node);
+    await once(relay, 'listening');
+    relay.connect(endpoint.at.port, endpointAddress);
+    await once(relay, 'connect');
+    relay.send('?');
+    const [answer] = await once(relay, 'message');
+    const { port } = relay.address();
+    t.equal(`${answer}`, seen('endpoint', node, port), 'the socket has an entry of its own');
+    const from = SocketAddress.of(client, flow.clientPort);
+    const to = SocketAddress.of(vip, VIP_PORT);
+    const [at, source] = [SocketAddress.of(endpointAddress, endpoint.at.port), SocketAddress.of(node, port)];
+    t.equal(commitOne(batch.takeOver(from, to, at, source, MARK)), 0);
+    const { status, mark } = entryOf(flow) as TrackedFlow;
+    t.equal(mark, MARK);
+    const established = STATUS.confirmed | STATUS.seenReply | STATUS.assured;
+    t.equal(status & established, established);
+    t.equal(await ASK.UDP(family, flow.clientPort), seen('endpoint', node, port));
+    t.equal(commitOne(batch.takeOver(from, to, at, source, MARK)), 0, 'in the place of itself');
+    t.equal(await ASK.UDP(family, flow.clientPort), seen('endpoint', node, port));
+    relay.close();
+  });
+}
+
 t.test('a batch has all kinds of flows, and each position its own result', async (t) => {
   const positions: [Route, number][] = [];
   for (const family of FAMILIES) {
