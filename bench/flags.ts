@@ -34,6 +34,7 @@ const QUICK = {
     'nginx-plain',
     'kube-portal-kernel-2',
     'kube-portal-masquerade-1',
+    'kube-portal-takeover-1',
     'kube-portal-relay-2',
     'kube-portal-address-1',
   ],

@@ -25,6 +25,7 @@ export function contenders(ancestorProgram: string | undefined): Contender[] {
     kubePortal('kernel', 1),
     kubePortal('kernel', 2),
     kubePortal('masquerade', 1),
+    kubePortal('takeover', 1),
     kubePortal('relay', 1),
     kubePortal('relay', 2),
     kubePortal('address', 1),

@@ -1,4 +1,6 @@
+import type { Protocol } from '../../lib/net/protocol.js';
 import { KubePortal } from '../../test/lab/kubeportal.js';
+import type { ServiceOptions } from '../../test/lab/manifest.js';
 import { manyServiceObjects } from '../manyservices.js';
 import { VIP } from '../service.js';
 import { PROXY_DESCRIPTORS } from '../testbed.js';
@@ -10,6 +12,10 @@ interface Way {
   readonly title: string;
   readonly role: Role;
   readonly flags: readonly string[];
+  /** Default: TCP and UDP. */
+  readonly protocols?: readonly Protocol[];
+  /** More of the measured Service. */
+  readonly service?: Partial<ServiceOptions>;
 }
 
 const KERNEL = ['--redirect=iptables', '--carrier=kernel', `--cluster-cidr=${CLUSTER_CIDR}`];
@@ -22,6 +28,14 @@ const WAYS = {
     role: 'kernel',
     flags: [...KERNEL, '--masquerade-all'],
   },
+  // The relay begins each flow. Compare it with MASQUERADE, too: the backend sees the node.
+  takeover: {
+    title: 'kernel takes over busy flows',
+    role: 'kernel',
+    flags: KERNEL,
+    protocols: ['UDP'],
+    service: { affinity: true, annotations: { 'rtps-routing': 'pin' } },
+  },
   relay: { title: 'relay', role: 'relay', flags: ['--redirect=iptables', '--carrier=relay'] },
   address: {
     title: 'address driver',
@@ -30,15 +44,18 @@ const WAYS = {
   },
 } satisfies Record<string, Way>;
 
+/** Ways that differ from another one in few rows: they take no part in those with many ports. */
+const VARIANTS: readonly string[] = ['masquerade', 'takeover'];
+
 export function kubePortal(way: keyof typeof WAYS, workers: 1 | 2): Contender {
-  const { title, role, flags: wayFlags } = WAYS[way];
+  const { title, role, flags: wayFlags, protocols = BOTH, service }: Way = WAYS[way];
   return {
     id: `kube-portal-${way}-${workers}`,
     title: `kube-portal ${title}, ${workers} ${workers === 1 ? 'worker' : 'workers'}`,
-    protocols: BOTH,
+    protocols,
     role,
-    // Rows with many ports take minutes. Neither the number of workers nor MASQUERADE changes much there.
-    ...(workers === 1 && way !== 'masquerade' && { manyPorts: 10_000 }),
+    // Rows with many ports take minutes. The number of workers changes little there.
+    ...(workers === 1 && !VARIANTS.includes(way) && { manyPorts: 10_000 }),
     async start(testbed, { ports, source }) {
       const descriptorLimit = PROXY_DESCRIPTORS;
       const flags = [...wayFlags, `--workers=${workers}`];
@@ -46,7 +63,7 @@ export function kubePortal(way: keyof typeof WAYS, workers: 1 | 2): Contender {
       const portal =
         api === null
           ? KubePortal.launch(testbed.node, {
-              objects: manyServiceObjects(ports, testbed.backend),
+              objects: manyServiceObjects(ports, testbed.backend, service),
               flags,
               descriptorLimit,
             })
@@ -62,7 +79,8 @@ export function kubePortal(way: keyof typeof WAYS, workers: 1 | 2): Contender {
       try {
         await portal.ready();
         // A request for the status takes memory, which other rows measure.
-        if (role === 'kernel' && api === null && ports === FEW_PORTS) await mustCarry(portal);
+        if (role === 'kernel' && service === undefined && api === null && ports === FEW_PORTS)
+          await mustCarry(portal);
       } catch (error) {
         await stop();
         throw error;
