@@ -2,6 +2,7 @@ import { isDeepStrictEqual } from 'node:util';
 import type { DataplanePortal, PortalCarriage } from '../dataplane/dataplaneportal.js';
 import { NONE } from '../model/compact.js';
 import { type Admission, EVERYONE } from '../portal/admission.js';
+import { speaksRtps } from '../portal/policy.js';
 import type { Portal, PortalVip, Vip } from '../portal/portal.js';
 import type { PortalStatus } from '../portal/status.js';
 import type { Redirect, RedirectDriver } from '../redirect/driver.js';
@@ -38,7 +39,7 @@ export class ActivePortal {
   /** A list: with thousands of portals, a map in each of them would take most of the memory. */
   #problems: readonly PortalProblem[] = NONE;
   #admission: Admission = EVERYONE;
-  /** What the kernel may carry. Null: nothing. */
+  /** What the kernel may carry, from the beginning on or later. Null: nothing. */
   #carriedVips: readonly PortalVip[] | null = null;
 
   constructor(
@@ -71,7 +72,8 @@ export class ActivePortal {
   }
 
   get carrier(): PortalStatus['carrier'] {
-    return this.#carriedVips === null ? 'relay' : 'kernel';
+    // The kernel only takes over flows that the relay has begun, if their datagrams are read.
+    return this.#carriedVips === null || speaksRtps(this.#portal.policy) ? 'relay' : 'kernel';
   }
 
   /** Who may use it on this node, and which clients another portal serves. */

@@ -8,7 +8,7 @@ import type { PortalProblem } from './portalproblem.js';
 import type { PublicPorts } from './publicports.js';
 
 export interface CarriedContext {
-  readonly carriers: Pick<Carriers, 'mayCarry' | 'masqueradesAll'>;
+  readonly carriers: Pick<Carriers, 'mayCarry' | 'mayTakeOver' | 'masqueradesAll'>;
   readonly nodeAddresses: NodeAddresses;
   readonly publicPorts: PublicPorts;
   /** Whether a portal has a VIP with this address and port. Looks at all portals. */
@@ -16,8 +16,8 @@ export interface CarriedContext {
 }
 
 /**
- * The addresses and ports of a portal whose traffic the kernel may carry at this moment. Null: it carries
- * none.
+ * The addresses and ports of a portal whose traffic the kernel may carry at this moment, or take over from
+ * the relay. Null: none.
  * @param problems of the portal's listeners
  */
 export function carriedVips(
@@ -26,7 +26,7 @@ export function carriedVips(
   problems: readonly PortalProblem[],
 ): readonly PortalVip[] | null {
   const { carriers } = context;
-  if (!carriers.mayCarry(portal)) return null;
+  if (!carriers.mayCarry(portal) && !carriers.mayTakeOver(portal)) return null;
   const nodePorts = nodePortVips(portal, context).filter(
     ({ address }) => !isNodePortMissing(portal, address, problems),
   );

@@ -5,7 +5,7 @@ import { NONE } from '../model/compact.js';
 import { FAMILIES, type Family, isLoopback } from '../net/address.js';
 import type { Protocol } from '../net/protocol.js';
 import { type CarrierMode, type CarrierOptions, homesAmong, synQueueOf } from '../portal/carrier.js';
-import { type ServicePolicy, speaksRtps } from '../portal/policy.js';
+import { routesEachDatagram, type ServicePolicy, speaksRtps } from '../portal/policy.js';
 import type { Portal } from '../portal/portal.js';
 import { probeTracking } from '../sys/netlink/trackingprobe.js';
 import type { ForwardingWatch } from './forwardingwatch.js';
@@ -78,6 +78,16 @@ export class Carriers {
   /** Whether the kernel may carry clients of a portal. */
   mayCarry(portal: Candidate): boolean {
     return this.#wantsKernel(portal.policy) && this.obstacleTo(portal) === null;
+  }
+
+  /**
+   * Whether the kernel may take over flows of a portal that the relay has begun. Nobody needs to read all
+   * datagrams of a Service that pins its clients.
+   */
+  mayTakeOver({ policy, family, protocol, endpoints }: Candidate): boolean {
+    if (!this.#wantsKernel(policy) || !speaksRtps(policy) || routesEachDatagram(policy)) return false;
+    const isReached = !endpoints.some(({ address }) => isLoopback(address));
+    return isReached && protocol === 'UDP' && this.#support?.[family].UDP === null;
   }
 
   /** Whether the kernel may carry clients of a Service with this policy, on any of its ports. */

@@ -68,6 +68,11 @@ export function needsOneWorker(policy: ServicePolicy): boolean {
   return speaksRtps(policy) && !isSteered;
 }
 
+/** Whether each datagram of a Service has its own way: then nobody but a worker can carry it. */
+export function routesEachDatagram({ rtpsRouting }: ServicePolicy): boolean {
+  return rtpsRouting === 'follow' || rtpsRouting === 'fan-out';
+}
+
 /** Whether a Service says that its datagrams are RTPS. Nobody looks into those of other Services. */
 export function speaksRtps(policy: ServicePolicy): boolean {
   return policy.rtpsRouting !== null || hasRtpsKey(policy);

@@ -32,7 +32,7 @@ class TwoAddresses extends NodeAddresses {
 
 function context(over: Partial<CarriedContext> = {}): CarriedContext {
   return {
-    carriers: { mayCarry: () => true, masqueradesAll: false },
+    carriers: { mayCarry: () => true, mayTakeOver: () => false, masqueradesAll: false },
     nodeAddresses: new TwoAddresses([]),
     publicPorts: new PublicPorts(),
     isVip: () => false,
@@ -75,7 +75,7 @@ t.test('a VIP of another portal takes precedence over a NodePort', async (t) => 
 });
 
 t.test('with --masquerade-all, clients of ClusterIPs are masqueraded, as with kube-proxy', async (t) => {
-  const carriers = { mayCarry: () => true, masqueradesAll: true };
+  const carriers = { mayCarry: () => true, mayTakeOver: () => false, masqueradesAll: true };
   t.same(
     carriedVips(NODE_PORT, context({ carriers }), [])?.map(({ masquerade }) => masquerade),
     ['always', 'never', 'never'],
@@ -83,7 +83,7 @@ t.test('with --masquerade-all, clients of ClusterIPs are masqueraded, as with ku
 });
 
 t.test('nothing is carried where the kernel may not', async (t) => {
-  const carriers = { mayCarry: () => false, masqueradesAll: false };
+  const carriers = { mayCarry: () => false, mayTakeOver: () => false, masqueradesAll: false };
   t.equal(carriedVips(NODE_PORT, context({ carriers }), []), null);
 });
 

@@ -52,6 +52,28 @@ for (const [name, node, policy, expected] of TABLE) {
   });
 }
 
+const KEYED: ServicePolicy = { ...AUTO, affinity: { by: 'rtps-participant', timeoutMs: 1 } };
+for (const [name, policy, expected] of [
+  ['RTPS that is pinned', { ...PINNED, rtpsRouting: 'pin' }, 'UDP/IPv4 UDP/IPv6'],
+  ['an RTPS key', KEYED, 'UDP/IPv4 UDP/IPv6'],
+  ['RTPS that goes to whom it names', { ...PINNED, rtpsRouting: 'follow' }, ''],
+  ['RTPS that goes to all', { ...KEYED, rtpsRouting: 'fan-out' }, ''],
+  ['a Service that asks for the relay', { ...KEYED, carrier: 'relay' }, ''],
+  ['what it carries from the beginning on', AUTO, ''],
+] as [string, ServicePolicy, string][]) {
+  t.test(`what the kernel may take over: ${name}`, async (t) => {
+    const carriers = carriersOf({ options: auto });
+    const takenOver = (portals: readonly Candidate[]) =>
+      portals
+        .filter((portal) => carriers.mayTakeOver(portal))
+        .map(({ protocol, family }) => `${protocol}/${family}`);
+    t.same(takenOver(ofEachKind(policy)), [], 'nothing before it is asked');
+    await carriers.openFor(ofEachKind(AUTO));
+    t.equal(takenOver(ofEachKind(policy)).join(' '), expected);
+    t.same(takenOver(ofEachKind(policy, '127.0.0.1').filter(({ family }) => family === 'IPv4')), []);
+  });
+}
+
 t.test('nobody is asked until a portal wants the kernel, and then once', async (t) => {
   const asked: string[] = [];
   const carriers = carriersOf({}, asked);

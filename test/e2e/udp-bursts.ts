@@ -15,11 +15,18 @@ export interface UdpBurstsOptions {
   readonly bytes?: number;
 }
 
+/** Answers from a `UdpRecorder` that sends all back. */
+export interface Answers {
+  readonly answers: number;
+  /** How many of them had come before. */
+  readonly doubled: number;
+}
+
 const PROGRAM = fileURLToPath(new URL('udp-bursts-program.js', import.meta.url));
 
 /** UDP clients that send bursts of numbered datagrams, one after the other, without a pause. */
 export class UdpBursts {
-  #bursts = 0;
+  #commands = 0;
 
   private constructor(readonly program: Program) {}
 
@@ -31,12 +38,26 @@ export class UdpBursts {
 
   /** One burst from each socket. Resolves when they are sent, to the number of answers until then. */
   async burst(): Promise<number> {
-    this.program.write('burst\n');
-    const number = ++this.#bursts;
+    return (await this.#say('burst')).answers;
+  }
+
+  /** As {@link burst}, with one datagram from each socket. */
+  async single(): Promise<void> {
+    await this.#say('single');
+  }
+
+  /** What has come back until now. */
+  answers(): Promise<Answers> {
+    return this.#say('report');
+  }
+
+  async #say(command: 'burst' | 'single' | 'report'): Promise<Answers> {
+    this.program.write(`${command}\n`);
+    const number = ++this.#commands;
     const line = await this.program.waitFor(
       () => this.program.stdout.split('\n').slice(0, -1)[number] ?? null,
-      `burst ${number}`,
+      `${command} ${number}`,
     );
-    return (JSON.parse(line) as { answers: number }).answers;
+    return JSON.parse(line) as Answers;
   }
 }

@@ -6,6 +6,7 @@ import { createSocket, type RemoteInfo } from 'node:dgram';
 import { once } from 'node:events';
 import { createInterface } from 'node:readline';
 import { item } from '../lab/items.js';
+import { growReceiveBuffer } from './receivebuffer.js';
 import type { FlowRecord } from './udp-recorder.js';
 
 const port = Number(item(process.argv, 2));
@@ -21,13 +22,14 @@ function record(message: Buffer, from: RemoteInfo): void {
 }
 
 for (const type of ['udp4', 'udp6'] as const) {
-  const socket = createSocket({ type, ipv6Only: type === 'udp6', recvBufferSize: 16 << 20 });
+  const socket = createSocket({ type, ipv6Only: type === 'udp6' });
   socket.on('message', (message, from) => {
     record(message, from);
     if (isAnswering) socket.send(message, from.port, from.address, () => {});
   });
   socket.bind(port);
   await once(socket, 'listening');
+  growReceiveBuffer(socket, 16 << 20);
 }
 process.stdout.write('ready\n');
 for await (const _ of createInterface({ input: process.stdin })) {

@@ -77,8 +77,9 @@ export class PortalTable {
     const { portal } = entry;
     const { targets } = portal.balancer.rotation;
     const vips = portal.carried?.vips ?? [];
+    const { isRtps: wasRead } = portal;
     portal.update(wanted);
-    if (entry.protocol === 'UDP') this.#udp.portalChanged(portal, vips, targets);
+    if (entry.protocol === 'UDP') this.#udp.portalChanged(portal, vips, targets, wasRead);
     return entry;
   }
 
@@ -90,7 +91,7 @@ export class PortalTable {
     const { portal } = entry;
     const vips = portal.carried?.vips ?? [];
     portal.detach();
-    if (entry.protocol === 'UDP') this.#udp.portalChanged(portal, vips, []);
+    if (entry.protocol === 'UDP') this.#udp.portalChanged(portal, vips, [], true);
     this.#entries.delete(id);
   }
 

@@ -16,6 +16,8 @@ export interface Carrier {
   drain(): void;
   /** The flow gets another carrier. This one stays open for a while, for answers that are under way. */
   retire(): void;
+  /** The flow was idle, as far as is known here. @returns whether it goes on. Absent: it ends */
+  goesOn?(): boolean;
   /** Closes the carrier at once, and removes it from the flow. */
   close(): void;
 }

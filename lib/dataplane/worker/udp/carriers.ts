@@ -2,6 +2,7 @@ import type { DescriptorBudget } from '../../shared/budget.js';
 import type { DataplaneEvent } from '../../shared/messages.js';
 import type { Carrier } from './carrier.js';
 import type { UdpFlow } from './flow.js';
+import type { HotFlows } from './hot/hotflows.js';
 import type { UdpKernel } from './kernel/udpkernel.js';
 import type { FlowLifetimes } from './lifetimes.js';
 import type { FlowMover } from './mover.js';
@@ -15,6 +16,7 @@ import type { LocalPorts } from './sockets/localports.js';
 export class Carriers {
   /** Null while nothing is handed over to the kernel. */
   kernel: UdpKernel | null = null;
+  hot: HotFlows | null = null;
   readonly #descriptors: FlowDescriptors;
   readonly #sockets: FlowSockets;
   /** Made for the first flow that needs it: it has a ring of its own, and most nodes have no such Service. */

@@ -6,6 +6,7 @@ import type { ServedPortal } from '../servedportal.js';
 import type { Target } from '../target.js';
 import type { Carrier } from './carrier.js';
 import { NO_FLOW } from './flowkeys.js';
+import type { Heat } from './hot/heat.js';
 import { NO_SLOT } from './inbox.js';
 import type { ClientVip, ListenerVips } from './kernel/clientvip.js';
 import type { Sender } from './rtps/participant.js';
@@ -60,6 +61,10 @@ export class UdpFlow {
   isCarried = false;
   /** Whether the flow stays with the relay, because its hand-over has failed. */
   isRelayOnly = false;
+  /** Null until datagrams are counted, because the kernel may take the flow over. */
+  heat: Heat | null = null;
+  /** Whether a participant has announced itself in the flow. */
+  hasAnnounced = false;
   /** Whether the key of the flow has a participant. */
   isOfParticipant = false;
   /** Who sent the last RTPS message, if the portal speaks RTPS. */
@@ -116,6 +121,13 @@ export class UdpFlow {
     this.#pinRefreshAt = now + balancer.refreshPeriod;
   }
 
+  /** Counts datagrams that go to the endpoint by the relay. */
+  countSent({ count, bytes }: Pick<DatagramSender, 'count' | 'bytes'>): void {
+    this.portal.count(FIELD.datagramsIn, count);
+    this.portal.count(FIELD.bytesIn, bytes);
+    if (this.portal.router === null) this.target.counts.sent(count, bytes);
+  }
+
   /** Sends datagrams of the client to the endpoint. @returns as {@link DatagramSender.sendConnected} */
   send(sender: DatagramSender, now: number): number {
     this.wasAskedAgain = true;
@@ -134,4 +146,9 @@ export class UdpFlow {
   refuseSegments(now: number): void {
     this.#segmentsFrom = now + SEGMENTS_PAUSE_MS;
   }
+}
+
+/** Whether two flows to one Service have pins of their own. */
+export function hasOtherPin(one: UdpFlow, other: UdpFlow): boolean {
+  return one.pinKey !== other.pinKey && one.portal.balancer.service === other.portal.balancer.service;
 }

@@ -10,9 +10,17 @@ export enum Stage {
   Stream,
   /** The kernel carries it, so its answers are not seen here. */
   Carried,
+  /** The kernel has taken it over from this relay, and may give it back. It has a socket. */
+  Hot,
 }
 
-export const STAGES: readonly Stage[] = [Stage.Unreplied, Stage.Answered, Stage.Stream, Stage.Carried];
+export const STAGES: readonly Stage[] = [
+  Stage.Unreplied,
+  Stage.Answered,
+  Stage.Stream,
+  Stage.Carried,
+  Stage.Hot,
+];
 
 /** An answered flow that lasts longer is a stream. The value is Linux's (nf_conntrack_proto_udp.c). */
 const STREAM_AFTER_MS = 2000;
@@ -83,6 +91,10 @@ export class FlowStages {
     this.#enter(flow, isCarried ? Stage.Carried : Stage.Unreplied);
   }
 
+  setStage(flow: FlowIndex, stage: Stage): void {
+    this.#enter(flow, stage);
+  }
+
   stageOf(flow: FlowIndex): Stage {
     return this.#stage[flow];
   }
@@ -94,8 +106,8 @@ export class FlowStages {
 
   /**
    * The flow of this relay that should end first, or NO_FLOW: an unreplied one if they are more than their
-   * share (a flood of spoofed sources), else an answered one, else a stream, else an unreplied one. It is the
-   * least recently used flow of its stage. Carried flows are none of this relay.
+   * share (a flood of spoofed sources), else an answered one, else a stream, else a hot one, else an
+   * unreplied one. It is the least recently used flow of its stage. Carried flows are none of this relay.
    */
   victim(): FlowIndex {
     const unreplied = this.#oldest[Stage.Unreplied];
@@ -104,7 +116,9 @@ export class FlowStages {
     const answered = this.#oldest[Stage.Answered];
     if (answered !== NO_FLOW) return answered;
     const stream = this.#oldest[Stage.Stream];
-    return stream === NO_FLOW ? unreplied : stream;
+    if (stream !== NO_FLOW) return stream;
+    const hot = this.#oldest[Stage.Hot];
+    return hot === NO_FLOW ? unreplied : hot;
   }
 
   /** Makes the flow the most recently used one of a stage. */

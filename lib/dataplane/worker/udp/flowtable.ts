@@ -12,6 +12,7 @@ const STATES = {
   [Stage.Answered]: 'answered',
   [Stage.Stream]: 'stream',
   [Stage.Carried]: null,
+  [Stage.Hot]: null,
 } as const;
 
 /**
@@ -50,6 +51,11 @@ export class FlowTable implements SessionHolder {
     return prefixWords > 0 && this.#ofParticipants.isFull(clientKey(names, nameAt));
   }
 
+  /** The flows of single participants at the client address of a flow, itself among them. */
+  participantsBeside({ index }: UdpFlow): Iterable<UdpFlow> {
+    return this.#ofParticipants.of(this.#clientOf(index));
+  }
+
   /**
    * Adds the flow of a datagram for which {@link find} returned null. The table must not be full.
    * @param now loop clock, ms
@@ -63,13 +69,13 @@ export class FlowTable implements SessionHolder {
     this.#stages.add(index, now);
     listener.flows.add(flow);
     flow.isOfParticipant = head.prefixWords > 0;
-    if (flow.isOfParticipant) this.#ofParticipants.add(this.#clientOf(index));
+    if (flow.isOfParticipant) this.#ofParticipants.add(this.#clientOf(index), flow);
   }
 
   remove(flow: UdpFlow): void {
     const { index } = flow;
     flow.listener.flows.delete(flow);
-    if (flow.isOfParticipant) this.#ofParticipants.remove(this.#clientOf(index));
+    if (flow.isOfParticipant) this.#ofParticipants.remove(this.#clientOf(index), flow);
     this.#stages.remove(index);
     this.keys.remove(index);
     this.#flows[index] = null;
@@ -90,6 +96,10 @@ export class FlowTable implements SessionHolder {
   /** From now on the kernel carries the flow, or does so no more. */
   setCarried({ index }: UdpFlow, isCarried: boolean): void {
     this.#stages.setCarried(index, isCarried);
+  }
+
+  setStage({ index }: UdpFlow, stage: Stage): void {
+    this.#stages.setStage(index, stage);
   }
 
   stageOf({ index }: UdpFlow): Stage {

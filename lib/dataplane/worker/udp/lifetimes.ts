@@ -15,14 +15,16 @@ const TIMEOUTS_MS = [30_000, 30_000, 120_000];
  * kernel took over find it. It then lives on in the kernel, with the kernel's own time-outs.
  */
 const CARRIED_TIMEOUT_MS = 1000;
+/** The kernel is asked this often whether a flow that it has taken over is still used. */
+const HOT_TIMEOUT_MS = 1000;
 /** A flow that was idle for this time may end if a TCP connection needs its descriptor. */
 const SPARE_AFTER_MS = 1000;
 /**
  * By stage: a flow that was idle for this time may end if a new flow needs its local port. An unreplied flow
  * has a second to get its answer. An answered flow is a look-up that is done. A stream has half a minute.
- * Carried flows have no local port.
+ * Carried flows have no local port, and nobody but the kernel knows how long hot ones were idle.
  */
-const PORT_SPARE_AFTER_MS = [1000, 1, 30_000, Number.POSITIVE_INFINITY];
+const PORT_SPARE_AFTER_MS = [1000, 1, 30_000, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
 
 /**
  * Begins and ends the flows of one worker. A flow ends when it was idle for too long, when its listener
@@ -39,7 +41,7 @@ export class FlowLifetimes implements Task {
     udpTimeoutMs: number | null,
   ) {
     const relayed = udpTimeoutMs === null ? TIMEOUTS_MS : TIMEOUTS_MS.map(() => udpTimeoutMs);
-    this.#timeouts = [...relayed, CARRIED_TIMEOUT_MS];
+    this.#timeouts = [...relayed, CARRIED_TIMEOUT_MS, HOT_TIMEOUT_MS];
     loop.addTask(this);
   }
 
@@ -51,8 +53,13 @@ export class FlowLifetimes implements Task {
 
   expire(now: number): void {
     for (const stage of STAGES) {
-      while (this.#expiry(stage) <= now) this.end(this.table.oldest(stage) as UdpFlow);
+      while (this.#expiry(stage) <= now) this.#timeOut(this.table.oldest(stage) as UdpFlow, now);
     }
+  }
+
+  #timeOut(flow: UdpFlow, now: number): void {
+    if (flow.carrier?.goesOn?.()) this.table.touch(flow, now);
+    else this.end(flow);
   }
 
   #expiry(stage: Stage): number {

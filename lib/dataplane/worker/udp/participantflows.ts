@@ -1,4 +1,7 @@
 import type { ClientKey } from '../clientkey.js';
+import type { UdpFlow } from './flow.js';
+
+const NONE: ReadonlySet<UdpFlow> = new Set();
 
 /**
  * Limit of flows that participants at one client address have for themselves. A GUID prefix is easily made
@@ -7,22 +10,27 @@ import type { ClientKey } from '../clientkey.js';
  */
 export const MAX_PARTICIPANT_FLOWS = 1024;
 
-/** How many flows of single participants each client address has. */
+/** The flows of single participants, by client address. */
 export class ParticipantFlows {
-  readonly #counts = new Map<ClientKey, number>();
+  readonly #flows = new Map<ClientKey, Set<UdpFlow>>();
 
   isFull(client: ClientKey): boolean {
-    return (this.#counts.get(client) ?? 0) >= MAX_PARTICIPANT_FLOWS;
+    return this.of(client).size >= MAX_PARTICIPANT_FLOWS;
   }
 
-  add(client: ClientKey): void {
-    this.#counts.set(client, (this.#counts.get(client) ?? 0) + 1);
+  of(client: ClientKey): ReadonlySet<UdpFlow> {
+    return this.#flows.get(client) ?? NONE;
   }
 
-  /** Once for each {@link add}. */
-  remove(client: ClientKey): void {
-    const left = (this.#counts.get(client) ?? 0) - 1;
-    if (left > 0) this.#counts.set(client, left);
-    else this.#counts.delete(client);
+  add(client: ClientKey, flow: UdpFlow): void {
+    const flows = this.#flows.get(client);
+    if (flows === undefined) this.#flows.set(client, new Set([flow]));
+    else flows.add(flow);
+  }
+
+  remove(client: ClientKey, flow: UdpFlow): void {
+    const flows = this.#flows.get(client);
+    flows?.delete(flow);
+    if (flows?.size === 0) this.#flows.delete(client);
   }
 }

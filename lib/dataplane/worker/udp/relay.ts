@@ -16,6 +16,7 @@ import type { Target } from '../target.js';
 import { Carriers } from './carriers.js';
 import type { UdpFlow } from './flow.js';
 import { FlowTable } from './flowtable.js';
+import { HotFlows } from './hot/hotflows.js';
 import { Inbox, NO_SLOT, RING_SLOTS } from './inbox.js';
 import { UdpKernel } from './kernel/udpkernel.js';
 import { FlowLifetimes } from './lifetimes.js';
@@ -66,6 +67,7 @@ export class UdpRelay {
       (flow) => this.#carriers.open(flow),
       (flow, from) => {
         if (flow.portal.isRtps) this.#reannouncer?.moved(flow, from);
+        this.#carriers.hot?.moved(flow, from);
       },
       report,
     );
@@ -92,19 +94,36 @@ export class UdpRelay {
   }
 
   /** See {@link UdpKernel.portalChanged}. */
-  portalChanged(portal: ServedPortal, vips: readonly PortalVip[], targets: readonly Target[]): void {
-    this.#carriers.kernel?.portalChanged(portal, vips, targets);
+  portalChanged(
+    portal: ServedPortal,
+    vips: readonly PortalVip[],
+    targets: readonly Target[],
+    wasRead: boolean,
+  ): void {
+    this.#carriers.kernel?.portalChanged(portal, vips, targets, wasRead);
   }
 
   /** From now on the kernel carries flows of portals that are {@link ServedPortal.carried}. */
   startHandover(tools: KernelTools): void {
     const relay = (flow: UdpFlow) => this.#mover.openCarrier(flow);
-    this.#carriers.kernel = new UdpKernel(tools, this.loop, this.table, relay, this.report);
+    const kernel = new UdpKernel(tools, this.loop, this.table, relay, this.report);
+    this.#carriers.kernel = kernel;
+    // Without a queue of its own, the worker would not hear of endpoints that refuse.
+    if (tools.setup.errorQueue === null) return;
+    this.#carriers.hot = new HotFlows(
+      this.loop,
+      this.table,
+      kernel,
+      this.#mover,
+      this.participants,
+      this.report,
+    );
   }
 
   /** See OnRefused. */
   onRefused(packet: RefusedPacket): boolean {
-    return this.#carriers.kernel?.refusals.onRefused(packet) ?? false;
+    const { hot, kernel } = this.#carriers;
+    return hot?.onRefused(packet) || kernel?.refusals.onRefused(packet) || false;
   }
 
   /**
@@ -133,6 +152,7 @@ export class UdpRelay {
       for (const flow of inbox.flows) this.#forward(flow);
       if (inbox.isSocketEmpty) break;
     }
+    this.#carriers.hot?.takeOver();
     return 0;
   }
 
@@ -169,7 +189,9 @@ export class UdpRelay {
       return known;
     }
     const flow = this.lifetimes.begin(listener, head, hops);
-    return flow !== null && this.#mover.openCarrier(flow) ? flow : null;
+    if (flow === null || !this.#mover.openCarrier(flow)) return null;
+    this.#carriers.hot?.begun(flow);
+    return flow;
   }
 
   /**
@@ -195,12 +217,9 @@ export class UdpRelay {
     sender.clear();
     this.#inbox.collectBatch(flow, sender);
     flow.keepPin(now);
-    if (!flow.isCarried) {
-      flow.portal.count(FIELD.datagramsIn, sender.count);
-      flow.portal.count(FIELD.bytesIn, sender.bytes);
-      if (flow.portal.router === null) flow.target.counts.sent(sender.count, sender.bytes);
-    }
+    if (!flow.isCarried) flow.countSent(sender);
     const sent = flow.send(sender, now);
+    this.#carriers.hot?.relayed(flow, sender.count);
     if (sender.segments === 'sent') this.#inbox.noteRun(flow);
     if (sent < sender.count) this.#sendFailed(flow, sender.count - sent);
   }

@@ -68,7 +68,7 @@ export class Handover implements CarrierOwner {
 
   #mayCarry(flow: UdpFlow): boolean {
     const { portal, index } = flow;
-    if (flow.isRelayOnly || portal.carried === null) return false;
+    if (flow.isRelayOnly || portal.isRtps || portal.carried === null) return false;
     const { names } = this.table.keys;
     return portal.carried.mayCarry(names.words, this.table.keys.nameAt(index), this.tools.node);
   }

@@ -1,6 +1,6 @@
 import { hostPort } from '../../../../net/hostport.js';
 import { IPPROTO_UDP } from '../../../../sys/constants.js';
-import { ECONNREFUSED, errnoName } from '../../../../sys/errno.js';
+import { errnoName } from '../../../../sys/errno.js';
 import { Memory } from '../../../../sys/memory.js';
 import type { TrackedFlow } from '../../../../sys/netlink/flow.js';
 import type { Route } from '../../../../sys/netlink/routequery.js';
@@ -16,6 +16,7 @@ import type { KernelTools } from '../../kernel/tools.js';
 import type { ServedPortal } from '../../servedportal.js';
 import type { Target } from '../../target.js';
 import type { ClientVip } from './clientvip.js';
+import { isCredible } from './credibility.js';
 import type { FlowEntries } from './entries.js';
 import type { EntryEnds } from './entryends.js';
 import { RecentFailovers } from './recentfailovers.js';
@@ -51,16 +52,17 @@ export class UdpRefusals {
 
   /** @returns whether the client must not see the error, because another endpoint has its datagram now */
   onRefused(packet: RefusedPacket): boolean {
-    if (blameForConnect(packet.code) !== Blame.Endpoint || !isCredible(packet)) return false;
+    if (blameForConnect(packet.code) !== Blame.Endpoint) return false;
     const entry = this.#entryOf(packet);
     if (entry === null || !this.tools.isOwn(entry.mark)) return false;
     const client = sockaddrOf(entry.original.source);
     const vip = sockaddrOf(entry.original.destination);
     const carried = this.tools.vips.UDP.find(vip, packet.headers.isV6);
-    if (carried === undefined || carried.portal.carried === null) return false;
+    if (carried === undefined || carried.portal.carried === null || carried.portal.isRtps) return false;
     const portal = carried.portal.forClient(client.memory.words, 0);
     const target = portal && targetAt(portal, entry.reply.source);
-    if (portal === null || target === null || !this.#isFromItsWay(packet, target)) return false;
+    if (portal === null || target === null || !isCredible(packet, target, this.tools.node.paths))
+      return false;
     const moved = this.#move(
       client,
       { address: vip, masquerade: carried.masquerade },
@@ -69,16 +71,6 @@ export class UdpRefusals {
       packet.code,
     );
     return moved !== null && this.#sendQuoted(packet, client, vip, moved);
-  }
-
-  /**
-   * Whether the error came by the device that leads to the endpoint, or from this node. Conntrack believes
-   * everybody who names the addresses and ports of a flow (nf_conntrack_inet_error), and what the flow has
-   * sent, which a forger cannot quote, is not known here.
-   */
-  #isFromItsWay({ inputDevice }: RefusedPacket, target: Target): boolean {
-    const route = this.tools.node.paths.to(target);
-    return inputDevice === 0 || (typeof route !== 'number' && inputDevice === route.device);
   }
 
   /** Blames an endpoint, and lets the entry lead to another one. @returns null if there is no other */
@@ -145,15 +137,6 @@ export class UdpRefusals {
       zone: 0,
     });
   }
-}
-
-/** Whoever says that a port is closed must be the endpoint itself: a firewall speaks for one client only. */
-function isCredible({ code, headers, bytes, reporterAt }: RefusedPacket): boolean {
-  if (code !== ECONNREFUSED) return true;
-  for (let byte = 0; byte < headers.addressLength; byte++) {
-    if (bytes[reporterAt + byte] !== bytes[headers.destinationAt + byte]) return false;
-  }
-  return true;
 }
 
 function sockaddrOf({ address, port }: AddressPort): SocketAddress {

@@ -44,9 +44,16 @@ export class UdpKernel {
    * A portal has a new version. What the kernel carries to endpoints that are gone comes back.
    * @param vips those that the kernel carried for before
    * @param targets the endpoints before
+   * @param wasRead whether all datagrams were read before: then no flow is carried from the beginning on
    */
-  portalChanged(portal: ServedPortal, vips: readonly PortalVip[], targets: readonly Target[]): void {
-    const { carried, isV6 } = portal;
+  portalChanged(
+    portal: ServedPortal,
+    vips: readonly PortalVip[],
+    targets: readonly Target[],
+    wasRead: boolean,
+  ): void {
+    const { carried, isV6, isRtps } = portal;
+    if (isRtps && !wasRead) this.recall(portal);
     const removed = carried === null ? null : targets.filter(({ isRemoved }) => isRemoved);
     this.ends.add({ isV6, vips, targets: removed, mayAnswer: true });
   }

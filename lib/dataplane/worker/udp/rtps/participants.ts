@@ -7,7 +7,7 @@ import { portAt } from '../../../../sys/sockaddrwords.js';
 import type { DataplaneEvent } from '../../../shared/messages.js';
 import type { ParticipantsPage, ParticipantsQuestion } from '../../../shared/participants.js';
 import { clientAddress, clientKey } from '../../clientkey.js';
-import type { UdpFlow } from '../flow.js';
+import { hasOtherPin, type UdpFlow } from '../flow.js';
 import type { FlowKeys } from '../flowkeys.js';
 import { type Inbox, NO_SLOT } from '../inbox.js';
 import { type Announced, Participant } from './participant.js';
@@ -68,6 +68,19 @@ export class Participants {
     return this.#known === null || this.#known.size === 0;
   }
 
+  /**
+   * Whether a participant with another pin has announced itself from the socket of a flow's client.
+   * @param port of the client
+   */
+  haveOther(flow: UdpFlow, port: number): boolean {
+    const address = clientAddress(clientKey(this.#keys.names.words, this.#keys.nameAt(flow.index)));
+    for (const { announced } of this.all()) {
+      const isSameSocket = announced.port === port && announced.address === address;
+      if (isSameSocket && hasOtherPin(announced.flow, flow)) return true;
+    }
+    return false;
+  }
+
   /** Forgets those whose lease is over. */
   forgetSilent(): void {
     this.#known?.purgeStale();
@@ -114,6 +127,7 @@ export class Participants {
   #hearAnnouncement(flow: UdpFlow, bytes: Uint8Array, start: number, end: number): void {
     const announcement = readAnnouncement(bytes, start, end);
     if (announcement === null || !announcement.isOwn) return;
+    flow.hasAnnounced = true;
     const key = keyOf(flow, announcement.prefix);
     if (announcement.isFarewell) {
       this.#known?.delete(key);

@@ -45,6 +45,8 @@ export interface SocketOwner {
 /** A flow's connected socket towards an endpoint, with its local port. */
 export class EndpointSocket implements Watcher, Carrier {
   readonly #sockets: SocketOwner;
+  /** Who gets what comes while the kernel carries the flow. Null: the owner. */
+  receiver: Pick<SocketOwner, 'onSocketReady'> | null = null;
   #isUsed = false;
   #hasBigSendBuffer = false;
   #hops: number;
@@ -90,7 +92,7 @@ export class EndpointSocket implements Watcher, Carrier {
   }
 
   onReady(_fd: number, events: number): number {
-    return this.#sockets.onSocketReady(this, events);
+    return (this.receiver ?? this.#sockets).onSocketReady(this, events);
   }
 
   send(sender: DatagramSender): number {

@@ -4,10 +4,11 @@ import type { DataplaneEvent } from '../../../../../lib/dataplane/shared/message
 import type { UdpFlow } from '../../../../../lib/dataplane/worker/udp/flow.js';
 import { NO_SLOT } from '../../../../../lib/dataplane/worker/udp/inbox.js';
 import { Participants } from '../../../../../lib/dataplane/worker/udp/rtps/participants.js';
-import { DEFAULT_POLICY } from '../../../../../lib/portal/policy.js';
+import { type Affinity, DEFAULT_POLICY } from '../../../../../lib/portal/policy.js';
 import { announcementOf, farewellOf, type Introduction } from '../../../../../lib/rtps/announcing.js';
 import { prefixBytes } from '../../../../../lib/rtps/prefix.js';
 import { DatagramSender } from '../../../../../lib/sys/datagramsender.js';
+import { portAt } from '../../../../../lib/sys/sockaddrwords.js';
 import { item } from '../../../../lab/items.js';
 import * as messages from '../../../../rtps/messages.js';
 import { mutated } from '../../../../rtps/mutated.js';
@@ -24,8 +25,8 @@ class Watched {
   readonly events: DataplaneEvent[] = [];
   readonly #sent = new DatagramSender(64);
 
-  constructor(t: Test) {
-    this.client = new OneClient(t, { ...DEFAULT_POLICY, rtpsRouting: 'pin' });
+  constructor(t: Test, affinity: Affinity | null = null) {
+    this.client = new OneClient(t, { ...DEFAULT_POLICY, affinity, rtpsRouting: 'pin' });
     const { table } = this.client;
     this.participants = new Participants(
       table.keys,
@@ -173,6 +174,22 @@ t.test(
     t.match(watched.list, [{ unreachableAt: [] }, { unreachableAt: [] }]);
   },
 );
+
+t.test('a socket is shared if participants with other pins have announced themselves from it', async (t) => {
+  const watched = new Watched(t, { by: 'rtps-participant', timeoutMs: 60_000 });
+  const { keys } = watched.client.table;
+  const announced = (id: number) => announcementOf(introduction({ prefix: numbered(id) }));
+  const flow = await watched.send(announced(1));
+  const portOf = ({ index }: UdpFlow) => portAt(keys.names.words, keys.nameAt(index));
+  t.notOk(watched.participants.haveOther(flow, portOf(flow)), 'it is its own');
+  const elsewhere = await watched.send(announced(2), 1);
+  t.notOk(watched.participants.haveOther(flow, portOf(flow)), 'another socket');
+  t.ok(watched.participants.haveOther(flow, portOf(elsewhere)));
+  await watched.send(announced(3));
+  t.ok(watched.participants.haveOther(flow, portOf(flow)));
+  watched.now += 5001;
+  t.notOk(watched.participants.haveOther(flow, portOf(flow)), 'its lease is over');
+});
 
 t.test('the list comes in pages, each participant once, of one Service or of all', async (t) => {
   const watched = new Watched(t);
