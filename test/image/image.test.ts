@@ -63,7 +63,7 @@ t.test('the container image', async (t) => {
   const isReady = async () => (await status('readinessProbe')) === 200;
 
   await t.test('does what the DaemonSet is for, with the rights of the DaemonSet', async (t) => {
-    const container = await start(t, withFlag(deployment, '--carrier=auto'));
+    const container = await start(t, deployment);
     await container.until(isReady, 'it is ready');
     t.equal(await status('livenessProbe'), 200, 'it is alive');
     await isConfined(t, container);
