@@ -4,7 +4,7 @@ import type { CarrierReasons } from '../dataplane/shared/carrier.js';
 import { NONE } from '../model/compact.js';
 import { FAMILIES, type Family, isLoopback } from '../net/address.js';
 import type { Protocol } from '../net/protocol.js';
-import { type CarrierMode, type CarrierOptions, homesAmong, synQueueOf } from '../portal/carrier.js';
+import { type CarrierMode, type CarrierOptions, firstPacketQueueOf, homesAmong } from '../portal/carrier.js';
 import { routesEachDatagram, type ServicePolicy, speaksRtps } from '../portal/policy.js';
 import type { Portal } from '../portal/portal.js';
 import { probeTracking } from '../sys/netlink/trackingprobe.js';
@@ -98,7 +98,7 @@ export class Carriers {
   }
 
   /**
-   * The worker that decides about a portal's TCP connections: one that serves the portal and has queues.
+   * The worker that decides about a portal's connections or flows: one that serves the portal and has queues.
    * @param placement of a portal that the kernel may carry
    */
   homeOf(id: number, placement: Placement): number {
@@ -109,9 +109,9 @@ export class Carriers {
     return this.#tools.options.masqueradeAll;
   }
 
-  /** The queue of the SYNs for which a worker decides. */
-  queueOf(home: number): number {
-    return synQueueOf(home, this.#tools.options);
+  /** The queue of the first packets for which a worker decides. */
+  queueOf(protocol: Protocol, home: number): number {
+    return firstPacketQueueOf(protocol, home, this.#tools.options);
   }
 
   /** One sentence for each reason: what is relayed, and why. None while no portal has asked. */

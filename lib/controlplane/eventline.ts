@@ -34,6 +34,8 @@ const CARRIER_CAUSES: Readonly<Record<string, string>> = {
 
 const SYNS_UNDECIDED =
   'more new TCP connections come than a worker can decide about: those that it cannot are relayed, so that their endpoint sees the address of this node; look for a flood of SYNs, give kube-portal more of the CPU, or raise --workers';
+const DATAGRAMS_UNDECIDED =
+  'more new UDP flows come than a worker can decide about: those that it cannot are relayed, so that their endpoint sees the address of this node; look for a flood of datagrams, give kube-portal more of the CPU, or raise --workers';
 const STUCK =
   'a socket is ready and gives nothing but an error, again and again: kube-portal tries it ten times a second until the error ends; check whether a seccomp filter or a security module forbids the call, or the kernel lacks it';
 const PORTS_SHORT =
@@ -72,6 +74,8 @@ export function lineOf(event: DataplaneEvent, limit: number): EventLine {
     }
     case 'synsUndecided':
       return { values, message: SYNS_UNDECIDED };
+    case 'datagramsUndecided':
+      return { values, message: DATAGRAMS_UNDECIDED };
     case 'listenerWaits':
       return { values, message: `new clients wait: ${causeOf(event.reason)}` };
     case 'stuck':

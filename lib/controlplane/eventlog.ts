@@ -12,6 +12,7 @@ const TITLES: Readonly<Record<DataplaneEvent['kind'], string>> = {
   nodeFailed: 'clients were not served',
   notCarried: 'clients were relayed and not carried by the kernel',
   synsUndecided: 'more SYNs came than a worker could decide about',
+  datagramsUndecided: 'more new UDP flows came than a worker could decide about',
   portsShort: 'local ports were short',
   hopsUsedUp: 'clients had no hops left',
   participantsLimited: 'clients sent for too many DDS participants',

@@ -1,5 +1,6 @@
 import type { PortalCarriage } from '../dataplane/dataplaneportal.js';
 import { NONE } from '../model/compact.js';
+import { speaksRtps } from '../portal/policy.js';
 import type { Portal, Vip } from '../portal/portal.js';
 import type { Redirect } from '../redirect/driver.js';
 import type { Carriers } from './carriers.js';
@@ -12,7 +13,7 @@ import { areSameVips } from './wantedlisteners.js';
  * @param carriage null: the kernel carries nothing
  */
 export function portalRedirect(
-  { key, service, portName, protocol, family }: Portal,
+  { key, service, portName, protocol, family, policy }: Portal,
   vips: readonly Vip[],
   proxyPort: number | null,
   carriage: PortalCarriage | null,
@@ -27,8 +28,11 @@ export function portalRedirect(
     vips,
     proxyPort: proxyPort ?? 0,
     carriedVips: carriage?.vips ?? NONE,
+    // Workers read the datagrams of Services with RTPS annotations, also first ones.
     carried:
-      carriage !== null && protocol === 'TCP' ? { queue: carriers.queueOf(carriage.homeWorker) } : null,
+      carriage !== null && !speaksRtps(policy)
+        ? { queue: carriers.queueOf(protocol, carriage.homeWorker) }
+        : null,
   };
 }
 

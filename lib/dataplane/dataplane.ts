@@ -4,10 +4,9 @@ import type { Protocol } from '../net/protocol.js';
 import {
   type CarrierNumbers,
   type CarrierOptions,
-  errorQueueOf,
   MAX_QUEUE_WORKERS,
   markOfWorker,
-  synQueueOf,
+  queuesOf,
 } from '../portal/carrier.js';
 import { DataplanePins } from './dataplanepins.js';
 import { concerns, type DataplanePortal, forWorker } from './dataplaneportal.js';
@@ -236,12 +235,10 @@ export class Dataplane extends EventEmitter<WorkerThreadEvents> {
 }
 
 function carrierSetup(worker: number, workers: number, carrier: DataplaneOptions['carrier']): CarrierSetup {
-  const hasQueues = worker < MAX_QUEUE_WORKERS;
   const numbers = Array.from({ length: MAX_QUEUE_WORKERS }, (_, number) => number);
   const held = numbers.filter((number) => number === worker || (worker === 0 && number >= workers));
   return {
-    synQueue: hasQueues ? synQueueOf(worker, carrier) : null,
-    errorQueue: hasQueues ? errorQueueOf(worker, carrier) : null,
+    queues: worker < MAX_QUEUE_WORKERS ? queuesOf(worker, carrier) : null,
     ownMark: markOfWorker(carrier.markMask, worker),
     ownMask: carrier.markMask,
     heldMarks: held.map((number) => markOfWorker(carrier.markMask, number)),

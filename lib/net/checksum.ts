@@ -28,3 +28,12 @@ export function sumOfBytes(view: DataView, at: number, length: number): number {
 export function checksumOf(sum: number): number {
   return 0xffff - (sum % 0xffff);
 }
+
+/**
+ * The checksum after bytes under it have changed (RFC 1624).
+ * @param added the sum of the new bytes less that of the old ones
+ * @returns as {@link checksumOf}
+ */
+export function changedChecksum(checksum: number, added: number): number {
+  return checksumOf(0xffff - checksum + (added % 0xffff) + 0xffff);
+}

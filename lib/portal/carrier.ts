@@ -1,3 +1,5 @@
+import type { Protocol } from '../net/protocol.js';
+
 /**
  * What moves the bytes of a portal's clients. `relay`: a worker copies them from socket to socket. `kernel`:
  * a worker picks the endpoint, and connection tracking translates the packets. With `kernel`, a portal that
@@ -25,11 +27,16 @@ export interface CarrierOptions extends CarrierNumbers {
   readonly clusterCidrs: readonly string[];
 }
 
-/** Workers that can take SYNs from a queue: the marks have two bits for the worker's number. */
+/** Workers that can take first packets from a queue: the marks have two bits for the worker's number. */
 export const MAX_QUEUE_WORKERS = 4;
 
-/** One queue of SYNs and one queue of errors for each of the workers. */
-export const CARRIER_QUEUES = 2 * MAX_QUEUE_WORKERS;
+/** What waits in a queue: first packets of TCP connections, resets and ICMP errors, first datagrams. */
+const QUEUED = ['syns', 'errors', 'datagrams'] as const;
+
+/** The queues of a worker. */
+export type CarrierQueues = Readonly<Record<(typeof QUEUED)[number], number>>;
+
+export const CARRIER_QUEUES = QUEUED.length * MAX_QUEUE_WORKERS;
 
 /** Whether the bits of a mask are adjacent, and enough for {@link ownBit} and the number of a worker. */
 export function isMarkMask(mask: number): boolean {
@@ -47,19 +54,31 @@ export function markOfWorker(mask: number, worker: number): number {
   return ownBit(mask) + lowestBit(mask) * (worker % MAX_QUEUE_WORKERS);
 }
 
+/** The mark of an entry whose first datagram a worker lets go to an endpoint. It is no entry of a worker. */
+export function passingMark(mask: number): number {
+  return lowestBit(mask);
+}
+
 /** How many of the workers have queues: the first ones. */
 export function homesAmong(workers: number): number {
   return Math.min(workers, MAX_QUEUE_WORKERS);
 }
 
-/** The queue of the SYNs for which a worker decides. @param worker below {@link MAX_QUEUE_WORKERS} */
-export function synQueueOf(worker: number, { firstQueue }: CarrierNumbers): number {
-  return firstQueue + worker;
+/** @param worker below {@link MAX_QUEUE_WORKERS} */
+export function queuesOf(worker: number, { firstQueue }: Pick<CarrierNumbers, 'firstQueue'>): CarrierQueues {
+  const queue = (kind: (typeof QUEUED)[number]) =>
+    firstQueue + QUEUED.indexOf(kind) * MAX_QUEUE_WORKERS + worker;
+  return { syns: queue('syns'), errors: queue('errors'), datagrams: queue('datagrams') };
 }
 
-/** The queue of resets and ICMP errors for a worker's entries. @param worker as in {@link synQueueOf} */
-export function errorQueueOf(worker: number, { firstQueue }: CarrierNumbers): number {
-  return firstQueue + MAX_QUEUE_WORKERS + worker;
+/** The queue where first packets wait for a worker. @param worker as in {@link queuesOf} */
+export function firstPacketQueueOf(
+  protocol: Protocol,
+  worker: number,
+  numbers: Pick<CarrierNumbers, 'firstQueue'>,
+): number {
+  const { syns, datagrams } = queuesOf(worker, numbers);
+  return protocol === 'TCP' ? syns : datagrams;
 }
 
 function lowestBit(mask: number): number {

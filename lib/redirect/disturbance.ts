@@ -5,7 +5,7 @@ import type { Backend } from './xtables.js';
 
 /** By table: the kernel's own chains that jump to ours. */
 const HOOKS: Readonly<Record<string, readonly string[]>> = {
-  nat: ['PREROUTING', 'OUTPUT'],
+  nat: ['PREROUTING', 'OUTPUT', 'POSTROUTING'],
   filter: ['INPUT'],
   mangle: ['PREROUTING', 'OUTPUT'],
   raw: ['PREROUTING', 'OUTPUT'],

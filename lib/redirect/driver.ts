@@ -20,8 +20,8 @@ export interface Redirect {
    */
   readonly carriedVips: readonly Vip[];
   /**
-   * Where first packets of TCP connections to `carriedVips` wait for the worker. Null: they do not, as the
-   * portal relays, or serves UDP.
+   * Where first packets of connections and flows to `carriedVips` wait for the worker. Null: they do not, as
+   * the portal relays them.
    */
   readonly carried: { readonly queue: number } | null;
 }

@@ -4,8 +4,8 @@ import type { Redirect } from './driver.js';
 import { keyOf } from './key.js';
 import type { RedirectTree } from './redirecttree.js';
 import { type Features, vipRule } from './rules.js';
-import type { Table } from './ruleset.js';
 import type { Entry } from './ruletree.js';
+import type { TreeTable } from './treetable.js';
 
 /** For packets that come from pods and other hosts. */
 const CONTAINER_CHAIN = 'KUBE-PORTALS-CONTAINER';
@@ -35,7 +35,7 @@ export function natEntries(redirect: Redirect, bindAddress: string, features: Fe
   }));
 }
 
-export function natTable(vips: RedirectTree): Table {
+export function natTable(vips: RedirectTree): TreeTable {
   const entrance = vips.entrance();
   const chains = vips.chains().with(
     new Map([

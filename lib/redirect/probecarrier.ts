@@ -3,6 +3,7 @@ import type { Xtables } from './xtables.js';
 
 const QUEUE = '-j NFQUEUE --queue-num 0 --queue-bypass';
 const CONNMARK = '-m connmark --mark 0x1/0x1 -j RETURN';
+const SET_CONNMARK = '-j CONNMARK --set-xmark 0x1/0x1';
 const CONNTRACK = '-m conntrack --ctstate ESTABLISHED ! --ctstatus ASSURED --ctdir REPLY -j RETURN';
 
 /** A part of netfilter that the kernel carrier needs, and a rule that shows whether it is there. */
@@ -20,7 +21,7 @@ interface Part {
 export async function probeCarrier(xtables: Xtables): Promise<string | null> {
   const hasRaw = await accepts(xtables, 'raw', [QUEUE]);
   // Without it, clients would see what an endpoint refuses.
-  if (hasRaw && (await accepts(xtables, 'mangle', [CONNMARK, CONNTRACK]))) return null;
+  if (hasRaw && (await accepts(xtables, 'mangle', [CONNMARK, CONNTRACK, SET_CONNMARK]))) return null;
   const missing: string[] = [];
   for (const { name, table, rule } of partsOf(xtables)) {
     if (!(await accepts(xtables, table, [rule]))) missing.push(name);
@@ -40,6 +41,7 @@ function partsOf({ family }: Xtables): readonly Part[] {
     { name: `the mangle table (CONFIG_${ip}_NF_MANGLE)`, table: 'mangle', rule: '-j RETURN' },
     { name: 'the target NFQUEUE (CONFIG_NETFILTER_XT_TARGET_NFQUEUE)', table: 'nat', rule: QUEUE },
     { name: 'the match connmark (CONFIG_NETFILTER_XT_MATCH_CONNMARK)', table: 'nat', rule: CONNMARK },
+    { name: 'the target CONNMARK (CONFIG_NETFILTER_XT_TARGET_CONNMARK)', table: 'nat', rule: SET_CONNMARK },
     { name: 'the match conntrack (CONFIG_NETFILTER_XT_MATCH_CONNTRACK)', table: 'nat', rule: CONNTRACK },
   ];
 }

@@ -2,12 +2,10 @@ import { NONE } from '../model/compact.js';
 import type { Redirect } from './driver.js';
 import { keyOf } from './key.js';
 import type { RedirectTree } from './redirecttree.js';
-import { type Features, vipRule } from './rules.js';
+import { type Features, SYN_CHAIN, vipRule } from './rules.js';
 import type { Table } from './ruleset.js';
 import type { Entry } from './ruletree.js';
 
-/** For first packets of TCP connections. They wait for a worker before the kernel tracks them. */
-const SYN_CHAIN = 'KUBE-PORTALS-SYN';
 const IS_SYN = '-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN';
 
 /**
@@ -17,7 +15,7 @@ const IS_SYN = '-p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN';
  */
 export function rawEntries(redirect: Redirect, features: Features): readonly Entry[] {
   const { id, protocol, carriedVips, carried } = redirect;
-  if (carried === null) return NONE;
+  if (carried === null || protocol !== 'TCP') return NONE;
   const target = `-j NFQUEUE --queue-num ${carried.queue}`;
   return carriedVips.map((vip) => ({
     key: keyOf(vip.address, protocol, vip.port),

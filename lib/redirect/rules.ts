@@ -10,6 +10,12 @@ import type { Redirect } from './driver.js';
 
 /** The names of all our chains begin like this, in every table. No other chain's name may. */
 const OWN_CHAIN = 'KUBE-PORTAL';
+/** For first packets of TCP connections, which wait for a worker before the kernel tracks them. */
+export const SYN_CHAIN = 'KUBE-PORTALS-SYN';
+/** For first datagrams of UDP flows, which wait for a worker after the kernel has begun to track them. */
+export const DATAGRAM_CHAIN = 'KUBE-PORTALS-UDP';
+/** Where packets wait for a worker. */
+export const WAITING_CHAINS: readonly string[] = [SYN_CHAIN, DATAGRAM_CHAIN];
 /** Exists only while a probe runs. */
 export const PROBE_CHAIN = 'KUBE-PORTALS-PROBE';
 
@@ -55,6 +61,11 @@ export function vipRule(
 /** The kernel's limit is 255 bytes. Kubernetes names have no characters that must be escaped. */
 function commentText(label: string): string {
   return label.replace(/[^\w/:. -]/g, '_').slice(0, 255);
+}
+
+/** A mark or its mask. */
+export function hex(bits: number): string {
+  return `0x${bits.toString(16)}`;
 }
 
 /** Both ends are inclusive. */

@@ -1,6 +1,6 @@
 import { setImmediate as otherWork } from 'node:timers/promises';
 import { differingParts } from '../model/changes.js';
-import { isOwnChain, jumpsToOwnChain } from './rules.js';
+import { isOwnChain, jumpsToOwnChain, WAITING_CHAINS } from './rules.js';
 
 /** Our part of one netfilter table. Rules are texts as `iptables-save` prints them. */
 export interface Table {
@@ -8,7 +8,7 @@ export interface Table {
   readonly chains: ReadonlyMap<string, readonly string[]>;
   /**
    * Chains of others that jump to ours. If our jumps must be the first rules: all rules from the top down to
-   * the last jump. Else only the jumps.
+   * the last of them. Of other rules only the jumps.
    */
   readonly hooks: ReadonlyMap<string, readonly string[]>;
 }
@@ -17,18 +17,17 @@ export interface Table {
 export type Ruleset = ReadonlyMap<string, Table>;
 
 /**
- * Where our jumps are in the chains of others, by table. Other tables are as nat.
+ * Where our jumps are in the chains of others.
  *
- * - nat, `first`: no other rule takes a packet before us.
- * - filter, `early`: we put them first, but others may put rules above them. Such a program wants to judge
- *   before us, as engines of network policies do, and would put its rule there again.
- * - raw, `last`: a packet that a worker lets go skips the rules after our jump (nf_reinject of the kernel).
- *   So the rules of others come before, for example those against spoofed addresses.
+ * - `first`: no other rule takes a packet before us.
+ * - `early`, in the table filter: we put them first, but others may put rules above them. Such a program
+ *   wants to judge before us, as engines of network policies do, and would put its rule there again.
+ * - `last`, jumps to chains where packets wait for a worker: a packet that it lets go skips the rules after
+ *   our jump (nf_reinject of the kernel). So the rules of others come before, for example those against
+ *   spoofed addresses.
  */
-const PLACES: Readonly<Record<string, 'first' | 'early' | 'last'>> = { filter: 'early', raw: 'last' };
-
-function placeOf(table: string): 'first' | 'early' | 'last' {
-  return PLACES[table] ?? 'first';
+function isLast(jump: string): boolean {
+  return WAITING_CHAINS.some((chain) => jump.endsWith(`-j ${chain}`));
 }
 
 /** Lines that are read before other work gets its turn: some milliseconds. */
@@ -71,7 +70,7 @@ class SaveReader {
       const [name = ''] = line.slice(3).split(' ', 1);
       (this.#chains.get(name) ?? this.#others.get(name))?.push(line.slice(name.length + 4));
     } else if (line === 'COMMIT') {
-      keepHooks(this.#others, placeOf(this.#table) === 'first' ? downToOurs : ours);
+      keepHooks(this.#others, this.#table === 'filter' ? ours : downToOurs);
     }
   }
 }
@@ -88,7 +87,8 @@ function ours(rules: readonly string[]): string[] {
 }
 
 function downToOurs(rules: readonly string[]): string[] {
-  return rules.slice(0, rules.findLastIndex(jumpsToOwnChain) + 1);
+  const end = rules.findLastIndex((rule) => jumpsToOwnChain(rule) && !isLast(rule)) + 1;
+  return [...rules.slice(0, end), ...ours(rules.slice(end))];
 }
 
 /** How to change the actual rules to the wanted ones. */
@@ -103,7 +103,7 @@ export function difference(actual: Ruleset, wanted: Ruleset): Repair {
   const scripts: string[] = [];
   let count = 0;
   for (const name of new Set([...wanted.keys(), ...actual.keys()])) {
-    const lines = tableDifference(name, actual.get(name) ?? EMPTY, wanted.get(name) ?? EMPTY);
+    const lines = tableDifference(actual.get(name) ?? EMPTY, wanted.get(name) ?? EMPTY);
     if (lines.count === 0) continue;
     count += lines.count;
     scripts.push(
@@ -135,7 +135,7 @@ interface TableScript {
   count: number;
 }
 
-function tableDifference(table: string, actual: Table, wanted: Table): TableScript {
+function tableDifference(actual: Table, wanted: Table): TableScript {
   const lines: TableScript = { declare: [], unhook: [], fill: [], hook: [], drop: [], count: 0 };
   for (const [present, chains] of differingParts(actual.chains, wanted.chains)) {
     addChainDifference(lines, present, chains);
@@ -146,8 +146,9 @@ function tableDifference(table: string, actual: Table, wanted: Table): TableScri
     if (sameRules(present, hooks)) continue;
     lines.count++;
     for (const rule of present.filter(jumpsToOwnChain)) lines.unhook.push(`-D ${chain} ${rule}`);
-    if (placeOf(table) === 'last') for (const rule of hooks) lines.hook.push(`-A ${chain} ${rule}`);
-    else for (const rule of hooks.toReversed()) lines.hook.push(`-I ${chain} ${rule}`);
+    for (const rule of hooks.filter((hook) => !isLast(hook)).toReversed())
+      lines.hook.push(`-I ${chain} ${rule}`);
+    for (const rule of hooks.filter(isLast)) lines.hook.push(`-A ${chain} ${rule}`);
   }
   return lines;
 }

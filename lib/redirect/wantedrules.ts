@@ -2,15 +2,17 @@ import { NONE } from '../model/compact.js';
 import type { Family } from '../net/address.js';
 import type { CarrierNumbers } from '../portal/carrier.js';
 import { CarriedVips, udpKeys } from './carriedvips.js';
+import { errorTable } from './carriererrors.js';
 import { type Redirect, RedirectError } from './driver.js';
 import { filterEntries, filterTable } from './filtertable.js';
+import { datagramEntries, datagramTable, passingTable } from './firstdatagrams.js';
 import { portKeyspace, vipKeyspace } from './key.js';
-import { mangleTable } from './mangletable.js';
 import { natEntries, natTable } from './nattable.js';
 import { rawEntries, rawTable } from './rawtable.js';
 import { RedirectTree } from './redirecttree.js';
 import type { Features, PortRange } from './rules.js';
 import type { Ruleset, Table } from './ruleset.js';
+import { withPart } from './treetable.js';
 
 /** What the rules of a family depend on, beside its redirects. */
 export interface RuleOptions {
@@ -26,7 +28,8 @@ export class WantedRules {
   readonly #vips: RedirectTree;
   readonly #guarded = new RedirectTree(portKeyspace);
   readonly #carriedTcp: RedirectTree;
-  readonly #carriedUdp = new CarriedVips();
+  readonly #carriedUdp: RedirectTree;
+  readonly #carriedUdpVips = new CarriedVips();
   /** By the redirect's id. */
   readonly #proxyPorts = new Map<string, number>();
   /** Keys of the VIPs whose rules may have changed since the last call of {@link takeChangedVips}. */
@@ -41,6 +44,7 @@ export class WantedRules {
     const vips = vipKeyspace(options.family);
     this.#vips = new RedirectTree(vips);
     this.#carriedTcp = new RedirectTree(vips);
+    this.#carriedUdp = new RedirectTree(vips);
   }
 
   /** Ids of the redirects. */
@@ -56,12 +60,13 @@ export class WantedRules {
   /** @throws RedirectError for a VIP that is not an address */
   set(redirect: Redirect): void {
     const { id, proxyPort } = redirect;
-    const { nat, filter, raw, udp } = this.#entriesOf(redirect);
+    const { nat, filter, raw, mangle, udp } = this.#entriesOf(redirect);
     this.#markChanged(id);
     this.#vips.set(id, nat);
     this.#guarded.set(id, filter);
     this.#carriedTcp.set(id, raw);
-    this.#carriedUdp.set(id, udp);
+    this.#carriedUdp.set(id, mangle);
+    this.#carriedUdpVips.set(id, udp);
     this.#proxyPorts.set(id, proxyPort);
     this.#markChanged(id);
   }
@@ -72,6 +77,7 @@ export class WantedRules {
     this.#guarded.delete(id);
     this.#carriedTcp.delete(id);
     this.#carriedUdp.delete(id);
+    this.#carriedUdpVips.delete(id);
     this.#proxyPorts.delete(id);
   }
 
@@ -91,12 +97,12 @@ export class WantedRules {
    * the last call.
    */
   takeDroppedVips(): ReadonlySet<string> {
-    return this.#carriedUdp.takeDropped();
+    return this.#carriedUdpVips.takeDropped();
   }
 
   /** An earlier run may have let the kernel carry flows to any VIP. */
   markAllCarried(): void {
-    for (const id of this.ids) for (const key of this.#vips.keysOf(id)) this.#carriedUdp.mayHaveBeen(key);
+    for (const id of this.ids) for (const key of this.#vips.keysOf(id)) this.#carriedUdpVips.mayHaveBeen(key);
   }
 
   /** From now on every VIP counts as changed. */
@@ -112,14 +118,29 @@ export class WantedRules {
 
   /** All rules that the kernel must hold for these redirects. */
   ruleset(): Ruleset {
-    const { family, features, proxyPortRange } = this.#options;
+    const { features, proxyPortRange } = this.#options;
     // In this order: what no worker decides about must meet the redirects.
-    const tables = new Map<string, Table>([['nat', natTable(this.#vips)]]);
+    const tables = new Map<string, Table>([['nat', this.#natTable()]]);
     if (features.guard !== null) tables.set('filter', filterTable(this.#guarded, proxyPortRange));
-    const hasCarried = !this.#carriedTcp.isEmpty || !this.#carriedUdp.isEmpty;
-    if (this.#carrier !== null && hasCarried) tables.set('mangle', mangleTable(family, this.#carrier));
+    const mangle = this.#mangleTable();
+    if (mangle !== null) tables.set('mangle', mangle);
     if (!this.#carriedTcp.isEmpty) tables.set('raw', rawTable(this.#carriedTcp));
     return tables;
+  }
+
+  #natTable(): Table {
+    const redirects = natTable(this.#vips);
+    const carrier = this.#carriedUdp.isEmpty ? null : this.#carrier;
+    return carrier === null ? redirects : withPart(redirects, passingTable(carrier));
+  }
+
+  /** Null: it has no rules of ours. */
+  #mangleTable(): Table | null {
+    if (this.#carrier === null || (this.#carriedTcp.isEmpty && this.#carriedUdpVips.isEmpty)) return null;
+    const errors = errorTable(this.#options.family, this.#carrier);
+    return this.#carriedUdp.isEmpty
+      ? errors
+      : withPart(datagramTable(this.#carriedUdp, this.#carrier), errors);
   }
 
   #markChanged(id: string): void {
@@ -133,6 +154,7 @@ export class WantedRules {
         nat: natEntries(redirect, bindAddress, features),
         filter: filterEntries(redirect, features),
         raw: this.#carrier === null ? NONE : rawEntries(redirect, features),
+        mangle: this.#carrier === null ? NONE : datagramEntries(redirect, features),
         udp: this.#carrier === null ? NONE : udpKeys(redirect),
       };
     } catch (error) {

@@ -1,4 +1,5 @@
-import { checksumOf, sumOfBytes } from '../net/checksum.js';
+import { changedChecksum, checksumOf, sumOfBytes } from '../net/checksum.js';
+import type { PacketHeaders } from '../net/packet.js';
 import { AF_INET6, IPPROTO_UDP } from './constants.js';
 import type { Memory } from './memory.js';
 import type { SocketAddress } from './sockaddr.js';
@@ -8,6 +9,8 @@ import { addressAt, addressWords } from './sockaddrwords.js';
 const IPV4_SIZE = 20;
 const IPV6_SIZE = 40;
 const UDP_SIZE = 8;
+/** Bytes from an IPv4 source address back to the checksum of the header. */
+const IPV4_CHECKSUM_BEFORE = 2;
 /** Byte of the source address in an IP header. The destination address follows it. */
 const IPV4_ADDRESSES = 12;
 const IPV6_ADDRESSES = 8;
@@ -47,6 +50,47 @@ export function putHeaders(
   const sum = sumOfBytes(view, addresses, udpAt + UDP_SIZE - addresses) + IPPROTO_UDP + size;
   view.setUint16(udpAt + 6, checksumOf(sum + sumOfBytes(payload.view, start, length)));
   return udpAt + UDP_SIZE - at;
+}
+
+/**
+ * Gives a datagram in memory another destination. Checksums that were wrong stay wrong.
+ * @param headers of the datagram, which is whole
+ * @param to of the datagram's family
+ * @param hasChecksum whether the UDP checksum is there. If not, it is made
+ */
+export function replaceDestination(
+  packet: Memory,
+  headers: PacketHeaders,
+  to: SocketAddress,
+  hasChecksum: boolean,
+): void {
+  const { view } = packet;
+  const { isV6, addressLength, sourceAt, destinationAt, transportAt } = headers;
+  const before = sumOfBytes(view, destinationAt, addressLength);
+  putAddress(packet, destinationAt, to, isV6);
+  const added = sumOfBytes(view, destinationAt, addressLength) - before;
+  view.setUint16(transportAt + 2, to.port);
+  if (!isV6) addToChecksum(view, sourceAt - IPV4_CHECKSUM_BEFORE, added);
+  if (!hasChecksum) putChecksum(view, headers);
+  // 0: the sender has made none (RFC 768).
+  else if (view.getUint16(transportAt + 6) !== 0)
+    addToChecksum(view, transportAt + 6, added + to.port - headers.destinationPort);
+}
+
+/** Makes the UDP checksum, with the pseudo header (RFC 768, RFC 8200 8.1). */
+function putChecksum(view: DataView, { sourceAt, addressLength, transportAt, end }: PacketHeaders): void {
+  const size = end - transportAt;
+  view.setUint16(transportAt + 6, 0);
+  const addresses = sumOfBytes(view, sourceAt, 2 * addressLength);
+  view.setUint16(
+    transportAt + 6,
+    checksumOf(addresses + IPPROTO_UDP + size + sumOfBytes(view, transportAt, size)),
+  );
+}
+
+/** @param added what the bytes under the checksum have more than before. It may be negative */
+function addToChecksum(view: DataView, at: number, added: number): void {
+  view.setUint16(at, changedChecksum(view.getUint16(at), added));
 }
 
 /**

@@ -160,11 +160,26 @@ t.test('a Service may change its carrier while it is in use', async (t) => {
   t.match(proxy.status().portals, [{ carrier: 'relay', relayReason: null, problems: [] }]);
 });
 
-t.test('a UDP port has carried VIPs, and no queue', async (t) => {
+t.test('a UDP port has carried VIPs, and a queue of first datagrams', async (t) => {
   const { proxy, driver, told } = await start(t, { mode: 'auto' });
   await proxy.apply(web({ ports: [{ port: 80, protocol: 'UDP' }] }));
-  t.match(driver.redirects.get('default/web:/UDP/IPv4'), { carried: null, carriedVips: [{ port: 80 }] });
+  t.match(driver.redirects.get('default/web:/UDP/IPv4'), {
+    carried: { queue: 20_489 },
+    carriedVips: [{ port: 80 }],
+  });
   t.match(told()?.carriage?.vips, [{ address: '10.96.0.10', port: 80 }]);
+});
+
+t.test('first datagrams of a UDP port whose datagrams are read do not wait', async (t) => {
+  const { proxy, driver } = await start(t, { mode: 'auto' });
+  const annotations = { 'kube-portal.dev/affinity-key': 'rtps-host' };
+  const one = service(
+    { ports: [{ port: 80, protocol: 'UDP' }], sessionAffinity: 'ClientIP' },
+    { annotations },
+  );
+  const endpoints = slice([{ addresses: ['10.1.0.1'] }], { ports: [{ port: 80, protocol: 'UDP' }] });
+  await proxy.apply(buildHere(objectSet([one], [endpoints])).snapshot);
+  t.match(driver.redirects.get('default/web:/UDP/IPv4'), { carried: null, carriedVips: [{ port: 80 }] });
 });
 
 t.test('with affinity, one worker has the listener, the pins and the queue of a Service', async (t) => {

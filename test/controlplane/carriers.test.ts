@@ -141,5 +141,6 @@ t.test('the home of a portal is the worker that it is in, or one that has queues
     [0, 1, 0, 1],
   );
   t.equal(carriers.homeOf(2, 1), 1);
-  t.equal(carriers.queueOf(1), 20_481);
+  t.equal(carriers.queueOf('TCP', 1), 20_481);
+  t.equal(carriers.queueOf('UDP', 1), 20_489);
 });

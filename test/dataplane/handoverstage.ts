@@ -220,7 +220,10 @@ export class HandoverStage {
   #rulesFor(vip: Vip, iptables: string, chain: string, proxyPort: number): string {
     const match = `-d ${vip.address} -p ${this.protocol.toLowerCase()} --dport ${vip.port}`;
     const redirect = `${iptables} nat -A ${chain} ${match} -j REDIRECT --to-ports ${proxyPort}`;
-    if (this.protocol === 'UDP') return redirect;
+    if (this.protocol === 'UDP') {
+      const first = `-m conntrack --ctstate NEW -m conntrack ! --ctstate DNAT -j NFQUEUE --queue-num ${QUEUE + 8}`;
+      return `${iptables} mangle -A ${chain} ${match} ${first}\n${redirect}`;
+    }
     const queue = `-j NFQUEUE --queue-num ${QUEUE}`;
     return `${iptables} raw -A ${chain} ${match} --tcp-flags FIN,SYN,RST,ACK SYN ${queue}\n${redirect}`;
   }

@@ -51,6 +51,25 @@ function hold(
   return { round: async () => (await held.round()).answers ?? [], close: () => held.close() };
 }
 
+/** What the client's socket with a port gets from each place that it asks, one after the other. */
+async function askFromPort(
+  family: Family,
+  port: number,
+  places: readonly (readonly [address: string, port: number])[],
+): Promise<string[]> {
+  const program = `
+    import { createSocket } from 'node:dgram';
+    import { once } from 'node:events';
+    const socket = createSocket('${family === 'IPv4' ? 'udp4' : 'udp6'}').bind(${port});
+    await once(socket, 'listening');
+    for (const [address, port] of ${JSON.stringify(places)}) {
+      socket.send('?', port, address);
+      console.log(String((await once(socket, 'message'))[0]));
+    }
+    socket.close();`;
+  return (await client.must(process.execPath, ['--input-type=module', '-e', program])).trim().split('\n');
+}
+
 /** How many datagrams the client has refused by an ICMP error. */
 async function refusedByClient(family: Family): Promise<number> {
   const counter = family === 'IPv4' ? 'IcmpOutDestUnreachs' : 'Icmp6OutDestUnreachs';
@@ -199,10 +218,36 @@ for (const family of ['IPv4', 'IPv6'] as const) {
     t.match(stage.counters(family), { connectFailures: 0, flowsMoved: 0 });
   });
 
+  t.test(`a flow that the kernel has tracked before its VIP was served is carried, ${family}`, async (t) => {
+    const stage = await stageFor(t);
+    await stage.serve({ family, endpoints: pods });
+    const ends = `-p udp -s ${own} -d ${VIPS[family]} -r ${VIPS[family]} -q ${own}`;
+    const ports = `--sport 40001 --dport ${PORT} --reply-port-src ${PORT} --reply-port-dst 40001`;
+    sh(`conntrack -I ${ends} ${ports} -t 60`);
+    t.same(await askFromPort(family, 40_001, [[VIPS[family], PORT]]), [`a:${own}`]);
+    t.equal(carried(family), 1);
+  });
+
+  t.test(
+    `where the client asks the endpoint itself from the same port, it is relayed, ${family}`,
+    async (t) => {
+      const stage = await stageFor(t);
+      const [pod] = pods as [Host];
+      await stage.serve({ family, endpoints: [pod] });
+      const answers = await askFromPort(family, 40_002, [
+        [addressOf(pod, family), POD_PORT],
+        [VIPS[family], PORT],
+      ]);
+      t.same(answers, [`a:${own}`, `a:${node}`]);
+      t.equal(carried(family), 0);
+      t.match(await stage.event('notCarried'), { reason: 'EEXIST' });
+    },
+  );
+
   t.test(`all flows of an endpoint move after some were refused, ${family}`, async (t) => {
     const stage = await stageFor(t);
     await stage.serve({ family, endpoints: pods });
-    const held = hold(VIPS[family], 60, { patienceMs: 1000 });
+    const held = hold(VIPS[family], 60, { patienceMs: 10_000 });
     const round = async () => (await held.round()).map(nameIn);
     const before = await round();
     t.same(count(before), { a: 20, b: 20, c: 20 });
@@ -221,7 +266,7 @@ t.test('flows to an endpoint that was removed move', async (t) => {
   const stage = await stageFor(t);
   await stage.serve({ endpoints: pods });
   // An answer that is under way when the entry ends is lost.
-  const held = hold(VIPS.IPv4, 30, { patienceMs: 1000 });
+  const held = hold(VIPS.IPv4, 30, { patienceMs: 10_000 });
   const round = async () => (await held.round()).map(nameIn);
   const before = await round();
   t.same(count(before), { a: 10, b: 10, c: 10 });
@@ -236,7 +281,7 @@ t.test('flows to an endpoint that was removed move', async (t) => {
 t.test('flows to two endpoints that were removed move', async (t) => {
   const stage = await stageFor(t);
   await stage.serve({ endpoints: pods });
-  const held = hold(VIPS.IPv4, 9, { patienceMs: 1000 });
+  const held = hold(VIPS.IPv4, 9, { patienceMs: 10_000 });
   const round = async () => (await held.round()).map(nameIn);
   t.same(count(await round()), { a: 3, b: 3, c: 3 });
   await stage.serve({ endpoints: pods.slice(2) });
@@ -249,7 +294,7 @@ t.test('flows to two endpoints that were removed move', async (t) => {
 t.test('flows come back to the relay if their portal is not carried any more', async (t) => {
   const stage = await stageFor(t);
   await stage.serve({ endpoints: pods });
-  const held = hold(VIPS.IPv4, 6, { patienceMs: 1000 });
+  const held = hold(VIPS.IPv4, 6, { patienceMs: 10_000 });
   const round = async () => count(await held.round());
   const own = client.address4;
   t.same(await round(), { [`a:${own}`]: 2, [`b:${own}`]: 2, [`c:${own}`]: 2 });

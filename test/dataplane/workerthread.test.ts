@@ -26,8 +26,7 @@ function startThread(t: Test): WorkerThread {
     udpTimeoutMs: null,
     rtpsCopies: 1000,
     carrier: {
-      synQueue: null,
-      errorQueue: null,
+      queues: null,
       ownMark: 0,
       ownMask: 0,
       heldMarks: [],

@@ -61,7 +61,12 @@ t.test('sessions of both carriers are listed together', async (t) => {
     }
     t.match(from, portal?.includes('UDP') ? `[${client.address6}]:` : `${client.address4}:`);
     t.ok(pods.some(({ address4, address6 }) => [`${address4}:7`, `[${address6}]:7`].includes(`${endpoint}`)));
-    t.ok(bytesIn !== null && bytesIn > 28 && bytesOut !== null && bytesOut > 28, `${bytesIn} ${bytesOut}`);
+    // The first datagram of a flow is not in its entry.
+    const atLeast = portal?.includes('UDP') ? 0 : 28;
+    t.ok(
+      bytesIn !== null && bytesIn >= atLeast && bytesOut !== null && bytesOut > 28,
+      `${bytesIn} ${bytesOut}`,
+    );
   }
   t.same(
     endpoints.filter(({ portal }) => portal?.includes('/TCP/')).map((load) => load.sessions),
@@ -69,8 +74,10 @@ t.test('sessions of both carriers are listed together', async (t) => {
     'each endpoint has its share',
   );
   await held.udp.round();
-  const states = (await kubePortal.sessions(`client=${client.address6}`)).sessions.map(({ state }) => state);
-  t.same(states, ['stream', 'stream', 'stream']);
+  for (const { state, bytesIn } of (await kubePortal.sessions(`client=${client.address6}`)).sessions) {
+    t.equal(state, 'stream');
+    t.ok(bytesIn !== null && bytesIn > 48, `${bytesIn}`);
+  }
 
   t.equal((await kubePortal.sessions(`client=${neighbour.address4}`)).total, 2);
   t.equal((await kubePortal.sessions('service=default/echo')).total, 7);

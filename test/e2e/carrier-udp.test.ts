@@ -1,8 +1,11 @@
 import t from 'tap';
+import { startBackend } from '../lab/backend.js';
+import { askUdp } from '../lab/client.js';
 import { item } from '../lab/items.js';
 import { KubePortal } from '../lab/kubeportal.js';
 import { Lab, type Pod } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
+import { patternDigest } from '../lab/pattern.js';
 import { count } from '../lab/tally.js';
 import { VIP, VIP6 } from './relay.js';
 import { UdpBursts } from './udp-bursts.js';
@@ -88,6 +91,43 @@ for (const address of [VIP, VIP6]) {
       counters.reduce((sum, { flowsTotal }) => sum + flowsTotal, 0),
       60,
     );
+  });
+}
+
+/** How many datagrams the queue of the only worker has had, and those that it had no room for. */
+async function queued({ node }: Lab): Promise<number> {
+  const rows = (await node.must('cat', ['/proc/net/netfilter/nfnetlink_queue'])).split('\n');
+  const row = rows.map((line) => line.trim().split(/ +/)).find(([number]) => number === '20488');
+  return Number(row?.[7]);
+}
+
+for (const address of [VIP, VIP6]) {
+  t.test(`of a flow without answers, one datagram comes to the worker, ${address}`, async (t) => {
+    const { lab, kubePortal, recorders, client } = await stageFor(t, 'silent');
+    const bursts = await UdpBursts.start(client, { address, port: PORT, flows: 30, datagrams: 1 });
+    await bursts.burst();
+    await recordsOf(kubePortal, recorders, 30);
+    for (let round = 2; round <= 5; round++) await bursts.burst();
+    await recordsOf(kubePortal, recorders, 5 * 30);
+    t.equal(await queued(lab), 30);
+  });
+
+  t.test(`the longest datagrams arrive whole, ${address}`, async (t) => {
+    const lab = await Lab.forTest(t, { pods: ['client', 'a'], link: 'point to point' });
+    await startBackend(lab.pod('a'), { udp: { [PORT]: 'echo' } });
+    const ports = [{ port: PORT, protocol: 'UDP' }] as const;
+    const objects = serviceWithPods({ name: 'web', clusterIPs: [VIP, VIP6], ports }, [lab.pod('a')]);
+    const flags = ['--redirect=iptables', '--carrier=kernel', '--workers=1'];
+    await KubePortal.forTest(t, lab.node, { objects, flags });
+    // Longer ones than the queue receives, from 65,532 bytes of packet on, are relayed.
+    for (const bytes of [1, 1472, 1473, 9000, 65_000, 65_507]) {
+      const [reply] = await askUdp(lab.pod('client'), { address, port: PORT, bytes, times: 2 });
+      const whole = `${bytes}:${patternDigest(bytes)}`;
+      t.same(reply?.answers, [whole, whole]);
+    }
+    const family = address === VIP ? 'ipv4' : 'ipv6';
+    const own = ['-L', '-f', family, '-p', 'udp', '--mark', '0x40000000/0x40000000'];
+    t.equal((await lab.node.must('conntrack', own)).match(/^udp /gm)?.length, 5);
   });
 }
 

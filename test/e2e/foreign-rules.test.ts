@@ -52,6 +52,12 @@ const SITUATIONS: readonly Situation[] = [
     settings: { 'net/ipv4/conf/all/rp_filter': '1' },
   },
   {
+    title: 'a CNI masquerades what pods send',
+    link: 'point to point',
+    sees: 'client',
+    rules: (family) => [`-t nat -A POSTROUTING -s ${PODS[family]} -j MASQUERADE`],
+  },
+  {
     title: 'a CNI keeps marks of its own in packets and connections',
     link: 'point to point',
     sees: 'client',

@@ -7,6 +7,7 @@ import { KubePortal } from '../lab/kubeportal.js';
 import { Lab } from '../lab/lab.js';
 import { serviceWithPods } from '../lab/manifest.js';
 import type { PodLink } from '../lab/podlink.js';
+import type { Program } from '../lab/program.js';
 import { addPod, egressPolicy, ingressPolicy, startEngine } from './engine.js';
 
 /**
@@ -23,12 +24,6 @@ const SERVER = { name: 'server', clusterIPs: ['10.96.0.10'], ports: PORTS } as c
 const DNS = { name: 'dns', clusterIPs: ['10.96.0.53'], ports: PORTS } as const;
 const FLAGS = ['--hostname-override=node', '--cluster-cidr=10.244.0.0/16'];
 
-/**
- * The engine lets pods in to these ports of the node, whatever their egress policies say. The first datagram
- * of a flow that the kernel carries comes to a proxy port.
- */
-const NODE_PORTS = '--proxy-port-range=32000-32767';
-
 interface Stage {
   readonly lab: Lab;
   readonly api: ApiServer;
@@ -39,6 +34,7 @@ interface Stage {
   readonly captive: Host;
   /** A guest on another node. */
   readonly remote: Host;
+  readonly engine: Program;
 }
 
 async function stageFor(t: Test, link: PodLink): Promise<Stage> {
@@ -54,7 +50,7 @@ async function stageFor(t: Test, link: PodLink): Promise<Stage> {
   for (const pod of [server, dns, guest, stranger, captive]) await addPod(api, pod, pod.name, true);
   await addPod(api, remote, 'guest', false);
   await api.apply(ingressPolicy('server', 'guest'), egressPolicy('captive', 'dns'));
-  const stage = { lab, api, server, dns, guest, stranger, captive, remote };
+  const stage = { lab, api, server, dns, guest, stranger, captive, remote, engine };
   while (!(await isInForce(stage))) if (!engine.running) throw new Error(engine.stderr);
   return stage;
 }
@@ -100,13 +96,20 @@ async function seen(client: Host, address: string, port = 80): Promise<string[]>
   });
 }
 
+/** Counts the datagrams that come to a pod from now on. */
+async function countDatagrams(pod: Host): Promise<() => Promise<number>> {
+  await pod.must('iptables', ['-A', 'INPUT', '-p', 'udp']);
+  return async () =>
+    Number((await pod.must('iptables', ['-nvxL', 'INPUT'])).split('\n')[2]?.trim().split(/ +/)[0]);
+}
+
 const itself = ({ address4 }: Host) => [address4, address4];
 
 for (const link of ['bridge port', 'point to point'] as const) {
   t.test(`the kernel carries, pods with the link ${link}: policies hold`, async (t) => {
     const stage = await stageFor(t, link);
     const { guest, stranger, captive, remote } = stage;
-    const kubePortal = await serve(t, stage, '--carrier=kernel', NODE_PORTS);
+    const kubePortal = await serve(t, stage, '--carrier=kernel');
     t.same(await seen(guest, SERVER.clusterIPs[0]), itself(guest), 'a pod that may');
     t.same(await seen(remote, SERVER.clusterIPs[0]), itself(remote), 'a pod of another node that may');
     t.same(await seen(stranger, SERVER.clusterIPs[0]), NOT, 'a pod that the ingress policy forbids');
@@ -126,11 +129,18 @@ t.test('the relay: an ingress policy does not hold, and an egress policy cuts DN
   t.same(await seen(captive, DNS.clusterIPs[0]), NOT);
 });
 
-t.test(
-  'the kernel carries, proxy ports are not among the NodePorts: an egress policy cuts UDP',
-  async (t) => {
-    const stage = await stageFor(t, 'bridge port');
-    await serve(t, stage, '--carrier=kernel');
-    t.same(await seen(stage.captive, DNS.clusterIPs[0]), [stage.captive.address4, 'refused']);
-  },
-);
+t.test('the kernel carries, the engine looks at FORWARD only: policies hold', async (t) => {
+  const stage = await stageFor(t, 'point to point');
+  const { lab, guest, stranger, captive, server } = stage;
+  await serve(t, stage, '--carrier=kernel');
+  // The engine would put its jumps there again.
+  await stage.engine.stop('SIGKILL');
+  for (const chain of ['INPUT', 'OUTPUT']) await lab.node.must('iptables', ['-w', '10', '-F', chain]);
+  const arrived = await countDatagrams(server);
+  t.same(await seen(stranger, SERVER.clusterIPs[0]), NOT);
+  t.same(await seen(captive, SERVER.clusterIPs[0]), NOT);
+  t.equal(await arrived(), 0, 'not even a first datagram comes to the pod');
+  t.same(await seen(guest, SERVER.clusterIPs[0]), itself(guest));
+  t.equal(await arrived(), 1);
+  t.same(await seen(captive, DNS.clusterIPs[0]), itself(captive));
+});

@@ -1,5 +1,13 @@
 import t from 'tap';
-import { errorQueueOf, isMarkMask, markOfWorker, ownBit, synQueueOf } from '../../lib/portal/carrier.js';
+import {
+  CARRIER_QUEUES,
+  firstPacketQueueOf,
+  isMarkMask,
+  markOfWorker,
+  ownBit,
+  passingMark,
+  queuesOf,
+} from '../../lib/portal/carrier.js';
 import { RELAY } from './fixtures.js';
 
 t.test('a mask has at least three bits, side by side', async (t) => {
@@ -19,14 +27,21 @@ t.test('its highest bit says that an entry is ours, the lowest two whose it is',
   t.same(marks(0xe000_0000).slice(0, 2), [0x8000_0000, 0xa000_0000]);
 });
 
-t.test('each of four workers has a queue for SYNs and one for errors', async (t) => {
-  const workers = [0, 1, 2, 3];
+t.test('a first datagram that goes on has no mark of an entry of ours', async (t) => {
+  t.equal(passingMark(0x7000_0000), 0x1000_0000);
+  t.equal(passingMark(0xe000_0000), 0x2000_0000);
+});
+
+t.test('each of four workers has a queue for SYNs, one for errors and one for first datagrams', async (t) => {
   t.same(
-    workers.map((worker) => synQueueOf(worker, RELAY)),
-    [20_480, 20_481, 20_482, 20_483],
+    [0, 1, 2, 3].map((worker) => queuesOf(worker, RELAY)),
+    [0, 1, 2, 3].map((worker) => ({
+      syns: 20_480 + worker,
+      errors: 20_484 + worker,
+      datagrams: 20_488 + worker,
+    })),
   );
-  t.same(
-    workers.map((worker) => errorQueueOf(worker, RELAY)),
-    [20_484, 20_485, 20_486, 20_487],
-  );
+  t.equal(firstPacketQueueOf('TCP', 3, RELAY), 20_483);
+  t.equal(firstPacketQueueOf('UDP', 3, RELAY), 20_491);
+  t.equal(CARRIER_QUEUES, 12);
 });

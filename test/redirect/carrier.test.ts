@@ -3,7 +3,7 @@ import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import type { Family } from '../../lib/net/address.js';
 import type { Protocol } from '../../lib/net/protocol.js';
-import { ownBit } from '../../lib/portal/carrier.js';
+import { firstPacketQueueOf, ownBit } from '../../lib/portal/carrier.js';
 import { clearAll } from '../../lib/redirect/clear.js';
 import { type RunCommand, runCommand } from '../../lib/redirect/command.js';
 import type { CarrierSupport, Redirect } from '../../lib/redirect/driver.js';
@@ -42,7 +42,7 @@ async function open(t: Test, run: RunCommand): Promise<{ driver: IptablesDriver;
 }
 
 /** A port with a VIP and a NodePort, whose traffic the kernel carries. */
-function carried(name: string, family: Family, protocol: Protocol, port: number, queue = 20_480): Redirect {
+function carried(name: string, family: Family, protocol: Protocol, port: number, worker = 0): Redirect {
   const vips = [{ address: VIP[family], port }];
   return {
     id: `${name}/${protocol}/${family}`,
@@ -52,14 +52,14 @@ function carried(name: string, family: Family, protocol: Protocol, port: number,
     vips,
     proxyPort: 41_000 + port,
     carriedVips: [...vips, { address: Pod.router[family], port: 30_000 + port }],
-    carried: protocol === 'TCP' ? { queue } : null,
+    carried: { queue: firstPacketQueueOf(protocol, worker, CARRIER) },
   };
 }
 
 /** One Service port in all four forms. */
-function carriedInAllForms(name: string, port: number, queue?: number): Redirect[] {
+function carriedInAllForms(name: string, port: number, worker?: number): Redirect[] {
   return FAMILIES.flatMap((family) =>
-    PROTOCOLS.map((protocol) => carried(name, family, protocol, port, queue)),
+    PROTOCOLS.map((protocol) => carried(name, family, protocol, port, worker)),
   );
 }
 
@@ -96,10 +96,10 @@ for (const kind of KINDS) {
 }
 
 for (const kind of KINDS) {
-  t.test(`${kind}: first packets wait in the portal's queue`, async (t) => {
+  t.test(`${kind}: first packets of connections wait in the portal's queue`, async (t) => {
     const { driver, support } = await open(t, only(kind));
     t.strictSame(support, { IPv4: null, IPv6: null });
-    await apply(driver, { set: carriedInAllForms('web', 80, 20_481), remove: [] });
+    await apply(driver, { set: carriedInAllForms('web', 80, 1), remove: [] });
     for (const family of FAMILIES) {
       const length = family === 'IPv4' ? 32 : 128;
       const leaf = (address: string, port: number) =>
@@ -118,9 +118,44 @@ for (const kind of KINDS) {
     t.equal(await driver.audit(), 0, 'what was programmed is what is wanted');
   });
 
+  t.test(`${kind}: first datagrams wait in the portal's queue, and keep their source`, async (t) => {
+    const { driver } = await open(t, only(kind));
+    await apply(driver, { set: carriedInAllForms('web', 80, 1), remove: [] });
+    for (const family of FAMILIES) {
+      const length = family === 'IPv4' ? 32 : 128;
+      const leaf = (address: string, port: number) =>
+        `-A KUBE-PORTALS-UDP -d ${address}/${length} -p udp -m udp --dport ${port} ` +
+        '-m comment --comment "default/web:main" -j KUBE-PORTALS-UDP-20489';
+      const isFirst = '-p udp -m conntrack --ctstate NEW -m conntrack ! --ctstate DNAT';
+      t.strictSame(
+        rulesOf(kind, family, 'mangle')
+          .filter((rule) => rule.includes('KUBE-PORTALS-UDP'))
+          .sort(),
+        [
+          leaf(Pod.router[family], 30_080),
+          leaf(VIP[family], 80),
+          ...[20_488, 20_489, 20_490, 20_491].flatMap((queue) => [
+            `-A KUBE-PORTALS-UDP-${queue} -j CONNMARK --set-xmark 0x10000000/0x70000000`,
+            `-A KUBE-PORTALS-UDP-${queue} -j NFQUEUE --queue-num ${queue}`,
+          ]),
+          `-A OUTPUT ${isFirst} -j KUBE-PORTALS-UDP`,
+          `-A PREROUTING ! -i lo ${isFirst} -j KUBE-PORTALS-UDP`,
+        ].sort(),
+      );
+      t.strictSame(
+        rulesOf(kind, family, 'nat').filter((rule) => rule.includes('PASSING')),
+        [
+          '-A POSTROUTING -m connmark --mark 0x10000000/0x70000000 -j KUBE-PORTALS-PASSING',
+          '-A KUBE-PORTALS-PASSING -j ACCEPT',
+        ],
+      );
+    }
+    t.equal(await driver.audit(), 0, 'what was programmed is what is wanted');
+  });
+
   t.test(`${kind}: errors of carried flows wait in the queue of their worker`, async (t) => {
     const { driver } = await open(t, only(kind));
-    await apply(driver, { set: carriedInAllForms('web', 80), remove: [] });
+    await apply(driver, { set: FAMILIES.map((family) => carried('web', family, 'TCP', 80)), remove: [] });
     for (const family of FAMILIES) {
       const toChain = [
         `${IS_REFUSAL} -j KUBE-PORTALS-ERROR`,
@@ -146,16 +181,20 @@ for (const kind of KINDS) {
     const { driver } = await open(t, only(kind));
     const tables = (family: Family) =>
       ['raw', 'mangle'].filter((table) => rulesOf(kind, family, table).length > 0);
+    const keepsSources = () => rulesOf(kind, 'IPv4', 'nat').some((rule) => rule.includes('PASSING'));
     const relayed = { ...carried('relayed', 'IPv4', 'TCP', 81), ...RELAYED };
     await apply(driver, { set: [relayed], remove: [] });
     t.strictSame(tables('IPv4'), []);
     await apply(driver, { set: [carried('udp', 'IPv4', 'UDP', 80)], remove: [] });
-    t.strictSame(tables('IPv4'), ['mangle'], 'UDP needs no queue for first packets');
+    t.strictSame(tables('IPv4'), ['mangle'], 'UDP needs nothing of raw');
+    t.ok(keepsSources());
     await apply(driver, { set: [carried('tcp', 'IPv4', 'TCP', 80)], remove: [] });
     t.strictSame(tables('IPv4'), ['raw', 'mangle']);
     t.strictSame(tables('IPv6'), [], 'the other family');
     await apply(driver, { set: [], remove: [carried('udp', 'IPv4', 'UDP', 80).id] });
     t.strictSame(tables('IPv4'), ['raw', 'mangle'], 'the last UDP port is gone');
+    t.notOk(keepsSources());
+    t.notMatch(rulesOf(kind, 'IPv4', 'mangle').join(), /KUBE-PORTALS-UDP/);
     await apply(driver, { set: [{ ...carried('tcp', 'IPv4', 'TCP', 80), ...RELAYED }], remove: [] });
     t.strictSame(tables('IPv4'), [], 'the last TCP port is relayed');
     t.equal(await driver.audit(), 0);
@@ -173,7 +212,7 @@ for (const kind of KINDS) {
     const ports = Array.from({ length: 100 }, (_, i) => carried(`s${i}`, 'IPv4', 'TCP', 80 + i));
     await apply(driver, { set: ports, remove: [] });
     scripts.length = 0;
-    await apply(driver, { set: [carried('s50', 'IPv4', 'TCP', 130, 20_483)], remove: [] });
+    await apply(driver, { set: [carried('s50', 'IPv4', 'TCP', 130, 3)], remove: [] });
     const [script = ''] = scripts;
     t.equal(scripts.length, 1);
     t.strictSame(script.match(/^\*.*/gm), ['*raw']);
@@ -194,6 +233,9 @@ for (const kind of KINDS) {
       'a jump removed from raw': [
         '-t raw -D OUTPUT -p tcp -m tcp --tcp-flags FIN,SYN,RST,ACK SYN -j KUBE-PORTALS-SYN',
       ],
+      'a jump removed from nat': [
+        '-t nat -D POSTROUTING -m connmark --mark 0x10000000/0x70000000 -j KUBE-PORTALS-PASSING',
+      ],
       'a chain emptied': ['-t mangle -F KUBE-PORTALS-ERROR'],
       'a rule in our chain': ['-t raw -I KUBE-PORTALS-SYN -p tcp -j ACCEPT'],
     };
@@ -208,7 +250,7 @@ for (const kind of KINDS) {
     }
   });
 
-  t.test(`${kind}: in raw the rules of others come before ours, in mangle they come after`, async (t) => {
+  t.test(`${kind}: the rules of others come before ours where first packets wait, else after`, async (t) => {
     sh(`iptables-${kind} -t raw -A PREROUTING -s 192.0.2.1 -j DROP`);
     sh(`iptables-${kind} -t mangle -A PREROUTING -s 192.0.2.1 -j DROP`);
     t.teardown(() => sh(`iptables-${kind} -t raw -F; iptables-${kind} -t mangle -F`));
@@ -217,14 +259,15 @@ for (const kind of KINDS) {
     const order = (table: string) =>
       rulesOf(kind, 'IPv4', table)
         .filter((rule) => rule.startsWith('-A PREROUTING'))
-        .map((rule) => (rule.includes('KUBE-PORTALS') ? 'ours' : 'theirs'));
-    t.strictSame(order('raw'), ['theirs', 'ours']);
-    t.strictSame(order('mangle'), ['ours', 'ours', 'theirs']);
+        .map((rule) => /KUBE-PORTALS-\w+/.exec(rule)?.[0].slice(13) ?? 'theirs');
+    t.strictSame(order('raw'), ['theirs', 'SYN']);
+    t.strictSame(order('mangle'), ['ERROR', 'ERROR', 'theirs', 'UDP']);
     sh(`iptables-${kind} -t raw -A PREROUTING -s 192.0.2.2 -j DROP`);
+    sh(`iptables-${kind} -t mangle -A PREROUTING -s 192.0.2.2 -j DROP`);
     t.equal(await driver.audit(), 0, 'nobody fights for the last place');
     sh(`iptables-${kind} -t mangle -I PREROUTING -s 192.0.2.2 -j ACCEPT`);
     t.equal(await driver.audit(), 1);
-    t.strictSame(order('mangle'), ['ours', 'ours', 'theirs', 'theirs']);
+    t.strictSame(order('mangle'), ['ERROR', 'ERROR', 'theirs', 'theirs', 'theirs', 'UDP']);
   });
 
   t.test(`${kind}: a killed run's rules are cleared`, async (t) => {
@@ -252,6 +295,7 @@ for (const kind of KINDS) {
     '*mangle': [/the mangle table \(CONFIG_IP6?_NF_MANGLE\)/],
     NFQUEUE: [/the target NFQUEUE \(CONFIG_NETFILTER_XT_TARGET_NFQUEUE\)/],
     connmark: [/the match connmark \(CONFIG_NETFILTER_XT_MATCH_CONNMARK\)/],
+    CONNMARK: [/the target CONNMARK \(CONFIG_NETFILTER_XT_TARGET_CONNMARK\)/],
     ctdir: [/the match conntrack \(CONFIG_NETFILTER_XT_MATCH_CONNTRACK\)/],
   })) {
     t.test(`${kind}: without ${word} workers relay, and the reason is said`, async (t) => {

@@ -8,6 +8,7 @@ import { pino } from 'pino';
 import t, { type Test } from 'tap';
 import type { Family } from '../../lib/net/address.js';
 import type { Protocol } from '../../lib/net/protocol.js';
+import { firstPacketQueueOf } from '../../lib/portal/carrier.js';
 import type { Redirect, RedirectDriver } from '../../lib/redirect/driver.js';
 import { IptablesDriver } from '../../lib/redirect/iptables.js';
 import { ConntrackSocket } from '../../lib/sys/netlink/conntrack.js';
@@ -49,9 +50,9 @@ async function open(t: Test, kind: Kind): Promise<RedirectDriver> {
 
 function carried(family: Family, protocol: Protocol): Redirect {
   const vips = [{ address: VIP[family], port: 80 }];
-  const carrier = { carriedVips: vips, carried: protocol === 'TCP' ? { queue: CARRIER.firstQueue } : null };
+  const carried = { queue: firstPacketQueueOf(protocol, 0, CARRIER) };
   const id = `${protocol}/${family}`;
-  return { id, label: id, protocol, family, vips, proxyPort: server.port, ...carrier };
+  return { id, label: id, protocol, family, vips, proxyPort: server.port, carriedVips: vips, carried };
 }
 
 /** How many packets met the rules that lead to this queue. */
@@ -73,6 +74,7 @@ function insert(family: Family, protocol: Protocol, to: number): number {
   return client.port;
 }
 const ERRORS_OF_WORKER_1 = CARRIER.firstQueue + 5;
+const DATAGRAMS = CARRIER.firstQueue + 8;
 
 /** Connects to the VIP from a port. Resolves to `connected`, or to the code of the error met. */
 async function connectFrom(family: Family, port: number): Promise<string> {
@@ -150,9 +152,9 @@ for (const kind of KINDS) {
     t.test(`${name}: a first packet waits while no process reads its queue, and no other does`, async (t) => {
       const driver = await open(t, kind);
       const tcp = carried(family, 'TCP');
-      await apply(driver, { set: [tcp, carried(family, 'UDP')], remove: [] });
+      await apply(driver, { set: [tcp, { ...carried(family, 'UDP'), ...RELAYED }], remove: [] });
       const target = { address: VIP[family], port: 80 };
-      t.equal(await reach({ ...target, protocol: 'UDP' }), 'web', 'UDP does not wait');
+      t.equal(await reach({ ...target, protocol: 'UDP' }), 'web', 'what is relayed does not wait');
       const name = reach({ ...target, protocol: 'TCP' });
       while (queued(kind, family, CARRIER.firstQueue) === 0) await setTimeout(10);
       await apply(driver, { set: [{ ...tcp, ...RELAYED }], remove: [] });
@@ -179,6 +181,54 @@ for (const kind of KINDS) {
         'NodePort, from a pod',
       );
       t.strictSame(shown.devices, new Set([0, deviceIndex('pod0')]), 'not by the loopback device again');
+    });
+
+    t.test(`${name}: a first datagram waits while no process reads its queue`, async (t) => {
+      const driver = await open(t, kind);
+      await apply(driver, { set: [carried(family, 'UDP')], remove: [] });
+      const socket = createSocket(family === 'IPv4' ? 'udp4' : 'udp6');
+      t.teardown(() => socket.close());
+      socket.send('?', 80, VIP[family]);
+      while (queued(kind, family, DATAGRAMS) === 0) await setTimeout(10);
+      letGo(t, DATAGRAMS);
+      t.equal(await reach({ address: VIP[family], port: 80, protocol: 'UDP' }), 'web');
+    });
+
+    t.test(`${name}: a first datagram is shown once; let go, it meets the redirect`, async (t) => {
+      const driver = await open(t, kind);
+      const udp = carried(family, 'UDP');
+      const direct = await NameServer.start('web', [Pod.router[family]]);
+      t.teardown(() => direct.close());
+      const nodePort = { address: Pod.router[family], port: direct.port, protocol: 'UDP' } as const;
+      await apply(driver, { set: [{ ...udp, carriedVips: [...udp.vips, nodePort] }], remove: [] });
+      const shown = letGo(t, DATAGRAMS);
+      const vip = { address: VIP[family], port: 80, protocol: 'UDP' } as const;
+      t.equal(await reach(vip), 'web', 'VIP, from the node');
+      t.equal(await reach(nodePort), 'web', 'NodePort, from the node by its loopback');
+      t.equal(await reachFrom(pod.namespace, vip), 'web', 'VIP, from a pod');
+      t.equal(await reachFrom(pod.namespace, nodePort), 'web', 'NodePort, from a pod');
+      t.strictSame(shown, { count: 4, devices: new Set([0, deviceIndex('pod0')]) });
+    });
+
+    t.test(`${name}: of a flow without answers, one datagram is shown`, async (t) => {
+      const silent = createSocket(family === 'IPv4' ? 'udp4' : 'udp6').bind(0);
+      const client = createSocket(family === 'IPv4' ? 'udp4' : 'udp6');
+      t.teardown(() => {
+        silent.close();
+        client.close();
+      });
+      await once(silent, 'listening');
+      const driver = await open(t, kind);
+      await apply(driver, {
+        set: [{ ...carried(family, 'UDP'), proxyPort: silent.address().port }],
+        remove: [],
+      });
+      const shown = letGo(t, DATAGRAMS);
+      for (let sent = 0; sent < 10; sent++) {
+        client.send(`${sent}`, 80, VIP[family]);
+        t.equal(String((await once(silent, 'message'))[0]), `${sent}`);
+      }
+      t.equal(shown.count, 1);
     });
 
     t.test(`${name}: what a rule of others in raw drops is not shown`, async (t) => {

@@ -1,19 +1,19 @@
 import type { Protocol } from '../../net/protocol.js';
+import type { CarrierQueues } from '../../portal/carrier.js';
 import type { PortalVip } from '../../portal/portal.js';
 
 /** What a worker needs to hand clients of a portal over to the kernel. */
 export interface Carriage {
   /** All addresses and ports of the portal's clients: its VIPs, and its NodePort on the node's addresses. */
   readonly vips: readonly PortalVip[];
-  /** TCP: whether the SYNs to these VIPs come to the queue of this worker. */
+  /** Whether first packets to these VIPs come to the queues of this worker. */
   readonly isHome: boolean;
 }
 
 /** Marks and queues of one worker. */
 export interface CarrierSetup {
   /** Null: this worker is the home of no portal. */
-  readonly synQueue: number | null;
-  readonly errorQueue: number | null;
+  readonly queues: CarrierQueues | null;
   /** The mark of the entries that this worker makes. Workers beyond the fourth share marks with the first. */
   readonly ownMark: number;
   /** The bits of a mark that say whose entry it is, see `ownBit`. */

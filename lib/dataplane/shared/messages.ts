@@ -71,6 +71,8 @@ export type DataplaneEvent =
     }
   /** More SYNs came than a worker could decide about, so the relay gets some of them. */
   | { readonly kind: 'synsUndecided' }
+  /** The same with first datagrams of flows. */
+  | { readonly kind: 'datagramsUndecided' }
   /** A worker has nearly used up its local ports towards an endpoint. `ports`: how many it has. */
   | { readonly kind: 'portsShort'; readonly endpoint: string; readonly ports: number }
   /** A client's connection or datagram has no hop left to the endpoint, see hops.ts. */

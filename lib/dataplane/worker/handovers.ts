@@ -1,14 +1,15 @@
 import type { Protocol } from '../../net/protocol.js';
-import { ownBit } from '../../portal/carrier.js';
+import { type CarrierQueues, ownBit } from '../../portal/carrier.js';
 import { SysError } from '../../sys/errno.js';
 import { ConntrackSocket } from '../../sys/netlink/conntrack.js';
 import { FlowEvents } from '../../sys/netlink/flowevents.js';
-import { PacketQueue } from '../../sys/netlink/packetqueue.js';
+import { PacketQueue, type PacketQueueOptions } from '../../sys/netlink/packetqueue.js';
 import type { Carriage, CarrierReasons, CarrierSetup, Forwarding } from '../shared/carrier.js';
 import type { DataplaneEvent } from '../shared/messages.js';
 import { Accounting } from './kernel/accounting.js';
 import { EndedFlows } from './kernel/endedflows.js';
 import { ErrorQueue, type RefusedPacket } from './kernel/errorqueue.js';
+import { FirstPackets } from './kernel/firstpackets.js';
 import { PinKeeper } from './kernel/pinkeeper.js';
 import { KernelTools } from './kernel/tools.js';
 import { VipTable } from './kernel/viptable.js';
@@ -16,11 +17,17 @@ import type { EventLoop } from './loop.js';
 import type { ServedPortal } from './servedportal.js';
 import { TcpHandover } from './tcp/handover/handover.js';
 import { TcpRefusals } from './tcp/handover/refusals.js';
-import { SynQueue } from './tcp/handover/synqueue.js';
+import { SynJudge } from './tcp/handover/synjudge.js';
+import { DatagramJudge } from './udp/kernel/datagramjudge.js';
 import type { UdpRelay } from './udp/relay.js';
 
 /** Bytes of a reset or an ICMP error that are received: an ICMP error may quote a whole packet. */
 const ERROR_SIZE = 1500;
+/**
+ * First datagrams are received whole, but for the last bytes of the very longest: the kernel copies 65,531
+ * bytes at most (nfqnl_recv_config). As many may wait as in the buffer of a listener.
+ */
+const DATAGRAMS: PacketQueueOptions = { copied: 65_531, capacity: 4096, areUnfinished: true };
 
 /** What hands clients of one worker over to the kernel. Nothing is opened until the main thread asks. */
 export class Handovers {
@@ -33,8 +40,7 @@ export class Handovers {
   #forwarding: Forwarding | null = null;
   #tools: KernelTools | null = null;
   #pins: PinKeeper | null = null;
-  #queues: readonly (SynQueue | ErrorQueue)[] | null = null;
-  #syns: SynQueue | null = null;
+  #queues: readonly (FirstPackets | ErrorQueue)[] | null = null;
 
   /** @param report takes events for the log */
   constructor(loop: EventLoop, setup: CarrierSetup, udp: UdpRelay, report: (event: DataplaneEvent) => void) {
@@ -66,16 +72,16 @@ export class Handovers {
    * @returns for each protocol, why the kernel cannot carry it; null if it can
    */
   open(): CarrierReasons {
-    const reason = reasonOf(() => this.#openTools());
-    return { TCP: reason ?? reasonOf(() => this.#openQueues()), UDP: reason };
+    const reason = reasonOf(() => this.#openQueues());
+    return { TCP: reason, UDP: reason };
   }
 
   /**
-   * Lets SYNs come, as the portals are there. Rules of an earlier run may queue SYNs from the start on: the
-   * relay would refuse them while it does not listen.
+   * Lets first packets come, as the portals are there. Rules of an earlier run may queue them from the start
+   * on: the relay would refuse them while it does not listen.
    */
   begin(): void {
-    this.#syns?.begin();
+    for (const queue of this.#queues ?? []) if (queue instanceof FirstPackets) queue.begin();
   }
 
   close(): void {
@@ -117,28 +123,41 @@ export class Handovers {
   #openQueues(): void {
     if (this.#queues !== null) return;
     const tools = this.#openTools();
-    const { synQueue, errorQueue } = this.#setup;
-    const errors = errorQueue === null ? null : PacketQueue.open(errorQueue, { copied: ERROR_SIZE });
-    let syns: PacketQueue | null;
-    try {
-      syns = synQueue === null ? null : PacketQueue.open(synQueue);
-    } catch (error) {
-      errors?.close();
-      throw error;
-    }
+    const { queues: numbers } = this.#setup;
+    this.#queues = numbers === null ? [] : this.#queuesOf(tools, openQueues(numbers));
+  }
+
+  #queuesOf(tools: KernelTools, { syns, datagrams, errors }: OpenQueues): (FirstPackets | ErrorQueue)[] {
     const handover = new TcpHandover(this.#loop, tools, this.#report);
     const refusals = new TcpRefusals(handover);
-    const queues: (SynQueue | ErrorQueue)[] = [];
-    if (syns !== null) {
-      this.#syns = new SynQueue(this.#loop, syns, handover);
-      queues.push(this.#syns);
-    }
-    if (errors !== null) {
-      const UDP = (packet: RefusedPacket) => this.#udp.onRefused(packet);
-      const handlers = { TCP: refusals.onRefused.bind(refusals), UDP };
-      queues.push(new ErrorQueue(this.#loop, errors, handlers));
-    }
-    this.#queues = queues;
+    const UDP = (packet: RefusedPacket) => this.#udp.onRefused(packet);
+    return [
+      new FirstPackets(this.#loop, syns, new SynJudge(handover)),
+      new FirstPackets(this.#loop, datagrams, new DatagramJudge(tools, this.#report)),
+      new ErrorQueue(this.#loop, errors, { TCP: refusals.onRefused.bind(refusals), UDP }),
+    ];
+  }
+}
+
+type OpenQueues = Readonly<Record<keyof CarrierQueues, PacketQueue>>;
+
+/** Opens all queues of a worker, or none. @throws SysError */
+function openQueues(numbers: CarrierQueues): OpenQueues {
+  const open: PacketQueue[] = [];
+  const opened = (number: number, options?: PacketQueueOptions) => {
+    const queue = PacketQueue.open(number, options);
+    open.push(queue);
+    return queue;
+  };
+  try {
+    return {
+      errors: opened(numbers.errors, { copied: ERROR_SIZE }),
+      syns: opened(numbers.syns),
+      datagrams: opened(numbers.datagrams, DATAGRAMS),
+    };
+  } catch (error) {
+    for (const queue of open) queue.close();
+    throw error;
   }
 }
 

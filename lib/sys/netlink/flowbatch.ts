@@ -82,7 +82,8 @@ export class FlowBatch {
    *
    * @param client of the same family as the other addresses
    * @param source the address from which the endpoint sees the packets come; its port is not used: the kernel
-   *   takes the client's port, or another one if that is taken. Null: the client's own address.
+   *   takes the client's port, or another one if that is taken. Null: the client's own address. `client`
+   *   itself: the port stays too, and if it is taken, the code is EEXIST.
    * @param mark conntrack mark of the entry, 32 bits
    * @returns position for {@link codeOf}
    */

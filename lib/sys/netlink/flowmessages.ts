@@ -71,7 +71,7 @@ export class FlowMessages {
     putTuple(this.#memory.words, at, client.memory.words, vip.memory.words, isV6);
   }
 
-  /** @param source null: the client's address stays */
+  /** @param source null: the client's address stays; `client`: its port too */
   pushInsertion(
     protocol: FlowProtocol,
     client: SocketAddress,
@@ -82,7 +82,8 @@ export class FlowMessages {
   ): void {
     const { words } = this.#memory;
     const isV6 = client.family === AF_INET6;
-    const { insertion } = templatesFor(protocol, isV6, source !== null);
+    const templates = templatesFor(protocol, isV6, source !== null);
+    const insertion = source === client ? templates.exactInsertion : templates.insertion;
     const from = client.memory.words;
     const to = vip.memory.words;
     const at = this.#push(insertion);
@@ -90,7 +91,8 @@ export class FlowMessages {
     putTuple(words, at + insertion.reply, to, from, isV6);
     words[at + insertion.mark] = networkWord(mark);
     putSocket(words, at + insertion.natDestination, endpoint.memory.words, isV6);
-    if (source !== null) putAddress(words, at + insertion.natSource, source.memory.words, isV6);
+    if (source === client) putSocket(words, at + insertion.natSource, from, isV6);
+    else if (source !== null) putAddress(words, at + insertion.natSource, source.memory.words, isV6);
   }
 
   /** Inserts a flow that was relayed, see {@link takeoverTemplate}. @param source with its port */

@@ -56,6 +56,8 @@ export interface FlowTemplates {
   readonly lookup: FlowTemplate;
   readonly deletion: FlowTemplate;
   readonly insertion: FlowTemplate;
+  /** The same, with a source whose port is given. */
+  readonly exactInsertion: FlowTemplate;
 }
 
 /** What is translated of the source: nothing, its address, or its address and port. */
@@ -66,7 +68,9 @@ type Source = 'none' | 'address' | 'socket';
  * relayed: its packets belong to an established conversation, for rules (`ctstate`) and for the kernel, which
  * drops other flows first if its table is full.
  */
-const TAKEOVERS = [false, true].map((isV6) => insertionTemplate(IPPROTO_UDP, isV6, 'socket'));
+const TAKEOVERS = [false, true].map((isV6) =>
+  insertionTemplate(IPPROTO_UDP, isV6, 'socket', STATUS.seenReply | STATUS.assured | STATUS.confirmed),
+);
 
 /** All kinds, where {@link templatesFor} looks. */
 const TEMPLATES: readonly FlowTemplates[] = ([IPPROTO_UDP, IPPROTO_TCP] as const).flatMap((protocol) =>
@@ -75,6 +79,7 @@ const TEMPLATES: readonly FlowTemplates[] = ([IPPROTO_UDP, IPPROTO_TCP] as const
       lookup: tupleTemplate(CT_GET, protocol, isV6),
       deletion: tupleTemplate(CT_DELETE, protocol, isV6),
       insertion: insertionTemplate(protocol, isV6, hasSource ? 'address' : 'none'),
+      exactInsertion: insertionTemplate(protocol, isV6, 'socket'),
     })),
   ),
 );
@@ -104,7 +109,7 @@ function tupleTemplate(type: number, protocol: FlowProtocol, isV6: boolean): Flo
  * keeps the client's port if that is free, else the kernel picks another one. Without CTA_STATUS the entry
  * has the one bit that every entry has, `confirmed` (ctnetlink_create_conntrack).
  */
-function insertionTemplate(protocol: FlowProtocol, isV6: boolean, source: Source): FlowTemplate {
+function insertionTemplate(protocol: FlowProtocol, isV6: boolean, source: Source, status = 0): FlowTemplate {
   const address = attribute(CTA_NAT_IP[isV6 ? AF_INET6 : AF_INET][0], zeroAddress(isV6));
   const port = nested(CTA_NAT_PROTO, uint16(CTA_PROTONAT_PORT_MIN, 0));
   const synSent = nested(CTA_PROTOINFO_TCP, uint8(CTA_PROTOINFO_TCP_STATE, TCP_STATE.synSent));
@@ -115,7 +120,7 @@ function insertionTemplate(protocol: FlowProtocol, isV6: boolean, source: Source
     nested(CTA_NAT_DST, address, port),
     source === 'none' ? [] : nested(CTA_NAT_SRC, address, source === 'socket' ? port : []),
     uint32(CTA_TIMEOUT, UNUSED_TIMEOUT_S),
-    source === 'socket' ? uint32(CTA_STATUS, STATUS.seenReply | STATUS.assured | STATUS.confirmed) : [],
+    status === 0 ? [] : uint32(CTA_STATUS, status),
     protocol === IPPROTO_TCP ? nested(CTA_PROTOINFO, synSent) : [],
   ]);
 }

@@ -1,33 +1,24 @@
 import { MSG_DONTWAIT, MSG_PEEK } from '../constants.js';
-import { DatagramRing } from '../datagrams.js';
 import * as libc from '../libc.js';
-import { Memory } from '../memory.js';
+import type { Memory } from '../memory.js';
 import { countDropped } from '../socket.js';
-import { aligned } from './attributes.js';
-import { NLM_F_REQUEST } from './messages.js';
+import { messageSize, PacketMessages } from './packetmessages.js';
 import { bindQueue } from './queuebinding.js';
-import { type NetlinkSocket, sendMessages } from './socket.js';
+import type { NetlinkSocket } from './socket.js';
+import { NF_ACCEPT, NF_DROP, Verdicts } from './verdicts.js';
 
-/** linux/netfilter/nfnetlink_queue.h: enum nfqnl_msg_types; the upper byte is NFNL_SUBSYS_QUEUE. */
-const NFQNL_MSG_PACKET = 0x300;
-const NFQNL_MSG_VERDICT = 0x301;
-/** enum nfqnl_attr_type. */
-const NFQA_PACKET_HDR = 1;
-const NFQA_VERDICT_HDR = 2;
-const NFQA_IFINDEX_INDEV = 5;
-const NFQA_PAYLOAD = 10;
-/** linux/netfilter.h. */
-const NF_DROP = 0;
-const NF_ACCEPT = 1;
+/** Bits of NFQA_SKB_INFO (linux/netfilter/nfnetlink_queue.h). */
+const NFQA_SKB_CSUMNOTREADY = 1 << 0;
+const NFQA_SKB_GSO = 1 << 1;
 
 /** Most packets in one receive. If there are fewer, no more were waiting. */
 export const BATCH = 64;
 /** Bytes. An IPv6 header and the longest TCP header take 100, an IPv4 header with options 20 more. */
 const SYN_SIZE = 128;
-/** Bytes in front of the packet in a message. All attributes of an IP packet together take less. */
-const MESSAGE_ROOM = 256;
 /** Bytes of kernel memory that a message takes beside the packet (Linux 6.18, 64 bits). */
 const MESSAGE_COST = 704;
+/** Bytes of a packet that is not in fragments. */
+const USUAL_SIZE = 1500;
 /**
  * Packets that may wait. A SYN costs the thread 40 to 100 us, of which the way of the accepted packet through
  * the kernel takes the most. So the last one waits at most about 100 ms: if a flood lets SYNs wait for a
@@ -35,70 +26,48 @@ const MESSAGE_COST = 704;
  */
 const CAPACITY = 1024;
 
-/** Bytes: struct nlmsghdr and struct nfgenmsg in front of the attributes; struct nlattr. */
-const ATTRIBUTES_AT = 20;
-const ATTRIBUTE_HEADER = 4;
-const MESSAGE_TYPE_AT = 4;
-const MESSAGE_FLAGS_AT = 6;
-const MESSAGE_QUEUE_AT = 18;
-/** A verdict: these headers, then struct nfqnl_msg_verdict_hdr: verdict u32, id u32. */
-const VERDICT_SIZE = ATTRIBUTES_AT + ATTRIBUTE_HEADER + 8;
-const VERDICT_WORDS = VERDICT_SIZE / 4;
-const VERDICT_WORD = (ATTRIBUTES_AT + ATTRIBUTE_HEADER) / 4;
-/** NF_DROP and NF_ACCEPT in network order, as words of a little-endian CPU. */
-const DROP_WORD = NF_DROP;
-const ACCEPT_WORD = NF_ACCEPT << 24;
-
 export interface PacketQueueOptions {
-  /** Bytes of each packet that are received. The default is enough for a TCP SYN. */
+  /** Bytes of each packet that are received, at most 65,531. The default is enough for a TCP SYN. */
   readonly copied?: number;
   /** About how many packets may wait, 1,024 by default. Those above that pass as if they were accepted. */
   readonly capacity?: number;
+  /** Whether packets come as the sender's device would get them, see PacketQueue.isRun. */
+  readonly areUnfinished?: boolean;
 }
 
 /**
  * A queue of netfilter in which packets wait for a verdict of this program (target NFQUEUE of iptables; needs
- * CAP_NET_ADMIN). Receiving and deciding allocate nothing.
+ * CAP_NET_ADMIN). Receiving and deciding allocate nothing. The memory for packets has pages only where
+ * packets have been.
  *
  * Where nobody has the queue, rules without --queue-bypass drop the packets. Closing drops those that wait.
  */
 export class PacketQueue {
   readonly fd: number;
   readonly #socket: NetlinkSocket;
-  readonly #messages: DatagramRing;
-  readonly #verdicts = new Memory(BATCH * VERDICT_SIZE);
-  /** Of each packet of the last receive: its id as it is in the message, place, length and input device. */
-  readonly #ids = new Int32Array(BATCH);
-  readonly #starts = new Int32Array(BATCH);
-  readonly #lengths = new Int32Array(BATCH);
-  readonly #devices = new Int32Array(BATCH);
-  #received = 0;
-  #decided = 0;
+  readonly #messages: PacketMessages;
+  readonly #verdicts: Verdicts;
 
-  private constructor(socket: NetlinkSocket, queue: number, copied: number) {
+  private constructor(socket: NetlinkSocket, queue: number, size: number) {
     this.#socket = socket;
     this.fd = socket.fd;
-    this.#messages = new DatagramRing(BATCH, false, aligned(MESSAGE_ROOM + copied));
-    for (let index = 0; index < BATCH; index++) this.#prepareVerdict(index * VERDICT_SIZE, queue);
+    this.#messages = new PacketMessages(BATCH, size);
+    this.#verdicts = new Verdicts(this.#messages.ring, queue);
   }
 
   /** @throws SysError: EBUSY if another program has the queue, EPERM, EINVAL if the kernel has no queues */
   static open(
     queue: number,
-    { copied = SYN_SIZE, capacity = CAPACITY }: PacketQueueOptions = {},
+    { copied = SYN_SIZE, capacity = CAPACITY, areUnfinished = false }: PacketQueueOptions = {},
   ): PacketQueue {
-    const socket = bindQueue(queue, { copied, buffer: capacity * (MESSAGE_COST + copied) });
-    return new PacketQueue(socket, queue, copied);
-  }
-
-  #prepareVerdict(at: number, queue: number): void {
-    const { view } = this.#verdicts;
-    view.setUint32(at, VERDICT_SIZE, true);
-    view.setUint16(at + MESSAGE_TYPE_AT, NFQNL_MSG_VERDICT, true);
-    view.setUint16(at + MESSAGE_FLAGS_AT, NLM_F_REQUEST, true);
-    view.setUint16(at + MESSAGE_QUEUE_AT, queue);
-    view.setUint16(at + ATTRIBUTES_AT, VERDICT_SIZE - ATTRIBUTES_AT, true);
-    view.setUint16(at + ATTRIBUTES_AT + 2, NFQA_VERDICT_HDR, true);
+    const size = messageSize(copied);
+    const socket = bindQueue(queue, {
+      copied,
+      areUnfinished,
+      waiting: capacity * (MESSAGE_COST + Math.min(copied, USUAL_SIZE)),
+      verdicts: BATCH * size,
+    });
+    return new PacketQueue(socket, queue, size);
   }
 
   /**
@@ -107,51 +76,67 @@ export class PacketQueue {
    *   nothing waits
    */
   receive(): number {
-    this.#messages.next = 0;
-    const messages = this.#messages.receive(this.fd, BATCH);
-    if (messages < 0) return -1;
-    this.#received = 0;
-    for (let slot = 0; slot < messages; slot++) this.#read(slot);
-    return this.#received;
+    return this.#messages.receive(this.fd);
   }
 
   /** Whether packets wait for which the last receive had no room. */
   get hasMore(): boolean {
-    return libc.recv(this.fd, this.#verdicts.address, 0, MSG_PEEK | MSG_DONTWAIT) >= 0;
+    return libc.recv(this.fd, this.memory.address, 0, MSG_PEEK | MSG_DONTWAIT) >= 0;
   }
 
   /** The memory of all packets of the last receive. */
+  get memory(): Memory {
+    return this.#messages.ring.payloads;
+  }
+
   get bytes(): Uint8Array {
-    return this.#messages.payloads.bytes;
+    return this.memory.bytes;
   }
 
-  /** As {@link bytes}. */
   get view(): DataView {
-    return this.#messages.payloads.view;
+    return this.memory.view;
   }
 
-  /** Byte of {@link bytes} where a packet begins, with its IP header. */
+  /** Byte of {@link memory} where a packet begins, with its IP header: a multiple of 4. */
   startOf(index: number): number {
-    return this.#starts[index];
+    return this.#messages.starts[index];
   }
 
   /** Bytes of a packet that were received. */
   lengthOf(index: number): number {
-    return this.#lengths[index];
+    return this.#messages.lengths[index];
   }
 
   /** The number of the network device on which a packet came. 0: this node sent it. */
   inputDeviceOf(index: number): number {
-    return this.#devices[index];
+    return this.#messages.devices[index];
+  }
+
+  /**
+   * Whether a packet is a run of datagrams, which a device will divide (UDP_SEGMENT). Only if packets are
+   * unfinished; the kernel divides it else.
+   */
+  isRun(index: number): boolean {
+    return (this.#messages.infos[index] & NFQA_SKB_GSO) !== 0;
+  }
+
+  /** Whether the checksum of TCP or UDP is there. False only if packets are unfinished. */
+  hasChecksum(index: number): boolean {
+    return (this.#messages.infos[index] & NFQA_SKB_CSUMNOTREADY) === 0;
   }
 
   /** Lets a packet go on to the rules behind the one that queued it. */
   accept(index: number): void {
-    this.#decide(index, ACCEPT_WORD);
+    this.#decide(index, NF_ACCEPT, 0);
+  }
+
+  /** As {@link accept}, with what the caller has changed in {@link memory}. The packet must be whole. */
+  acceptChanged(index: number): void {
+    this.#decide(index, NF_ACCEPT, this.lengthOf(index));
   }
 
   drop(index: number): void {
-    this.#decide(index, DROP_WORD);
+    this.#decide(index, NF_DROP, 0);
   }
 
   /**
@@ -160,10 +145,7 @@ export class PacketQueue {
    * @returns 0; an errno if the kernel did not take the verdicts: the packets then wait until the end
    */
   flush(): number {
-    if (this.#decided === 0) return 0;
-    const size = this.#decided * VERDICT_SIZE;
-    this.#decided = 0;
-    return sendMessages(this.fd, this.#verdicts.address, size, MSG_DONTWAIT);
+    return this.#verdicts.send(this.fd);
   }
 
   /** How many packets passed undecided because the queue had no room. Counts from 2^32 - 1 on to 0. */
@@ -176,46 +158,7 @@ export class PacketQueue {
     this.#socket.close();
   }
 
-  #decide(index: number, verdict: number): void {
-    const word = this.#decided++ * VERDICT_WORDS + VERDICT_WORD;
-    const { words } = this.#verdicts;
-    words[word] = verdict;
-    words[word + 1] = this.#ids[index];
-  }
-
-  /** Other messages than packets are errors of verdicts, of which the docstring of flush tells. */
-  #read(slot: number): void {
-    const { view } = this.#messages.payloads;
-    const start = this.#messages.startOf(slot);
-    const end = start + this.#messages.length(slot);
-    if (view.getUint16(start + MESSAGE_TYPE_AT, true) !== NFQNL_MSG_PACKET) return;
-    const index = this.#received++;
-    this.#lengths[index] = 0;
-    this.#devices[index] = 0;
-    for (let at = start + ATTRIBUTES_AT; at < end; ) {
-      const size = view.getUint16(at, true);
-      if (size < ATTRIBUTE_HEADER || at + size > end) return;
-      this.#readAttribute(
-        index,
-        view.getUint16(at + 2, true),
-        at + ATTRIBUTE_HEADER,
-        size - ATTRIBUTE_HEADER,
-      );
-      at += aligned(size);
-    }
-  }
-
-  #readAttribute(index: number, type: number, at: number, length: number): void {
-    switch (type) {
-      case NFQA_PACKET_HDR:
-        this.#ids[index] = this.#messages.payloads.view.getInt32(at, true);
-        return;
-      case NFQA_IFINDEX_INDEV:
-        this.#devices[index] = this.#messages.payloads.view.getInt32(at);
-        return;
-      case NFQA_PAYLOAD:
-        this.#starts[index] = at;
-        this.#lengths[index] = length;
-    }
+  #decide(index: number, verdict: number, changed: number): void {
+    this.#verdicts.push(verdict, this.#messages.ids[index], this.startOf(index), changed);
   }
 }

@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs';
 import { EBUSY, EPERM, SysError } from '../errno.js';
 import { preferOption } from '../options.js';
-import { setReceiveBuffer } from '../socket.js';
+import { setReceiveBuffer, setSendBuffer } from '../socket.js';
 import { attribute, uint32 } from './attributes.js';
 import { Exchange } from './exchange.js';
 import { encodeRequest, NLM_F_ACK } from './messages.js';
@@ -19,6 +19,7 @@ const NFQA_CFG_FLAGS = 5;
 const NFQNL_CFG_CMD_BIND = 1;
 const NFQNL_COPY_PACKET = 2;
 const NFQA_CFG_F_FAIL_OPEN = 1;
+const NFQA_CFG_F_GSO = 4;
 
 /** linux/netlink.h. */
 const SOL_NETLINK = 270;
@@ -27,11 +28,15 @@ const NETLINK_NO_ENOBUFS = 5;
 /** The queues of this network namespace: number, netlink port of the program that has it, and counters. */
 const QUEUES = '/proc/thread-self/net/netfilter/nfnetlink_queue';
 
-export interface QueueSizes {
+export interface QueueBinding {
   /** Bytes of each packet that are received, from the IP header on. */
   readonly copied: number;
   /** Bytes of kernel memory for packets that wait. */
-  readonly buffer: number;
+  readonly waiting: number;
+  /** Bytes of the longest datagram of verdicts. */
+  readonly verdicts: number;
+  /** Whether packets come without the work that is left to devices: a checksum, and the division of a run. */
+  readonly areUnfinished: boolean;
 }
 
 /**
@@ -46,14 +51,16 @@ export interface QueueSizes {
  * @throws SysError: EBUSY if another program has the queue, EPERM without CAP_NET_ADMIN, EINVAL if the kernel
  *   has no packet queues (CONFIG_NETFILTER_NETLINK_QUEUE)
  */
-export function bindQueue(queue: number, { copied, buffer }: QueueSizes): NetlinkSocket {
+export function bindQueue(queue: number, binding: QueueBinding): NetlinkSocket {
+  const { copied, waiting, verdicts } = binding;
   const socket = new NetlinkSocket(NETLINK_NETFILTER);
   const exchange = new Exchange(() => socket);
   try {
     // The kernel makes it twice as large, for what messages take beside their content (socket(7)).
-    setReceiveBuffer(socket.fd, buffer / 2);
+    setReceiveBuffer(socket.fd, waiting / 2);
+    setSendBuffer(socket.fd, verdicts);
     preferOption(socket.fd, SOL_NETLINK, NETLINK_NO_ENOBUFS, 1);
-    const [code] = atOnce(exchange.change([bindRequest(queue, buffer)]));
+    const [code] = atOnce(exchange.change([bindRequest(queue, binding)]));
     if (code !== 0) throw refusal(queue, code);
     // Packets come from now on. There is no answer, so none of them is taken for it.
     socket.send([copyRequest(queue, copied)]);
@@ -65,15 +72,16 @@ export function bindQueue(queue: number, { copied, buffer }: QueueSizes): Netlin
   }
 }
 
-function bindRequest(queue: number, maxLength: number): Uint8Array {
+function bindRequest(queue: number, { waiting, areUnfinished }: QueueBinding): Uint8Array {
+  const flags = NFQA_CFG_F_FAIL_OPEN | (areUnfinished ? NFQA_CFG_F_GSO : 0);
   return encodeRequest(
     NFQNL_MSG_CONFIG,
     NLM_F_ACK,
     netfilterHeader(0, queue),
     attribute(NFQA_CFG_CMD, [NFQNL_CFG_CMD_BIND, 0, 0, 0]),
-    uint32(NFQA_CFG_QUEUE_MAXLEN, maxLength),
-    uint32(NFQA_CFG_MASK, NFQA_CFG_F_FAIL_OPEN),
-    uint32(NFQA_CFG_FLAGS, NFQA_CFG_F_FAIL_OPEN),
+    uint32(NFQA_CFG_QUEUE_MAXLEN, waiting),
+    uint32(NFQA_CFG_MASK, flags),
+    uint32(NFQA_CFG_FLAGS, flags),
   );
 }
 

@@ -275,6 +275,30 @@ t.test('a batch has all kinds of flows, and each position its own result', async
   }
 });
 
+for (const family of FAMILIES) {
+  t.test(`a client that keeps its address keeps its port or not, as is wanted: ${family}`, async (t) => {
+    const { client, endpoint, vip } = ADDRESSES[family];
+    const [from, to] = [SocketAddress.of(client, 4321), SocketAddress.of(endpoint, 8080)];
+    const place = SocketAddress.of(vip, VIP_PORT);
+    const insert = (source: SocketAddress | null) =>
+      commitOne(batch.insert(IPPROTO_UDP, from, place, to, source, MARK));
+    const portAtEndpoint = () =>
+      entryOf({ family, protocol: 'UDP', clientPort: 4321 })?.reply.destination.port;
+    const end = () => t.equal(commitOne(batch.end(IPPROTO_UDP, from, place)), 0);
+    t.equal(insert(from), 0);
+    t.equal(portAtEndpoint(), 4321);
+    end();
+    // The client has a flow of its own to the endpoint.
+    t.equal(commitOne(batch.insert(IPPROTO_UDP, from, to, to, null, MARK)), 0);
+    t.equal(insert(from), EEXIST);
+    t.equal(portAtEndpoint(), undefined);
+    t.equal(insert(null), 0);
+    t.not(portAtEndpoint(), 4321);
+    end();
+    t.equal(commitOne(batch.end(IPPROTO_UDP, from, to)), 0);
+  });
+}
+
 t.test('an insertion leaves an entry that is there as it is', async (t) => {
   for (const family of FAMILIES) {
     const { client, vip, endpoint, other } = ADDRESSES[family];

@@ -6,9 +6,16 @@ import { createServer } from 'node:net';
 import { setTimeout as pause } from 'node:timers/promises';
 import t, { type Test } from 'tap';
 import { addressText } from '../../../lib/net/address.js';
+import { checksumOf, sumOfBytes } from '../../../lib/net/checksum.js';
 import { IP_PROTOCOL, PacketHeaders, TCP_FLAG } from '../../../lib/net/packet.js';
-import { EAGAIN, EBUSY, EPERM, errno, SysError } from '../../../lib/sys/errno.js';
+import { DatagramRing } from '../../../lib/sys/datagrams.js';
+import { DatagramSender } from '../../../lib/sys/datagramsender.js';
+import { checked, EAGAIN, EBUSY, EPERM, errno, SysError } from '../../../lib/sys/errno.js';
+import { listenDatagram } from '../../../lib/sys/listening.js';
+import { Memory } from '../../../lib/sys/memory.js';
 import { PacketQueue } from '../../../lib/sys/netlink/packetqueue.js';
+import { SocketAddress } from '../../../lib/sys/sockaddr.js';
+import { closeSocket, connect, openDatagram } from '../../../lib/sys/socket.js';
 import { Pod, sh } from '../../redirect/namespace.js';
 
 t.setTimeout(0);
@@ -272,6 +279,102 @@ t.test('a verdict about a packet that has one already does no harm', async (t) =
   const code = errno();
   t.equal(count, -1);
   t.equal(code, EAGAIN);
+});
+
+/** Sends a run of datagrams with the numbers from 0 on, each of four bytes, from this node to itself. */
+function sendRun(count: number): void {
+  const payload = new Memory(4 * count);
+  const sender = new DatagramSender(count);
+  const to = SocketAddress.of('127.0.0.1', PORT);
+  const fd = checked('socket', openDatagram(to.family));
+  checked('connect', connect(fd, to));
+  for (let number = 0; number < count; number++) {
+    payload.view.setUint32(4 * number, number);
+    sender.push(payload, 4 * number, 4);
+  }
+  t.equal(sender.sendConnected(fd), count);
+  t.equal(sender.segments, 'sent');
+  closeSocket(fd);
+}
+
+t.test('a run of datagrams waits as one packet if packets are unfinished, and is let go whole', async (t) => {
+  queueWhat(t, 'IPv4', 'OUTPUT', DATAGRAM);
+  const queue = open(t, { areUnfinished: true });
+  const arrived = await listenForNumbers(t);
+  sendRun(5);
+  await sendNumbers(1);
+  await untilWaiting(2);
+  t.equal(queue.receive(), 2);
+  t.same([queue.isRun(0), queue.isRun(1)], [true, false]);
+  t.same([queue.hasChecksum(0), queue.hasChecksum(1)], [false, false]);
+  for (const index of [0, 1]) queue.accept(index);
+  t.equal(queue.flush(), 0);
+  await until(() => arrived.length === 6);
+  t.same(arrived, [...range(5), 0]);
+});
+
+/** Changes the last byte of a datagram, and makes its checksum. */
+function changeLastByte(queue: PacketQueue, index: number, byte: number): void {
+  const headers = new PacketHeaders();
+  t.ok(headers.read(queue.view, queue.startOf(index), queue.lengthOf(index)));
+  t.ok(headers.isWhole);
+  queue.view.setUint8(headers.end - 1, byte);
+  const { sourceAt, transportAt, end } = headers;
+  queue.view.setUint16(transportAt + 6, 0);
+  const sum = sumOfBytes(queue.view, sourceAt, 8) + sumOfBytes(queue.view, transportAt, end - transportAt);
+  queue.view.setUint16(transportAt + 6, checksumOf(sum + IP_PROTOCOL.udp + end - transportAt));
+}
+
+t.test('packets go on as they were changed, beside others that were not', async (t) => {
+  queueWhat(t, 'IPv4', 'OUTPUT', DATAGRAM);
+  const queue = open(t, { copied: 100 });
+  const arrived = await listenForNumbers(t);
+  await sendNumbers(6);
+  await untilWaiting(6);
+  t.equal(queue.receive(), 6);
+  for (const index of range(6)) {
+    if (index % 3 === 0) queue.drop(index);
+    else if (index % 3 === 1) queue.accept(index);
+    else {
+      changeLastByte(queue, index, 100 + index);
+      queue.acceptChanged(index);
+    }
+  }
+  t.equal(queue.flush(), 0);
+  await until(() => arrived.length === 4);
+  t.same(arrived, [1, 102, 4, 105]);
+});
+
+t.test('the longest packets of a batch go on changed', async (t) => {
+  queueWhat(t, 'IPv4', 'OUTPUT', DATAGRAM);
+  const queue = open(t, { copied: 65_531, capacity: 4096, areUnfinished: true });
+  // With its headers, a datagram is as long as what the queue receives.
+  const data = Buffer.alloc(65_531 - 28, 7);
+  const count = 20;
+  const place = { address: '127.0.0.1', port: PORT, sharing: 'nobody', freeBind: false } as const;
+  const receiver = listenDatagram(place, 2 * count * data.length);
+  // A packet that waits takes room in the send buffer of its socket.
+  const senders = range(count).map(() => createSocket('udp4'));
+  t.teardown(() => {
+    closeSocket(receiver);
+    for (const sender of senders) sender.close();
+  });
+  for (const sender of senders) {
+    await new Promise((resolve) => sender.send(data, PORT, '127.0.0.1', resolve));
+  }
+  await untilWaiting(count);
+  t.equal(queue.receive(), count);
+  for (const index of range(count)) {
+    changeLastByte(queue, index, index);
+    queue.acceptChanged(index);
+  }
+  t.equal(queue.flush(), 0);
+  const ring = new DatagramRing(count, false);
+  for (const number of range(count)) {
+    await until(() => ring.receive(receiver, 1) === 1);
+    t.equal(ring.payload(number).length, data.length);
+    t.equal(ring.payload(number).at(-1), number);
+  }
 });
 
 t.test('a queue has one owner; when it is given up, the next one gets it at once', async (t) => {

@@ -16,7 +16,7 @@ const cell = new SocketAddress();
 export class CarriedPortal {
   /** All addresses and ports of its clients. */
   vips: readonly PortalVip[] = [];
-  /** TCP: whether this worker decides about SYNs to them. */
+  /** Whether this worker decides about first packets to them. */
   isHome = false;
   readonly #rotation: Rotation;
   readonly #isV6: boolean;
@@ -27,6 +27,7 @@ export class CarriedPortal {
   #judgedUntil = Number.NEGATIVE_INFINITY;
   /** Whether all endpoints can be carried to. The balancer may pick each of them. */
   #isWhole = false;
+  #isCertain = false;
 
   constructor(rotation: Rotation, isV6: boolean) {
     this.#rotation = rotation;
@@ -47,6 +48,15 @@ export class CarriedPortal {
     return this.#endpoints?.find(client, at, 0) === undefined && !isOfOneHost(client, at, this.#isV6);
   }
 
+  /**
+   * Whether nothing is known that forbids packets to an endpoint, or its answers. With UDP this cannot be
+   * tried out: conntrack sees an answer before the chain FORWARD drops it. To be asked after
+   * {@link mayCarry}.
+   */
+  get isCertain(): boolean {
+    return this.#isCertain;
+  }
+
   #readEndpoints(targets: readonly Target[]): void {
     this.#targets = targets;
     this.#version = -1;
@@ -60,8 +70,9 @@ export class CarriedPortal {
   #judge(targets: readonly Target[], node: KernelNode, now: number): void {
     this.#version = node.version;
     this.#judgedUntil = now + JUDGEMENT_MS;
-    const isForwarding = node.forwards(this.#isV6) !== 'off';
-    this.#isWhole = targets.every((target) => canCarryTo(target, isForwarding, node, now));
+    const forwarding = node.forwards(this.#isV6);
+    this.#isWhole = targets.every((target) => canCarryTo(target, forwarding !== 'off', node, now));
+    this.#isCertain = forwarding === 'forwards' || targets.every((target) => node.paths.isLocal(target));
   }
 }
 

@@ -2,6 +2,7 @@ import { ownBit } from '../../../portal/carrier.js';
 import { AF_INET, AF_INET6 } from '../../../sys/constants.js';
 import { EAFNOSUPPORT, SysError } from '../../../sys/errno.js';
 import { PacketInjector } from '../../../sys/injector.js';
+import { isKernelAtLeast } from '../../../sys/kernelversion.js';
 import { FlowBatch } from '../../../sys/netlink/flowbatch.js';
 import { FlowLookups } from '../../../sys/netlink/flowlookups.js';
 import type { FlowProtocol } from '../../../sys/netlink/flowtemplates.js';
@@ -27,6 +28,8 @@ export class KernelTools {
   readonly tracked: TrackedEntries;
   readonly node: KernelNode;
   readonly checks: AnswerChecks;
+  /** Whether a first datagram may go on to its endpoint beside the entry of its flow, see DatagramJudge. */
+  readonly resolvesClashes = isKernelAtLeast(5, 7);
   readonly #injectors: Readonly<Record<'v4' | 'v6', PacketInjector>>;
   readonly #ownBit: number;
 

@@ -12,7 +12,7 @@ import { FlowDescriptors } from './sockets/flowdescriptors.js';
 import { FlowSockets } from './sockets/flowsockets.js';
 import type { LocalPorts } from './sockets/localports.js';
 
-/** Opens the carriers of flows: by the kernel where it may carry, else by a socket or by several. */
+/** Opens the carriers of flows that are relayed: by a socket, or by several. */
 export class Carriers {
   /** Null while nothing is handed over to the kernel. */
   kernel: UdpKernel | null = null;
@@ -37,7 +37,7 @@ export class Carriers {
   /** Opens a carrier to the flow's present endpoint. @returns the errno if that fails */
   open(flow: UdpFlow): Carrier | number {
     const { router } = flow.portal;
-    if (router === null) return this.kernel?.handover.open(flow) ?? this.#openSocket(flow);
+    if (router === null) return this.#openSocket(flow);
     this.#spreadSockets ??= new SpreadSockets(
       this.lifetimes.loop,
       this.#descriptors,
@@ -49,7 +49,7 @@ export class Carriers {
   }
 
   #openSocket(flow: UdpFlow): Carrier | number {
-    this.kernel?.handover.bringBack(flow);
+    this.kernel?.bringBack(flow);
     return this.#sockets.open(flow);
   }
 }

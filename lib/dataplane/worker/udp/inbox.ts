@@ -42,7 +42,7 @@ export class Inbox {
   #received = 0;
   /** How many datagrams had come before the present batch. */
   #before = 0;
-  /** How many datagrams the last call has received, and how many it could have. */
+  /** How many datagrams the present batch has, and how many it could have. */
   #count = 0;
   #room = 0;
 
@@ -51,7 +51,7 @@ export class Inbox {
     return this.#received;
   }
 
-  /** The first slot that the last call has filled. */
+  /** The first slot of the present batch. */
   get first(): number {
     return this.#ring.first;
   }
@@ -63,15 +63,8 @@ export class Inbox {
   receive(fd: number): number {
     this.flows.length = 0;
     this.#before = this.#received;
-    return this.receiveMore(fd);
-  }
-
-  /** As {@link receive}, for more datagrams of the present batch, as long as the ring has room for them. */
-  receiveMore(fd: number): number {
-    const free = RING_SLOTS - (this.#received - this.#before);
-    const limit = Math.min(BATCH_SIZE, free);
-    this.#room = this.#ring.room(limit);
-    this.#count = limit === 0 ? 0 : this.#ring.receive(fd, limit);
+    this.#room = this.#ring.room(BATCH_SIZE);
+    this.#count = this.#ring.receive(fd, BATCH_SIZE);
     return this.#count;
   }
 

@@ -105,11 +105,10 @@ export class UdpRelay {
 
   /** From now on the kernel carries flows of portals that are {@link ServedPortal.carried}. */
   startHandover(tools: KernelTools): void {
-    const relay = (flow: UdpFlow) => this.#mover.openCarrier(flow);
-    const kernel = new UdpKernel(tools, this.loop, this.table, relay, this.report);
+    const kernel = new UdpKernel(tools, this.loop, this.table.keys, this.report);
     this.#carriers.kernel = kernel;
     // Without a queue of its own, the worker would not hear of endpoints that refuse.
-    if (tools.setup.errorQueue === null) return;
+    if (tools.setup.queues === null) return;
     this.#carriers.hot = new HotFlows(
       this.loop,
       this.table,
@@ -147,18 +146,12 @@ export class UdpRelay {
     for (let batch = 0; batch < BATCHES_PER_EVENT; batch++) {
       const count = inbox.receive(listener.fd);
       if (count < 0) return batch === 0 ? errno() : 0;
-      this.#fileAll(count, listener);
-      if (this.#carriers.kernel?.handover.commit()) this.#fileAll(inbox.receiveMore(listener.fd), listener);
+      for (let slot = inbox.first; slot < inbox.first + count; slot++) this.#file(slot, listener);
       for (const flow of inbox.flows) this.#forward(flow);
       if (inbox.isSocketEmpty) break;
     }
     this.#carriers.hot?.takeOver();
     return 0;
-  }
-
-  #fileAll(count: number, listener: UdpListener): void {
-    const { first } = this.#inbox;
-    for (let slot = first; slot < first + count; slot++) this.#file(slot, listener);
   }
 
   #file(slot: number, listener: UdpListener): void {

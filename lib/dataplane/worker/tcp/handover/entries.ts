@@ -7,14 +7,13 @@ import { endOf } from '../../../../sys/netlink/tuple.js';
 import { SocketAddress } from '../../../../sys/sockaddr.js';
 import { FIELD } from '../../../shared/counters.js';
 import type { DataplaneEvent } from '../../../shared/messages.js';
+import type { Ends, Slot } from '../../kernel/endskeys.js';
 import { sourceFor } from '../../kernel/masquerade.js';
 import type { KernelTools } from '../../kernel/tools.js';
 import type { CarriedVip } from '../../kernel/viptable.js';
 import type { ServedPortal } from '../../servedportal.js';
 import type { Target } from '../../target.js';
-import type { Ends } from './queuedsyn.js';
 import type { SavedSyns } from './savedsyns.js';
-import type { Slot } from './synkeys.js';
 
 /** The kernel itself lets a SYN open these again (tcp_conntracks in nf_conntrack_proto_tcp.c). */
 const REUSABLE: ReadonlySet<number> = new Set([TCP_STATE.timeWait, TCP_STATE.close]);

@@ -1,6 +1,7 @@
 import { STATUS } from '../../../../sys/netlink/flow.js';
 import type { DataplaneEvent } from '../../../shared/messages.js';
 import { Failover } from '../../failover.js';
+import { type Ends, NO_SLOT, type Slot } from '../../kernel/endskeys.js';
 import { reachable } from '../../kernel/reachable.js';
 import type { KernelTools } from '../../kernel/tools.js';
 import type { EventLoop } from '../../loop.js';
@@ -8,10 +9,9 @@ import type { PinKey } from '../../pinkey.js';
 import type { ServedPortal } from '../../servedportal.js';
 import type { Target } from '../../target.js';
 import { TcpEntries } from './entries.js';
-import type { Ends, QueuedSyn } from './queuedsyn.js';
+import type { QueuedSyn } from './queuedsyn.js';
 import { SavedSyns } from './savedsyns.js';
 import { SilenceProbes } from './silenceprobes.js';
-import { NO_SLOT, type Slot } from './synkeys.js';
 import { SynSender } from './synsender.js';
 
 /** A SYN that comes again before this time has passed was doubled on its way, ms: no TCP is so impatient. */

@@ -1,14 +1,9 @@
 import { IP_PROTOCOL, PacketHeaders, TCP_FLAG } from '../../../../net/packet.js';
 import type { PacketQueue } from '../../../../sys/netlink/packetqueue.js';
 import { SocketAddress } from '../../../../sys/sockaddr.js';
+import type { Ends } from '../../kernel/endskeys.js';
 
 const FLAGS = TCP_FLAG.fin | TCP_FLAG.syn | TCP_FLAG.reset | TCP_FLAG.ack;
-
-/** The addresses and ports of a connection, as its client sees it. */
-export interface Ends {
-  readonly client: SocketAddress;
-  readonly vip: SocketAddress;
-}
 
 /** A SYN that waits for a verdict. One object reads SYN after SYN, and allocates nothing. */
 export class QueuedSyn implements Ends {

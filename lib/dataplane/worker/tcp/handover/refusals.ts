@@ -1,12 +1,11 @@
 import { EHOSTDOWN, EHOSTUNREACH, ENETUNREACH, errnoName } from '../../../../sys/errno.js';
 import { SocketAddress } from '../../../../sys/sockaddr.js';
 import { FIELD } from '../../../shared/counters.js';
+import { type Ends, NO_SLOT } from '../../kernel/endskeys.js';
 import type { RefusedPacket } from '../../kernel/errorqueue.js';
 import type { ServedPortal } from '../../servedportal.js';
 import type { Target } from '../../target.js';
 import type { TcpHandover } from './handover.js';
-import type { Ends } from './queuedsyn.js';
-import { NO_SLOT } from './synkeys.js';
 
 /**
  * ICMP errors that say that no host is there. A host refuses a connection by a reset, so all other errors

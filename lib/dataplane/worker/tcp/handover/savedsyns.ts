@@ -2,11 +2,11 @@ import { AF_INET6 } from '../../../../sys/constants.js';
 import type { SocketAddress } from '../../../../sys/sockaddr.js';
 import { isSameSocket } from '../../../../sys/sockaddrwords.js';
 import type { Failover } from '../../failover.js';
+import { type Ends, EndsKeys, NO_SLOT, type Slot } from '../../kernel/endskeys.js';
 import type { CarriedVip } from '../../kernel/viptable.js';
 import type { ServedPortal } from '../../servedportal.js';
 import type { Target } from '../../target.js';
-import type { Ends, QueuedSyn } from './queuedsyn.js';
-import { NO_SLOT, type Slot, SynKeys } from './synkeys.js';
+import type { QueuedSyn } from './queuedsyn.js';
 
 /** SYNs that are remembered. Each is needed until its client sends it again: mostly after one second. */
 const CAPACITY = 8192;
@@ -32,7 +32,7 @@ export class SavedSyns {
   readonly failovers: (Failover | null)[] = new Array(CAPACITY).fill(null);
   /** By slot: the endpoint that has refused last; null until one has. */
   readonly refusers: (Target | null)[] = new Array(CAPACITY).fill(null);
-  readonly #keys = new SynKeys(CAPACITY);
+  readonly #keys = new EndsKeys(CAPACITY);
   readonly #packets = new Uint8Array(CAPACITY * PACKET_SIZE);
   readonly #lengths = new Uint8Array(CAPACITY);
   readonly #sequences = new Uint32Array(CAPACITY);
@@ -40,8 +40,8 @@ export class SavedSyns {
   #next: Slot = 0;
 
   /** The SYN that this client has sent to this VIP last, or NO_SLOT. */
-  find({ client, vip }: Ends): Slot {
-    return this.#keys.find(client, vip);
+  find(ends: Ends): Slot {
+    return this.#keys.find(ends);
   }
 
   /**
@@ -71,7 +71,7 @@ export class SavedSyns {
     const slot = this.#next;
     this.#next = (slot + 1) % CAPACITY;
     this.delete(slot);
-    this.#keys.add(slot, syn.client, syn.vip);
+    this.#keys.add(slot, syn);
     this.vips[slot] = vip;
     this.portals[slot] = portal;
     this.targets[slot] = target;
@@ -102,8 +102,8 @@ export class SavedSyns {
   }
 
   /** Copies the addresses and ports of a slot. */
-  readEnds(slot: Slot, { client, vip }: Ends): void {
-    this.#keys.read(slot, client, vip);
+  readEnds(slot: Slot, ends: Ends): void {
+    this.#keys.read(slot, ends);
   }
 
   /** The slots of the connections that were handed over to an endpoint last. */

@@ -2,13 +2,12 @@ import { AF_INET6, IPPROTO_TCP } from '../../../../sys/constants.js';
 import { STATUS } from '../../../../sys/netlink/flow.js';
 import { SocketAddress } from '../../../../sys/sockaddr.js';
 import { addressAt } from '../../../../sys/sockaddrwords.js';
+import type { Ends, Slot } from '../../kernel/endskeys.js';
 import type { KernelTools } from '../../kernel/tools.js';
 import type { CarriedVip } from '../../kernel/viptable.js';
 import type { Target } from '../../target.js';
 import type { TcpEntries } from './entries.js';
-import type { Ends } from './queuedsyn.js';
 import type { SavedSyns } from './savedsyns.js';
-import type { Slot } from './synkeys.js';
 
 /** A client sends its SYN again after this time, ms (RFC 6298): then it needs no help any more. */
 const CLIENT_WAITS_MS = 1000;

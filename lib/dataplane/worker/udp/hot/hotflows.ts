@@ -54,7 +54,7 @@ export class HotFlows implements Task {
     participants: Participants,
     report: (event: DataplaneEvent) => void,
   ) {
-    const { entries, tools } = kernel.handover;
+    const { entries, tools } = kernel;
     this.#eligibility = new Eligibility(table, participants, tools.node);
     this.#takeOver = new TakeOver(table, entries, tools, report);
     this.#usage = new Usage(entries, tools);
@@ -96,7 +96,7 @@ export class HotFlows implements Task {
   #carrierFor(flow: UdpFlow): HotCarrier | null {
     if (flow.index === NO_FLOW || !(flow.carrier instanceof EndpointSocket)) return null;
     if (!this.#eligibility.mayTakeOver(flow)) return null;
-    flow.vip ??= this.kernel.handover.origins.of(flow);
+    flow.vip ??= this.kernel.origins.of(flow);
     return flow.vip && new HotCarrier(flow.carrier, flow.vip, this.table.stageOf(flow), this);
   }
 
@@ -131,8 +131,6 @@ export class HotFlows implements Task {
       this.restore(carrier);
       if (hasFailed) this.mover.moveIfNeeded(flow);
     }
-    // The other endpoint of a flow may have a carrier of the kernel, too.
-    this.kernel.handover.commit();
   }
 
   /** See OnRefused. As with relayed flows, the client never sees an ICMP error. */
@@ -140,13 +138,12 @@ export class HotFlows implements Task {
     const carrier = this.#carrierOf(packet);
     if (carrier === null) return false;
     const { flow } = carrier;
-    const { paths } = this.kernel.handover.tools.node;
+    const { paths } = this.kernel.tools.node;
     if (blameForConnect(packet.code) !== Blame.Endpoint || !isCredible(packet, flow.target, paths))
       return true;
     this.restore(carrier);
     this.mover.suspected(flow, packet.code);
     if (flow.index !== NO_FLOW) this.#quotes.sendAgain(flow, packet, this.loop.now);
-    this.kernel.handover.commit();
     return true;
   }
 

@@ -55,8 +55,8 @@ export class TakeOver {
   }
 
   /**
-   * Ends the entry. The flow has its socket, but ends or gets another one next: Handover.bringBack then makes
-   * the client's datagrams come to the listener.
+   * Ends the entry. The flow has its socket, but ends or gets another one next: UdpKernel.bringBack then
+   * makes the client's datagrams come to the listener.
    */
   end(carrier: HotCarrier): void {
     this.#relay(carrier);

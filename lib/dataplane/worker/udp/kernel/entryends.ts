@@ -35,7 +35,7 @@ interface Waiting extends EndedEntries {
 }
 
 /**
- * Ends entries of carried UDP flows, so that their next datagrams come to the listener. The table of tracked
+ * Ends entries of carried UDP flows, so that their next datagrams are first ones again. The table of tracked
  * flows is read in steps; the worker relays between them. What is asked for meanwhile ends with the next
  * reading.
  */

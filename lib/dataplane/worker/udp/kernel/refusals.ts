@@ -28,7 +28,7 @@ const QUOTE_SIZE = 1500;
  * Moves flows that the kernel carries away from endpoints that refuse them by an ICMP error, as FlowMover
  * does with relayed flows. The client does not see the error if the datagram in it goes to another endpoint.
  *
- * After a second flow was refused, all flows of the endpoint come back to userspace. Linux sends six errors
+ * After a second flow was refused, all flows of the endpoint begin anew. Linux sends six errors
  * to one client, and then one a second, so most flows would never get one of their own.
  */
 export class UdpRefusals {

@@ -1,10 +1,10 @@
 import t from 'tap';
+import type { Slot } from '../../../../../lib/dataplane/worker/kernel/endskeys.js';
 import type { KernelTools } from '../../../../../lib/dataplane/worker/kernel/tools.js';
 import { Target } from '../../../../../lib/dataplane/worker/target.js';
 import { TcpEntries } from '../../../../../lib/dataplane/worker/tcp/handover/entries.js';
 import type { QueuedSyn } from '../../../../../lib/dataplane/worker/tcp/handover/queuedsyn.js';
 import { SavedSyns } from '../../../../../lib/dataplane/worker/tcp/handover/savedsyns.js';
-import type { Slot } from '../../../../../lib/dataplane/worker/tcp/handover/synkeys.js';
 import { EEXIST, ENOBUFS, ENOMEM } from '../../../../../lib/sys/errno.js';
 import { TCP_STATE } from '../../../../../lib/sys/netlink/flow.js';
 import { SocketAddress } from '../../../../../lib/sys/sockaddr.js';

@@ -1,8 +1,8 @@
 import t from 'tap';
+import { NO_SLOT } from '../../../../../lib/dataplane/worker/kernel/endskeys.js';
 import { Target } from '../../../../../lib/dataplane/worker/target.js';
 import type { QueuedSyn } from '../../../../../lib/dataplane/worker/tcp/handover/queuedsyn.js';
 import { SavedSyns } from '../../../../../lib/dataplane/worker/tcp/handover/savedsyns.js';
-import { NO_SLOT } from '../../../../../lib/dataplane/worker/tcp/handover/synkeys.js';
 import { SocketAddress } from '../../../../../lib/sys/sockaddr.js';
 import { servedPortal } from '../../fixtures.js';
 

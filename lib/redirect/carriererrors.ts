@@ -1,5 +1,6 @@
 import type { Family } from '../net/address.js';
-import { type CarrierNumbers, errorQueueOf, MAX_QUEUE_WORKERS, markOfWorker } from '../portal/carrier.js';
+import { type CarrierNumbers, MAX_QUEUE_WORKERS, markOfWorker, queuesOf } from '../portal/carrier.js';
+import { hex } from './rules.js';
 import type { Table } from './ruleset.js';
 
 /** For packets that say that the endpoint of a carried flow cannot be reached. */
@@ -23,13 +24,14 @@ const IS_ERROR_OF_FLOW = '-m conntrack --ctstate RELATED';
 const PASSED = { IPv4: ['-p icmp -m icmp --icmp-type 3/4 -j RETURN'], IPv6: [] } as const;
 
 /**
- * The rules that send resets and ICMP errors of carried flows to the worker that inserted the flow, before
- * the client sees them. With `--queue-bypass`: while no process reads the queue, clients see them.
+ * The part of the mangle table that sends resets and ICMP errors of carried flows to the worker that inserted
+ * the flow, before the client sees them. With `--queue-bypass`: while no process reads the queue, clients see
+ * them.
  *
  * The queues also get what this node's own firewall says (ICMP errors that OUTPUT sees, for an endpoint
  * elsewhere). That is no fault of the endpoint.
  */
-export function mangleTable(family: Family, numbers: CarrierNumbers): Table {
+export function errorTable(family: Family, numbers: CarrierNumbers): Table {
   return {
     chains: new Map([[ERROR_CHAIN, [...PASSED[family], ...queueRules(numbers)]]]),
     // A packet from the loopback device has been through OUTPUT.
@@ -50,10 +52,6 @@ function queueRules(numbers: CarrierNumbers): string[] {
   return Array.from({ length: MAX_QUEUE_WORKERS }, (_, worker) => {
     const mark = markOfWorker(numbers.markMask, worker);
     const match = `-m connmark --mark ${hex(mark)}/${hex(numbers.markMask)}`;
-    return `${match} -j NFQUEUE --queue-num ${errorQueueOf(worker, numbers)} --queue-bypass`;
+    return `${match} -j NFQUEUE --queue-num ${queuesOf(worker, numbers).errors} --queue-bypass`;
   });
-}
-
-function hex(bits: number): string {
-  return `0x${bits.toString(16)}`;
 }

@@ -1,10 +1,16 @@
-import { AF_INET6 } from '../../../../sys/constants.js';
-import type { SocketAddress } from '../../../../sys/sockaddr.js';
-import { addressAt, addressWords } from '../../../../sys/sockaddrwords.js';
-import { HashChains, NO_ENTRY } from '../../hashchains.js';
-import { sipHash } from '../../siphash.js';
+import { AF_INET6 } from '../../../sys/constants.js';
+import type { SocketAddress } from '../../../sys/sockaddr.js';
+import { addressAt, addressWords } from '../../../sys/sockaddrwords.js';
+import { HashChains, NO_ENTRY } from '../hashchains.js';
+import { sipHash } from '../siphash.js';
 
-/** A SYN's place in the arrays of {@link SavedSyns}. */
+/** The addresses and ports of a connection or flow, as its client sees it. */
+export interface Ends {
+  readonly client: SocketAddress;
+  readonly vip: SocketAddress;
+}
+
+/** The place of a connection or flow in the arrays of whoever remembers it. */
 export type Slot = number;
 export const NO_SLOT = NO_ENTRY;
 
@@ -14,10 +20,10 @@ const CLIENT_WORD = 2;
 const VIP_WORD = 6;
 
 /**
- * Finds a SYN's slot by the addresses and ports of its client and VIP. Strangers send SYNs as fast as they
- * can, so this is a hash table over typed arrays, as FlowKeys is for datagrams.
+ * Finds a slot by the addresses and ports of client and VIP. Strangers send first packets as fast as they
+ * can, so this is a hash table over typed arrays, as FlowKeys is for relayed datagrams.
  */
-export class SynKeys {
+export class EndsKeys {
   readonly #keys: Int32Array;
   readonly #keyBytes: Uint8Array;
   readonly #chains: HashChains;
@@ -32,7 +38,7 @@ export class SynKeys {
   }
 
   /** @returns NO_SLOT if there is none */
-  find(client: SocketAddress, vip: SocketAddress): Slot {
+  find({ client, vip }: Ends): Slot {
     const hash = this.#want(client, vip);
     let slot = this.#chains.first(hash);
     while (slot !== NO_SLOT && !this.#isWanted(slot)) slot = this.#chains.after(slot);
@@ -40,7 +46,7 @@ export class SynKeys {
   }
 
   /** Adds a key that {@link find} has not found. */
-  add(slot: Slot, client: SocketAddress, vip: SocketAddress): void {
+  add(slot: Slot, { client, vip }: Ends): void {
     this.#chains.add(slot, this.#want(client, vip));
     this.#keys.set(this.#wanted, slot * KEY_WORDS);
   }
@@ -50,7 +56,7 @@ export class SynKeys {
   }
 
   /** Copies the addresses and ports of a slot. */
-  read(slot: Slot, client: SocketAddress, vip: SocketAddress): void {
+  read(slot: Slot, { client, vip }: Ends): void {
     const start = slot * KEY_WORDS;
     const isV6 = (this.#keys[start] & 0xffff) === AF_INET6;
     client.setBytes(this.#keyBytes, (start + CLIENT_WORD) * 4, isV6, this.#keys[start] >>> 16);

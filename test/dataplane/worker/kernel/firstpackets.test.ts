@@ -1,10 +1,11 @@
 import t from 'tap';
-import type { DataplaneEvent } from '../../../../../lib/dataplane/shared/messages.js';
-import type { EventLoop } from '../../../../../lib/dataplane/worker/loop.js';
-import type { TcpHandover } from '../../../../../lib/dataplane/worker/tcp/handover/handover.js';
-import { SynQueue } from '../../../../../lib/dataplane/worker/tcp/handover/synqueue.js';
-import type { PacketQueue } from '../../../../../lib/sys/netlink/packetqueue.js';
-import { synPacket } from '../../../syn.js';
+import type { DataplaneEvent } from '../../../../lib/dataplane/shared/messages.js';
+import { FirstPackets } from '../../../../lib/dataplane/worker/kernel/firstpackets.js';
+import type { EventLoop } from '../../../../lib/dataplane/worker/loop.js';
+import type { TcpHandover } from '../../../../lib/dataplane/worker/tcp/handover/handover.js';
+import { SynJudge } from '../../../../lib/dataplane/worker/tcp/handover/synjudge.js';
+import type { PacketQueue } from '../../../../lib/sys/netlink/packetqueue.js';
+import { synPacket } from '../../syn.js';
 
 const BATCH = 64;
 const SYN = synPacket({ client: 0x0a000001, clientPort: 1024, vip: 0x0a600001, port: 80 }, 1);
@@ -21,10 +22,10 @@ class Stage {
   readonly events: DataplaneEvent[] = [];
   readonly bytes = SYN;
   readonly view = new DataView(SYN.buffer, SYN.byteOffset);
-  readonly syns = new SynQueue(
+  readonly syns = new FirstPackets(
     this as unknown as EventLoop,
     this as unknown as PacketQueue,
-    this as unknown as TcpHandover,
+    new SynJudge(this as unknown as TcpHandover),
   );
 
   watchInput(): void {}
