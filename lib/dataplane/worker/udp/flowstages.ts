@@ -8,19 +8,11 @@ export enum Stage {
   Answered,
   /** It had a reply, and has lasted longer than {@link STREAM_AFTER_MS}. */
   Stream,
-  /** The kernel carries it, so its answers are not seen here. */
-  Carried,
   /** The kernel has taken it over from this relay, and may give it back. It has a socket. */
   Hot,
 }
 
-export const STAGES: readonly Stage[] = [
-  Stage.Unreplied,
-  Stage.Answered,
-  Stage.Stream,
-  Stage.Carried,
-  Stage.Hot,
-];
+export const STAGES: readonly Stage[] = [Stage.Unreplied, Stage.Answered, Stage.Stream, Stage.Hot];
 
 /** An answered flow that lasts longer is a stream. The value is Linux's (nf_conntrack_proto_udp.c). */
 const STREAM_AFTER_MS = 2000;
@@ -86,11 +78,6 @@ export class FlowStages {
     if (this.#stage[flow] === Stage.Unreplied) this.#enter(flow, Stage.Answered);
   }
 
-  /** From now on the kernel carries the flow, or does so no more: then the flow starts again. */
-  setCarried(flow: FlowIndex, isCarried: boolean): void {
-    this.#enter(flow, isCarried ? Stage.Carried : Stage.Unreplied);
-  }
-
   setStage(flow: FlowIndex, stage: Stage): void {
     this.#enter(flow, stage);
   }
@@ -107,12 +94,11 @@ export class FlowStages {
   /**
    * The flow of this relay that should end first, or NO_FLOW: an unreplied one if they are more than their
    * share (a flood of spoofed sources), else an answered one, else a stream, else a hot one, else an
-   * unreplied one. It is the least recently used flow of its stage. Carried flows are none of this relay.
+   * unreplied one. It is the least recently used flow of its stage.
    */
   victim(): FlowIndex {
     const unreplied = this.#oldest[Stage.Unreplied];
-    const relayed = this.#size - this.#counts[Stage.Carried];
-    if (this.#counts[Stage.Unreplied] > relayed * UNREPLIED_SHARE) return unreplied;
+    if (this.#counts[Stage.Unreplied] > this.#size * UNREPLIED_SHARE) return unreplied;
     const answered = this.#oldest[Stage.Answered];
     if (answered !== NO_FLOW) return answered;
     const stream = this.#oldest[Stage.Stream];

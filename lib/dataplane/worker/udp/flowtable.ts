@@ -11,7 +11,6 @@ const STATES = {
   [Stage.Unreplied]: 'unreplied',
   [Stage.Answered]: 'answered',
   [Stage.Stream]: 'stream',
-  [Stage.Carried]: null,
   [Stage.Hot]: null,
 } as const;
 
@@ -91,11 +90,6 @@ export class FlowTable implements SessionHolder {
   /** The flow had a reply. */
   markReplied({ index }: UdpFlow): void {
     this.#stages.markReplied(index);
-  }
-
-  /** From now on the kernel carries the flow, or does so no more. */
-  setCarried({ index }: UdpFlow, isCarried: boolean): void {
-    this.#stages.setCarried(index, isCarried);
   }
 
   setStage({ index }: UdpFlow, stage: Stage): void {

@@ -10,11 +10,6 @@ import type { ReceivedDatagram } from './receiveddatagram.js';
 
 /** Time-outs by stage: nf_conntrack_udp_timeout twice, nf_conntrack_udp_timeout_stream. */
 const TIMEOUTS_MS = [30_000, 30_000, 120_000];
-/**
- * A carried flow is forgotten after this time. Until then, datagrams that had come to the listener before the
- * kernel took over find it. It then lives on in the kernel, with the kernel's own time-outs.
- */
-const CARRIED_TIMEOUT_MS = 1000;
 /** The kernel is asked this often whether a flow that it has taken over is still used. */
 const HOT_TIMEOUT_MS = 1000;
 /** A flow that was idle for this time may end if a TCP connection needs its descriptor. */
@@ -22,9 +17,9 @@ const SPARE_AFTER_MS = 1000;
 /**
  * By stage: a flow that was idle for this time may end if a new flow needs its local port. An unreplied flow
  * has a second to get its answer. An answered flow is a look-up that is done. A stream has half a minute.
- * Carried flows have no local port, and nobody but the kernel knows how long hot ones were idle.
+ * Nobody but the kernel knows how long hot flows were idle.
  */
-const PORT_SPARE_AFTER_MS = [1000, 1, 30_000, Number.POSITIVE_INFINITY, Number.POSITIVE_INFINITY];
+const PORT_SPARE_AFTER_MS = [1000, 1, 30_000, Number.POSITIVE_INFINITY];
 
 /**
  * Begins and ends the flows of one worker. A flow ends when it was idle for too long, when its listener
@@ -41,7 +36,7 @@ export class FlowLifetimes implements Task {
     udpTimeoutMs: number | null,
   ) {
     const relayed = udpTimeoutMs === null ? TIMEOUTS_MS : TIMEOUTS_MS.map(() => udpTimeoutMs);
-    this.#timeouts = [...relayed, CARRIED_TIMEOUT_MS, HOT_TIMEOUT_MS];
+    this.#timeouts = [...relayed, HOT_TIMEOUT_MS];
     loop.addTask(this);
   }
 
@@ -79,7 +74,7 @@ export class FlowLifetimes implements Task {
     const pinKey = balancer.keyOf(head.names, head.nameAt, head.prefixWords > 0 ? head : null);
     const target = portal.pick(pinKey);
     if (target === null) return null;
-    if (this.table.isFull) this.#makeRoom();
+    if (this.table.isFull) this.#evict(this.table.victim() as UdpFlow);
     const flow = new UdpFlow(listener, portal, pinKey, target, hops, this.loop.now);
     const inputDevice = inputDeviceOf(head.controls, head.controlAt, portal.isV6);
     flow.inputDevice = inputDevice === LOOPBACK_DEVICE ? 0 : inputDevice;
@@ -93,17 +88,15 @@ export class FlowLifetimes implements Task {
 
   /** Gives a flow an endpoint, which may be the one that it has. */
   setTarget(flow: UdpFlow, target: Target): void {
-    const isRelayed = this.table.stageOf(flow) !== Stage.Carried;
-    if (isRelayed) flow.target.counts.active--;
+    flow.target.counts.active--;
     flow.target = target;
-    if (isRelayed) target.counts.active++;
+    target.counts.active++;
   }
 
-  /** A carried flow is forgotten only: the kernel goes on with it. */
   end(flow: UdpFlow): void {
     flow.carrier?.close();
     flow.previousCarrier?.close();
-    if (this.table.stageOf(flow) !== Stage.Carried) flow.countActive(-1);
+    flow.countActive(-1);
     flow.firstSlot = NO_SLOT;
     this.inbox.forget(flow);
     this.table.remove(flow);
@@ -162,13 +155,6 @@ export class FlowLifetimes implements Task {
 
   #idleTime(flow: UdpFlow): number {
     return this.loop.now - this.table.lastUsed(flow);
-  }
-
-  /** A carried flow loses nothing if it is forgotten early. */
-  #makeRoom(): void {
-    const carried = this.table.oldest(Stage.Carried);
-    if (carried !== null) this.end(carried);
-    else this.#evict(this.table.victim() as UdpFlow);
   }
 
   #evict(flow: UdpFlow): void {

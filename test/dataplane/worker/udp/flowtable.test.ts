@@ -105,7 +105,7 @@ for (const isV6 of [false, true]) {
     async (t) => {
       const small = (max: number) => fc.integer({ min: 1, max });
       const action = fc.record({
-        what: fc.constantFrom('add', 'add', 'touch', 'reply', 'carry', 'relay', 'remove'),
+        what: fc.constantFrom('add', 'add', 'touch', 'reply', 'takeOver', 'giveBack', 'remove'),
         who: fc.record({
           listener: small(2),
           client: small(4),
@@ -131,16 +131,17 @@ for (const isV6 of [false, true]) {
             if (flow !== known) throw new Error(`${key}: ${flow?.index}, not ${known?.index}`);
             if (flow === null) {
               if (what !== 'add') continue;
-              if (table.isFull) forget((table.oldest(Stage.Carried) ?? table.victim()) as UdpFlow);
+              if (table.isFull) forget(table.victim() as UdpFlow);
               model.add(key, listeners.add(table, who, now), now);
             } else if (what === 'remove') {
               forget(flow);
             } else if (what === 'reply') {
               table.markReplied(flow);
               model.reply(key);
-            } else if (what === 'carry' || what === 'relay') {
-              table.setCarried(flow, what === 'carry');
-              model.setCarried(key, what === 'carry');
+            } else if (what === 'takeOver' || what === 'giveBack') {
+              const stage = what === 'takeOver' ? Stage.Hot : Stage.Unreplied;
+              table.setStage(flow, stage);
+              model.setStage(key, stage);
             } else {
               table.touch(flow, now);
               model.touch(key, now);
@@ -185,8 +186,8 @@ class Model {
     if (item(this.#lists, Stage.Unreplied).has(key)) this.#append(key, Stage.Answered);
   }
 
-  setCarried(key: string, isCarried: boolean): void {
-    this.#append(key, isCarried ? Stage.Carried : Stage.Unreplied);
+  setStage(key: string, stage: Stage): void {
+    this.#append(key, stage);
   }
 
   #listOf(key: string): Map<string, UdpFlow> | undefined {
@@ -256,26 +257,25 @@ t.test('answered look-ups end before streams if a new flow needs a place', async
   t.equal(table.victim(), flows[0], 'the last one');
 });
 
-t.test('flows that the kernel carries are no victims, not listed, and no share of the others', async (t) => {
-  const table = new FlowTable(8);
-  const listeners = new Listeners(false);
-  const carried = [1, 2, 3].map((port) => listeners.add(table, who({ port }), port));
-  for (const flow of carried) table.setCarried(flow, true);
-  t.equal(table.victim(), null);
-  t.equal(table.oldest(Stage.Carried), carried[0]);
-  const answered = listeners.add(table, who({ port: 4 }), 4);
-  table.markReplied(answered);
-  const unreplied = listeners.add(table, who({ port: 5 }), 5);
-  t.equal(table.victim(), unreplied, 'one of two, and not one of five');
-  t.same(
-    Array.from(table.sessionsFrom(0), ({ clientPort }) => clientPort),
-    [4, 5],
-  );
-  for (const flow of carried) table.markReplied(flow);
-  t.equal(table.stageOf(item(carried, 0)), Stage.Carried);
-  table.setCarried(item(carried, 0), false);
-  t.equal(table.stageOf(item(carried, 0)), Stage.Unreplied, 'relayed from now on');
-});
+t.test(
+  'flows that the kernel has taken over are victims after all answered ones, and not listed',
+  async (t) => {
+    const table = new FlowTable(8);
+    const listeners = new Listeners(false);
+    const hot = [1, 2, 3].map((port) => listeners.add(table, who({ port }), port));
+    for (const flow of hot) table.setStage(flow, Stage.Hot);
+    t.equal(table.victim(), hot[0]);
+    const answered = listeners.add(table, who({ port: 4 }), 4);
+    table.markReplied(answered);
+    t.equal(table.victim(), answered);
+    t.same(
+      Array.from(table.sessionsFrom(0), ({ clientPort }) => clientPort),
+      [4],
+    );
+    for (const flow of hot) table.markReplied(flow);
+    t.equal(table.stageOf(item(hot, 0)), Stage.Hot);
+  },
+);
 
 t.test('the flows of a listener can be removed while they are visited', async (t) => {
   const table = new FlowTable(8);
