@@ -88,7 +88,7 @@ t.test(
       [['run', '--carrier=ebpf'], /--carrier <mode>' argument 'ebpf'.*auto, kernel, relay/],
       [['run', '--carrier-mark-mask=0x50000000'], /'0x50000000'.*three adjacent bits/],
       [['run', '--carrier-mark-mask=0x700000000'], /'0x700000000'.*three adjacent bits/],
-      [['run', '--carrier-queue=65529'], /--carrier-queue <number>' argument '65529'.*from 0 to 65528/],
+      [['run', '--carrier-queue=65525'], /--carrier-queue <number>' argument '65525'.*from 0 to 65524/],
       [['run', '--masquerade-all=maybe'], /--masquerade-all .*'maybe'.*true or false/],
       [['run', '--no-such-flag'], /unknown option '--no-such-flag'/],
       [['run'], /give --kubeconfig to follow an API server, or --manifest/],
