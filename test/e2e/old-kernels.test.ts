@@ -1,7 +1,9 @@
 import { fileURLToPath } from 'node:url';
 import t from 'tap';
 import { startBackend } from '../lab/backend.js';
+import { bothCarriers } from '../lab/carriers.js';
 import { askTcp, askUdp, transfer } from '../lab/client.js';
+import { RELAYED } from '../lab/kubeportal.js';
 import { oldKernel } from '../lab/old-kernel.js';
 import { patternDigest } from '../lab/pattern.js';
 import { Relay, VIP, VIP6 } from './relay.js';
@@ -35,7 +37,7 @@ async function burstsArrive(relay: Relay): Promise<void> {
 
 t.test('datagrams arrive if the kernel ignores UDP_SEGMENT (before Linux 4.18)', async (t) => {
   const env = oldKernel(t, 'UDP_SEGMENT');
-  const relay = await Relay.forTest(t, { udp: [PORT], flags: ['--workers', '2'], env });
+  const relay = await Relay.forTest(t, { udp: [PORT], flags: [RELAYED, '--workers', '2'], env });
   await startBackend(relay.server, { udp: { [PORT]: 'echo' } });
   await burstsArrive(relay);
   t.pass('runs arrive as the datagrams that they are made of');
@@ -58,21 +60,29 @@ t.test('VIPs are served if the kernel has no IPV6_FREEBIND (before Linux 4.15)',
 
 t.test('UDP works without recvmmsg and sendmmsg', async (t) => {
   const env = oldKernel(t, 'recvmmsg', 'sendmmsg');
-  const relay = await Relay.forTest(t, { udp: [PORT], env });
+  const relay = await Relay.forTest(t, { udp: [PORT], flags: [RELAYED], env });
   await startBackend(relay.server, { udp: { [PORT]: 'echo' } });
   await burstsArrive(relay);
   t.pass('datagrams pass one by one');
 });
 
-t.test('TCP works without accept4', async (t) => {
-  const relay = await Relay.forTest(t, { tcp: [PORT], env: oldKernel(t, 'accept4') });
+t.test('first datagrams find their endpoint without recvmmsg', async (t) => {
+  const env = oldKernel(t, 'recvmmsg', 'sendmmsg');
+  const relay = await Relay.forTest(t, { udp: [PORT], env });
+  await startBackend(relay.server, { udp: { [PORT]: 'name' } });
+  const answers = await askUdp(relay.client, { address: VIP, port: PORT, sockets: 20 });
+  t.same(new Set(answers.flatMap(({ answers }) => answers)), new Set(['server:?']));
+});
+
+bothCarriers('TCP works without accept4', async (t, carrier) => {
+  const relay = await Relay.forTest(t, { tcp: [PORT], flags: [carrier], env: oldKernel(t, 'accept4') });
   await startBackend(relay.server, { tcp: { [PORT]: 'name' } });
   const answers = await askTcp(relay.client, { address: VIP, port: PORT, send: '?', times: 20 });
   t.same(new Set(answers.map(({ text }) => text)), new Set(['server:?']));
 });
 
-t.test('TCP works without splice', async (t) => {
-  const relay = await Relay.forTest(t, { tcp: [1, 2], env: oldKernel(t, 'splice') });
+bothCarriers('TCP works without splice', async (t, carrier) => {
+  const relay = await Relay.forTest(t, { tcp: [1, 2], flags: [carrier], env: oldKernel(t, 'splice') });
   await startBackend(relay.server, { tcp: { 1: 'sink', 2: 'source' } });
   const sha256 = patternDigest(BULK);
   const up = await transfer(relay.client, { address: VIP, port: 1, direction: 'upload', bytes: BULK });
