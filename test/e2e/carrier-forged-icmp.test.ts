@@ -11,8 +11,8 @@ import { VIP, VIP6 } from './relay.js';
 import { UdpTalker } from './udp-talker.js';
 
 const PORT = 53;
-/** --carrier-queue, and four for first packets. */
-const FIRST_ERROR_QUEUE = 20_484;
+/** From --carrier-queue on: four queues for SYNs, four for errors, four for first datagrams. */
+const ERROR_QUEUES = { first: 20_484, last: 20_487 };
 /** The only one that the client has. */
 const CLIENT_PORT = 40_000;
 
@@ -42,7 +42,7 @@ async function decided(node: Host): Promise<number> {
   const queues = await node.must('cat', ['/proc/net/netfilter/nfnetlink_queue']);
   const rows = queues.split('\n').map((line) => line.trim().split(/ +/).map(Number));
   return rows
-    .filter(([queue = 0]) => queue >= FIRST_ERROR_QUEUE)
+    .filter(([queue = 0]) => queue >= ERROR_QUEUES.first && queue <= ERROR_QUEUES.last)
     .reduce((sum, [, , waiting = 0, , , , , queued = 0]) => sum + queued - waiting, 0);
 }
 
